@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+/// A range of a data set that is not as specified.
+public struct Damage: Sendable, Hashable {
+    /// The offset of its first wrong byte.
+    public var offset: Int
+    /// Its length in bytes, from the first wrong byte to the last.
+    public var bytes: Int
+    /// How many of its bytes are wrong.
+    public var wrongBytes: Int
+
+    /// The offset past its last wrong byte.
+    public var end: Int { offset + bytes }
+
+    /// Describes a range.
+    public init(offset: Int, bytes: Int, wrongBytes: Int) {
+        self.offset = offset
+        self.bytes = bytes
+        self.wrongBytes = wrongBytes
+    }
+}
+
+/// Collects wrong bytes, in file order, into joined ranges.
+///
+/// Two wrong bytes belong to one range when fewer than ``gap`` right bytes lie between them, so that
+/// what was damaged at once is reported at once although some bytes are right by chance. Keeps the
+/// first ranges and counts all of them: memory is bounded whatever the damage.
+public struct DamageLog: Sendable {
+    /// Right bytes that end a range.
+    public let gap: Int
+    /// The most ranges that ``ranges`` keeps.
+    public let limit: Int
+    /// The first ranges, at most ``limit``.
+    public private(set) var ranges: [Damage] = []
+    /// The last range so far, kept or not.
+    public private(set) var last: Damage?
+    /// All ranges.
+    public private(set) var rangeCount = 0
+    /// All wrong bytes.
+    public private(set) var wrongBytes = 0
+
+    /// An empty log for damage to a data set of `spec`: the gap is a grain.
+    public init(_ spec: DataSpec, limit: Int) {
+        gap = spec.compressUnit
+        self.limit = limit
+    }
+
+    /// The offset of the first wrong byte.
+    public var firstOffset: Int? { ranges.first?.offset }
+
+    /// Adds a run of `count` wrong bytes at `offset`, which is not before the end of the last.
+    public mutating func add(offset: Int, count: Int) {
+        wrongBytes += count
+        if var joined = last, offset - joined.end < gap {
+            joined.bytes = offset + count - joined.offset
+            joined.wrongBytes += count
+            last = joined
+            if rangeCount <= limit { ranges[rangeCount - 1] = joined }
+        } else {
+            let new = Damage(offset: offset, bytes: count, wrongBytes: count)
+            last = new
+            rangeCount += 1
+            if rangeCount <= limit { ranges.append(new) }
+        }
+    }
+}

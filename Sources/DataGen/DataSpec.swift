@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+/// Everything that decides the bytes of a data set (FORMAT.md section 2), validated.
+///
+/// Byte *k* of the data set is a function of these seven values and of *k* alone.
+public struct DataSpec: Sendable, Hashable {
+    /// What the compressible part of a grain is.
+    public enum Fill: String, Sendable, CaseIterable {
+        /// One local back-reference, repeated.
+        case backref
+        /// Zero bytes.
+        case zeros
+    }
+
+    /// The default of ``dedupUnit``: 1 MiB.
+    public static let dedupUnitDefault = 1 << 20
+
+    /// The length of the data set in bytes, 0 to 2^63 - 1.
+    public let size: Int
+    /// The seed of the stream.
+    public let seed: UInt64
+    /// Logical blocks per distinct block, 1 to 1000000.
+    public let dedupRatio: Ratio
+    /// Bytes per compressed byte, from 1 up; the grain limits it.
+    public let compressRatio: Ratio
+    /// The block, the unit of deduplication, in bytes: a multiple of 512 up to 1 GiB.
+    public let dedupUnit: Int
+    /// The grain, the unit of compression, in bytes: a multiple of 64, 512 to 65536, dividing the
+    /// block.
+    public let compressUnit: Int
+    /// What the compressible part of a grain is.
+    public let fill: Fill
+
+    /// Checks the values against the legal ranges of FORMAT.md section 2.
+    ///
+    /// - Parameters:
+    ///   - size: length in bytes, 0 to 2^63 - 1.
+    ///   - seed: any 64-bit number.
+    ///   - dedupRatio: 1 to 1000000.
+    ///   - compressRatio: 1 up to what the grain can hold: 64 for 1024 bytes, 128 for 4096.
+    ///   - dedupUnit: a multiple of 512 up to 1 GiB; 1 MiB by default.
+    ///   - compressUnit: a multiple of 64 from 512 to 65536 that divides `dedupUnit`; by default
+    ///     1024, or 512 where 1024 does not divide `dedupUnit`.
+    ///   - fill: how the compressible part is made.
+    /// - Throws: ``InvalidField`` for the first field that is out of its range.
+    public init(
+        size: Int, seed: UInt64, dedupRatio: Ratio = 1, compressRatio: Ratio = 1,
+        dedupUnit: Int = DataSpec.dedupUnitDefault, compressUnit: Int? = nil, fill: Fill = .backref
+    ) throws(InvalidField) {
+        guard size >= 0 else {
+            throw InvalidField(
+                field: "size", value: "\(size)", accepted: "0 to 2^63 - 1 bytes")
+        }
+        guard (1000...1_000_000_000).contains(dedupRatio.thousandths) else {
+            throw InvalidField(
+                field: "dedup_ratio", value: "\(dedupRatio)",
+                accepted: "1 to 1000000 with at most 3 decimals")
+        }
+        guard dedupUnit % 512 == 0, (512...1 << 30).contains(dedupUnit) else {
+            throw InvalidField(
+                field: "dedup_unit", value: "\(dedupUnit)",
+                accepted: "a multiple of 512 bytes, 512 to 1 GiB")
+        }
+        let grain = compressUnit ?? (dedupUnit % 1024 == 0 ? 1024 : 512)
+        guard grain % 64 == 0, (512...65536).contains(grain), dedupUnit % grain == 0 else {
+            throw InvalidField(
+                field: "compress_unit", value: "\(grain)",
+                accepted: "a multiple of 64 bytes, 512 to 65536, that divides dedup_unit"
+                    + " (\(dedupUnit))")
+        }
+        // Eight random bytes at least in every grain: 1000 G - o cm >= 8 cm.
+        let limit = Ratio(thousandths: 1000 * grain / (Layout.overheadBytes(grain: grain) + 8))
+        guard (1000...max(1000, limit.thousandths)).contains(compressRatio.thousandths) else {
+            throw InvalidField(
+                field: "compress_ratio", value: "\(compressRatio)",
+                accepted: "1 to \(limit) with at most 3 decimals for compress_unit \(grain)")
+        }
+        self.size = size
+        self.seed = seed
+        self.dedupRatio = dedupRatio
+        self.compressRatio = compressRatio
+        self.dedupUnit = dedupUnit
+        self.compressUnit = grain
+        self.fill = fill
+    }
+
+    /// Fills `buffer` with the bytes of the data set from `offset` on: one call for a buffer.
+    ///
+    /// - Precondition: `offset` and the length of `buffer` lie within ``size``.
+    /// - Complexity: O(bytes), after some microseconds to reach `offset`.
+    public func fill(_ buffer: UnsafeMutableRawBufferPointer, at offset: Int = 0) {
+        var generator = Generator(self)
+        generator.fill(buffer, at: offset)
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+/// A value that a data specification or an option cannot have.
+public struct InvalidField: Error, Equatable, CustomStringConvertible {
+    /// The name of the field, in snake case as in manifests and job files.
+    public let field: String
+    /// The value as it was given.
+    public let value: String
+    /// What would have been accepted.
+    public let accepted: String
+
+    /// Describes a refusal.
+    public init(field: String, value: String, accepted: String) {
+        self.field = field
+        self.value = value
+        self.accepted = accepted
+    }
+
+    /// One line: field, value, what is accepted.
+    public var description: String {
+        "\(field): '\(value)' is not accepted; give \(accepted)"
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+/// The generator that turns one 64-bit seed into the state of a larger one.
+///
+/// Every seed, 0 included, gives a full period of 2^64 outputs. FORMAT.md section 1 fixes its three
+/// constants: they influence every byte of every data set.
+///
+/// Source: Guy L. Steele Jr., Doug Lea, Christine H. Flood, "Fast Splittable Pseudorandom Number
+/// Generators", OOPSLA 2014, with the finaliser that Sebastiano Vigna published as `splitmix64.c`.
+public struct SplitMix64: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    /// Starts the sequence of `seed`.
+    public init(seed: UInt64) {
+        state = seed
+    }
+
+    /// Returns the next of the 2^64 outputs.
+    public mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z &>> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z &>> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z &>> 31)
+    }
+}

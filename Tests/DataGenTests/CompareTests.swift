@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Testing
+
+@Suite struct CompareTests {
+    /// The log of comparing `bytes`, in chunks of `chunk`, with the data set from its start.
+    private func log(_ bytes: [UInt8], _ spec: DataSpec, chunk: Int, limit: Int = 100) -> DamageLog {
+        var generator = Generator(spec)
+        var log = DamageLog(spec, limit: limit)
+        for start in stride(from: 0, to: bytes.count, by: chunk) {
+            bytes.withUnsafeBytes { all in
+                generator.compare(
+                    UnsafeRawBufferPointer(rebasing: all[start..<min(start + chunk, all.count)]),
+                    at: start, log: &log)
+            }
+        }
+        return log
+    }
+
+    @Test(arguments: varied)
+    func rightBytesGiveNoDamage(spec: DataSpec) {
+        let bytes = ScalarReference.bytes(of: spec, at: 0..<spec.size)
+        for chunk in [997, 4096, 1 << 20] {
+            #expect(log(bytes, spec, chunk: chunk).rangeCount == 0)
+        }
+    }
+
+    @Test(arguments: varied)
+    func everySingleWrongByteIsFoundAtItsOffset(spec: DataSpec) {
+        var bytes = ScalarReference.bytes(of: spec, at: 0..<spec.size)
+        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        for round in 0..<50 {
+            let offset =
+                switch round {
+                case 0: 0
+                case 1: spec.size - 1
+                default: Int.random(in: 0..<spec.size, using: &numbers.generator)
+                }
+            let flip = UInt8.random(in: 1...255, using: &numbers.generator)
+            bytes[offset] ^= flip
+            let found = log(bytes, spec, chunk: 4096)
+            #expect(
+                found.ranges == [Damage(offset: offset, bytes: 1, wrongBytes: 1)],
+                "numbers seeded \(numbers.seed)")
+            bytes[offset] ^= flip
+        }
+    }
+
+    @Test(arguments: [1, 100, 1000, 16384, 1 << 20])
+    func rangesJoinAcrossChunksWithinTheGap(chunk: Int) throws {
+        let spec = try DataSpec(size: 100_000, seed: 1)
+        var bytes = ScalarReference.bytes(of: spec, at: 0..<spec.size)
+        for offset in Array(10..<20) + [20 + 1023] + [50_000, 50_001, 50_001 + 1025] {
+            bytes[offset] ^= 0xFF
+        }
+        let found = log(bytes, spec, chunk: chunk)
+        #expect(
+            found.ranges == [
+                Damage(offset: 10, bytes: 1034, wrongBytes: 11),
+                Damage(offset: 50_000, bytes: 2, wrongBytes: 2),
+                Damage(offset: 51_026, bytes: 1, wrongBytes: 1),
+            ])
+        #expect(found.firstOffset == 10)
+        #expect(found.wrongBytes == 14)
+    }
+
+    @Test func countsAllAndKeepsTheFirst() throws {
+        let spec = try DataSpec(size: 100_000, seed: 1)
+        var bytes = ScalarReference.bytes(of: spec, at: 0..<spec.size)
+        for offset in stride(from: 0, to: 100_000, by: 2000) { bytes[offset] ^= 1 }
+        let found = log(bytes, spec, chunk: 4096, limit: 3)
+        #expect(found.ranges.map(\.offset) == [0, 2000, 4000])
+        #expect(found.rangeCount == 50)
+        #expect(found.wrongBytes == 50)
+        #expect(found.last?.offset == 98_000)
+    }
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Testing
+import Vectors
+
+extension DataSpec {
+    /// The specification of a reference value.
+    init(_ spec: Vectors.Spec) throws {
+        try self.init(
+            size: Int(spec.size), seed: spec.seed,
+            dedupRatio: Ratio(floatLiteral: spec.dedupRatio),
+            compressRatio: Ratio(floatLiteral: spec.compressRatio),
+            dedupUnit: Int(spec.dedupUnit), compressUnit: Int(spec.compressUnit),
+            fill: try #require(Fill(rawValue: spec.fill)))
+    }
+
+    /// Bytes of the data set, in chunks of `chunk`, each call on memory of another alignment.
+    func bytes(at offsets: Range<Int>, chunk: Int = .max) -> [UInt8] {
+        var generator = Generator(self)
+        var result: [UInt8] = []
+        var offset = offsets.lowerBound
+        while offset < offsets.upperBound {
+            let count = min(chunk, offsets.upperBound - offset)
+            let misalignment = result.count % 13
+            let buffer = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: count + 16 + misalignment, alignment: 64)
+            defer { buffer.deallocate() }
+            for index in buffer.indices { buffer[index] = 0xA5 }
+            let middle = misalignment + 8..<misalignment + 8 + count
+            generator.fill(UnsafeMutableRawBufferPointer(rebasing: buffer[middle]), at: offset)
+            #expect(buffer[..<middle.lowerBound].allSatisfy { $0 == 0xA5 }, "wrote before the buffer")
+            #expect(buffer[middle.upperBound...].allSatisfy { $0 == 0xA5 }, "wrote past the buffer")
+            result += buffer[middle]
+            offset += count
+        }
+        return result
+    }
+}
+
+/// Specifications that reach every branch of the layout.
+let varied: [DataSpec] = {
+    do {
+        return [
+            try DataSpec(size: 40_000, seed: 1, dedupUnit: 4096),
+            try DataSpec(size: 40_001, seed: 2, dedupRatio: 2.5, dedupUnit: 4096),
+            try DataSpec(size: 40_000, seed: 3, compressRatio: 1.001, dedupUnit: 8192),
+            try DataSpec(size: 39_999, seed: 4, dedupRatio: 3, compressRatio: 2, dedupUnit: 8192),
+            try DataSpec(size: 40_000, seed: 5, dedupRatio: 2, compressRatio: 64, dedupUnit: 8192),
+            try DataSpec(size: 41_000, seed: 6, compressRatio: 3, dedupUnit: 8192, fill: .zeros),
+            try DataSpec(
+                size: 30_000, seed: 7, dedupRatio: 1.333, compressRatio: 1.7, dedupUnit: 1536),
+            try DataSpec(
+                size: 200_000, seed: 8, dedupRatio: 1.25, compressRatio: 2.5, dedupUnit: 131_072,
+                compressUnit: 65536),
+            try DataSpec(size: 20_000, seed: .max, dedupRatio: 1_000_000, dedupUnit: 512),
+            try DataSpec(
+                size: 20_000, seed: 9, dedupRatio: 4, compressRatio: 2, dedupUnit: 4608,
+                compressUnit: 576),
+        ]
+    } catch {
+        preconditionFailure("a test specification is not legal: \(error)")
+    }
+}()
+
+@Suite struct GeneratorTests {
+    @Test(arguments: Vectors.shared.dataSets.indices)
+    func wholeDataSetEqualsTheVector(index: Int) throws {
+        let vector = Vectors.shared.dataSets[index]
+        let spec = try DataSpec(vector.spec)
+        let layout = Layout(spec)
+        #expect(layout.blockCount == Int(vector.blocks))
+        #expect(layout.distinctBlockCount == Int(vector.distinctBlocks))
+        #expect(try Vectors.sha256(spec.bytes(at: 0..<spec.size)) == vector.sha256)
+    }
+
+    @Test func hugeDataSetEqualsTheVectorAtEverySample() throws {
+        let vector = Vectors.shared.huge
+        let spec = try DataSpec(vector.spec)
+        #expect(spec.size == .max)
+        #expect(Layout(spec).blockCount == Int(vector.blocks))
+        #expect(Layout(spec).distinctBlockCount == Int(vector.distinctBlocks))
+        for sample in vector.samples {
+            let expected = Vectors.bytes(hex: sample.hex)
+            let offset = Int(sample.offset)
+            #expect(
+                spec.bytes(at: offset..<offset + expected.count) == expected, "offset \(offset)")
+        }
+    }
+
+    @Test(arguments: Vectors.shared.dataSets.indices)
+    func scalarReferenceEqualsTheVector(index: Int) throws {
+        let vector = Vectors.shared.dataSets[index]
+        let spec = try DataSpec(vector.spec)
+        let bytes = ScalarReference.bytes(of: spec, at: 0..<spec.size)
+        #expect(try Vectors.sha256(bytes) == vector.sha256)
+    }
+
+    @Test(arguments: varied, [1, 7, 8, 100, 511, 512, 1000, 4096, 8191, .max])
+    func sameBytesForEveryChunkLength(spec: DataSpec, chunk: Int) {
+        let truth = ScalarReference.bytes(of: spec, at: 0..<spec.size)
+        let end = chunk < 100 ? min(spec.size, 5000) : spec.size
+        #expect(spec.bytes(at: 0..<end, chunk: chunk) == Array(truth[..<end]))
+        // The end of the data set, where the last block is cut.
+        let start = max(0, spec.size - 3000)
+        #expect(spec.bytes(at: start..<spec.size, chunk: chunk) == Array(truth[start...]))
+    }
+
+    @Test(arguments: varied)
+    func everyRandomRangeEqualsTheScalarReference(spec: DataSpec) {
+        let truth = ScalarReference.bytes(of: spec, at: 0..<spec.size)
+        var generator = Generator(spec)
+        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        for _ in 0..<200 {
+            let start = Int.random(in: 0..<spec.size, using: &numbers.generator)
+            let count = Int.random(
+                in: 0...min(5000, spec.size - start), using: &numbers.generator)
+            var found = [UInt8](repeating: 0, count: count)
+            found.withUnsafeMutableBytes { generator.fill($0, at: start) }
+            #expect(
+                found == Array(truth[start..<start + count]),
+                "\(start)..<\(start + count), numbers seeded \(numbers.seed)")
+        }
+    }
+
+    @Test func oneCallAndStreamGiveTheSameBytes() throws {
+        let spec = try DataSpec(
+            size: 100_000, seed: 1, dedupRatio: 2, compressRatio: 1.5, dedupUnit: 8192)
+        var whole = [UInt8](repeating: 0, count: spec.size)
+        whole.withUnsafeMutableBytes { spec.fill($0) }
+        var stream = StreamingGenerator(spec)
+        var joined: [UInt8] = []
+        var part = [UInt8](repeating: 0, count: 30_000)
+        while true {
+            let count = part.withUnsafeMutableBytes { stream.read(into: $0) }
+            if count == 0 { break }
+            joined += part[..<count]
+        }
+        #expect(joined == whole)
+        #expect(stream.position == spec.size)
+        stream.position = 500
+        let count = part.withUnsafeMutableBytes { stream.read(into: $0) }
+        #expect(part[..<count] == whole[500..<500 + count])
+    }
+
+    @Test func emptyDataSetIsLegalAndEmpty() throws {
+        let spec = try DataSpec(size: 0, seed: 1)
+        #expect(Layout(spec).blockCount == 0)
+        #expect(Layout(spec).distinctBlockCount == 1)
+        #expect(spec.bytes(at: 0..<0) == [])
+    }
+}
+
+/// Random numbers whose seed a failing test can print.
+struct Numbered {
+    let seed: UInt64
+    var generator: SeededGenerator
+
+    init(seed: UInt64) {
+        self.seed = seed
+        generator = SeededGenerator(state: seed)
+    }
+}
+
+/// A small linear congruential generator, so that the tests do not lean on what they test.
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return (state >> 32) | (state << 32)
+    }
+}
