@@ -11,6 +11,7 @@ let strict: [SwiftSetting] = [
 let package = Package(
     name: "dgen-mpi",
     products: [
+        .executable(name: "dgen-mpi", targets: ["DGenCommand"]),
         .library(name: "DataGen", targets: ["DataGen"]),
     ],
     dependencies: [
@@ -19,11 +20,32 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
+        // C: what Swift cannot say itself.
+        .systemLibrary(
+            name: "CMPI", pkgConfig: "ompi-c",
+            providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
+
         // Computation: no input, no output, no Foundation.
         .target(name: "Xoshiro", swiftSettings: strict),
         .target(
             name: "DataGen",
             dependencies: ["Xoshiro", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
+
+        // The outside world.
+        .target(
+            name: "MPI",
+            dependencies: ["CMPI", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
+
+        // Entry points.
+        .executableTarget(
+            name: "DGenCommand",
+            dependencies: [
+                "DataGen", "MPI", "Yams",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict),
 
         // Tests, one folder per module; `Vectors` holds the reference values that they share.
@@ -34,5 +56,11 @@ let package = Package(
             name: "XoshiroTests", dependencies: ["Xoshiro", "Vectors"], swiftSettings: strict),
         .testTarget(
             name: "DataGenTests", dependencies: ["DataGen", "Vectors"], swiftSettings: strict),
+        .testTarget(
+            name: "DGenCommandTests", dependencies: ["DGenCommand", "Vectors"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["DGenCommand", "DataGen", "Vectors"],
+            swiftSettings: strict),
     ]
 )

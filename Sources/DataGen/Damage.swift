@@ -36,6 +36,8 @@ public struct DamageLog: Sendable {
     public private(set) var last: Damage?
     /// All ranges.
     public private(set) var rangeCount = 0
+    /// The lengths of all ranges together.
+    public private(set) var rangeBytes = 0
     /// All wrong bytes.
     public private(set) var wrongBytes = 0
 
@@ -52,6 +54,7 @@ public struct DamageLog: Sendable {
     public mutating func add(offset: Int, count: Int) {
         wrongBytes += count
         if var joined = last, offset - joined.end < gap {
+            rangeBytes += offset + count - joined.end
             joined.bytes = offset + count - joined.offset
             joined.wrongBytes += count
             last = joined
@@ -59,6 +62,7 @@ public struct DamageLog: Sendable {
         } else {
             let new = Damage(offset: offset, bytes: count, wrongBytes: count)
             last = new
+            rangeBytes += count
             rangeCount += 1
             if rangeCount <= limit { ranges.append(new) }
         }

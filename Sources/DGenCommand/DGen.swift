@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The command line: what can be said, and who does it. Values stay texts here; Settings reads them.
+
+import ArgumentParser
+
+/// The root command.
+struct DGen: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dgen-mpi",
+        abstract: "Writes and verifies one shared file of test data, with any number of MPI ranks.",
+        discussion: """
+            The bytes depend on the specification alone: size, seed, ratios, units and fill. Any number \
+            of ranks, any transfer size and any machine make the same file, so any later run can verify \
+            it.
+
+            Options may also be given in a job file (--job FILE, YAML, names in snake_case) and in the \
+            environment (DGEN_SIZE, DGEN_DEDUP_RATIO, ...). The command line goes before the \
+            environment, the environment before the job file.
+
+            Exit status: 0 done, 1 data differs from its specification, 2 usage or configuration, \
+            3 I/O failed, 4 MPI or launcher, 5 interrupted.
+            """,
+        version: Version.current,
+        subcommands: [
+            GenerateCommand.self, VerifyCommand.self, PlanCommand.self, InfoCommand.self,
+        ],
+        defaultSubcommand: GenerateCommand.self)
+}
+
+/// A subcommand, as the texts that were given for its options.
+protocol GivesOptions {
+    var given: [(OptionKey, String?)] { get }
+    var job: String? { get }
+    var hint: [String] { get }
+}
+
+extension GivesOptions {
+    var hint: [String] { [] }
+
+    var commandLine: Settings.Given {
+        var options: Settings.Given = [:]
+        for (key, text) in given {
+            if let text { options[key] = [text] }
+        }
+        if !hint.isEmpty { options[.hint] = hint }
+        return options
+    }
+}
+
+/// A subcommand that all ranks run together.
+protocol RunsUnderMPI: GivesOptions {
+    func run(_ job: Job) throws -> ExitStatus
+}
+
+/// A subcommand that one process runs, with a result for people and for programs.
+protocol RunsAlone: GivesOptions {
+    func result(_ settings: Settings) throws -> (table: Table, json: any Encodable)
+}
+
+struct SpecOptions: ParsableArguments {
+    @Option(
+        name: .shortAndLong,
+        help: "Length of the data set: 4096, 64KiB, 1.5GiB, 10GB, or k m g t (binary).")
+    var size: String?
+
+    @Option(help: "Seed of the stream, 0 to 2^64 - 1 (default: drawn at random and printed).")
+    var seed: String?
+
+    @Option(help: "Logical blocks per distinct block, 1 to 1000000, at most 3 decimals (default: 1).")
+    var dedupRatio: String?
+
+    @Option(
+        help: "Bytes per compressed byte, 1 to 64 for the default unit, at most 3 decimals (default: 1).")
+    var compressRatio: String?
+
+    @Option(help: "Block, the unit of deduplication: a multiple of 512 to 1 GiB (default: 1MiB).")
+    var dedupUnit: String?
+
+    @Option(
+        help: """
+            Grain, the unit of compression: a multiple of 64, 512 to 65536, that divides the block \
+            (default: 1024).
+            """)
+    var compressUnit: String?
+
+    @Option(help: "What the compressible part is: backref or zeros (default: backref).")
+    var fill: String?
+
+    var given: [(OptionKey, String?)] {
+        [
+            (.size, size), (.seed, seed), (.dedupRatio, dedupRatio),
+            (.compressRatio, compressRatio), (.dedupUnit, dedupUnit),
+            (.compressUnit, compressUnit), (.fill, fill),
+        ]
+    }
+}
+
+struct ResultOptions: ParsableArguments {
+    @Option(help: "Read options from a YAML or JSON file.")
+    var job: String?
+
+    @Option(help: "Write the result as JSON to a file, or to stdout with '-'.")
+    var report: String?
+
+    @Flag(name: .shortAndLong, help: "Log what starts and ends; short for DGEN_LOG=info.")
+    var verbose = false
+
+    @Flag(help: "No table, no progress, errors only.")
+    var quiet = false
+
+    var given: [(OptionKey, String?)] {
+        [(.report, report), (.verbose, verbose ? "true" : nil), (.quiet, quiet ? "true" : nil)]
+    }
+}
+
+struct TransferOptions: ParsableArguments {
+    @Option(
+        name: .shortAndLong, help: "Bytes of one MPI-IO call, at most 1 GiB (default: 1MiB).")
+    var transferSize: String?
+
+    @Option(
+        help: "Shard boundaries are multiples of this; the stripe size is a good choice (default: 1MiB).")
+    var align: String?
+
+    var given: [(OptionKey, String?)] { [(.transferSize, transferSize), (.align, align)] }
+}
+
+struct RunOptions: ParsableArguments {
+    @OptionGroup var transfer: TransferOptions
+
+    @Option(help: "Progress on stderr: auto, bar, lines or none (default: auto).")
+    var progress: String?
+
+    @Option(help: "End the job when one step takes longer than this many seconds; 0: never (default: 900).")
+    var watchdog: String?
+
+    var given: [(OptionKey, String?)] {
+        transfer.given + [(.progress, progress), (.watchdog, watchdog)]
+    }
+}
+
+struct GenerateCommand: ParsableCommand, RunsUnderMPI {
+    static let configuration = CommandConfiguration(
+        commandName: "generate", abstract: "Write a data set into one shared file (the default).")
+
+    @Option(name: .shortAndLong, help: "The file to write; its manifest is FILE.dgen.json.")
+    var output: String?
+
+    @OptionGroup(title: "Data") var spec: SpecOptions
+    @OptionGroup(title: "Run") var run: RunOptions
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Write with collective MPI-IO calls, and read back what they stored (default: not).")
+    var collective: Bool?
+
+    @Option(name: .customLong("hint"), help: "An MPI-IO hint, KEY=VALUE; may be repeated.")
+    var hint: [String] = []
+
+    @Flag(inversion: .prefixedNo, help: "Replace an existing file (default: not).")
+    var overwrite: Bool?
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Refuse when the file system has less room than the data set (default: yes).")
+    var spaceCheck: Bool?
+
+    @OptionGroup(title: "Result") var result: ResultOptions
+
+    var job: String? { result.job }
+    var given: [(OptionKey, String?)] {
+        spec.given + run.given + result.given + [
+            (.output, output), (.collective, collective?.description),
+            (.overwrite, overwrite?.description), (.spaceCheck, spaceCheck?.description),
+        ]
+    }
+
+    func run(_ job: Job) throws -> ExitStatus { try Generate(job).run() }
+}
+
+struct VerifyCommand: ParsableCommand, RunsUnderMPI {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Regenerate a data set and compare a file with it.",
+        discussion: """
+            What the file should hold is read from its manifest, FILE.dgen.json; options go before it. \
+            Without a manifest give --size, --seed and whatever else was not left at its default.
+            """)
+
+    @Argument(help: "The file to verify.")
+    var path: String?
+
+    @OptionGroup(title: "Data") var spec: SpecOptions
+    @OptionGroup(title: "Run") var run: RunOptions
+    @OptionGroup(title: "Result") var result: ResultOptions
+
+    var job: String? { result.job }
+    var given: [(OptionKey, String?)] {
+        spec.given + run.given + result.given + [(.output, path)]
+    }
+
+    func run(_ job: Job) throws -> ExitStatus { try Verify(job).run() }
+}
+
+struct PlanCommand: ParsableCommand, RunsAlone {
+    static let configuration = CommandConfiguration(
+        commandName: "plan",
+        abstract: "Print shards, blocks and the expected stored size; touches nothing.")
+
+    @OptionGroup(title: "Data") var spec: SpecOptions
+
+    @Option(name: .shortAndLong, help: "Ranks to plan for (default: 1).")
+    var ranks: String?
+
+    @OptionGroup var transfer: TransferOptions
+    @OptionGroup(title: "Result") var output: ResultOptions
+
+    var job: String? { output.job }
+    var given: [(OptionKey, String?)] {
+        spec.given + transfer.given + output.given + [(.ranks, ranks)]
+    }
+
+    func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
+        let plan = try Plan(settings)
+        return (plan.table, plan)
+    }
+}
+
+struct InfoCommand: ParsableCommand, RunsAlone {
+    static let configuration = CommandConfiguration(
+        commandName: "info", abstract: "Print version, kernels, processors and the MPI library.")
+
+    @OptionGroup(title: "Result") var output: ResultOptions
+
+    var job: String? { output.job }
+    var given: [(OptionKey, String?)] { output.given }
+
+    func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
+        let info = Info()
+        return (info.table, info)
+    }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import MPI
+
+/// What the process tells the shell; the same on every rank.
+enum ExitStatus: Int32, Codable {
+    case done = 0
+    case mismatch = 1
+    case usage = 2
+    case inputOutput = 3
+    case mpi = 4
+    case interrupted = 5
+}
+
+/// Why a command cannot go on: one line, and the exit status that it leads to.
+struct Failure: Error, Codable {
+    let status: ExitStatus
+    let message: String
+
+    init(_ status: ExitStatus, _ message: String) {
+        self.status = status
+        self.message = message
+    }
+
+    /// Gives an error of another kind its place among the exit statuses.
+    init(_ error: any Error) {
+        switch error {
+        case let failure as Failure:
+            self = failure
+        case let error as MPIError:
+            self.init(error.function.hasPrefix("MPI_File") ? .inputOutput : .mpi, "\(error)")
+        case let error as InvalidField:
+            self.init(.usage, "\(error)")
+        default:
+            self.init(.inputOutput, "\(error)")
+        }
+    }
+}

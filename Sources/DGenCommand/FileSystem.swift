@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Glibc
+
+/// What dgen-mpi asks of the operating system's files, outside MPI-IO. The one gate for `errno`.
+enum FileSystem {
+    /// A system call that failed, in the system's own words.
+    static func failure(_ path: String, _ doing: String) -> Failure {
+        Failure(.inputOutput, "\(path): \(doing): \(String(cString: strerror(errno)))")
+    }
+
+    /// What is known of a file.
+    struct State: Codable {
+        let size: Int
+        let allocatedBytes: Int
+        let isRegular: Bool
+        let isDirectory: Bool
+    }
+
+    /// The state of the file at `path`, links followed; nil where there is none.
+    static func state(_ path: String) throws -> State? {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            if errno == ENOENT { return nil }
+            throw failure(path, "cannot be examined")
+        }
+        return State(
+            size: Int(status.st_size), allocatedBytes: 512 * Int(status.st_blocks),
+            isRegular: status.st_mode & S_IFMT == S_IFREG,
+            isDirectory: status.st_mode & S_IFMT == S_IFDIR)
+    }
+
+    /// The folder that holds `path`.
+    static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// Bytes that an ordinary user may still store on the file system of `path`.
+    static func freeBytes(_ path: String) throws -> Int {
+        var status = statvfs()
+        guard statvfs(path, &status) == 0 else {
+            throw failure(path, "the free space is not known")
+        }
+        let (bytes, overflow) = Int(clamping: status.f_bavail)
+            .multipliedReportingOverflow(by: Int(status.f_frsize))
+        return overflow ? .max : bytes
+    }
+
+    /// The type of the file system of `path` as /proc/self/mountinfo names it, such as `lustre`.
+    static func type(_ path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return "unknown" }
+        defer { free(resolved) }
+        guard
+            let mounts = try? readText("/proc/self/mountinfo", bytesMax: 16 << 20, what: "mounts")
+        else { return "unknown" }
+        return type(of: String(cString: resolved), mounts: mounts)
+    }
+
+    /// The type of the file system that the innermost of `mounts` above `path` has.
+    ///
+    /// Not by device number: btrfs gives its files others than its mounts.
+    static func type(of path: String, mounts: String) -> String {
+        var best = (length: 0, type: "unknown")
+        // "36 35 98:0 /root /mount/point options [tags] - type source options"
+        for line in mounts.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count > 4, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count
+            else { continue }
+            let point = fields[4].replacing("\\040", with: " ")
+            let isAbove = point == "/" || path == point || path.hasPrefix(point + "/")
+            // A later mount at the same place lies over the earlier one.
+            if isAbove, point.count >= best.length {
+                best = (point.count, String(fields[dash + 1]))
+            }
+        }
+        return best.type
+    }
+
+    /// A small text file, whole.
+    static func readText(_ path: String, bytesMax: Int, what: String) throws -> String {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else {
+            throw Failure(.inputOutput, "\(path): the \(what) cannot be read: \(String(cString: strerror(errno)))")
+        }
+        defer { close(file) }
+        var bytes: [UInt8] = []
+        var part = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = Glibc.read(file, &part, part.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw failure(path, "the \(what) cannot be read") }
+            if count == 0 { break }
+            bytes += part[..<count]
+            guard bytes.count <= bytesMax else {
+                throw Failure(.usage, "\(path): the \(what) is larger than \(bytesMax) bytes")
+            }
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw Failure(.usage, "\(path): the \(what) is not UTF-8")
+        }
+        return text
+    }
+
+    /// Replaces the file at `path` by one with `bytes`, so that a reader sees the old or the new one
+    /// whole, and the new one survives a power cut.
+    static func writeAtomically(_ bytes: [UInt8], to path: String) throws {
+        let temporary = "\(path).\(getpid()).\(UInt32.random(in: 0...UInt32.max)).tmp"
+        // A new file of our own: never through a link that someone else has put there.
+        let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw failure(path, "cannot be written") }
+        do {
+            try writeAll(bytes, to: file, path)
+            guard fsync(file) == 0 else { throw failure(path, "cannot be stored") }
+        } catch {
+            close(file)
+            unlink(temporary)
+            throw error
+        }
+        guard close(file) == 0, rename(temporary, path) == 0 else {
+            let error = failure(path, "cannot be put in place")
+            unlink(temporary)
+            throw error
+        }
+        try synchronize(folder(of: path))
+    }
+
+    private static func writeAll(_ bytes: [UInt8], to file: Int32, _ path: String) throws {
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes { write(file, $0.baseAddress.map { $0 + done }, $0.count - done) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw failure(path, "cannot be written") }
+            done += count
+        }
+    }
+
+    /// Brings a file or a folder to stable storage, as far as this node holds it in memory.
+    static func synchronize(_ path: String) throws {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw failure(path, "cannot be opened") }
+        defer { close(file) }
+        // Some file systems cannot sync a folder and say so with EINVAL.
+        guard fsync(file) == 0 || errno == EINVAL else {
+            throw failure(path, "cannot be brought to stable storage")
+        }
+    }
+
+    /// Whether this user may make files in `folder`.
+    static func requireWritableFolder(_ folder: String) throws {
+        guard let state = try state(folder) else {
+            throw Failure(.inputOutput, "\(folder): no such directory")
+        }
+        guard state.isDirectory else { throw Failure(.inputOutput, "\(folder): not a directory") }
+        guard access(folder, W_OK | X_OK) == 0 else { throw failure(folder, "not writable") }
+    }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Logging
+import MPI
+
+/// What `generate` and `verify` have in common: one run of all ranks over one shared file.
+final class Job {
+    let session: Session
+    let settings: Settings
+    let watchdog: Watchdog
+    let logger = Logger(label: "command")
+    let mpiLogger = Logger(label: "mpi")
+    /// The most bytes of one MPI-IO call.
+    let transferSize: Int
+    let hints: [(key: String, value: String)]
+    let isQuiet: Bool
+    var report = Report()
+
+    private let progressStyle: Progress.Style
+    private let reportPath: String?
+    private let sums: Communicator
+
+    /// The default of `--transfer-size`, the fastest of those that `make bench` compares.
+    static let transferSizeDefault = 1 << 20
+    /// The default of `--align`.
+    static let alignDefault = 1 << 20
+    /// The default of `--watchdog`: longer than a parallel file system takes to recover a server.
+    static let watchdogSecondsDefault = 900
+
+    /// Reads the options that all operations share; the same on every rank; collective.
+    init(_ session: Session, _ settings: Settings) throws {
+        self.session = session
+        self.settings = settings
+        let world = session.world
+        isQuiet = try settings.flag(.quiet, default: false)
+        let isVerbose = try settings.flag(.verbose, default: false)
+        try LogLevels(
+            settings.environment["DGEN_LOG"],
+            default: isVerbose ? .info : isQuiet ? .error : .warning
+        ).install(origin: "rank \(world.rank) \(session.host)")
+        transferSize = try settings.size(
+            .transferSize, in: 1...SharedFile.transferBytesMax, default: Self.transferSizeDefault)
+        hints = try settings.hints()
+        progressStyle = isQuiet ? .none : try settings.choice(.progress, default: .auto)
+        reportPath = settings.text(.report)
+        let limit = try settings.number(
+            .watchdog, in: 0...1_000_000, default: Self.watchdogSecondsDefault)
+        watchdog = Watchdog(place: "rank \(world.rank) on \(session.host)", limitSeconds: limit)
+        sums = try world.duplicate()
+        report.mpi = Report.Launch(
+            library: MPIRuntime.libraryVersion, ranks: world.size, nodes: session.nodeCount,
+            ranksPerNode: session.ranksPerNode)
+        report.hints = Report.Hints(
+            requested: Dictionary(hints.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
+        logger.info(
+            "\(world.size) ranks on \(session.nodeCount) nodes, \(MPIRuntime.libraryVersion)")
+    }
+
+    /// Runs `operation` on all ranks and reports how it ended; collective.
+    ///
+    /// The report exists, valid, from before the first byte on: should the job be killed, it says so.
+    func run(_ operation: (Job) throws -> ExitStatus) -> ExitStatus {
+        var status: ExitStatus
+        var message: String?
+        do {
+            try writeReport(to: reportPath.flatMap { $0 == "-" ? nil : $0 })
+            status = try operation(self)
+        } catch {
+            let failure = Failure(error)
+            (status, message) = (failure.status, failure.message)
+        }
+        report.end(status, error: message)
+        if let message, session.isRoot { StandardError.write("dgen-mpi: error: \(message)\n") }
+        do {
+            try writeReport(to: reportPath)
+        } catch {
+            if session.isRoot { StandardError.write("dgen-mpi: error: \(Failure(error).message)\n") }
+            if status == .done { status = .inputOutput }
+        }
+        watchdog.stop()
+        return status
+    }
+
+    private func writeReport(to path: String?) throws {
+        let report = report
+        _ = try session.onRoot {
+            try path.map { try report.write(to: $0) }
+            return true
+        }
+    }
+
+    /// Prints a result for people, on rank 0, unless stdout is for the report.
+    func print(_ table: Table) {
+        guard session.isRoot, !isQuiet, reportPath != "-" else { return }
+        table.print()
+    }
+
+    /// The sums that ranks tell each other during an operation.
+    func transfers(title: String, totalBytes: Int) -> Transfers {
+        let progress =
+            session.isRoot ? Progress(progressStyle, title: title, totalBytes: totalBytes) : nil
+        return Transfers(on: sums, watchdog: watchdog, progress: progress)
+    }
+
+    /// Opens the shared file on all ranks, or on none; collective.
+    func open(
+        _ path: String, _ mode: SharedFile.Mode, hints: [(key: String, value: String)]
+    ) throws -> SharedFile {
+        try session.together {
+            try watchdog.during(.open) {
+                do {
+                    return try SharedFile(
+                        path, mode, hints: hints, on: session.world, logger: mpiLogger)
+                } catch {
+                    throw Failure(.inputOutput, "\(path): \(error)")
+                }
+            }
+        }
+    }
+
+    /// Notes what the library says of an open file.
+    func noteHints(of file: SharedFile) throws {
+        let reported = try file.reportedHints()
+        report.hints?.reported = Dictionary(
+            reported.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
+        // ROMIO reports hints of its own name for every file; OMPIO repeats what it was given.
+        let isROMIO = reported.contains { $0.key.hasPrefix("romio_") }
+        let isOpenMPI = MPIRuntime.libraryVersion.hasPrefix("Open MPI")
+        report.mpi?.ioComponent = isROMIO ? "romio" : isOpenMPI ? "ompio" : "unknown"
+    }
+
+    /// Fills in the times of an operation: those of the slowest rank; collective.
+    func measure(_ operation: inout Report.Operation, _ times: Times, bytes: Int) throws {
+        let slowest = try session.largest(times.generateNanoseconds + times.transferNanoseconds)
+        let all = try session.world.allReduce(
+            [
+                times.totalNanoseconds, times.openNanoseconds, times.generateNanoseconds,
+                times.transferNanoseconds, times.syncNanoseconds, times.closeNanoseconds,
+            ], .maximum
+        ).map { Double($0) / 1e9 }
+        operation.slowestRank = slowest.rank
+        operation.bytes = bytes
+        operation.seconds = all[0]
+        operation.bytesPerSecond = all[0] > 0 ? Double(bytes) / all[0] : 0
+        operation.openSeconds = all[1]
+        operation.generateSeconds = all[2]
+        operation.transferSeconds = all[3]
+        operation.syncSeconds = all[4]
+        operation.closeSeconds = all[5]
+        logger.debug(
+            """
+            \(operation.operation): generated for \(Double(times.generateNanoseconds) / 1e9) s, \
+            transferred for \(Double(times.transferNanoseconds) / 1e9) s
+            """)
+    }
+}
+
+/// Where the time of one rank went.
+struct Times {
+    var totalNanoseconds = 0
+    var openNanoseconds = 0
+    /// Making the bytes, or making them and comparing.
+    var generateNanoseconds = 0
+    var transferNanoseconds = 0
+    var syncNanoseconds = 0
+    var closeNanoseconds = 0
+
+    /// Runs `step` and adds the time that it took to one of the sums.
+    mutating func add<Result>(
+        to sum: WritableKeyPath<Times, Int>, _ step: () throws -> Result
+    ) rethrows -> Result {
+        let clock = Stopwatch()
+        defer { self[keyPath: sum] += clock.elapsedNanoseconds }
+        return try step()
+    }
+}

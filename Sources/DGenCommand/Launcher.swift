@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+/// What the program that started this process says of it, before MPI is asked.
+struct Launcher {
+    /// What it is called in messages.
+    let name: String
+    /// How many tasks it started together.
+    let tasks: Int
+    /// The number of this task, from 0.
+    let task: Int
+
+    /// The variables of each launcher, the innermost first: an `mpirun` inside a Slurm step counts.
+    private static let known = [
+        (name: "mpirun", tasks: "OMPI_COMM_WORLD_SIZE", task: "OMPI_COMM_WORLD_RANK"),
+        (name: "mpiexec", tasks: "PMI_SIZE", task: "PMI_RANK"),
+        (name: "flux", tasks: "FLUX_JOB_SIZE", task: "FLUX_TASK_RANK"),
+        (name: "palsrun", tasks: "PALS_NRANKS", task: "PALS_RANKID"),
+        (name: "srun", tasks: "SLURM_STEP_NUM_TASKS", task: "SLURM_PROCID"),
+    ]
+
+    /// The launcher that `environment` shows, if any.
+    init?(_ environment: [String: String]) {
+        for launcher in Self.known {
+            guard let tasks = environment[launcher.tasks].flatMap({ Int($0) }), tasks > 0 else {
+                continue
+            }
+            name = launcher.name
+            self.tasks = tasks
+            task = environment[launcher.task].flatMap { Int($0) } ?? 0
+            return
+        }
+        return nil
+    }
+}

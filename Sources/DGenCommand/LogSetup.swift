@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Foundation
+import Logging
+
+/// Which part of the program logs from which level on: `DGEN_LOG=warning,mpi=debug,generator=trace`.
+struct LogLevels: Equatable {
+    /// The parts that have a level of their own, by the label of their logger.
+    static let parts = ["command", "generator", "mpi"]
+
+    private var common: Logger.Level
+    private var levels: [String: Logger.Level] = [:]
+
+    /// Reads `DGEN_LOG`; what it does not name logs from `common` on.
+    init(_ text: String?, default common: Logger.Level) throws {
+        self.common = common
+        let accepted =
+            "LEVEL or PART=LEVEL, joined by commas; levels: error warning info debug trace; "
+            + "parts: \(Self.parts.joined(separator: " "))"
+        for word in (text ?? "").split(separator: ",") {
+            let sides = word.split(separator: "=", omittingEmptySubsequences: false)
+            guard sides.count <= 2, let level = Self.level(String(sides[sides.count - 1])),
+                sides.count == 1 || Self.parts.contains(String(sides[0]))
+            else { throw InvalidField(field: "DGEN_LOG", value: String(word), accepted: accepted) }
+            if sides.count == 2 { levels[String(sides[0])] = level } else { self.common = level }
+        }
+    }
+
+    private static func level(_ name: String) -> Logger.Level? {
+        ["error", "warning", "info", "debug", "trace"].contains(name)
+            ? Logger.Level(rawValue: name) : nil
+    }
+
+    subscript(part: String) -> Logger.Level { levels[part] ?? common }
+
+    /// Makes every logger of the process follow these levels; once per process.
+    ///
+    /// - Parameter origin: what each line says of where it comes from, such as `rank 3 node7`.
+    func install(origin: String) {
+        LoggingSystem.bootstrap { label in
+            LineHandler(label: label, origin: origin, logLevel: self[label])
+        }
+    }
+}
+
+/// Writes each message as one line to stderr: time, level, origin, part, message.
+private struct LineHandler: LogHandler {
+    let label: String
+    let origin: String
+    var logLevel: Logger.Level
+    var metadata: Logger.Metadata = [:]
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let time = Date().formatted(.iso8601.time(includingFractionalSeconds: true))
+        StandardError.write("\(time) \(event.level) [\(origin)] \(label): \(event.message)\n")
+    }
+}
+
+/// The stream for log, progress and errors.
+enum StandardError {
+    /// Writes `text` in one call, so that lines of several ranks do not mix.
+    static func write(_ text: String) {
+        var text = text
+        text.withUTF8 { bytes in
+            // Nowhere to report a failure of the stream that failures are reported on.
+            _ = Glibc.write(STDERR_FILENO, bytes.baseAddress, bytes.count)
+        }
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import ArgumentParser
+import Foundation
+import MPI
+
+/// From arguments to an exit status: every message once, every rank the same status.
+@main
+enum Main {
+    static func main() {
+        let environment = ProcessInfo.processInfo.environment
+        let launcher = Launcher(environment)
+        let status: ExitStatus
+        do {
+            switch try DGen.parseAsRoot() {
+            case let command as any RunsUnderMPI:
+                status = runTogether(command, environment, launcher)
+            case let command as any RunsAlone:
+                status = onFirstTask(launcher) { runAlone(command, environment) }
+            case var command:
+                // What ArgumentParser does by itself, such as help.
+                try command.run()
+                status = .done
+            }
+        } catch {
+            status = end(of: error, launcher)
+        }
+        exit(status.rawValue)
+    }
+
+    /// Ends a run that was over before it began: help, version, or a command line that is not one.
+    private static func end(of error: any Error, _ launcher: Launcher?) -> ExitStatus {
+        let text = DGen.fullMessage(for: error)
+        guard DGen.exitCode(for: error) != .success else {
+            return onFirstTask(launcher) {
+                FileHandle.standardOutput.write(Data((text + "\n").utf8))
+                return .done
+            }
+        }
+        let reason = DGen.message(for: error).split(whereSeparator: \.isNewline)
+            .joined(separator: " ")
+        return refuse(Failure(.usage, reason), launcher)
+    }
+
+    /// Reports a usage error once. Ranks that leave one by one with a status are killed by their
+    /// launcher, the one with the message perhaps first; so they meet in MPI before they leave.
+    private static func refuse(_ failure: Failure, _ launcher: Launcher?) -> ExitStatus {
+        let isLaunched = (launcher?.tasks ?? 1) > 1
+        do {
+            if isLaunched { try MPIRuntime.start() }
+            if (launcher?.task ?? 0) == 0 { complain(failure) }
+            if isLaunched { try MPIRuntime.stop() }
+        } catch {
+            complain(Failure(error))
+        }
+        return failure.status
+    }
+
+    private static func complain(_ failure: Failure) {
+        let hint = failure.status == .usage ? " (dgen-mpi --help)" : ""
+        StandardError.write("dgen-mpi: error: \(failure.message)\(hint)\n")
+    }
+
+    private static func onFirstTask(
+        _ launcher: Launcher?, _ body: () -> ExitStatus
+    ) -> ExitStatus {
+        (launcher?.task ?? 0) == 0 ? body() : .done
+    }
+
+    private static func runAlone(
+        _ command: any RunsAlone, _ environment: [String: String]
+    ) -> ExitStatus {
+        do {
+            let settings = try Settings(
+                commandLine: command.commandLine, jobPath: command.job, environment: environment)
+            let (table, json) = try command.result(settings)
+            switch settings.text(.report) {
+            case "-": FileHandle.standardOutput.write(Data(try JSON.encode(json)))
+            case let path?:
+                try FileSystem.writeAtomically(try JSON.encode(json), to: path)
+                table.print()
+            case nil: table.print()
+            }
+            return .done
+        } catch {
+            complain(Failure(error))
+            return Failure(error).status
+        }
+    }
+
+    private static func runTogether(
+        _ command: any RunsUnderMPI, _ environment: [String: String], _ launcher: Launcher?
+    ) -> ExitStatus {
+        var status: ExitStatus
+        var isFirst = (launcher?.task ?? 0) == 0
+        do {
+            Interruption.install()
+            let session = try Session(launcher)
+            isFirst = session.isRoot
+            // Other nodes may have another environment, and need not read the job file at all.
+            let settings = try session.onRoot {
+                try Settings(
+                    commandLine: command.commandLine, jobPath: command.job,
+                    environment: environment)
+            }
+            status = try Job(session, settings).run(command.run)
+        } catch {
+            let failure = Failure(error)
+            if isFirst { complain(failure) }
+            status = failure.status
+        }
+        do {
+            if MPIRuntime.isRunning { try MPIRuntime.stop() }
+        } catch {
+            if isFirst { complain(Failure(error)) }
+            if status == .done { status = .mpi }
+        }
+        return status
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Foundation
+import Yams
+
+/// The file beside a data file that says what it holds (FORMAT.md section 6).
+struct Manifest {
+    static let format = "dgen/1"
+
+    /// How far the data file is.
+    enum Status: String, Codable {
+        /// From before the first byte until the data is stored.
+        case writing
+        /// The data is stored.
+        case complete
+    }
+
+    var status: Status
+    let spec: DataSpec
+    /// How many ranks wrote the data, and what their shards were aligned to; not part of the format.
+    let ranks: Int
+    let align: Int
+
+    static func path(for data: String) -> String { data + ".dgen.json" }
+
+    private struct Encoded: Encodable {
+        let format = Manifest.format
+        let status: Status
+        let spec: EncodedSpec
+        let createdBy = "dgen-mpi \(Version.current)"
+        let ranks: Int
+        let align: Int
+    }
+
+    /// Writes the manifest of the data file at `data`.
+    func write(for data: String) throws {
+        let encoded = Encoded(
+            status: status, spec: EncodedSpec(spec), ranks: ranks, align: align)
+        try FileSystem.writeAtomically(try JSON.encode(encoded), to: Self.path(for: data))
+    }
+
+    /// Reads the manifest of the data file at `data`; nil where there is none.
+    static func read(for data: String) throws -> Manifest? {
+        let path = path(for: data)
+        guard try FileSystem.state(path) != nil else { return nil }
+        return try parse(
+            try FileSystem.readText(path, bytesMax: 1 << 20, what: "manifest"), name: path)
+    }
+
+    /// Reads a manifest. The YAML parser, since JSON is YAML, keeps numbers as they are written:
+    /// ratios and 64-bit seeds stay exact.
+    static func parse(_ text: String, name: String) throws -> Manifest {
+        guard let root = try JobFile.compose(text, name: name)?.mapping else {
+            throw Failure(.usage, "\(name): not a manifest")
+        }
+        let format = root["format"]?.scalar?.string ?? "none"
+        guard format == Self.format else {
+            throw Failure(
+                .usage, "\(name): format: '\(format)' is not known here; only \(Self.format) is")
+        }
+        guard let status = (root["status"]?.scalar?.string).flatMap(Status.init(rawValue:)) else {
+            throw Failure(.usage, "\(name): status: must be writing or complete")
+        }
+        guard let spec = root["spec"]?.mapping else {
+            throw Failure(.usage, "\(name): spec: missing")
+        }
+        var given: Settings.Given = [:]
+        for key in specKeys {
+            guard let value = spec[key.rawValue]?.scalar?.string else {
+                throw Failure(.usage, "\(name): spec: \(key.rawValue): missing")
+            }
+            given[key] = [value]
+        }
+        let settings = Settings(commandLine: [:], environment: [:], jobFile: given)
+        do {
+            return Manifest(
+                status: status, spec: try settings.spec(over: nil, drawingSeed: nil),
+                ranks: (root["ranks"]?.scalar?.string).flatMap(Int.init) ?? 0,
+                align: (root["align"]?.scalar?.string).flatMap(Int.init) ?? 0)
+        } catch {
+            throw Failure(.usage, "\(name): spec: \(Failure(error).message)")
+        }
+    }
+
+    private static let specKeys: [OptionKey] = [
+        .size, .seed, .dedupRatio, .compressRatio, .dedupUnit, .compressUnit, .fill,
+    ]
+}
+
+/// A data specification as manifests and reports have it.
+struct EncodedSpec: Encodable {
+    let size: Int
+    let seed: UInt64
+    let dedupRatio: Double
+    let compressRatio: Double
+    let dedupUnit: Int
+    let compressUnit: Int
+    let fill: String
+
+    init(_ spec: DataSpec) {
+        size = spec.size
+        seed = spec.seed
+        dedupRatio = spec.dedupRatio.doubleValue
+        compressRatio = spec.compressRatio.doubleValue
+        dedupUnit = spec.dedupUnit
+        compressUnit = spec.compressUnit
+        fill = spec.fill.rawValue
+    }
+}
+
+/// How JSON is written: for people too, and the same each time.
+enum JSON {
+    static func encode(_ value: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
+    }
+}

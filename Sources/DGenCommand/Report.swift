@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Foundation
+
+/// What a run tells programs: one JSON object, valid also after a failure.
+struct Report: Encodable {
+    struct Launch: Encodable {
+        let library: String
+        var ioComponent: String?
+        let ranks: Int
+        let nodes: Int
+        let ranksPerNode: Int
+    }
+
+    struct Hints: Encodable {
+        let requested: [String: String]
+        var reported: [String: String] = [:]
+    }
+
+    /// One write, read or verification of the whole data set. Times are those of the slowest rank.
+    struct Operation: Encodable {
+        let operation: String
+        var iteration = 0
+        var bytes = 0
+        var seconds = 0.0
+        var bytesPerSecond = 0.0
+        var openSeconds = 0.0
+        var generateSeconds = 0.0
+        var transferSeconds = 0.0
+        var syncSeconds = 0.0
+        var closeSeconds = 0.0
+        /// Reading back what a collective write stored; after the close, not part of `seconds`.
+        var proofSeconds: Double?
+        var slowestRank = 0
+        var transferSize = 0
+        var collective = false
+    }
+
+    struct DamagedRange: Encodable {
+        let offset: Int
+        let bytes: Int
+        let wrongBytes: Int
+    }
+
+    let format = "dgen-report/1"
+    var status = "interrupted"
+    var exitStatus = ExitStatus.interrupted.rawValue
+    var error: String? = "the run did not come to its end"
+    let version = Version.current
+    let commandLine = CommandLine.arguments
+    var started = Date()
+    var finished = Date()
+    var mpi: Launch?
+    let kernel = "scalar"
+    let threadsPerRank = 1
+    var path: String?
+    var fileSystem: String?
+    var hints: Hints?
+    var spec: EncodedSpec?
+    var operations: [Operation] = []
+    var damage: [DamagedRange] = []
+    var damageRanges = 0
+    var damageBytes = 0
+    /// Bytes that are wrong or missing; `damageBytes` counts the ranges from end to end.
+    var wrongBytes = 0
+    var firstWrongOffset: Int?
+    /// The length that the file has, beside the `size` of `spec`.
+    var fileBytes: Int?
+    var manifestStatus: String?
+
+    /// Notes how the run ended.
+    mutating func end(_ status: ExitStatus, error: String?) {
+        self.status =
+            switch status {
+            case .done: "ok"
+            case .mismatch: "mismatch"
+            case .interrupted: "interrupted"
+            default: "failed"
+            }
+        exitStatus = status.rawValue
+        self.error = error
+        finished = Date()
+    }
+
+    /// Writes the report to `destination`, `-` being stdout.
+    func write(to destination: String) throws {
+        let bytes = try JSON.encode(self)
+        if destination == "-" {
+            FileHandle.standardOutput.write(Data(bytes))
+        } else {
+            try FileSystem.writeAtomically(bytes, to: destination)
+        }
+    }
+}

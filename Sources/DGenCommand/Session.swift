@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Foundation
+import MPI
+
+/// All ranks of a run, and the ways in which they come to one result.
+final class Session {
+    let world: Communicator
+    /// The ranks on this node.
+    let node: Communicator
+    let nodeCount: Int
+    /// The most ranks on one node.
+    let ranksPerNode: Int
+    let host: String
+
+    var isRoot: Bool { world.rank == 0 }
+
+    /// Starts MPI; collective.
+    ///
+    /// - Parameter launcher: what started this process. Where it started several tasks and MPI knows
+    ///   of one, each would write the whole file: that is refused.
+    init(_ launcher: Launcher?) throws {
+        try MPIRuntime.start()
+        world = try Communicator.world()
+        if let launcher, launcher.tasks > 1, world.size == 1 {
+            throw Failure(
+                .mpi,
+                "\(launcher.name) started \(launcher.tasks) tasks but MPI sees only 1: each would "
+                    + "write the whole file; use a launcher that fits \(MPIRuntime.libraryVersion)"
+                    + " (with srun, try --mpi=pmix)")
+        }
+        node = try world.splitByNode()
+        nodeCount = try world.allReduce(node.rank == 0 ? 1 : 0, .sum)
+        ranksPerNode = try world.allReduce(node.size, .maximum)
+        host = try MPIRuntime.processorName()
+    }
+
+    /// Runs `body` on rank 0 and gives its result, or its failure, to every rank; collective.
+    func onRoot<Result: Codable>(_ body: () throws -> Result) throws -> Result {
+        var outcome: Outcome<Result>?
+        if isRoot {
+            do { outcome = .success(try body()) } catch { outcome = .failure(Failure(error)) }
+        }
+        let bytes = try world.broadcast(try outcome.map { Array(try JSONEncoder().encode($0)) } ?? [])
+        switch try JSONDecoder().decode(Outcome<Result>.self, from: Data(bytes)) {
+        case .success(let result): return result
+        case .failure(let failure): throw failure
+        }
+    }
+
+    private enum Outcome<Result: Codable>: Codable {
+        case success(Result)
+        case failure(Failure)
+    }
+
+    /// Makes the failure of any rank that of all: returns when none has one; collective.
+    ///
+    /// What a rank could not do goes before an interruption, then the lowest rank.
+    func agree(_ failure: Failure?) throws {
+        let order = failure.map {
+            ($0.status == .interrupted ? world.size : 0) + world.rank
+        }
+        let counts = try world.allReduce(failure == nil ? 0 : 1, .sum)
+        guard counts > 0 else { return }
+        let first = try world.allReduce(order ?? .max, .minimum) % world.size
+        let place = world.size > 1 ? "rank \(world.rank) on \(host): " : ""
+        let others = counts > 1 ? " (and \(counts - 1) more of \(world.size) ranks)" : ""
+        let mine = try failure.map {
+            Array(try JSONEncoder().encode(Failure($0.status, place + $0.message + others)))
+        }
+        let bytes = try world.broadcast(mine ?? [], from: first)
+        throw try JSONDecoder().decode(Failure.self, from: Data(bytes))
+    }
+
+    /// Runs `body` on every rank and makes the failure of any rank that of all; collective.
+    func together<Result>(_ body: () throws -> Result) throws -> Result {
+        var result: Result?
+        var failure: Failure?
+        do { result = try body() } catch { failure = Failure(error) }
+        try agree(failure)
+        guard let result else { preconditionFailure("a rank that failed must not get here") }
+        return result
+    }
+
+    /// The largest of a value over all ranks, and the lowest rank that has it; collective.
+    func largest(_ value: Int) throws -> (value: Int, rank: Int) {
+        let largest = try world.allReduce(value, .maximum)
+        return (largest, try world.allReduce(value == largest ? world.rank : .max, .minimum))
+    }
+}

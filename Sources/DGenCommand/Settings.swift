@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+
+/// The options of a run as texts, each from the strongest place that gave it: command line,
+/// environment, job file. The one place where option texts become values.
+struct Settings: Codable {
+    /// Where an option was given, weakest first.
+    private enum Source: String, Codable {
+        case jobFile, environment, commandLine
+    }
+
+    private struct Entry: Codable {
+        let texts: [String]
+        let source: Source
+    }
+
+    private var entries: [OptionKey: Entry] = [:]
+    /// All variables `DGEN_*`, among them `DGEN_LOG`.
+    private(set) var environment: [String: String] = [:]
+
+    /// Options as one of the places gives them; several texts only where an option may be repeated.
+    typealias Given = [OptionKey: [String]]
+
+    init(commandLine: Given, environment: [String: String], jobFile: Given) {
+        self.environment = environment.filter { $0.key.hasPrefix("DGEN_") }
+        for (key, texts) in jobFile { entries[key] = Entry(texts: texts, source: .jobFile) }
+        for key in OptionKey.allCases {
+            guard let text = environment[key.environmentName] else { continue }
+            let texts =
+                key == .hint ? text.split(separator: ",").map(String.init) : [text]
+            entries[key] = Entry(texts: texts, source: .environment)
+        }
+        for (key, texts) in commandLine {
+            entries[key] = Entry(texts: texts, source: .commandLine)
+        }
+    }
+
+    /// Gathers the options of all places. Reads the job file that `--job` or `DGEN_JOB` names.
+    init(
+        commandLine: Given, jobPath: String?, environment: [String: String]
+    ) throws {
+        let path = jobPath ?? environment["DGEN_JOB"]
+        self.init(
+            commandLine: commandLine, environment: environment,
+            jobFile: try path.map { try JobFile.read($0) } ?? [:])
+    }
+
+    func has(_ key: OptionKey) -> Bool { entries[key] != nil }
+
+    func texts(_ key: OptionKey) -> [String] { entries[key]?.texts ?? [] }
+
+    func text(_ key: OptionKey) -> String? { entries[key]?.texts.last }
+
+    /// A size in bytes.
+    func size(_ key: OptionKey) throws -> Int? {
+        try text(key).map { try ByteSize.parse($0, field: key.rawValue) }
+    }
+
+    /// A size in bytes within `range`, or its default.
+    func size(_ key: OptionKey, in range: ClosedRange<Int>, default value: Int) throws -> Int {
+        guard let text = text(key) else { return value }
+        let size = try ByteSize.parse(text, field: key.rawValue)
+        guard range.contains(size) else {
+            throw InvalidField(
+                field: key.rawValue, value: text,
+                accepted:
+                    "\(ByteSize.format(range.lowerBound)) to \(ByteSize.format(range.upperBound))")
+        }
+        return size
+    }
+
+    func ratio(_ key: OptionKey) throws -> Ratio? {
+        try text(key).map { try Ratio(parsing: $0, field: key.rawValue) }
+    }
+
+    /// A whole number within `range`, or its default.
+    func number(_ key: OptionKey, in range: ClosedRange<Int>, default value: Int) throws -> Int {
+        guard let text = text(key) else { return value }
+        guard let number = Int(text), range.contains(number) else {
+            throw InvalidField(
+                field: key.rawValue, value: text,
+                accepted: "a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    func flag(_ key: OptionKey, default value: Bool) throws -> Bool {
+        guard let text = text(key) else { return value }
+        switch text.lowercased() {
+        case "true", "yes", "on", "1": return true
+        case "false", "no", "off", "0": return false
+        default:
+            throw InvalidField(
+                field: key.rawValue, value: text, accepted: "true or false")
+        }
+    }
+
+    /// One of the names of an enumeration.
+    func choice<Choice: RawRepresentable & CaseIterable>(
+        _ key: OptionKey, default value: Choice
+    ) throws -> Choice where Choice.RawValue == String {
+        guard let text = text(key) else { return value }
+        guard let choice = Choice(rawValue: text) else {
+            let names = Choice.allCases.map(\.rawValue)
+            throw InvalidField(
+                field: key.rawValue, value: text, accepted: names.joined(separator: " or "))
+        }
+        return choice
+    }
+
+    /// The hints in the order given; of the same key the last counts.
+    func hints() throws -> [(key: String, value: String)] {
+        var hints: [(key: String, value: String)] = []
+        for text in texts(.hint) {
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2, !parts[0].isEmpty, parts[0].utf8.count <= 255,
+                !parts[1].isEmpty, parts[1].utf8.count <= 1024
+            else {
+                throw InvalidField(
+                    field: "hint", value: text,
+                    accepted: "KEY=VALUE, the key at most 255 bytes, the value 1024")
+            }
+            hints.removeAll { $0.key == parts[0] }
+            hints.append((String(parts[0]), String(parts[1])))
+        }
+        return hints
+    }
+
+    func seed() throws -> UInt64? {
+        guard let text = text(.seed) else { return nil }
+        guard text.first?.isASCII == true, text.first?.isNumber == true, let seed = UInt64(text)
+        else {
+            throw InvalidField(
+                field: "seed", value: text, accepted: "a whole number from 0 to 2^64 - 1")
+        }
+        return seed
+    }
+
+    /// The data specification: the options, and where they are silent that of a manifest.
+    ///
+    /// - Parameter seed: gives the seed where neither does; without it a seed is required.
+    func spec(over base: DataSpec?, drawingSeed seed: (() -> UInt64)?) throws -> DataSpec {
+        guard let size = try size(.size) ?? base?.size else {
+            throw Failure(.usage, "size: missing; give \(ByteSize.accepted)")
+        }
+        guard let seed = try self.seed() ?? base?.seed ?? seed?() else {
+            throw Failure(.usage, "seed: missing; give a whole number from 0 to 2^64 - 1")
+        }
+        // A grain taken from the manifest may not divide a block given as an option.
+        let grain = try self.size(.compressUnit) ?? (has(.dedupUnit) ? nil : base?.compressUnit)
+        return try DataSpec(
+            size: size, seed: seed,
+            dedupRatio: try ratio(.dedupRatio) ?? base?.dedupRatio ?? 1,
+            compressRatio: try ratio(.compressRatio) ?? base?.compressRatio ?? 1,
+            dedupUnit: try self.size(.dedupUnit) ?? base?.dedupUnit ?? DataSpec.dedupUnitDefault,
+            compressUnit: grain,
+            fill: try choice(.fill, default: base?.fill ?? .backref))
+    }
+}

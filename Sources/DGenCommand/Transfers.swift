@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Glibc
+import MPI
+
+/// How far all ranks are, while each goes at its own speed.
+///
+/// Every rank tells the same few sums over and over, without waiting for the others: bytes done, ranks
+/// at their end, ranks that failed, ranks that were told to stop. So rank 0 can show the progress of
+/// the whole job, and a rank that cannot go on stops the others at their next transfer instead of
+/// leaving them to work for nothing. A round costs O(log ranks) messages; there are ten a second at
+/// most.
+final class Transfers {
+    /// The sums of all ranks.
+    struct Sums {
+        var doneBytes = 0
+        var atEnd = 0
+        var failed = 0
+
+        fileprivate init(_ values: [Int]) { (doneBytes, atEnd, failed) = (values[0], values[1], values[2]) }
+        fileprivate init() {}
+    }
+
+    private let communicator: Communicator
+    private let watchdog: Watchdog
+    private var progress: Progress?
+    private var pending: PendingSum?
+    private var clock = Stopwatch()
+    private var sums = Sums()
+    private var doneBytes = 0
+    /// Why this rank stopped, if it did.
+    private(set) var failure: Failure?
+
+    /// Starts an operation.
+    ///
+    /// - Parameters:
+    ///   - communicator: for these sums alone.
+    ///   - progress: what to show; rank 0's business.
+    init(on communicator: Communicator, watchdog: Watchdog, progress: Progress?) {
+        self.communicator = communicator
+        self.watchdog = watchdog
+        self.progress = progress
+    }
+
+    /// Whether this rank or, as far as it has heard, another one has to stop.
+    var mustStop: Bool { failure != nil || sums.failed > 0 }
+
+    /// Stops this rank if it was told to by a signal.
+    func noteInterruption() {
+        if failure == nil { failure = Interruption.failure }
+    }
+
+    /// Does one transfer of this rank, and notes what becomes of it.
+    func transfer(_ bytes: Int, _ body: () throws -> Void) {
+        noteInterruption()
+        guard failure == nil else { return }
+        do {
+            try body()
+            doneBytes += bytes
+        } catch {
+            failure = Failure(error)
+        }
+    }
+
+    /// Hears and tells without waiting; after each transfer.
+    func exchange() throws {
+        if let pending {
+            guard let result = try pending.result() else { return }
+            self.pending = nil
+            take(result)
+        } else if clock.elapsedNanoseconds > 100_000_000 {
+            try tell(atEnd: false)
+        }
+    }
+
+    /// Hears and tells with waiting: every rank is in the same round, and gets the same answer.
+    func exchangeTogether() throws {
+        take(
+            try watchdog.during(.agreement) {
+                try communicator.allReduce([doneBytes, 0, failure == nil ? 0 : 1], .sum)
+            })
+    }
+
+    /// Waits, without using the processor, until every rank is at its end.
+    func finish() throws {
+        watchdog.enter(.othersToFinish)
+        while sums.atEnd < communicator.size {
+            if let result = try pending?.result() {
+                pending = nil
+                take(result)
+                watchdog.enter(.othersToFinish)
+                continue
+            }
+            if pending == nil { try tell(atEnd: true) } else { usleep(300) }
+        }
+        watchdog.enter(.idle)
+    }
+
+    /// Takes the progress bar away; the failure of this rank, or of another, stays known.
+    func end() { progress?.finish() }
+
+    private func tell(atEnd: Bool) throws {
+        pending = try communicator.startSum([doneBytes, atEnd ? 1 : 0, failure == nil ? 0 : 1])
+        clock = Stopwatch()
+    }
+
+    private func take(_ result: [Int]) {
+        sums = Sums(result)
+        progress?.update(doneBytes: sums.doneBytes)
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Logging
+import MPI
+
+/// `dgen-mpi verify`: regenerates a data set and compares a file with it, with any number of ranks.
+struct Verify {
+    /// The most damaged ranges that the table prints.
+    static let rangesPrinted = 20
+
+    private let job: Job
+    private let path: String
+
+    private var session: Session { job.session }
+
+    init(_ job: Job) throws {
+        self.job = job
+        guard let path = job.settings.text(.output), !path.isEmpty else {
+            throw Failure(.usage, "verify: missing; give the file to verify")
+        }
+        self.path = path
+    }
+
+    /// Compares the file; collective.
+    func run() throws -> ExitStatus {
+        job.report.path = path
+        let (spec, manifestStatus) = try specification()
+        job.report.spec = EncodedSpec(spec)
+        job.report.manifestStatus = manifestStatus?.rawValue
+        if session.isRoot, manifestStatus == .writing {
+            job.logger.warning(
+                "\(path): its manifest says 'writing': the run that wrote it did not finish")
+        }
+        job.logger.info("verify \(path): \(spec.size) bytes, seed \(spec.seed)")
+        let shards = Shards(
+            size: spec.size, ranks: session.world.size,
+            alignment: try job.settings.size(.align, in: 1...(1 << 40), default: Job.alignDefault))
+        let comparison = Comparison(
+            job, path: path, spec: spec, shards: shards, title: "verify")
+        var times = Times()
+        let found = try comparison.run(&times)
+        var operation = Report.Operation(operation: "verify")
+        operation.transferSize = job.transferSize
+        try job.measure(&operation, times, bytes: min(spec.size, found.fileBytes))
+        note(found, operation)
+        let isRight = found.rangeCount == 0 && found.fileBytes == spec.size
+        job.logger.info("verify \(path): \(isRight ? "every byte is right" : "differs")")
+        job.print(table(found, spec, operation, manifestStatus, isRight: isRight))
+        return isRight ? .done : .mismatch
+    }
+
+    /// What the file should hold: the manifest's words, where no option says otherwise.
+    private func specification() throws -> (DataSpec, Manifest.Status?) {
+        struct Given: Codable {
+            var text: String?
+            var fileSystem: String
+        }
+        let given = try session.onRoot {
+            guard let state = try FileSystem.state(path) else {
+                throw Failure(.inputOutput, "\(path): no such file")
+            }
+            guard state.isRegular else {
+                throw Failure(.inputOutput, "\(path): not a regular file")
+            }
+            let manifest = Manifest.path(for: path)
+            let text =
+                try FileSystem.state(manifest) == nil
+                ? nil : try FileSystem.readText(manifest, bytesMax: 1 << 20, what: "manifest")
+            return Given(text: text, fileSystem: FileSystem.type(path))
+        }
+        job.report.fileSystem = given.fileSystem
+        let manifest = try given.text.map {
+            try Manifest.parse($0, name: Manifest.path(for: path))
+        }
+        if manifest == nil, !job.settings.has(.size) || !job.settings.has(.seed) {
+            throw Failure(
+                .usage,
+                "\(path): has no manifest \(Manifest.path(for: path)); give its specification as "
+                    + "options, --size and --seed at least")
+        }
+        let spec = try job.settings.spec(over: manifest?.spec, drawingSeed: nil)
+        if session.isRoot, let manifest, manifest.spec != spec {
+            job.logger.warning("\(path): the options given differ from its manifest; they are used")
+        }
+        return (spec, manifest?.status)
+    }
+
+    private func note(_ found: Comparison.Found, _ operation: Report.Operation) {
+        job.report.operations = [operation]
+        job.report.damage = found.ranges.map {
+            Report.DamagedRange(offset: $0.offset, bytes: $0.bytes, wrongBytes: $0.wrongBytes)
+        }
+        job.report.damageRanges = found.rangeCount
+        job.report.damageBytes = found.rangeBytes
+        job.report.wrongBytes = found.wrongBytes
+        job.report.firstWrongOffset = found.ranges.first?.offset
+        job.report.fileBytes = found.fileBytes
+    }
+
+    private func table(
+        _ found: Comparison.Found, _ spec: DataSpec, _ operation: Report.Operation,
+        _ manifestStatus: Manifest.Status?, isRight: Bool
+    ) -> Table {
+        var table = Table()
+        table.row("verified", path)
+        table.row("result", isRight ? "every byte is right" : "DIFFERS from its specification")
+        table.row("size", "\(ByteSize.format(spec.size)) (\(spec.size) bytes)")
+        if found.fileBytes != spec.size {
+            let difference = found.fileBytes - spec.size
+            table.row(
+                "file", "has \(found.fileBytes) bytes: "
+                    + (difference < 0 ? "short by \(-difference)" : "long by \(difference)"))
+        }
+        if manifestStatus == .writing {
+            table.row("manifest", "says 'writing': the run that wrote it did not finish")
+        }
+        if let first = found.ranges.first {
+            table.row("first wrong", "offset \(first.offset)")
+            table.row("wrong bytes", "\(found.wrongBytes)")
+            table.row("damaged ranges", "\(found.rangeCount)")
+            for range in found.ranges.prefix(Self.rangesPrinted) {
+                table.row(
+                    "", "offset \(range.offset), length \(range.bytes), \(range.wrongBytes) wrong")
+            }
+            if found.rangeCount > Self.rangesPrinted {
+                table.row("", "and \(found.rangeCount - Self.rangesPrinted) more")
+            }
+        }
+        table.row(
+            "ranks", "\(session.world.size) on \(session.nodeCount) "
+                + (session.nodeCount == 1 ? "node" : "nodes"))
+        table.row(
+            "bandwidth",
+            "\(ByteSize.format(Int(operation.bytesPerSecond)))/s (\(operation.seconds.fixed(3)) s)")
+        table.row(
+            "slowest rank", "read \(operation.transferSeconds.fixed(3)) s, generate and compare "
+                + "\(operation.generateSeconds.fixed(3)) s")
+        return table
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Foundation
+import MPI
+import Synchronization
+
+/// Ends the job, saying where it hangs, when one step takes longer than any working machine needs.
+///
+/// Collective calls cannot be taken back: a rank that is stuck in one stays there, and so do all others.
+/// A thread of its own looks at what the rank is doing; that costs the rank two stores a step.
+final class Watchdog: Sendable {
+    /// What a rank may be stuck in.
+    enum Phase: Int, Sendable {
+        case idle, open, write, read, sync, close, agreement, othersToFinish
+
+        /// What it is called after "stuck in".
+        var name: String {
+            switch self {
+            case .idle: "no step"
+            case .othersToFinish: "waiting for other ranks to make progress"
+            case .agreement: "agreeing with other ranks"
+            default: "\(self)"
+            }
+        }
+
+        var status: ExitStatus { self == .agreement || self == .othersToFinish ? .mpi : .inputOutput }
+    }
+
+    private let place: String
+    private let limitNanoseconds: Int
+    private let clock = Stopwatch()
+    private let phase = Atomic<Int>(Phase.idle.rawValue)
+    private let offset = Atomic<Int>(0)
+    private let since = Atomic<Int>(0)
+    private let isStopped = Atomic<Bool>(false)
+
+    /// Starts to watch.
+    ///
+    /// - Parameters:
+    ///   - place: how messages name this rank.
+    ///   - limitSeconds: the longest that one step may take; 0 for no limit.
+    init(place: String, limitSeconds: Int) {
+        self.place = place
+        limitNanoseconds = limitSeconds * 1_000_000_000
+        guard limitSeconds > 0 else { return }
+        Thread { [self] in watch() }.start()
+    }
+
+    /// Runs a step under watch.
+    func during<Result>(
+        _ phase: Phase, offset: Int = -1, _ step: () throws -> Result
+    ) rethrows -> Result {
+        enter(phase, offset: offset)
+        defer { enter(.idle) }
+        return try step()
+    }
+
+    /// Starts the time of a step anew.
+    func enter(_ phase: Phase, offset: Int = -1) {
+        self.offset.store(offset, ordering: .relaxed)
+        since.store(clock.elapsedNanoseconds, ordering: .relaxed)
+        self.phase.store(phase.rawValue, ordering: .releasing)
+    }
+
+    func stop() { isStopped.store(true, ordering: .relaxed) }
+
+    private func watch() {
+        while !isStopped.load(ordering: .relaxed) {
+            usleep(200_000)
+            let phase = Phase(rawValue: phase.load(ordering: .acquiring)) ?? .idle
+            let waited = clock.elapsedNanoseconds - since.load(ordering: .relaxed)
+            // Whoever waits for others is patient a little longer: the one who is stuck speaks first.
+            let isWaiting = phase == .agreement || phase == .othersToFinish
+            let limit = isWaiting ? limitNanoseconds * 5 / 4 + 2_000_000_000 : limitNanoseconds
+            if phase != .idle, waited > limit { end(phase, waitedSeconds: waited / 1_000_000_000) }
+        }
+    }
+
+    private func end(_ phase: Phase, waitedSeconds: Int) {
+        let offset = offset.load(ordering: .relaxed)
+        StandardError.write(
+            "dgen-mpi: error: \(place): stuck in \(phase.name)"
+                + (offset >= 0 ? " at offset \(offset)" : "")
+                + " for \(waitedSeconds) s (limit --watchdog); ending the job\n")
+        // Should MPI_Abort hang as well, the alarm ends this process, and the launcher the others.
+        signal(SIGALRM, SIG_DFL)
+        alarm(10)
+        MPIRuntime.abort(status: phase.status.rawValue)
+        exit(phase.status.rawValue)
+    }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+internal import CMPI
+
+/// A group of ranks that call together.
+///
+/// Every method that is not a plain property is collective: all ranks of the group call it, in the same
+/// order.
+package struct Communicator: @unchecked Sendable {
+    // Unchecked: the handle is a constant for the life of the process, and only one thread calls MPI.
+    // Its type is left to inference: an optional pointer in Open MPI, a number in MPICH.
+    private(set) var handle = cmpi_comm_null()
+    /// The number of this process in the group, from 0.
+    package private(set) var rank = 0
+    /// The number of processes in the group.
+    package private(set) var size = 1
+
+    private init() {}
+
+    /// Notes rank and size, once the handle is there.
+    private mutating func ask() throws(MPIError) {
+        var rank: Int32 = 0, size: Int32 = 0
+        try check(MPI_Comm_rank(handle, &rank), "MPI_Comm_rank")
+        try check(MPI_Comm_size(handle, &size), "MPI_Comm_size")
+        self.rank = Int(rank)
+        self.size = Int(size)
+    }
+
+    /// All ranks of the job.
+    package static func world() throws(MPIError) -> Communicator {
+        var world = Communicator()
+        world.handle = cmpi_comm_world()
+        try world.ask()
+        return world
+    }
+
+    /// How values of several ranks become one.
+    package enum Operation: Sendable {
+        case sum, minimum, maximum
+
+        var handle: MPI_Op {
+            switch self {
+            case .sum: cmpi_sum()
+            case .minimum: cmpi_min()
+            case .maximum: cmpi_max()
+            }
+        }
+    }
+
+    /// The same group with messages of its own. The corresponding C function is `MPI_Comm_dup`.
+    package func duplicate() throws(MPIError) -> Communicator {
+        var new = Communicator()
+        try check(MPI_Comm_dup(handle, &new.handle), "MPI_Comm_dup")
+        try new.ask()
+        return new
+    }
+
+    /// The ranks that share memory with this one, in rank order: those on its node.
+    ///
+    /// The corresponding C function is `MPI_Comm_split_type`.
+    package func splitByNode() throws(MPIError) -> Communicator {
+        var node = Communicator()
+        try check(
+            MPI_Comm_split_type(
+                handle, Int32(MPI_COMM_TYPE_SHARED), Int32(rank), cmpi_info_null(), &node.handle),
+            "MPI_Comm_split_type")
+        try node.ask()
+        return node
+    }
+
+    /// Waits until every rank has come here. The corresponding C function is `MPI_Barrier`.
+    package func barrier() throws(MPIError) {
+        try check(MPI_Barrier(handle), "MPI_Barrier")
+    }
+
+    /// Gives every rank the bytes of `root`, of any number; `bytes` is ignored on the others.
+    ///
+    /// The corresponding C function is `MPI_Bcast`.
+    package func broadcast(_ bytes: [UInt8], from root: Int = 0) throws(MPIError) -> [UInt8] {
+        var count = Int64(bytes.count)
+        try check(MPI_Bcast(&count, 1, cmpi_int64(), Int32(root), handle), "MPI_Bcast")
+        var received = rank == root ? bytes : [UInt8](repeating: 0, count: Int(count))
+        try check(
+            MPI_Bcast(&received, Int32(count), cmpi_byte(), Int32(root), handle), "MPI_Bcast")
+        return received
+    }
+
+    /// Combines `values` element by element over all ranks; every rank gets the result.
+    ///
+    /// The corresponding C function is `MPI_Allreduce`.
+    package func allReduce(_ values: [Int], _ operation: Operation) throws(MPIError) -> [Int] {
+        var result = values
+        try check(
+            MPI_Allreduce(
+                values, &result, Int32(values.count), cmpi_int64(), operation.handle, handle),
+            "MPI_Allreduce")
+        return result
+    }
+
+    /// Combines one value over all ranks; every rank gets the result.
+    package func allReduce(_ value: Int, _ operation: Operation) throws(MPIError) -> Int {
+        try allReduce([value], operation)[0]
+    }
+
+    /// Combines `values` element by element; rank 0 gets the result, the others their own values.
+    ///
+    /// The corresponding C function is `MPI_Reduce`.
+    package func reduce(_ values: [Int], _ operation: Operation) throws(MPIError) -> [Int] {
+        var result = values
+        try check(
+            MPI_Reduce(
+                values, &result, Int32(values.count), cmpi_int64(), operation.handle, 0, handle),
+            "MPI_Reduce")
+        return result
+    }
+
+    /// Combines the values of all lower ranks.
+    ///
+    /// - Returns: the result, on rank 0 `initial`.
+    ///
+    /// The corresponding C function is `MPI_Exscan`.
+    package func scanBefore(
+        _ value: Int, _ operation: Operation, initial: Int
+    ) throws(MPIError) -> Int {
+        var value = value
+        var result = initial
+        try check(
+            MPI_Exscan(&value, &result, 1, cmpi_int64(), operation.handle, handle), "MPI_Exscan")
+        // MPI leaves the result undefined on rank 0.
+        return rank == 0 ? initial : result
+    }
+
+    /// Starts to sum `values` element by element over all ranks without waiting.
+    ///
+    /// The corresponding C function is `MPI_Iallreduce`.
+    package func startSum(_ values: [Int]) throws(MPIError) -> PendingSum {
+        try PendingSum(values, self)
+    }
+}
+
+/// A sum over all ranks that is under way.
+package final class PendingSum {
+    private let source: UnsafeMutableBufferPointer<Int>
+    private let target: UnsafeMutableBufferPointer<Int>
+    private var request = cmpi_request_null()
+
+    fileprivate init(_ values: [Int], _ communicator: Communicator) throws(MPIError) {
+        source = .allocate(capacity: values.count)
+        target = .allocate(capacity: values.count)
+        _ = source.initialize(from: values)
+        _ = target.initialize(from: values)
+        try check(
+            MPI_Iallreduce(
+                source.baseAddress, target.baseAddress, Int32(values.count), cmpi_int64(),
+                cmpi_sum(), communicator.handle, &request),
+            "MPI_Iallreduce")
+    }
+
+    /// The sums, as soon as every rank has given its values; nil until then.
+    ///
+    /// The corresponding C function is `MPI_Test`.
+    package func result() throws(MPIError) -> [Int]? {
+        var done: Int32 = 0
+        try check(MPI_Test(&request, &done, cmpi_status_ignore()), "MPI_Test")
+        return done != 0 ? Array(target) : nil
+    }
+
+    deinit {
+        // MPI may still write to the memory of an unfinished request: better lost than freed.
+        guard request == cmpi_request_null() else { return }
+        source.deallocate()
+        target.deallocate()
+    }
+}

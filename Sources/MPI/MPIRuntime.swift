@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+internal import CMPI
+
+/// The MPI library of this process: start, end, and what it says of itself.
+package enum MPIRuntime {
+    /// Starts MPI for a process in which only one thread calls it at a time, and makes errors of
+    /// communicators and files come back instead of ending the process.
+    ///
+    /// The watchdog's `MPI_Abort` may come from another thread while the first is stuck in a call:
+    /// hence "serialized". The corresponding C function is `MPI_Init_thread`.
+    package static func start() throws(MPIError) {
+        var provided: Int32 = 0
+        try check(
+            MPI_Init_thread(nil, nil, Int32(MPI_THREAD_SERIALIZED), &provided), "MPI_Init_thread")
+        try check(
+            MPI_Comm_set_errhandler(cmpi_comm_world(), cmpi_errors_return()),
+            "MPI_Comm_set_errhandler")
+        // The handler of the null file is the default of every file that is opened later.
+        try check(
+            MPI_File_set_errhandler(cmpi_file_null(), cmpi_errors_return()),
+            "MPI_File_set_errhandler")
+    }
+
+    /// Ends MPI; collective. The corresponding C function is `MPI_Finalize`.
+    package static func stop() throws(MPIError) {
+        try check(MPI_Finalize(), "MPI_Finalize")
+    }
+
+    /// Whether ``start()`` has been called and ``stop()`` has not.
+    package static var isRunning: Bool {
+        var started: Int32 = 0, stopped: Int32 = 0
+        _ = MPI_Initialized(&started)
+        _ = MPI_Finalized(&stopped)
+        return started != 0 && stopped == 0
+    }
+
+    /// Ends all ranks at once with `status`; for the watchdog only.
+    ///
+    /// The corresponding C function is `MPI_Abort`.
+    package static func abort(status: Int32) {
+        _ = MPI_Abort(cmpi_comm_world(), status)
+    }
+
+    /// The library's name and version in one line; may be asked before ``start()``.
+    ///
+    /// The corresponding C function is `MPI_Get_library_version`.
+    package static var libraryVersion: String {
+        var text = [CChar](repeating: 0, count: Int(MPI_MAX_LIBRARY_VERSION_STRING) + 1)
+        var length: Int32 = 0
+        guard MPI_Get_library_version(&text, &length) == MPI_SUCCESS else { return "unknown" }
+        let words = String(
+            decoding: text.prefix(Int(length)).map(UInt8.init(bitPattern:)), as: UTF8.self)
+        // MPICH goes on with lines about how it was built; Open MPI with its package and date.
+        return String(words.prefix { !$0.isNewline && $0 != "," })
+    }
+
+    /// The version of the MPI standard that the library follows, such as `3.1`.
+    ///
+    /// The corresponding C function is `MPI_Get_version`.
+    package static var standardVersion: String {
+        var major: Int32 = 0, minor: Int32 = 0
+        guard MPI_Get_version(&major, &minor) == MPI_SUCCESS else { return "unknown" }
+        return "\(major).\(minor)"
+    }
+
+    /// The name of the node that this process runs on.
+    ///
+    /// The corresponding C function is `MPI_Get_processor_name`.
+    package static func processorName() throws(MPIError) -> String {
+        var text = [CChar](repeating: 0, count: Int(MPI_MAX_PROCESSOR_NAME) + 1)
+        var length: Int32 = 0
+        try check(MPI_Get_processor_name(&text, &length), "MPI_Get_processor_name")
+        return String(
+            decoding: text.prefix(Int(length)).map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+internal import CMPI
+package import Logging
+
+/// One file that all ranks of a communicator have open through MPI-IO.
+package final class SharedFile {
+    /// The most bytes of one call: counts are C `int`, and larger calls have a bad history.
+    package static let transferBytesMax = 1 << 30
+
+    /// How a file is opened.
+    package enum Mode: Sendable {
+        /// An existing file, for reading.
+        case read
+        /// A file for writing that must not exist yet.
+        case createNew
+        /// A file for writing that may exist; its contents stay until they are cut or overwritten.
+        case createOrOpen
+
+        var flags: Int {
+            switch self {
+            case .read: Int(MPI_MODE_RDONLY)
+            case .createNew: Int(MPI_MODE_WRONLY | MPI_MODE_CREATE | MPI_MODE_EXCL)
+            case .createOrOpen: Int(MPI_MODE_WRONLY | MPI_MODE_CREATE)
+            }
+        }
+    }
+
+    // Its type is left to inference: an optional pointer in Open MPI, another one in MPICH.
+    private var handle = cmpi_file_null()
+    private let logger: Logger
+
+    /// Opens `path` on all ranks of `communicator`; collective.
+    ///
+    /// - Parameters:
+    ///   - hints: given to the library as they are; it ignores what it does not know.
+    ///   - logger: gets every transfer at trace level.
+    ///
+    /// The corresponding C function is `MPI_File_open`.
+    package init(
+        _ path: String, _ mode: Mode, hints: [(key: String, value: String)] = [],
+        on communicator: Communicator, logger: Logger
+    ) throws(MPIError) {
+        self.logger = logger
+        var info = cmpi_info_null()
+        if !hints.isEmpty {
+            try check(MPI_Info_create(&info), "MPI_Info_create")
+            for hint in hints {
+                try check(MPI_Info_set(info, hint.key, hint.value), "MPI_Info_set")
+            }
+        }
+        let status = MPI_File_open(communicator.handle, path, Int32(mode.flags), info, &handle)
+        if !hints.isEmpty { try check(MPI_Info_free(&info), "MPI_Info_free") }
+        try check(status, "MPI_File_open")
+        logger.debug("opened \(path) (\(mode))")
+    }
+
+    /// The length of the file in bytes. The corresponding C function is `MPI_File_get_size`.
+    package func size() throws(MPIError) -> Int {
+        var size: MPI_Offset = 0
+        try check(MPI_File_get_size(handle, &size), "MPI_File_get_size")
+        return Int(size)
+    }
+
+    /// Cuts or extends the file; collective. The corresponding C function is `MPI_File_set_size`.
+    package func setSize(_ size: Int) throws(MPIError) {
+        try check(MPI_File_set_size(handle, MPI_Offset(size)), "MPI_File_set_size")
+    }
+
+    /// Writes `buffer` at `offset`, and fails unless all of it is counted as written.
+    ///
+    /// The corresponding C function is `MPI_File_write_at`.
+    package func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(MPIError) {
+        let count = Self.count(buffer.count)
+        logger.trace("write \(count) bytes at \(offset)")
+        var status = MPI_Status()
+        try check(
+            MPI_File_write_at(
+                handle, MPI_Offset(offset), buffer.baseAddress, count, cmpi_byte(), &status),
+            "MPI_File_write_at")
+        let stored = try Self.moved(&status)
+        guard stored == buffer.count else {
+            throw .shortWrite("MPI_File_write_at", stored: stored, of: buffer.count)
+        }
+    }
+
+    /// Writes the buffers of all ranks together, each at its own offset; collective. A rank with
+    /// nothing to write gives an empty buffer.
+    ///
+    /// The count is checked, which is not enough: Open MPI's default component has been seen to count
+    /// bytes that were never stored. The caller proves such writes by reading back.
+    ///
+    /// The corresponding C function is `MPI_File_write_at_all`.
+    package func writeTogether(
+        _ buffer: UnsafeRawBufferPointer, at offset: Int
+    ) throws(MPIError) {
+        let count = Self.count(buffer.count)
+        logger.trace("write together \(count) bytes at \(offset)")
+        var status = MPI_Status()
+        try check(
+            MPI_File_write_at_all(
+                handle, MPI_Offset(offset), buffer.baseAddress, count, cmpi_byte(), &status),
+            "MPI_File_write_at_all")
+        // A component may leave the status of an empty call untouched.
+        guard count > 0 else { return }
+        let stored = try Self.moved(&status)
+        guard stored == buffer.count else {
+            throw .shortWrite("MPI_File_write_at_all", stored: stored, of: buffer.count)
+        }
+    }
+
+    /// Reads up to the length of `buffer` from `offset` on.
+    ///
+    /// - Returns: the bytes read: fewer than asked for at the end of the file. The rest of `buffer` is
+    ///   left as it was.
+    ///
+    /// The corresponding C function is `MPI_File_read_at`.
+    package func read(
+        into buffer: UnsafeMutableRawBufferPointer, at offset: Int
+    ) throws(MPIError) -> Int {
+        let count = Self.count(buffer.count)
+        logger.trace("read \(count) bytes at \(offset)")
+        var status = MPI_Status()
+        try check(
+            MPI_File_read_at(
+                handle, MPI_Offset(offset), buffer.baseAddress, count, cmpi_byte(), &status),
+            "MPI_File_read_at")
+        return min(try Self.moved(&status), buffer.count)
+    }
+
+    /// Brings what all ranks wrote to stable storage; collective.
+    ///
+    /// The corresponding C function is `MPI_File_sync`.
+    package func sync() throws(MPIError) {
+        try check(MPI_File_sync(handle), "MPI_File_sync")
+    }
+
+    /// Closes the file; collective. Says nothing about stable storage: that is ``sync()``'s part.
+    ///
+    /// The corresponding C function is `MPI_File_close`.
+    package func close() throws(MPIError) {
+        try check(MPI_File_close(&handle), "MPI_File_close")
+        logger.debug("closed")
+    }
+
+    /// The hints that the library reports for this file. Some libraries echo whatever they were
+    /// given, so a hint that comes back proves nothing.
+    ///
+    /// The corresponding C function is `MPI_File_get_info`.
+    package func reportedHints() throws(MPIError) -> [(key: String, value: String)] {
+        var info = cmpi_info_null()
+        try check(MPI_File_get_info(handle, &info), "MPI_File_get_info")
+        guard info != cmpi_info_null() else { return [] }
+        var keys: Int32 = 0
+        try check(MPI_Info_get_nkeys(info, &keys), "MPI_Info_get_nkeys")
+        var hints: [(key: String, value: String)] = []
+        var key = [CChar](repeating: 0, count: Int(MPI_MAX_INFO_KEY) + 1)
+        var value = [CChar](repeating: 0, count: Int(MPI_MAX_INFO_VAL) + 1)
+        for index in 0..<keys {
+            try check(MPI_Info_get_nthkey(info, index, &key), "MPI_Info_get_nthkey")
+            var found: Int32 = 0
+            try check(
+                MPI_Info_get(info, key, Int32(MPI_MAX_INFO_VAL), &value, &found), "MPI_Info_get")
+            if found != 0 { hints.append((Self.string(key), Self.string(value))) }
+        }
+        try check(MPI_Info_free(&info), "MPI_Info_free")
+        return hints
+    }
+
+    private static func count(_ bytes: Int) -> Int32 {
+        precondition(bytes <= transferBytesMax, "one MPI call moves at most 1 GiB")
+        return Int32(bytes)
+    }
+
+    private static func moved(_ status: inout MPI_Status) throws(MPIError) -> Int {
+        var count: MPI_Count = 0
+        try check(MPI_Get_elements_x(&status, cmpi_byte(), &count), "MPI_Get_elements_x")
+        return Int(count)
+    }
+
+    private static func string(_ characters: [CChar]) -> String {
+        String(
+            decoding: characters.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+internal import CMPI
+
+/// What the library says of its I/O components, through MPI's tool interface; needs no running MPI.
+package struct IOComponents: Sendable {
+    /// The components that the library has, such as `ompio` and `romio321`; empty where it does not
+    /// tell.
+    package let available: [String]
+    /// The component that the user has asked for; empty where the library chooses when it opens a
+    /// file.
+    package let requested: String
+
+    /// Asks the library. The corresponding C functions begin with `MPI_T_`.
+    package init() {
+        var provided: Int32 = 0
+        guard MPI_T_init_thread(Int32(MPI_THREAD_SINGLE), &provided) == MPI_SUCCESS else {
+            (available, requested) = ([], "")
+            return
+        }
+        defer { _ = MPI_T_finalize() }
+        // Open MPI has one category for each component: "ompi_io_ompio".
+        let prefix = "ompi_io_"
+        available = Self.categories().filter { $0.hasPrefix(prefix) && $0 != prefix + "base" }
+            .map { String($0.dropFirst(prefix.count)) }.sorted()
+        requested = Self.text(ofVariable: "io")
+    }
+
+    private static func categories() -> [String] {
+        var count: Int32 = 0
+        guard MPI_T_category_get_num(&count) == MPI_SUCCESS else { return [] }
+        return (0..<count).compactMap { index in
+            var name = [CChar](repeating: 0, count: 256)
+            var length = Int32(name.count), descriptionLength: Int32 = 0
+            var variables: Int32 = 0, performance: Int32 = 0, categories: Int32 = 0
+            let status = MPI_T_category_get_info(
+                index, &name, &length, nil, &descriptionLength, &variables, &performance, &categories)
+            return status == MPI_SUCCESS ? string(name) : nil
+        }
+    }
+
+    private static func text(ofVariable name: String) -> String {
+        var index: Int32 = 0
+        var handle: MPI_T_cvar_handle?
+        var count: Int32 = 0
+        guard MPI_T_cvar_get_index(name, &index) == MPI_SUCCESS,
+            MPI_T_cvar_handle_alloc(index, nil, &handle, &count) == MPI_SUCCESS
+        else { return "" }
+        defer { _ = MPI_T_cvar_handle_free(&handle) }
+        var value = [CChar](repeating: 0, count: Int(count) + 1)
+        guard MPI_T_cvar_read(handle, &value) == MPI_SUCCESS else { return "" }
+        return string(value)
+    }
+
+    private static func string(_ characters: [CChar]) -> String {
+        String(
+            decoding: characters.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+}
