@@ -48,9 +48,13 @@ struct Generate {
         var operation = Report.Operation(operation: "write")
         operation.transferSize = job.transferSize
         operation.collective = isCollective
-        try write(&operation)
-        try checkStored()
-        if isCollective { operation.proofSeconds = try prove() }
+        do {
+            try write(&operation)
+            try checkStored()
+            if isCollective { operation.proofSeconds = try prove() }
+        } catch {
+            throw explained(Failure(error))
+        }
         job.report.operations = [operation]
         try writeManifest(.complete)
         job.logger.info("generate \(path): complete")
@@ -120,11 +124,7 @@ struct Generate {
         // Open MPI's component may hang or fail in any later collective call on the file once a write
         // has failed, so nothing but the close is asked of it then, and not even that of a rank that
         // failed inside a collective write.
-        do {
-            try session.agree(transfers.failure)
-        } catch {
-            throw explained(Failure(error))
-        }
+        try session.agree(transfers.failure)
         if !isCollective {
             try session.together {
                 try times.add(to: \.syncNanoseconds) {
@@ -160,7 +160,7 @@ struct Generate {
         else { return failure }
         return Failure(
             failure.status,
-            "\(path): \(failure.message); its file system has \(ByteSize.format(free)) free")
+            "\(failure.message); the file system of \(path) has \(ByteSize.format(free)) free")
     }
 
     private func writeShard(
@@ -236,8 +236,8 @@ struct Generate {
             guard found == spec.size else {
                 throw Failure(
                     .inputOutput,
-                    "\(path): has \(found.map(String.init) ?? "no") bytes after writing, "
-                        + "not \(spec.size)")
+                    "the file has \(found.map(String.init) ?? "no") bytes after writing, not "
+                        + "\(spec.size)")
             }
         }
     }
@@ -251,11 +251,10 @@ struct Generate {
         let found = try comparison.run(&times)
         guard found.rangeCount == 0 else {
             let first = found.ranges.first?.offset ?? 0
-            throw explained(
-                Failure(
-                    .inputOutput,
-                    "\(found.wrongBytes) bytes that MPI_File_write_at_all reported as written are "
-                        + "not stored, the first at offset \(first)"))
+            throw Failure(
+                .inputOutput,
+                "\(found.wrongBytes) bytes that MPI_File_write_at_all reported as written are not "
+                    + "stored, the first at offset \(first)")
         }
         return Double(try session.world.allReduce(clock.elapsedNanoseconds, .maximum)) / 1e9
     }

@@ -34,11 +34,6 @@ final class Job {
         self.settings = settings
         let world = session.world
         isQuiet = try settings.flag(.quiet, default: false)
-        let isVerbose = try settings.flag(.verbose, default: false)
-        try LogLevels(
-            settings.environment["DGEN_LOG"],
-            default: isVerbose ? .info : isQuiet ? .error : .warning
-        ).install(origin: "rank \(world.rank) \(session.host)")
         transferSize = try settings.size(
             .transferSize, in: 1...SharedFile.transferBytesMax, default: Self.transferSizeDefault)
         hints = try settings.hints()

@@ -12,6 +12,16 @@ struct LogLevels: Equatable {
     private var common: Logger.Level
     private var levels: [String: Logger.Level] = [:]
 
+    /// The levels that `settings` ask for: `DGEN_LOG`, and for what it does not name `--verbose` or
+    /// `--quiet`.
+    init(_ settings: Settings) throws {
+        let isVerbose = try settings.flag(.verbose, default: false)
+        let isQuiet = try settings.flag(.quiet, default: false)
+        try self.init(
+            settings.environment["DGEN_LOG"],
+            default: isVerbose ? .info : isQuiet ? .error : .warning)
+    }
+
     /// Reads `DGEN_LOG`; what it does not name logs from `common` on.
     init(_ text: String?, default common: Logger.Level) throws {
         self.common = common
@@ -34,7 +44,7 @@ struct LogLevels: Equatable {
 
     subscript(part: String) -> Logger.Level { levels[part] ?? common }
 
-    /// Makes every logger of the process follow these levels; once per process.
+    /// Makes every logger that is made from now on follow these levels; once per process.
     ///
     /// - Parameter origin: what each line says of where it comes from, such as `rank 3 node7`.
     func install(origin: String) {

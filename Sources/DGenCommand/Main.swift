@@ -103,6 +103,7 @@ enum Main {
                     commandLine: command.commandLine, jobPath: command.job,
                     environment: environment)
             }
+            try LogLevels(settings).install(origin: "rank \(session.world.rank) \(session.host)")
             status = try Job(session, settings).run(command.run)
         } catch {
             let failure = Failure(error)
