@@ -8,6 +8,15 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
+/// Compiles a target for a level of x86-64. Swift has no attribute for it, hence the flag.
+func processor(_ level: String) -> [SwiftSetting] {
+    #if arch(x86_64)
+        [.unsafeFlags(["-Xcc", "-march=\(level)"])]
+    #else
+        []
+    #endif
+}
+
 let package = Package(
     name: "dgen-mpi",
     products: [
@@ -25,11 +34,23 @@ let package = Package(
             name: "CMPI", pkgConfig: "ompi-c",
             providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
 
+        .target(name: "CVector"),
+
         // Computation: no input, no output, no Foundation.
-        .target(name: "Xoshiro", swiftSettings: strict),
+        .target(name: "Xoshiro", dependencies: ["CVector"], swiftSettings: strict),
+        // The same loop for other instruction sets; empty on other architectures.
+        .target(
+            name: "XoshiroX86V3", dependencies: ["Xoshiro"],
+            swiftSettings: strict + processor("x86-64-v3")),
+        .target(
+            name: "XoshiroX86V4", dependencies: ["Xoshiro"],
+            swiftSettings: strict + processor("x86-64-v4")),
         .target(
             name: "DataGen",
-            dependencies: ["Xoshiro", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Xoshiro", "XoshiroX86V3", "XoshiroX86V4",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict),
 
         // The outside world.

@@ -236,7 +236,7 @@ struct InfoCommand: ParsableCommand, RunsAlone {
     var given: [(OptionKey, String?)] { output.given }
 
     func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
-        let info = Info()
+        let info = try Info(settings)
         return (info.table, info)
     }
 }

@@ -166,7 +166,7 @@ struct Generate {
     private func writeShard(
         to file: SharedFile, _ transfers: Transfers, _ times: inout Times
     ) throws {
-        var generator = Generator(spec)
+        var generator = job.generator(spec)
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: min(job.transferSize, max(shards.longest, 1)), alignment: 4096)
         defer { buffer.deallocate() }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+import DataGen
 import Foundation
 import MPI
 
@@ -14,12 +15,13 @@ struct Info: Encodable {
 
     let format = "dgen-info/1"
     let version = Version.current
-    let kernels = ["scalar"]
-    let kernel = "scalar"
+    let kernels = Kernel.supported.map(\.rawValue)
+    let kernel: String
     let processors = ProcessInfo.processInfo.activeProcessorCount
     let mpi: Library
 
-    init() {
+    init(_ settings: Settings) throws {
+        kernel = try settings.kernel().rawValue
         let components = IOComponents()
         mpi = Library(
             library: MPIRuntime.libraryVersion, standard: MPIRuntime.standardVersion,

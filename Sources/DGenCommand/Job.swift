@@ -11,10 +11,12 @@ final class Job {
     let watchdog: Watchdog
     let logger = Logger(label: "command")
     let mpiLogger = Logger(label: "mpi")
+    private let generatorLogger = Logger(label: "generator")
     /// The most bytes of one MPI-IO call.
     let transferSize: Int
     let hints: [(key: String, value: String)]
     let isQuiet: Bool
+    let kernel: Kernel
     var report = Report()
 
     private let progressStyle: Progress.Style
@@ -37,6 +39,7 @@ final class Job {
         transferSize = try settings.size(
             .transferSize, in: 1...SharedFile.transferBytesMax, default: Self.transferSizeDefault)
         hints = try settings.hints()
+        kernel = try settings.kernel()
         progressStyle = isQuiet ? .none : try settings.choice(.progress, default: .auto)
         reportPath = settings.text(.report)
         let limit = try settings.number(
@@ -46,6 +49,7 @@ final class Job {
         report.mpi = Report.Launch(
             library: MPIRuntime.libraryVersion, ranks: world.size, nodes: session.nodeCount,
             ranksPerNode: session.ranksPerNode)
+        report.kernel = kernel.rawValue
         report.hints = Report.Hints(
             requested: Dictionary(hints.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
         logger.info(
@@ -58,23 +62,33 @@ final class Job {
     func run(_ operation: (Job) throws -> ExitStatus) -> ExitStatus {
         var status: ExitStatus
         var message: String?
+        var isReporting = true
         do {
-            try writeReport(to: reportPath.flatMap { $0 == "-" ? nil : $0 })
+            do {
+                try writeReport(to: reportPath == "-" ? nil : reportPath)
+            } catch {
+                isReporting = false
+                throw error
+            }
             status = try operation(self)
         } catch {
             let failure = Failure(error)
             (status, message) = (failure.status, failure.message)
         }
         report.end(status, error: message)
-        if let message, session.isRoot { StandardError.write("dgen-mpi: error: \(message)\n") }
+        if let message { complain(message) }
         do {
-            try writeReport(to: reportPath)
+            if isReporting { try writeReport(to: reportPath) }
         } catch {
-            if session.isRoot { StandardError.write("dgen-mpi: error: \(Failure(error).message)\n") }
+            complain(Failure(error).message)
             if status == .done { status = .inputOutput }
         }
         watchdog.stop()
         return status
+    }
+
+    private func complain(_ message: String) {
+        if session.isRoot { StandardError.write("dgen-mpi: error: \(message)\n") }
     }
 
     private func writeReport(to path: String?) throws {
@@ -98,6 +112,11 @@ final class Job {
         return Transfers(on: sums, watchdog: watchdog, progress: progress)
     }
 
+    /// What makes the bytes of `spec` on this rank.
+    func generator(_ spec: DataSpec) -> Generator {
+        Generator(spec, kernel: kernel, logger: generatorLogger)
+    }
+
     /// Opens the shared file on all ranks, or on none; collective.
     func open(
         _ path: String, _ mode: SharedFile.Mode, hints: [(key: String, value: String)]
@@ -119,10 +138,8 @@ final class Job {
         let reported = try file.reportedHints()
         report.hints?.reported = Dictionary(
             reported.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
-        // ROMIO reports hints of its own name for every file; OMPIO repeats what it was given.
-        let isROMIO = reported.contains { $0.key.hasPrefix("romio_") }
-        let isOpenMPI = MPIRuntime.libraryVersion.hasPrefix("Open MPI")
-        report.mpi?.ioComponent = isROMIO ? "romio" : isOpenMPI ? "ompio" : "unknown"
+        let component = IOComponents().used(on: report.fileSystem ?? "unknown")
+        report.mpi?.ioComponent = component
     }
 
     /// Fills in the times of an operation: those of the slowest rank; collective.

@@ -52,7 +52,7 @@ struct Report: Encodable {
     var started = Date()
     var finished = Date()
     var mpi: Launch?
-    let kernel = "scalar"
+    var kernel = Kernel.fastest.rawValue
     let threadsPerRank = 1
     var path: String?
     var fileSystem: String?

@@ -137,6 +137,18 @@ struct Settings: Codable {
         return seed
     }
 
+    /// The kernel that `DGEN_KERNEL` forces, or the fastest.
+    func kernel() throws -> Kernel {
+        guard let name = environment["DGEN_KERNEL"] else { return .fastest }
+        guard let kernel = Kernel(rawValue: name), kernel.isSupported else {
+            throw InvalidField(
+                field: "DGEN_KERNEL", value: name,
+                accepted: "one that this processor can run: "
+                    + Kernel.supported.map(\.rawValue).joined(separator: " "))
+        }
+        return kernel
+    }
+
     /// The data specification: the options, and where they are silent that of a manifest.
     ///
     /// - Parameter seed: gives the seed where neither does; without it a seed is required.

@@ -17,6 +17,9 @@ public struct Generator: Sendable {
     /// Where they come from.
     public let layout: Layout
 
+    /// What they are made with.
+    public let kernel: Kernel
+
     private var cursor: StreamCursor
     private let logger: Logger
     /// Decided once, so that a disabled level costs one predictable branch a block.
@@ -26,13 +29,19 @@ public struct Generator: Sendable {
     ///
     /// - Parameters:
     ///   - spec: what the bytes are.
-    ///   - logger: gets a line for each block at trace level, for each call at debug level.
+    ///   - kernel: how they are made; the bytes are the same.
+    ///   - logger: gets a line for each block at trace level.
+    /// - Precondition: this machine supports `kernel`.
     /// - Complexity: O(1), whatever the size.
-    public init(_ spec: DataSpec, logger: Logger = Logger(label: "generator")) {
+    public init(
+        _ spec: DataSpec, kernel: Kernel = .fastest, logger: Logger = Logger(label: "generator")
+    ) {
+        precondition(kernel.isSupported, "this machine cannot run the kernel")
         self.spec = spec
         layout = Layout(spec)
-        cursor = StreamCursor(seed: spec.seed)
+        cursor = StreamCursor(seed: spec.seed, kernel: kernel)
         self.logger = logger
+        self.kernel = kernel
         isTracing = logger.logLevel <= .trace
     }
 

@@ -1,27 +1,54 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import Xoshiro
+internal import Xoshiro
 
 /// A place in the stream of a seed, cheap to move on from.
 struct StreamCursor: Sendable {
+    private let kernel: Kernel
     private let origin: Xoshiro256PlusPlus
     private var generator: Xoshiro256PlusPlus
     /// The number of the output that comes next.
     private var position: UInt64 = 0
     /// The last distance jumped and its polynomial: from block to block it is always the same.
-    private var known: (distance: UInt64, polynomial: JumpPolynomial)
+    private var known = KnownJump()
+    /// Lanes that have been used, which are cheaper to move than to place.
+    private var placed: PlacedLanes?
 
-    init(seed: UInt64) {
+    private struct PlacedLanes {
+        var lanes: Lanes
+        /// The number of the output that comes next in lane 0.
+        var position: UInt64
+        /// Outputs between lanes.
+        let distance: Int
+        /// Its own, so that jumps of lanes and of the generator do not displace each other.
+        var known = KnownJump()
+    }
+
+    /// The polynomial of one distance.
+    private struct KnownJump {
+        private var distance: UInt64 = 0
+        private var polynomial = JumpPolynomial(steps: 0)
+
+        mutating func polynomial(of distance: UInt64) -> JumpPolynomial {
+            if distance != self.distance {
+                self.distance = distance
+                polynomial = JumpPolynomial(steps: distance)
+            }
+            return polynomial
+        }
+    }
+
+    init(seed: UInt64, kernel: Kernel) {
+        self.kernel = kernel
         origin = Xoshiro256PlusPlus(seed: seed)
         generator = origin
-        known = (0, JumpPolynomial(steps: 0))
     }
 
     /// Moves to output number `target`.
     ///
     /// - Complexity: O(1); about a microsecond for a distance that was just used, up to ten for
     ///   another one.
-    mutating func seek(to target: UInt64) {
+    private mutating func seek(to target: UInt64) {
         guard target != position else { return }
         if target < position {
             generator = origin
@@ -31,30 +58,66 @@ struct StreamCursor: Sendable {
         position = target
         if distance < 256 {
             for _ in 0..<distance { _ = generator.next() }
-            return
+        } else {
+            generator.jump(known.polynomial(of: distance))
         }
-        if distance != known.distance {
-            known = (distance, JumpPolynomial(steps: distance))
-        }
-        generator.jump(known.polynomial)
     }
 
     /// Writes `count` bytes of the stream from byte `start` on to `target`, any alignment.
     ///
     /// Stops before an output that was used in part, so that the next byte needs no jump back.
     mutating func write(_ count: Int, from start: Int, to target: UnsafeMutableRawPointer) {
-        seek(to: UInt64(start / 8))
         var target = target
         var count = count
+        var word = UInt64(start / 8)
         let skipped = start % 8
         if skipped > 0 {
+            seek(to: word)
             let part = min(8 - skipped, count)
             writePart(skipped..<skipped + part, to: target)
             target += part
             count -= part
+            word += 1
             guard count > 0 else { return }
         }
-        let words = count / 8
+        if kernel != .scalar {
+            for spacing in LaneSpacing.ladder {
+                while count >= 8 * spacing.total {
+                    writeLanes(spacing, from: word, to: target)
+                    target += 8 * spacing.total
+                    count -= 8 * spacing.total
+                    word += UInt64(spacing.total)
+                }
+            }
+        }
+        seek(to: word)
+        writeWords(count / 8, to: target)
+        if count % 8 > 0 { writePart(0..<count % 8, to: target + count / 8 * 8) }
+    }
+
+    /// Writes as many outputs as eight lanes cover.
+    private mutating func writeLanes(
+        _ spacing: LaneSpacing, from start: UInt64, to target: UnsafeMutableRawPointer
+    ) {
+        if placed?.distance != spacing.distance || start < placed?.position ?? 0 {
+            seek(to: start)
+            placed = PlacedLanes(
+                lanes: Lanes(first: generator, spacing), position: start,
+                distance: spacing.distance)
+        }
+        guard var moved = placed.take() else { return }
+        if start > moved.position {
+            moved.lanes.jump(moved.known.polynomial(of: start - moved.position))
+        }
+        kernel.write(&moved.lanes, to: target, spacing)
+        moved.position = start + UInt64(spacing.distance)
+        // The last lane stands at the end of what was written.
+        generator = moved.lanes.generator(ofLane: 7)
+        position = start + UInt64(spacing.total)
+        placed = consume moved
+    }
+
+    private mutating func writeWords(_ words: Int, to target: UnsafeMutableRawPointer) {
         // Held in registers for the length of the loop.
         var local = generator
         for index in 0..<words {
@@ -63,8 +126,6 @@ struct StreamCursor: Sendable {
         }
         generator = local
         position += UInt64(words)
-        let rest = count % 8
-        if rest > 0 { writePart(0..<rest, to: target + 8 * words) }
     }
 
     /// Writes some bytes of the next output; takes it when its last byte is among them.

@@ -26,6 +26,23 @@ package struct IOComponents: Sendable {
         requested = Self.text(ofVariable: "io")
     }
 
+    /// The component that files are opened with, as far as it can be known: MPI has no call that
+    /// tells, and Open MPI's ROMIO reports none of its hints.
+    ///
+    /// - Parameter fileSystem: the type of the file system; on Lustre Open MPI's own choice differs.
+    package func used(on fileSystem: String) -> String {
+        let asked = requested.split(separator: ",").map(String.init)
+        let allowed =
+            requested.isEmpty
+            ? available
+            : requested.hasPrefix("^")
+                ? available.filter { !requested.dropFirst().split(separator: ",").contains(Substring($0)) }
+                : asked
+        if allowed.count == 1 { return allowed[0] }
+        if allowed.contains("ompio"), fileSystem != "lustre" { return "ompio" }
+        return "unknown"
+    }
+
     private static func categories() -> [String] {
         var count: Int32 = 0
         guard MPI_T_category_get_num(&count) == MPI_SUCCESS else { return [] }

@@ -16,8 +16,8 @@ extension DataSpec {
     }
 
     /// Bytes of the data set, in chunks of `chunk`, each call on memory of another alignment.
-    func bytes(at offsets: Range<Int>, chunk: Int = .max) -> [UInt8] {
-        var generator = Generator(self)
+    func bytes(at offsets: Range<Int>, chunk: Int = .max, kernel: Kernel = .fastest) -> [UInt8] {
+        var generator = Generator(self, kernel: kernel)
         var result: [UInt8] = []
         var offset = offsets.lowerBound
         while offset < offsets.upperBound {
@@ -64,14 +64,14 @@ let varied: [DataSpec] = {
 }()
 
 @Suite struct GeneratorTests {
-    @Test(arguments: Vectors.shared.dataSets.indices)
-    func wholeDataSetEqualsTheVector(index: Int) throws {
+    @Test(arguments: Vectors.shared.dataSets.indices, Kernel.supported)
+    func wholeDataSetEqualsTheVector(index: Int, kernel: Kernel) throws {
         let vector = Vectors.shared.dataSets[index]
         let spec = try DataSpec(vector.spec)
         let layout = Layout(spec)
         #expect(layout.blockCount == Int(vector.blocks))
         #expect(layout.distinctBlockCount == Int(vector.distinctBlocks))
-        #expect(try Vectors.sha256(spec.bytes(at: 0..<spec.size)) == vector.sha256)
+        #expect(try Vectors.sha256(spec.bytes(at: 0..<spec.size, kernel: kernel)) == vector.sha256)
     }
 
     @Test func hugeDataSetEqualsTheVectorAtEverySample() throws {
@@ -121,6 +121,28 @@ let varied: [DataSpec] = {
                 found == Array(truth[start..<start + count]),
                 "\(start)..<\(start + count), numbers seeded \(numbers.seed)")
         }
+    }
+
+    /// Lanes are placed anew, moved from call to call and left for the scalar rest at these lengths.
+    @Test(arguments: Kernel.supported)
+    func everyKernelGivesTheSameBytesForLongRanges(kernel: Kernel) throws {
+        let spec = try DataSpec(size: 1 << 40, seed: 11)
+        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        let lengths = [15_870, 15_872, 15_880, 16_384, 65_536, 100_001, 300_000, 1_048_576]
+        for length in lengths {
+            let start = Int.random(in: 0..<spec.size - 4 * length, using: &numbers.generator)
+            let end = start + 3 * length
+            #expect(
+                spec.bytes(at: start..<end, chunk: length, kernel: kernel)
+                    == ScalarReference.bytes(of: spec, at: start..<end),
+                "length \(length), start \(start), numbers seeded \(numbers.seed)")
+        }
+    }
+
+    @Test func kernelsThatAreNotSupportedAreNotOffered() {
+        #expect(Kernel.supported.contains(.scalar))
+        #expect(Kernel.supported.contains(.fastest))
+        #expect(Kernel.supported.allSatisfy { $0.isSupported })
     }
 
     @Test func oneCallAndStreamGiveTheSameBytes() throws {

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+internal import Xoshiro
+
+#if arch(x86_64)
+    internal import XoshiroX86V3
+    internal import XoshiroX86V4
+#endif
+
+/// The instruction set that the stream is made with; all make the same bytes.
+public enum Kernel: String, Sendable, CaseIterable {
+    /// One output at a time: the definition.
+    case scalar
+    /// Eight lanes, with what every processor of the architecture has.
+    case baseline
+    /// Eight lanes with AVX2.
+    case x86V3 = "x86-v3"
+    /// Eight lanes with AVX-512.
+    case x86V4 = "x86-v4"
+
+    /// Whether this processor and operating system can run it.
+    public var isSupported: Bool {
+        switch self {
+        case .scalar, .baseline: true
+        case .x86V3: processorLevel >= 3
+        case .x86V4: processorLevel >= 4
+        }
+    }
+
+    /// The kernels that this machine can run, the plainest first.
+    public static var supported: [Kernel] { allCases.filter(\.isSupported) }
+
+    /// The fastest kernel of this machine.
+    ///
+    /// With only the registers of the x86-64 baseline eight lanes are no faster than one.
+    public static let fastest: Kernel = {
+        #if arch(x86_64)
+            supported.last { $0 != .baseline } ?? .scalar
+        #else
+            .baseline
+        #endif
+    }()
+
+    /// Writes `spacing.total` outputs in a row to `target`. Not for ``scalar``, which has no lanes.
+    func write(_ lanes: inout Lanes, to target: UnsafeMutableRawPointer, _ spacing: LaneSpacing) {
+        switch self {
+        case .scalar, .baseline:
+            lanes.writeBaseline(to: target, distance: spacing.distance)
+        case .x86V3, .x86V4:
+            #if arch(x86_64)
+                if self == .x86V4 {
+                    writeLanesX86V4(&lanes, to: target, distance: spacing.distance)
+                } else {
+                    writeLanesX86V3(&lanes, to: target, distance: spacing.distance)
+                }
+            #else
+                preconditionFailure("this kernel is for x86-64")
+            #endif
+        }
+    }
+}

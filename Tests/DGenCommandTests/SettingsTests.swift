@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#if DEBUG  // Internal names are importable in debug builds only; release is tested from outside.
+
+    import DataGen
+    import Glibc
+    import Testing
+
+    @testable import DGenCommand
+
+    @Suite struct SettingsTests {
+        private func settings(
+            _ commandLine: Settings.Given = [:], environment: [String: String] = [:],
+            job: Settings.Given = [:]
+        ) -> Settings {
+            Settings(commandLine: commandLine, environment: environment, jobFile: job)
+        }
+
+        @Test func commandLineGoesBeforeEnvironmentBeforeJobFile() throws {
+            let job: Settings.Given = [.size: ["1k"], .seed: ["1"], .fill: ["zeros"]]
+            let environment = ["DGEN_SIZE": "2k", "DGEN_SEED": "2"]
+            let all = settings([.size: ["3k"]], environment: environment, job: job)
+            let spec = try all.spec(over: nil, drawingSeed: nil)
+            #expect(spec.size == 3072)
+            #expect(spec.seed == 2)
+            #expect(spec.fill == .zeros)
+        }
+
+        @Test func manifestFillsWhatNoOptionSays() throws {
+            let manifest = try DataSpec(
+                size: 10_000, seed: 5, dedupRatio: 2, compressRatio: 3, dedupUnit: 4096,
+                compressUnit: 512, fill: .zeros)
+            #expect(try settings().spec(over: manifest, drawingSeed: nil) == manifest)
+            let other = try settings([.seed: ["6"]]).spec(over: manifest, drawingSeed: nil)
+            #expect(other.seed == 6)
+            #expect(other.compressUnit == 512)
+            // The grain of the manifest belongs to its block.
+            let unit = try settings([.dedupUnit: ["1MiB"]]).spec(over: manifest, drawingSeed: nil)
+            #expect(unit.compressUnit == 1024)
+        }
+
+        @Test func missingSizeOrSeedIsAUsageError() {
+            #expect(throws: Failure.self) {
+                try settings([.seed: ["1"]]).spec(over: nil, drawingSeed: nil)
+            }
+            #expect(throws: Failure.self) {
+                try settings([.size: ["1"]]).spec(over: nil, drawingSeed: nil)
+            }
+        }
+
+        @Test(arguments: ["", "-1", "+1", "0x10", "1.5", "18446744073709551616", "one"])
+        func otherSeedsAreRefused(text: String) {
+            #expect(throws: InvalidField.self) { try settings([.seed: [text]]).seed() }
+        }
+
+        @Test func hintsAreJoinedAndTheLastOfAKeyCounts() throws {
+            let hints = try settings([.hint: ["a=1", "b=x=y", "a=2"]]).hints()
+            #expect(hints.map(\.key) == ["b", "a"])
+            #expect(hints.map(\.value) == ["x=y", "2"])
+            for wrong in ["a", "=1", "a=", ""] {
+                #expect(throws: InvalidField.self) { try settings([.hint: [wrong]]).hints() }
+            }
+        }
+
+        @Test func flagsAndNumbersAndChoicesNameTheirField() {
+            let wrong = settings([
+                .collective: ["maybe"], .watchdog: ["-1"], .progress: ["loud"],
+                .transferSize: ["2GiB"],
+            ])
+            func field(_ read: () throws -> Void) -> String? {
+                do { try read() } catch { return (error as? InvalidField)?.field }
+                return nil
+            }
+            #expect(field { _ = try wrong.flag(.collective, default: false) } == "collective")
+            #expect(field { _ = try wrong.number(.watchdog, in: 0...9, default: 1) } == "watchdog")
+            #expect(
+                field { _ = try wrong.choice(.progress, default: Progress.Style.auto) }
+                    == "progress")
+            #expect(
+                field { _ = try wrong.size(.transferSize, in: 1...(1 << 30), default: 1) }
+                    == "transfer_size")
+        }
+
+        @Test func everyOptionOfTheCommandLineIsAKnownKeyAndTheOtherWayRound() throws {
+            let generate = try GenerateCommand.parse([])
+            let verify = try VerifyCommand.parse([])
+            let plan = try PlanCommand.parse([])
+            let keys = Set(
+                (generate.given + verify.given + plan.given).map(\.0) + [.hint])
+            #expect(keys == Set(OptionKey.allCases))
+        }
+    }
+
+    @Suite struct JobFileTests {
+        private func message(_ text: String) -> String {
+            do {
+                _ = try JobFile.parse(text, name: "job.yaml")
+                return ""
+            } catch {
+                return Failure(error).message
+            }
+        }
+
+        @Test func keysAreTheOptionsInSnakeCase() throws {
+            let given = try JobFile.parse(
+                """
+                # A comment.
+                size: 1.5GiB
+                seed: 18446744073709551615
+                dedup_ratio: 2.5
+                collective: true
+                hint:
+                  cb_nodes: 4
+                  romio_cb_write: enable
+                """, name: "job.yaml")
+            #expect(given[.size] == ["1.5GiB"])
+            #expect(given[.seed] == ["18446744073709551615"])
+            #expect(given[.dedupRatio] == ["2.5"])
+            #expect(given[.collective] == ["true"])
+            #expect(given[.hint] == ["cb_nodes=4", "romio_cb_write=enable"])
+            #expect(try JobFile.parse("hint: [a=1, b=2]", name: "j")[.hint] == ["a=1", "b=2"])
+        }
+
+        @Test func jsonIsYAML() throws {
+            let given = try JobFile.parse(#"{"size": "1MiB", "dedup_ratio": 2.0}"#, name: "j")
+            #expect(given == [.size: ["1MiB"], .dedupRatio: ["2.0"]])
+        }
+
+        @Test func anEmptyFileGivesNothing() throws {
+            #expect(try JobFile.parse("", name: "j").isEmpty)
+            #expect(try JobFile.parse("# nothing\n", name: "j").isEmpty)
+        }
+
+        @Test func unknownKeysAreRefusedWithTheNearestKnownOne() {
+            #expect(message("size: 1\ndedup_ration: 2").contains("job.yaml:2"))
+            #expect(message("size: 1\ndedup_ration: 2").contains("did you mean 'dedup_ratio'?"))
+            #expect(message("transfersize: 2").contains("did you mean 'transfer_size'?"))
+            #expect(message("dedup-ratio: 2").contains("did you mean 'dedup_ratio'?"))
+            #expect(message("qwertyuiop: 2").contains("known: "))
+            #expect(!message("qwertyuiop: 2").contains("did you mean"))
+        }
+
+        @Test(arguments: [
+            "size: [1, 2]", "size: {a: 1}", "size:", "size: ~", "[1, 2]", "just words", "a: b: c",
+            "size: 1\nsize: 2", "{", "size: 1\n\tseed: 2", "hint: {a: [1]}", "? [a]\n: 1",
+        ])
+        func otherShapesAreRefusedInOneLine(text: String) {
+            #expect(!message(text).isEmpty, "accepted: \(text)")
+            #expect(!message(text).contains("\n"))
+        }
+    }
+
+    @Suite struct ManifestTests {
+        private let spec = """
+            "spec": {"size": 1073741824, "seed": 9007199254740993, "dedup_ratio": 2.5, \
+            "compress_ratio": 1.001, "dedup_unit": 1048576, "compress_unit": 1024, \
+            "fill": "backref"}
+            """
+
+        private func message(_ text: String) -> String {
+            do {
+                _ = try Manifest.parse(text, name: "m")
+                return ""
+            } catch {
+                return Failure(error).message
+            }
+        }
+
+        @Test func numbersStayExactAndUnknownFieldsAreIgnored() throws {
+            let manifest = try Manifest.parse(
+                #"{"format": "dgen/1", "status": "complete", "colour": {"a": [1]}, \#(spec)}"#,
+                name: "m")
+            #expect(manifest.status == .complete)
+            #expect(manifest.spec.seed == 9_007_199_254_740_993)
+            #expect(manifest.spec.compressRatio == Ratio(thousandths: 1001))
+        }
+
+        @Test func whatIsWrittenIsReadBack() throws {
+            for ratio in [1000, 1001, 1333, 2500, 64000] {
+                let spec = try DataSpec(
+                    size: .max, seed: .max, dedupRatio: 1_000_000,
+                    compressRatio: Ratio(thousandths: ratio), fill: .zeros)
+                let path = "/tmp/dgen-mpi-test-\(UInt32.random(in: 0...UInt32.max))"
+                try Manifest(status: .writing, spec: spec, ranks: 3, align: 4096).write(for: path)
+                let read = try #require(try Manifest.read(for: path))
+                unlink(Manifest.path(for: path))
+                #expect(read.spec == spec)
+                #expect(read.status == .writing)
+                #expect(read.ranks == 3)
+            }
+        }
+
+        @Test func othersAreRefused() {
+            let unknown = #"{"format": "dgen/2", "status": "complete", \#(spec)}"#
+            #expect(message(unknown).contains("'dgen/2' is not known"))
+            #expect(message("{\(spec)}").contains("format"))
+            #expect(message(#"{"format": "dgen/1", \#(spec)}"#).contains("status"))
+            #expect(message(#"{"format": "dgen/1", "status": "complete"}"#).contains("spec"))
+            let truncated = #"{"format": "dgen/1", "status": "complete", "spec": {"size": 10"#
+            #expect(!message(truncated).isEmpty)
+            let missing = #"{"format": "dgen/1", "status": "complete", "spec": {"size": 1}}"#
+            #expect(message(missing).contains("seed: missing"))
+            #expect(message("").contains("not a manifest"))
+        }
+    }
+
+    @Suite struct LogLevelsTests {
+        @Test func commonLevelAndPartsOfTheirOwn() throws {
+            let levels = try LogLevels("warning,mpi=debug,generator=trace", default: .info)
+            #expect(levels["command"] == .warning)
+            #expect(levels["mpi"] == .debug)
+            #expect(levels["generator"] == .trace)
+            #expect(try LogLevels(nil, default: .info)["mpi"] == .info)
+        }
+
+        @Test(arguments: ["loud", "mpi=loud", "network=debug", "mpi=debug=info", "=debug"])
+        func othersAreRefused(text: String) {
+            #expect(throws: InvalidField.self) { try LogLevels(text, default: .info) }
+        }
+    }
+
+    @Suite struct LauncherTests {
+        @Test func theInnermostLauncherCounts() {
+            let both = [
+                "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2", "OMPI_COMM_WORLD_SIZE": "1",
+                "OMPI_COMM_WORLD_RANK": "0",
+            ]
+            #expect(Launcher(both)?.tasks == 1)
+            #expect(Launcher(both)?.name == "mpirun")
+            let slurm = both.filter { $0.key.hasPrefix("SLURM") }
+            #expect(Launcher(slurm)?.tasks == 4)
+            #expect(Launcher(slurm)?.task == 2)
+            #expect(Launcher([:]) == nil)
+            // A batch script is no step: what it runs was started once.
+            #expect(Launcher(["SLURM_NTASKS": "64", "SLURM_PROCID": "0"]) == nil)
+        }
+    }
+
+    @Suite struct FileSystemTests {
+        @Test func theInnermostMountSaysTheType() {
+            let mounts = """
+                22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+                30 22 0:26 / /dev/shm rw shared:4 - tmpfs tmpfs rw
+                31 22 0:27 / /mnt/my\\040disk rw - xfs /dev/vdb rw
+                32 22 0:28 / /scratch rw - lustre mgs@tcp:/scratch rw
+                33 32 0:29 / /scratch rw - beegfs beegfs rw
+                broken line
+                """
+            #expect(FileSystem.type(of: "/home/user", mounts: mounts) == "ext4")
+            #expect(FileSystem.type(of: "/dev/shm/a/b", mounts: mounts) == "tmpfs")
+            #expect(FileSystem.type(of: "/dev/shmem", mounts: mounts) == "ext4")
+            #expect(FileSystem.type(of: "/mnt/my disk/a", mounts: mounts) == "xfs")
+            #expect(FileSystem.type(of: "/scratch/a", mounts: mounts) == "beegfs")
+            #expect(FileSystem.type(of: "/a", mounts: "") == "unknown")
+        }
+
+        @Test func foldersOfPaths() {
+            #expect(FileSystem.folder(of: "file") == ".")
+            #expect(FileSystem.folder(of: "/file") == "/")
+            #expect(FileSystem.folder(of: "a/b/file") == "a/b")
+        }
+    }
+
+    @Suite struct ProgressTests {
+        @Test func aLineSaysHowMuchHowFastAndHowLong() {
+            let line = Progress.line("write", 1 << 30, of: 4 << 30, seconds: 2, bar: false)
+            #expect(line == "write 25% 1 GiB of 4 GiB, 512 MiB/s, 6 s left")
+            let bar = Progress.line("write", 1 << 30, of: 4 << 30, seconds: 2, bar: true)
+            #expect(bar.contains("[######..................]"))
+            #expect(
+                Progress.line("write", 0, of: 10, seconds: 0, bar: false).contains("unknown left"))
+        }
+
+        @Test func durationsAreForPeople() {
+            #expect(Progress.duration(5.2) == "6 s")
+            #expect(Progress.duration(200) == "3 min 20 s")
+            #expect(Progress.duration(7500) == "2 h 5 min")
+            #expect(Progress.duration(.infinity) == "years")
+        }
+    }
+
+    @Suite struct PlanTests {
+        private func plan(_ commandLine: Settings.Given) throws -> Plan {
+            try Plan(Settings(commandLine: commandLine, environment: [:], jobFile: [:]))
+        }
+
+        @Test func shardsAddUpAndLargeNumbersAreCutShort() throws {
+            let small = try plan([.size: ["10MiB"], .ranks: ["3"]])
+            #expect(small.shards.map(\.bytes).reduce(0, +) == 10 << 20)
+            let large = try plan([.size: ["9223372036854775807"], .ranks: ["1000000"]])
+            #expect(large.shards.count == Plan.shardsListed / 2 + 1)
+            #expect(large.shards.last?.rank == 999_999)
+            #expect(large.blocks == 1 << 43)
+        }
+
+        @Test func ranksBeyondTheLastUnitAreCountedAsEmpty() throws {
+            let plan = try plan([.size: ["3MiB"], .ranks: ["8"]])
+            #expect(plan.emptyRanks == 5)
+            #expect(plan.shardBytesMinimum == 0)
+            #expect(plan.shardBytesMaximum == 1 << 20)
+        }
+    }
+
+#endif

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Foundation
+import Testing
+
+extension Integration {
+    /// Wrong input: one line, once, the documented status, nothing touched.
+    @Suite struct BadInputTests {
+        /// A wrong command line, the status it ends with, and words its one line must have. `DIR` is
+        /// replaced by a folder with the files that ``prepare(_:)`` makes.
+        struct Case: CustomTestStringConvertible {
+            let words: String
+            let status: Int32
+            let says: [String]
+
+            init(_ words: String, _ status: Int32, _ says: String...) {
+                self.words = words
+                self.status = status
+                self.says = says
+            }
+
+            var testDescription: String { words }
+        }
+
+        static let cases = [
+            Case("-o DIR/f -s 0", 2, "size", "'0'"),
+            Case("-o DIR/f --size=-1", 2, "size", "'-1'"),
+            Case("-o DIR/f -s 12XB", 2, "size", "'12XB'", "64KiB"),
+            Case("-o DIR/f -s 9223372036854775808", 2, "size", "2^63 - 1"),
+            Case("-o DIR/f -s 1.5", 2, "size", "'1.5'"),
+            Case("-o DIR/f", 2, "size: missing"),
+            Case("-o DIR/f -s 1k --dedup-ratio 0", 2, "dedup_ratio", "'0'", "1 to 1000000"),
+            Case("-o DIR/f -s 1k --dedup-ratio 0.5", 2, "dedup_ratio", "'0.5'"),
+            Case("-o DIR/f -s 1k --dedup-ratio nan", 2, "dedup_ratio", "'nan'"),
+            Case("-o DIR/f -s 1k --dedup-ratio 1e9", 2, "dedup_ratio", "'1e9'"),
+            Case("-o DIR/f -s 1k --dedup-ratio 1000000000", 2, "dedup_ratio", "1 to 1000000"),
+            Case("-o DIR/f -s 1k --compress-ratio 0", 2, "compress_ratio", "'0'"),
+            Case("-o DIR/f -s 1k --compress-ratio 0.5", 2, "compress_ratio", "'0.5'"),
+            Case("-o DIR/f -s 1k --compress-ratio nan", 2, "compress_ratio", "'nan'"),
+            Case("-o DIR/f -s 1k --compress-ratio 1.0005", 2, "compress_ratio", "3 decimals"),
+            Case("-o DIR/f -s 1k --compress-ratio 65", 2, "compress_ratio", "'65'", "1 to 64"),
+            Case("-o DIR/f -s 1k --compress-ratio 1e9", 2, "compress_ratio", "'1e9'"),
+            Case("-o DIR/f -s 1k --dedup-unit 4KiB --compress-unit 1536", 2, "compress_unit", "4096"),
+            Case("-o DIR/f -s 1k --dedup-unit 1000", 2, "dedup_unit", "multiple of 512"),
+            Case("-o DIR/f -s 1k --fill ones", 2, "fill", "backref or zeros"),
+            Case("-o DIR/f -s 1k --seed -1", 2, "seed"),
+            Case("-o DIR/f -s 1k -t 0", 2, "transfer_size"),
+            Case("-o DIR/f -s 1k -t 2GiB", 2, "transfer_size", "1 GiB"),
+            Case("-o DIR/f -s 1k --hint nothing", 2, "hint", "KEY=VALUE"),
+            Case("-o DIR/f -s 1k --frobnicate", 2, "--frobnicate"),
+            Case("-o DIR/f -s 1k extra", 2, "extra"),
+            Case("-o DIR/f -s", 2, "size"),
+            Case("-s 1k", 2, "output: missing"),
+            Case("-o DIR/missing/f -s 1k", 3, "DIR/missing", "no such directory"),
+            Case("-o DIR/exists/f -s 1k", 3, "DIR/exists"),
+            Case("-o DIR -s 1k", 3, "is a directory"),
+            Case("-o /dev/null -s 1k", 3, "not a regular file"),
+            Case("-o DIR/exists -s 1k", 2, "exists", "--overwrite"),
+            Case("-o DIR/f -s 7EiB", 3, "7 EiB", "free", "--no-space-check"),
+            Case("-o DIR/f -s 1k --report DIR/missing/r", 3, "DIR/missing/r"),
+            Case("--job DIR/unknown.yaml -o DIR/f", 2, "unknown key 'dedup_ration'", "dedup_ratio"),
+            Case("--job DIR/broken.yaml -o DIR/f", 2, "broken.yaml", "not readable as YAML"),
+            Case("--job DIR/missing.yaml -o DIR/f", 3, "missing.yaml"),
+            Case("--job DIR -o DIR/f", 3, "job file"),
+            Case("--job DIR/value.yaml -o DIR/f", 2, "size", "'much'"),
+            Case("verify", 2, "verify: missing"),
+            Case("verify DIR/missing", 3, "no such file"),
+            Case("verify DIR", 3, "not a regular file"),
+            Case("verify DIR/exists", 2, "has no manifest", "--size"),
+            Case("verify DIR/unknown", 2, "'dgen/2' is not known"),
+            Case("verify DIR/truncated", 2, "truncated.dgen.json"),
+            Case("verify DIR/unreadable", 2, "unreadable.dgen.json", "spec: compress_ratio"),
+        ]
+
+        private func prepare(_ folder: Folder) throws {
+            try folder.write("precious", to: "exists")
+            try folder.write("size: 1k\ndedup_ration: 2\n", to: "unknown.yaml")
+            try folder.write("size: [1k\n", to: "broken.yaml")
+            try folder.write("size: much\n", to: "value.yaml")
+            let spec = """
+                "spec": {"size": 5, "seed": 1, "dedup_ratio": 1, "compress_ratio": 65,
+                "dedup_unit": 1048576, "compress_unit": 1024, "fill": "backref"}
+                """
+            // 65 is more than a grain of 1024 bytes can hold.
+            let manifests = [
+                ("unknown", #"{"format": "dgen/2", "status": "complete", \#(spec)}"#),
+                ("truncated", #"{"format": "dgen/1", "status": "complete", "spec": {"size":"#),
+                ("unreadable", #"{"format": "dgen/1", "status": "complete", \#(spec)}"#),
+            ]
+            for (name, manifest) in manifests {
+                try folder.write("12345", to: name)
+                try folder.write(manifest, to: name + ".dgen.json")
+            }
+        }
+
+        @Test(arguments: cases)
+        func oneLineAndTheDocumentedStatus(wrong: Case) throws {
+            let folder = try Folder()
+            try prepare(folder)
+            let before = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+            let words = wrong.words.replacing("DIR", with: folder.path).split(separator: " ")
+                .map(String.init)
+            for ranks in [1, 3] {
+                let outcome =
+                    ranks == 1 ? try Launch.alone(words) : try Launch.ranks(ranks, words)
+                #expect(outcome.status == wrong.status, "\(outcome.error)")
+                #expect(outcome.complaints.count == 1, "\(outcome.error)")
+                for word in wrong.says {
+                    let word = word.replacing("DIR", with: folder.path)
+                    #expect(outcome.complaints.first?.contains(word) == true, "\(outcome.error)")
+                }
+                #expect(outcome.output.isEmpty)
+                if ranks == 1 {
+                    #expect(outcome.error.split(separator: "\n").count == 1, "\(outcome.error)")
+                }
+            }
+            let after = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+            #expect(before == after, "files appeared or went")
+            #expect(try folder.text("exists") == "precious")
+        }
+    }
+}

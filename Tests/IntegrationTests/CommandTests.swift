@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Foundation
+import Testing
+
+extension Integration {
+    /// The command line as its users meet it.
+    @Suite struct CommandTests {
+        @Test(arguments: [["--help"], ["--version"], ["help", "plan"], ["plan", "-s", "1GiB"], ["info"]])
+        func worksWithoutMpirunAndSpeaksOnceUnderIt(words: [String]) throws {
+            let alone = try Launch.alone(words)
+            #expect(alone.status == 0, "\(alone.error)")
+            #expect(!alone.output.isEmpty && alone.error.isEmpty)
+            let together = try Launch.ranks(3, words)
+            #expect(together.status == 0, "\(together.error)")
+            #expect(together.output == alone.output)
+        }
+
+        @Test func generateIsTheDefaultAndPrintsASeedThatMakesTheSameFile() throws {
+            let folder = try Folder()
+            let first = try Launch.ranks(2, ["-o", folder.file("a"), "-s", "3MiB"])
+            #expect(first.status == 0, "\(first.error)")
+            let line = try #require(first.output.split(separator: "\n").first { $0.hasPrefix("seed") })
+            let seed = try #require(line.split(separator: " ").last)
+            #expect(try #require(UInt64(seed)) < 1 << 53)
+            let second = try Launch.ranks(
+                3, ["generate", "-o", folder.file("b"), "-s", "3MiB", "--seed", "\(seed)"])
+            #expect(second.status == 0)
+            #expect(try folder.sha256("a") == folder.sha256("b"))
+            let third = try Launch.ranks(2, ["-o", folder.file("c"), "-s", "3MiB"])
+            #expect(third.status == 0)
+            #expect(try folder.sha256("a") != folder.sha256("c"))
+        }
+
+        @Test func commandLineThenEnvironmentThenJobFile() throws {
+            let folder = try Folder()
+            try folder.write(
+                "output: \(folder.file("f"))\nsize: 1000\nseed: 1\ncompress_ratio: 2\n", to: "job.yaml")
+            func spec(_ words: [String], _ environment: [String: String]) throws -> [String: Any] {
+                let outcome = try Launch.ranks(
+                    2, ["--job", folder.file("job.yaml"), "--overwrite"] + words,
+                    environment: environment)
+                #expect(outcome.status == 0, "\(outcome.error)")
+                return try #require(try folder.json("f.dgen.json")["spec"] as? [String: Any])
+            }
+            let fromFile = try spec([], [:])
+            #expect(fromFile["size"] as? Int == 1000)
+            #expect(fromFile["compress_ratio"] as? Double == 2)
+            let all = try spec(["--size", "3000"], ["DGEN_SIZE": "2000", "DGEN_SEED": "2"])
+            #expect(all["size"] as? Int == 3000)
+            #expect(all["seed"] as? Int == 2)
+        }
+
+        @Test func theReportIsValidJSONWithEveryPromisedField() throws {
+            let folder = try Folder()
+            let name = #"a "quoted" \ näme"#
+            let outcome = try Launch.ranks(
+                3,
+                [
+                    "-o", folder.file(name), "-s", "5MiB", "--seed", "3", "--report", "-",
+                    "--hint", "cb_nodes=2",
+                ])
+            #expect(outcome.status == 0, "\(outcome.error)")
+            let report = try #require(
+                try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+                    as? [String: Any])
+            #expect(report["format"] as? String == "dgen-report/1")
+            #expect(report["status"] as? String == "ok")
+            #expect(report["path"] as? String == folder.file(name))
+            #expect(report["error"] == nil)
+            for key in [
+                "exit_status", "version", "command_line", "started", "finished", "kernel",
+                "threads_per_rank", "file_system", "spec", "damage", "damage_ranges",
+                "damage_bytes",
+            ] { #expect(report[key] != nil, "\(key) is missing") }
+            let started = try #require(report["started"] as? String)
+            #expect(try Date(started, strategy: .iso8601) <= Date())
+            let mpi = try #require(report["mpi"] as? [String: Any])
+            #expect(mpi["ranks"] as? Int == 3)
+            #expect(mpi["nodes"] as? Int == 1)
+            #expect(mpi["ranks_per_node"] as? Int == 3)
+            #expect((mpi["library"] as? String)?.contains("MPI") == true)
+            #expect(mpi["io_component"] as? String == "ompio")
+            let hints = try #require(report["hints"] as? [String: [String: String]])
+            #expect(hints["requested"] == ["cb_nodes": "2"])
+            let operation = try #require((report["operations"] as? [[String: Any]])?.first)
+            #expect(operation["operation"] as? String == "write")
+            #expect(operation["bytes"] as? Int == 5 << 20)
+            for key in [
+                "iteration", "seconds", "bytes_per_second", "open_seconds", "generate_seconds",
+                "transfer_seconds", "sync_seconds", "close_seconds", "slowest_rank",
+            ] { #expect(operation[key] is NSNumber, "\(key) is missing") }
+        }
+
+        @Test func theReportNamesTheIOComponent() throws {
+            let folder = try Folder()
+            for (component, name) in [("ompio", "ompio"), ("romio321", "romio321"), ("^ompio", "romio321")] {
+                let outcome = try Launch.ranks(
+                    2, ["-o", folder.file("f"), "-s", "1MiB", "--overwrite", "--report",
+                        folder.file("r")], component: component)
+                #expect(outcome.status == 0)
+                let mpi = try #require(try folder.json("r")["mpi"] as? [String: Any])
+                #expect(mpi["io_component"] as? String == name)
+            }
+        }
+
+        @Test func progressIsForTheWholeJobAndQuietIsQuiet() throws {
+            let folder = try Folder()
+            let options = ["-o", folder.file("f"), "-s", "1GiB", "--overwrite", "-t", "4KiB"]
+            let bar = try Launch.ranks(2, options + ["--progress", "bar"])
+            #expect(bar.status == 0)
+            #expect(bar.error.contains("of 1 GiB"), "\(bar.error)")
+            let quiet = try Launch.ranks(2, options + ["--quiet"])
+            #expect(quiet.status == 0)
+            #expect(quiet.error.isEmpty && quiet.output.isEmpty)
+        }
+
+        @Test func logLinesHaveRankAndHostAndFollowTheirLevel() throws {
+            let folder = try Folder()
+            func log(_ level: String, _ words: [String] = []) throws -> String {
+                let outcome = try Launch.ranks(
+                    2, ["-o", folder.file("f"), "-s", "2MiB", "--overwrite"] + words,
+                    environment: level.isEmpty ? [:] : ["DGEN_LOG": level])
+                #expect(outcome.status == 0)
+                return outcome.error
+            }
+            #expect(try log("").isEmpty)
+            let info = try log("", ["-v"])
+            #expect(info.contains(" info [rank 1 \(ProcessInfo.processInfo.hostName)] command: "))
+            #expect(!info.contains(" debug "))
+            let parts = try log("warning,mpi=debug,generator=trace")
+            #expect(parts.contains("generator: block 1 is 1"))
+            #expect(parts.contains(" debug ") && parts.contains("mpi: opened"))
+            #expect(!parts.contains("command: ") && !parts.contains("mpi: write"))
+            #expect(try log("trace").contains("mpi: write 1048576 bytes at 1048576"))
+        }
+
+        @Test func planIsFastAndSmallForTheLargestJob() throws {
+            let outcome = try Launch.run([
+                "sh", "-c", #"ulimit -v 400000; exec "$@""#, "sh", Launch.program, "plan",
+                "-s", "9223372036854775807", "--ranks", "1000000", "--dedup-ratio", "2.5",
+                "--compress-ratio", "1.5", "--report", "-",
+            ])
+            #expect(outcome.status == 0, "\(outcome.error)")
+            let plan = try #require(
+                try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+                    as? [String: Any])
+            #expect(plan["blocks"] as? Int == 8_796_093_022_208)
+            #expect(plan["distinct_blocks"] as? Int == 3_518_437_208_883)
+            #expect((plan["shards"] as? [Any])?.count == 9)
+        }
+
+        @Test func theProgramNeedsNoSwiftRuntime() throws {
+            let outcome = try Launch.run(["ldd", Launch.program])
+            #expect(outcome.output.contains("libmpi"))
+            for library in ["libswift", "libFoundation", "libdispatch", "libpython"] {
+                #expect(!outcome.output.contains(library), "\(library) is linked")
+            }
+        }
+    }
+}

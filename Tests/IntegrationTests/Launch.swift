@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Foundation
+import Testing
+
+/// What a program that was run left behind.
+struct Outcome {
+    let status: Int32
+    let output: String
+    let error: String
+
+    /// The lines of dgen-mpi itself on stderr: launchers and MPI libraries have their own.
+    var complaints: [String] {
+        error.split(separator: "\n").map(String.init).filter { $0.hasPrefix("dgen-mpi: error:") }
+    }
+}
+
+/// Runs programs the way a user does: the built program, a real `mpirun`, a hard timeout.
+enum Launch {
+    /// The program under test: what `DGEN_MPI_PROGRAM` names (`make test` gives the one that is
+    /// installed, without a Swift runtime), otherwise the one built beside the tests.
+    static let program: String = {
+        if let given = ProcessInfo.processInfo.environment["DGEN_MPI_PROGRAM"] { return given }
+        // Swift Testing runs in a helper of the toolchain, which is told the bundle.
+        let bundle = CommandLine.arguments.first { $0.contains(".xctest") } ?? ""
+        return URL(filePath: bundle).deletingLastPathComponent().appending(path: "dgen-mpi").path
+    }()
+
+    /// Runs `words` with a limit of `seconds`; a program that outlives it counts as hung.
+    static func run(
+        _ words: [String], environment: [String: String] = [:], seconds: Int = 60
+    ) throws -> Outcome {
+        let process = Process()
+        // `swift test` ignores the signals that end programs, and what is ignored is inherited.
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments =
+            ["--default-signal", "timeout", "--kill-after=5", "\(seconds)"] + words
+        var all = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("DGEN_") }
+        // Open MPI refuses root, as in containers and CI, unless told twice.
+        all["OMPI_ALLOW_RUN_AS_ROOT"] = "1"
+        all["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
+        process.environment = all.merging(environment) { $1 }
+        // Files, not pipes: a pipe that fills up would stop the program.
+        let folder = try Folder()
+        let output = try folder.fileForWriting("out"), error = try folder.fileForWriting("err")
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output
+        process.standardError = error
+        try process.run()
+        process.waitUntilExit()
+        let outcome = Outcome(
+            status: process.terminationStatus, output: try folder.text("out"),
+            error: try folder.text("err"))
+        #expect(outcome.status != 124 && outcome.status != 137, "hung: \(words.joined(separator: " "))")
+        return outcome
+    }
+
+    /// Runs the program with `ranks` ranks.
+    static func ranks(
+        _ ranks: Int, _ words: [String], component: String? = nil,
+        environment: [String: String] = [:], seconds: Int = 60
+    ) throws -> Outcome {
+        let io = component.map { ["--mca", "io", $0] } ?? []
+        return try run(
+            ["mpirun", "--oversubscribe", "-n", "\(ranks)"] + io + [program] + words,
+            environment: environment, seconds: seconds)
+    }
+
+    /// Runs the program without a launcher.
+    static func alone(
+        _ words: [String], environment: [String: String] = [:], seconds: Int = 60
+    ) throws -> Outcome {
+        try run([program] + words, environment: environment, seconds: seconds)
+    }
+}
+
+/// A folder that goes with the value: in memory where there is room, since the tests write a lot.
+final class Folder {
+    let path: String
+
+    init(in parent: String = "/dev/shm") throws {
+        path = "\(parent)/dgen-mpi-test-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func file(_ name: String) -> String { "\(path)/\(name)" }
+
+    func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: file(name)) }
+
+    func write(_ text: String, to name: String) throws {
+        try Data(text.utf8).write(to: URL(filePath: file(name)))
+    }
+
+    func text(_ name: String) throws -> String {
+        String(decoding: try Data(contentsOf: URL(filePath: file(name))), as: UTF8.self)
+    }
+
+    func json(_ name: String) throws -> [String: Any] {
+        let data = try Data(contentsOf: URL(filePath: file(name)))
+        return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+    }
+
+    func fileForWriting(_ name: String) throws -> FileHandle {
+        _ = FileManager.default.createFile(atPath: file(name), contents: nil)
+        return try #require(FileHandle(forWritingAtPath: file(name)))
+    }
+
+    func size(_ name: String) throws -> Int {
+        let attributes = try FileManager.default.attributesOfItem(atPath: file(name))
+        return try #require(attributes[.size] as? Int)
+    }
+
+    /// The SHA-256 digest of a file by coreutils: not by anything of ours.
+    func sha256(_ name: String) throws -> String {
+        String(try Launch.run(["sha256sum", file(name)]).output.prefix(64))
+    }
+
+    /// Flips bits of one byte of a file.
+    func flip(_ name: String, at offset: Int, with mask: UInt8 = 0xFF) throws {
+        let handle = try #require(FileHandle(forUpdatingAtPath: file(name)))
+        try handle.seek(toOffset: UInt64(offset))
+        let byte = try #require(try handle.read(upToCount: 1)?.first)
+        try handle.seek(toOffset: UInt64(offset))
+        try handle.write(contentsOf: Data([byte ^ mask]))
+        try handle.close()
+    }
+
+    func truncate(_ name: String, to size: Int) throws {
+        let handle = try #require(FileHandle(forUpdatingAtPath: file(name)))
+        try handle.truncate(atOffset: UInt64(size))
+        try handle.close()
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Foundation
+import Testing
+
+/// Whether this user may mount a file system of its own.
+private let mayMount: Bool = {
+    let outcome = try? Launch.run(["unshare", "--mount", "true"], seconds: 5)
+    return outcome?.status == 0
+}()
+
+extension Integration {
+    /// No success without the data stored.
+    @Suite struct SafetyTests {
+        /// Runs on a tmpfs of 16 MiB of its own; gives the outcome, the report, and the manifest.
+        private func onSmallDisk(
+            ranks: Int, component: String, _ options: [String], _ folder: Folder
+        ) throws -> Outcome {
+            try FileManager.default.createDirectory(
+                atPath: folder.file("disk"), withIntermediateDirectories: false)
+            let command = [
+                "mpirun", "--oversubscribe", "--mca", "io", component, "-n", "\(ranks)",
+                Launch.program, "-o", folder.file("disk/f"), "-s", "64MiB", "--report",
+                folder.file("r"),
+            ]
+            // The mount lives in a namespace of its own and ends with it.
+            return try Launch.run(
+                [
+                    "unshare", "--mount", "sh", "-c",
+                    #"""
+                    mount -t tmpfs -o size=16m tmpfs "$0"/disk || exit 99
+                    "$@"
+                    status=$?
+                    cp "$0"/disk/f.dgen.json "$0"/manifest 2>/dev/null
+                    exit $status
+                    """#, folder.path,
+                ] + command + options, seconds: 30)
+        }
+
+        @Test(
+            .enabled(if: mayMount, "mounting a small tmpfs needs root"),
+            arguments: [1, 2, 4, 8], ["ompio", "romio321"])
+        func aFullFileSystemFailsTheRun(ranks: Int, component: String) throws {
+            for mode in [[], ["--collective"]] {
+                let folder = try Folder()
+                let outcome = try onSmallDisk(
+                    ranks: ranks, component: component, ["--no-space-check"] + mode, folder)
+                #expect(outcome.status == 3, "\(mode) \(outcome.error)")
+                #expect(outcome.complaints.count == 1, "\(outcome.error)")
+                #expect(outcome.complaints.first?.contains("0 B free") == true, "\(outcome.error)")
+                #expect(try folder.json("manifest")["status"] as? String == "writing")
+                let report = try folder.json("r")
+                #expect(report["status"] as? String == "failed")
+                #expect(report["exit_status"] as? Int == 3)
+                #expect((report["error"] as? String)?.isEmpty == false)
+            }
+        }
+
+        @Test(
+            .enabled(if: mayMount, "mounting a small tmpfs needs root"),
+            arguments: [1, 4], [[], ["--collective"]])
+        func tooLittleSpaceIsRefusedBeforeTheFirstByte(ranks: Int, mode: [String]) throws {
+            let folder = try Folder()
+            let outcome = try onSmallDisk(ranks: ranks, component: "ompio", mode, folder)
+            #expect(outcome.status == 3, "\(outcome.error)")
+            #expect(outcome.complaints.count == 1)
+            #expect(outcome.complaints.first?.contains("needs 64 MiB") == true)
+            #expect(!folder.exists("manifest"))
+            #expect(try folder.json("r")["status"] as? String == "failed")
+        }
+
+        @Test func anExistingFileStaysWithoutOverwriteAndGoesWithIt() throws {
+            let folder = try Folder()
+            try folder.write(String(repeating: "old ", count: 1_000_000), to: "f")
+            let options = ["-o", folder.file("f"), "-s", "100000", "--seed", "1"]
+            let refused = try Launch.ranks(2, options)
+            #expect(refused.status == 2)
+            #expect(try folder.size("f") == 4_000_000)
+            #expect(!folder.exists("f.dgen.json"))
+            let replaced = try Launch.ranks(2, options + ["--overwrite"])
+            #expect(replaced.status == 0, "\(replaced.error)")
+            // MPI's create would have left the tail of the longer file.
+            #expect(try folder.size("f") == 100_000)
+            #expect(try Launch.ranks(1, ["verify", folder.file("f")]).status == 0)
+        }
+
+        /// Checks what an interrupted run left behind.
+        private func expectInterrupted(_ folder: Folder) throws {
+            let report = try folder.json("r")
+            #expect(report["status"] as? String == "interrupted")
+            #expect(report["exit_status"] as? Int == 5)
+            #expect((report["error"] as? String)?.contains("stopped by SIG") == true)
+            #expect(try folder.json("f.dgen.json")["status"] as? String == "writing")
+            // What was written first is right, but the file is longer than that.
+            let verified = try Launch.ranks(2, ["verify", folder.file("f"), "-s", "4096"])
+            #expect(verified.status == 1)
+            #expect(verified.output.contains("says 'writing'"), "\(verified.output)")
+        }
+
+        /// More than can be written before a signal; transfers of 4 KiB notice it at once.
+        private func longRun(_ folder: Folder) -> [String] {
+            [
+                "mpirun", "--oversubscribe", "-n", "3", Launch.program, "-o", folder.file("f"),
+                "-s", "8GiB", "-t", "4KiB", "--report", folder.file("r"),
+            ]
+        }
+
+        @Test(arguments: ["TERM", "INT"])
+        func aSignalToTheLauncherStopsTheRun(signal: String) throws {
+            let folder = try Folder()
+            // The status and the last lines of a run that mpirun ends are mpirun's affair: it may
+            // drop what ranks say after the signal.
+            let outcome = try Launch.run(
+                ["timeout", "--preserve-status", "--signal=\(signal)", "1.5"] + longRun(folder),
+                seconds: 20)
+            #expect(outcome.status != 0)
+            #expect(outcome.complaints.count <= 1, "\(outcome.error)")
+            try expectInterrupted(folder)
+        }
+
+        @Test func aSignalToEveryRankStopsTheRunWithItsOwnStatus() throws {
+            let folder = try Folder()
+            let outcome = try Launch.run(
+                [
+                    "sh", "-c", #""$@" & sleep 1; pkill -TERM -f "^$5" || exit 98; wait $!"#, "sh",
+                ] + longRun(folder), seconds: 20)
+            #expect(outcome.status == 5, "\(outcome.error)")
+            #expect(outcome.complaints.count == 1, "\(outcome.error)")
+            try expectInterrupted(folder)
+        }
+
+        @Test func aSignalToOneRankStopsAllOfThem() throws {
+            let folder = try Folder()
+            let outcome = try Launch.run(
+                [
+                    "sh", "-c", #""$@" & sleep 1; pkill -TERM -n -f "^$5" || exit 98; wait $!"#,
+                    "sh",
+                ] + longRun(folder), seconds: 20)
+            #expect(outcome.status == 5, "\(outcome.error)")
+            #expect(outcome.complaints.count == 1, "\(outcome.error)")
+            try expectInterrupted(folder)
+        }
+
+        @Test func aRankThatHangsIsNamedAndTheJobEnds() throws {
+            let folder = try Folder()
+            let outcome = try Launch.run(
+                [
+                    "sh", "-c",
+                    #"""
+                    "$@" &
+                    sleep 1
+                    pkill -STOP -n -f "^$5" || exit 98
+                    wait $!
+                    """#, "sh",
+                ] + longRun(folder) + ["--watchdog", "2"], seconds: 40)
+            #expect(outcome.status != 0)
+            #expect(outcome.complaints.first?.contains("stuck in") == true, "\(outcome.error)")
+            #expect(try folder.json("r")["status"] as? String != "ok")
+            #expect(try folder.json("f.dgen.json")["status"] as? String == "writing")
+        }
+
+        @Test func singletonsAreRefused() throws {
+            let folder = try Folder()
+            let options = ["-o", folder.file("f"), "-s", "1MiB"]
+            for variable in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
+                let outcome = try Launch.alone(options, environment: [variable: "4"])
+                #expect(outcome.status == 4, "\(variable): \(outcome.error)")
+                #expect(outcome.complaints.count == 1)
+                #expect(!folder.exists("f"))
+            }
+        }
+
+        @Test func collectiveWritesAreReadBackAndTheReportSaysSo() throws {
+            let folder = try Folder()
+            let outcome = try Launch.ranks(
+                3, ["-o", folder.file("f"), "-s", "10MiB", "--collective", "--report",
+                    folder.file("r")])
+            #expect(outcome.status == 0, "\(outcome.error)")
+            #expect(outcome.output.contains("read back"))
+            let operations = try #require(try folder.json("r")["operations"] as? [[String: Any]])
+            #expect(operations.first?["proof_seconds"] is Double)
+        }
+    }
+}

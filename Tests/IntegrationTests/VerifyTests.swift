@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Foundation
+import Testing
+
+extension Integration {
+    /// What verification says of damage, whoever looks.
+    @Suite struct VerifyTests {
+        private func makeFile(_ folder: Folder, _ options: [String] = []) throws {
+            let outcome = try Launch.ranks(
+                2, ["-o", folder.file("f"), "-s", "5000000", "--seed", "7"] + options)
+            #expect(outcome.status == 0, "\(outcome.error)")
+        }
+
+        @Test(arguments: [1, 2, 3, 4, 8, 64])
+        func damageIsTheSameForEveryRankCount(ranks: Int) throws {
+            let folder = try Folder()
+            try makeFile(folder)
+            // A single byte; a run over a boundary of shards of 4 KiB; two near; two a grain apart.
+            for offset in [100] + Array(40_900..<41_000) + [1_000_000, 1_000_900]
+                + [2_000_000, 2_002_000, 4_999_999]
+            {
+                try folder.flip("f", at: offset)
+            }
+            let outcome = try Launch.ranks(
+                ranks,
+                [
+                    "verify", folder.file("f"), "--align", "4KiB", "-t", "4000",
+                    "--report", folder.file("r"),
+                ], seconds: 120)
+            #expect(outcome.status == 1, "\(outcome.error)")
+            let report = try folder.json("r")
+            let damage = try #require(report["damage"] as? [[String: Int]])
+            #expect(
+                damage == [
+                    ["offset": 100, "bytes": 1, "wrong_bytes": 1],
+                    ["offset": 40_900, "bytes": 100, "wrong_bytes": 100],
+                    ["offset": 1_000_000, "bytes": 901, "wrong_bytes": 2],
+                    ["offset": 2_000_000, "bytes": 1, "wrong_bytes": 1],
+                    ["offset": 2_002_000, "bytes": 1, "wrong_bytes": 1],
+                    ["offset": 4_999_999, "bytes": 1, "wrong_bytes": 1],
+                ])
+            #expect(report["damage_ranges"] as? Int == 6)
+            #expect(report["damage_bytes"] as? Int == 1005)
+            #expect(report["wrong_bytes"] as? Int == 106)
+        }
+
+        @Test func aRangeOverWholeShardsIsOneRange() throws {
+            let folder = try Folder()
+            try makeFile(folder)
+            let handle = try #require(FileHandle(forUpdatingAtPath: folder.file("f")))
+            try handle.seek(toOffset: 1_000_000)
+            try handle.write(contentsOf: Data(repeating: 0, count: 3_000_000))
+            try handle.close()
+            for ranks in [1, 8] {
+                let outcome = try Launch.ranks(
+                    ranks,
+                    ["verify", folder.file("f"), "--align", "1000", "--report", folder.file("r")])
+                #expect(outcome.status == 1)
+                let damage = try #require(try folder.json("r")["damage"] as? [[String: Int]])
+                #expect(damage.count == 1)
+                // One byte in 256 is zero by chance, at the edges too.
+                let range = try #require(damage.first)
+                #expect((1_000_000..<1_000_010).contains(try #require(range["offset"])))
+                #expect((2_999_980...3_000_000).contains(try #require(range["bytes"])))
+                #expect((2_980_000..<2_996_000).contains(try #require(range["wrong_bytes"])))
+            }
+        }
+
+        @Test func damageIsListedUpToABoundAndCountedBeyond() throws {
+            let folder = try Folder()
+            try makeFile(folder)
+            for offset in stride(from: 0, to: 5_000_000, by: 2500) {
+                try folder.flip("f", at: offset)
+            }
+            let outcome = try Launch.ranks(
+                3, ["verify", folder.file("f"), "--align", "64KiB", "--report", folder.file("r")])
+            #expect(outcome.status == 1)
+            #expect(outcome.output.contains("and 1980 more"), "\(outcome.output)")
+            let report = try folder.json("r")
+            #expect((report["damage"] as? [Any])?.count == 1000)
+            #expect(report["damage_ranges"] as? Int == 2000)
+            #expect(report["wrong_bytes"] as? Int == 2000)
+        }
+
+        @Test(arguments: [1, 3, 8])
+        func aShortFileIsReportedAndItsMissingBytesAreWrong(ranks: Int) throws {
+            let folder = try Folder()
+            try makeFile(folder)
+            try folder.truncate("f", to: 3_000_001)
+            let outcome = try Launch.ranks(
+                ranks, ["verify", folder.file("f"), "--align", "4096", "--report", folder.file("r")])
+            #expect(outcome.status == 1)
+            #expect(outcome.output.contains("short by 1999999"), "\(outcome.output)")
+            let report = try folder.json("r")
+            #expect(report["file_bytes"] as? Int == 3_000_001)
+            #expect(report["first_wrong_offset"] as? Int == 3_000_001)
+            #expect(report["wrong_bytes"] as? Int == 1_999_999)
+            #expect(report["damage_ranges"] as? Int == 1)
+        }
+
+        @Test func aLongFileIsReported() throws {
+            let folder = try Folder()
+            try makeFile(folder)
+            try folder.truncate("f", to: 5_000_003)
+            let outcome = try Launch.ranks(2, ["verify", folder.file("f"), "--report", "-"])
+            #expect(outcome.status == 1)
+            let report = try #require(
+                try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+                    as? [String: Any])
+            #expect(report["file_bytes"] as? Int == 5_000_003)
+            #expect(report["wrong_bytes"] as? Int == 0)
+            #expect(report["status"] as? String == "mismatch")
+        }
+
+        @Test func theManifestIsNotNeededWhereOptionsSayTheSame() throws {
+            let folder = try Folder()
+            try makeFile(folder, ["--compress-ratio", "1.5"])
+            try FileManager.default.removeItem(atPath: folder.file("f.dgen.json"))
+            let spec = ["-s", "5000000", "--seed", "7", "--compress-ratio", "1.5"]
+            #expect(try Launch.ranks(2, ["verify", folder.file("f")] + spec).status == 0)
+            let other = try Launch.ranks(2, ["verify", folder.file("f"), "-s", "5000000", "--seed", "7"])
+            #expect(other.status == 1)
+            let missing = try Launch.ranks(2, ["verify", folder.file("f"), "-s", "5000000"])
+            #expect(missing.status == 2)
+            #expect(missing.complaints.count == 1, "\(missing.error)")
+        }
+    }
+}
