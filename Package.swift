@@ -8,7 +8,9 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-/// Compiles a target for a level of x86-64. Swift has no attribute for it, hence the flag.
+/// Compiles a target for a level of x86-64.
+///
+/// Swift has no attribute for it, hence the flag.
 func processor(_ level: String) -> [SwiftSetting] {
     #if arch(x86_64)
         [.unsafeFlags(["-Xcc", "-march=\(level)"])]

@@ -24,7 +24,7 @@ struct Comparison {
     private let shards: Shards
     private let title: String
 
-    /// - Parameter title: what progress calls it.
+    /// Prepares a comparison of the file at `path`; `title` is what progress calls it.
     init(_ job: Job, path: String, spec: DataSpec, shards: Shards, title: String) {
         self.job = job
         self.path = path
@@ -101,7 +101,8 @@ struct Comparison {
                 count = try file.read(into: rest, at: offset + done)
             } catch {
                 throw Failure(
-                    .inputOutput, "\(path): \(error.function) at offset \(offset + done): \(error.text)")
+                    .inputOutput,
+                    "\(path): \(error.function) at offset \(offset + done): \(error.text)")
             }
             if count == 0 { break }
             done += count
@@ -140,7 +141,8 @@ struct Comparison {
         let kept = min(totals[0], Self.rangesMax)
         return Found(
             ranges: (0..<kept).map {
-                Damage(offset: table[3 * $0], bytes: table[3 * $0 + 1], wrongBytes: table[3 * $0 + 2])
+                Damage(
+                    offset: table[3 * $0], bytes: table[3 * $0 + 1], wrongBytes: table[3 * $0 + 2])
             },
             rangeCount: totals[0], rangeBytes: totals[1], wrongBytes: totals[2])
     }

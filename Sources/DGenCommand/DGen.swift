@@ -66,11 +66,14 @@ struct SpecOptions: ParsableArguments {
     @Option(help: "Seed of the stream, 0 to 2^64 - 1 (default: drawn at random and printed).")
     var seed: String?
 
-    @Option(help: "Logical blocks per distinct block, 1 to 1000000, at most 3 decimals (default: 1).")
+    @Option(
+        help: "Logical blocks per distinct block, 1 to 1000000, at most 3 decimals (default: 1).")
     var dedupRatio: String?
 
     @Option(
-        help: "Bytes per compressed byte, 1 to 64 for the default unit, at most 3 decimals (default: 1).")
+        help:
+            "Bytes per compressed byte, 1 to 64 for the default unit, at most 3 decimals (default: 1)."
+    )
     var compressRatio: String?
 
     @Option(help: "Block, the unit of deduplication: a multiple of 512 to 1 GiB (default: 1MiB).")
@@ -119,7 +122,9 @@ struct TransferOptions: ParsableArguments {
     var transferSize: String?
 
     @Option(
-        help: "Shard boundaries are multiples of this; the stripe size is a good choice (default: 1MiB).")
+        help:
+            "Shard boundaries are multiples of this; the stripe size is a good choice (default: 1MiB)."
+    )
     var align: String?
 
     var given: [(OptionKey, String?)] { [(.transferSize, transferSize), (.align, align)] }
@@ -131,7 +136,10 @@ struct RunOptions: ParsableArguments {
     @Option(help: "Progress on stderr: auto, bar, lines or none (default: auto).")
     var progress: String?
 
-    @Option(help: "End the job when one step takes longer than this many seconds; 0: never (default: 900).")
+    @Option(
+        help:
+            "End the job when one step takes longer than this many seconds; 0: never (default: 900)."
+    )
     var watchdog: String?
 
     var given: [(OptionKey, String?)] {

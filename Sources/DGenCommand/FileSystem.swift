@@ -2,7 +2,9 @@
 
 import Glibc
 
-/// What dgen-mpi asks of the operating system's files, outside MPI-IO. The one gate for `errno`.
+/// What dgen-mpi asks of the operating system's files, outside MPI-IO.
+///
+/// The one gate for `errno`.
 enum FileSystem {
     /// A system call that failed, in the system's own words.
     static func failure(_ path: String, _ doing: String) -> Failure {
@@ -81,7 +83,9 @@ enum FileSystem {
     static func readText(_ path: String, bytesMax: Int, what: String) throws -> String {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else {
-            throw Failure(.inputOutput, "\(path): the \(what) cannot be read: \(String(cString: strerror(errno)))")
+            throw Failure(
+                .inputOutput,
+                "\(path): the \(what) cannot be read: \(String(cString: strerror(errno)))")
         }
         defer { close(file) }
         var bytes: [UInt8] = []
@@ -128,7 +132,9 @@ enum FileSystem {
     private static func writeAll(_ bytes: [UInt8], to file: Int32, _ path: String) throws {
         var done = 0
         while done < bytes.count {
-            let count = bytes.withUnsafeBytes { write(file, $0.baseAddress.map { $0 + done }, $0.count - done) }
+            let count = bytes.withUnsafeBytes {
+                write(file, $0.baseAddress.map { $0 + done }, $0.count - done)
+            }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { throw failure(path, "cannot be written") }
             done += count

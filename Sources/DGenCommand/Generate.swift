@@ -174,7 +174,8 @@ struct Generate {
 
         // A rank that is through, or has failed, keeps its place in the collective sequence with
         // empty writes, until all have heard of it.
-        let rounds = (isCollective ? shards.longest : shard.count).dividedRoundingUp(by: buffer.count)
+        let rounds = (isCollective ? shards.longest : shard.count).dividedRoundingUp(
+            by: buffer.count)
         for round in 0..<rounds where isCollective || !transfers.mustStop {
             let start = min(shard.lowerBound + round * buffer.count, shard.upperBound)
             let end = min(start + buffer.count, shard.upperBound)
@@ -187,7 +188,9 @@ struct Generate {
                     times.add(to: \.generateNanoseconds) { generator.fill(part, at: start) }
                     try times.add(to: \.transferNanoseconds) {
                         try job.watchdog.during(.write, offset: start) {
-                            try describing(start) { try file.write(UnsafeRawBufferPointer(part), at: start) }
+                            try describing(start) {
+                                try file.write(UnsafeRawBufferPointer(part), at: start)
+                            }
                         }
                     }
                 }
@@ -206,11 +209,14 @@ struct Generate {
             times.add(to: \.generateNanoseconds) { generator.fill(part, at: start) }
         }
         transfers.noteInterruption()
-        let given = transfers.failure == nil ? part : UnsafeMutableRawBufferPointer(rebasing: part[..<0])
+        let given =
+            transfers.failure == nil ? part : UnsafeMutableRawBufferPointer(rebasing: part[..<0])
         let outcome = Result {
             try times.add(to: \.transferNanoseconds) {
                 try job.watchdog.during(.write, offset: start) {
-                    try describing(start) { try file.writeTogether(UnsafeRawBufferPointer(given), at: start) }
+                    try describing(start) {
+                        try file.writeTogether(UnsafeRawBufferPointer(given), at: start)
+                    }
                 }
             }
         }
@@ -266,19 +272,24 @@ struct Generate {
         table.row("size", "\(ByteSize.format(spec.size)) (\(spec.size) bytes)")
         table.row("seed", "\(spec.seed)")
         table.row(
-            "ratios", "dedup \(spec.dedupRatio) at \(ByteSize.format(spec.dedupUnit)), compress "
-                + "\(spec.compressRatio) at \(ByteSize.format(spec.compressUnit)) (\(spec.fill.rawValue))")
+            "ratios",
+            "dedup \(spec.dedupRatio) at \(ByteSize.format(spec.dedupUnit)), compress "
+                + "\(spec.compressRatio) at \(ByteSize.format(spec.compressUnit)) (\(spec.fill.rawValue))"
+        )
         table.row("blocks", "\(layout.blockCount), \(layout.distinctBlockCount) distinct")
         table.row("expected stored", ByteSize.format(layout.expectedStoredBytes))
         table.row(
-            "ranks", "\(session.world.size) on \(session.nodeCount) "
+            "ranks",
+            "\(session.world.size) on \(session.nodeCount) "
                 + (session.nodeCount == 1 ? "node" : "nodes"))
         table.row(
             "bandwidth",
             "\(ByteSize.format(Int(operation.bytesPerSecond)))/s (\(operation.seconds.fixed(3)) s)")
         table.row(
-            "slowest rank", "generate \(operation.generateSeconds.fixed(3)) s, write "
-                + "\(operation.transferSeconds.fixed(3)) s, sync \(operation.syncSeconds.fixed(3)) s")
+            "slowest rank",
+            "generate \(operation.generateSeconds.fixed(3)) s, write "
+                + "\(operation.transferSeconds.fixed(3)) s, sync \(operation.syncSeconds.fixed(3)) s"
+        )
         if let proof = operation.proofSeconds {
             table.row("read back", "every byte right (\(proof.fixed(3)) s)")
         }

@@ -34,10 +34,12 @@ struct Info: Encodable {
         table.row("kernel", "\(kernel) (of \(kernels.joined(separator: ", ")))")
         table.row("processors", "\(processors)")
         table.row("MPI", "\(mpi.library), standard \(mpi.standard)")
-        let available = mpi.ioComponents.isEmpty ? "not told" : mpi.ioComponents.joined(separator: ", ")
+        let available =
+            mpi.ioComponents.isEmpty ? "not told" : mpi.ioComponents.joined(separator: ", ")
         let requested = mpi.ioComponentRequested
         table.row(
-            "MPI-IO", "\(available); "
+            "MPI-IO",
+            "\(available); "
                 + (requested.isEmpty ? "the library chooses" : "\(requested) requested"))
         return table
     }

@@ -11,11 +11,16 @@ enum JobFile {
 
     /// The options that `text` gives.
     ///
-    /// - Parameter name: what to call the file in messages.
+    /// - Parameters:
+    ///   - text: YAML or JSON.
+    ///   - name: what to call the file in messages.
+    /// - Returns: the texts of each option.
+    /// - Throws: ``Failure`` in one line that says where and what.
     static func parse(_ text: String, name: String) throws -> Settings.Given {
         guard let root = try compose(text, name: name) else { return [:] }
         guard let mapping = root.mapping else {
-            throw Failure(.usage, "\(name): a job file is a mapping of options, such as 'size: 1GiB'")
+            throw Failure(
+                .usage, "\(name): a job file is a mapping of options, such as 'size: 1GiB'")
         }
         var given: Settings.Given = [:]
         for (keyNode, value) in mapping {
@@ -26,7 +31,8 @@ enum JobFile {
             guard let key = OptionKey(rawValue: word) else {
                 let advice = OptionKey.nearest(to: word).map { "did you mean '\($0.rawValue)'?" }
                 let all = OptionKey.allCases.map(\.rawValue).sorted().joined(separator: " ")
-                throw Failure(.usage, "\(name): unknown key '\(word)'; \(advice ?? "known: \(all)")")
+                throw Failure(
+                    .usage, "\(name): unknown key '\(word)'; \(advice ?? "known: \(all)")")
             }
             given[key] = try texts(of: value, for: key, name: name)
         }

@@ -42,8 +42,10 @@ enum Main {
         return refuse(Failure(.usage, reason), launcher)
     }
 
-    /// Reports a usage error once. Ranks that leave one by one with a status are killed by their
-    /// launcher, the one with the message perhaps first; so they meet in MPI before they leave.
+    /// Reports a usage error once.
+    ///
+    /// Ranks that leave one by one with a status are killed by their launcher, the one with the
+    /// message perhaps first; so they meet in MPI before they leave.
     private static func refuse(_ failure: Failure, _ launcher: Launcher?) -> ExitStatus {
         let isLaunched = (launcher?.tasks ?? 1) > 1
         do {

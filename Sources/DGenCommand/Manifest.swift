@@ -48,8 +48,10 @@ struct Manifest {
             try FileSystem.readText(path, bytesMax: 1 << 20, what: "manifest"), name: path)
     }
 
-    /// Reads a manifest. The YAML parser, since JSON is YAML, keeps numbers as they are written:
-    /// ratios and 64-bit seeds stay exact.
+    /// Reads a manifest.
+    ///
+    /// The YAML parser, since JSON is YAML, keeps numbers as they are written: ratios and 64-bit
+    /// seeds stay exact.
     static func parse(_ text: String, name: String) throws -> Manifest {
         guard let root = try JobFile.compose(text, name: name)?.mapping else {
             throw Failure(.usage, "\(name): not a manifest")

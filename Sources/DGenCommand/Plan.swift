@@ -60,16 +60,21 @@ struct Plan: Encodable {
     var table: Table {
         var table = Table()
         table.row("logical", "\(ByteSize.format(logicalBytes)) (\(logicalBytes) bytes)")
-        table.row("expected stored", "\(ByteSize.format(expectedStoredBytes)) (\(expectedStoredBytes) bytes)")
+        table.row(
+            "expected stored",
+            "\(ByteSize.format(expectedStoredBytes)) (\(expectedStoredBytes) bytes)")
         table.row("after dedup", "\(ByteSize.format(distinctBytes)) (\(distinctBytes) bytes)")
         table.row("blocks", "\(blocks), \(distinctBlocks) distinct")
-        table.row("ranks", "\(ranks)" + (emptyRanks > 0 ? ", \(emptyRanks) with nothing to do" : ""))
         table.row(
-            "shard", shardBytesMinimum == shardBytesMaximum
+            "ranks", "\(ranks)" + (emptyRanks > 0 ? ", \(emptyRanks) with nothing to do" : ""))
+        table.row(
+            "shard",
+            shardBytesMinimum == shardBytesMaximum
                 ? ByteSize.format(shardBytesMaximum)
                 : "\(ByteSize.format(shardBytesMinimum)) to \(ByteSize.format(shardBytesMaximum))")
         table.row(
-            "transfers", "\(transfersPerRankMaximum) of \(ByteSize.format(transferSize)) at most per rank")
+            "transfers",
+            "\(transfersPerRankMaximum) of \(ByteSize.format(transferSize)) at most per rank")
         for (index, shard) in shards.enumerated() {
             if index > 0, shard.rank != shards[index - 1].rank + 1 { table.row("  ...", "") }
             table.row("  rank \(shard.rank)", "offset \(shard.offset), \(shard.bytes) bytes")

@@ -18,7 +18,9 @@ struct Report: Encodable {
         var reported: [String: String] = [:]
     }
 
-    /// One write, read or verification of the whole data set. Times are those of the slowest rank.
+    /// One write, read or verification of the whole data set.
+    ///
+    /// Times are those of the slowest rank.
     struct Operation: Encodable {
         let operation: String
         var iteration = 0

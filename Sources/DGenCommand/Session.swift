@@ -17,8 +17,9 @@ final class Session {
 
     /// Starts MPI; collective.
     ///
-    /// - Parameter launcher: what started this process. Where it started several tasks and MPI knows
-    ///   of one, each would write the whole file: that is refused.
+    /// - Parameter launcher: what started this process.
+    /// - Throws: ``Failure`` where the launcher started several tasks and MPI knows of one: each would
+    ///   write the whole file.
     init(_ launcher: Launcher?) throws {
         try MPIRuntime.start()
         world = try Communicator.world()
@@ -41,7 +42,8 @@ final class Session {
         if isRoot {
             do { outcome = .success(try body()) } catch { outcome = .failure(Failure(error)) }
         }
-        let bytes = try world.broadcast(try outcome.map { Array(try JSONEncoder().encode($0)) } ?? [])
+        let bytes = try world.broadcast(
+            try outcome.map { Array(try JSONEncoder().encode($0)) } ?? [])
         switch try JSONDecoder().decode(Outcome<Result>.self, from: Data(bytes)) {
         case .success(let result): return result
         case .failure(let failure): throw failure

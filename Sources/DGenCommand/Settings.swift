@@ -3,7 +3,9 @@
 import DataGen
 
 /// The options of a run as texts, each from the strongest place that gave it: command line,
-/// environment, job file. The one place where option texts become values.
+/// environment, job file.
+///
+/// The one place where option texts become values.
 struct Settings: Codable {
     /// Where an option was given, weakest first.
     private enum Source: String, Codable {
@@ -36,7 +38,9 @@ struct Settings: Codable {
         }
     }
 
-    /// Gathers the options of all places. Reads the job file that `--job` or `DGEN_JOB` names.
+    /// Gathers the options of all places.
+    ///
+    /// Reads the job file that `--job` or `DGEN_JOB` names.
     init(
         commandLine: Given, jobPath: String?, environment: [String: String]
     ) throws {
@@ -151,7 +155,11 @@ struct Settings: Codable {
 
     /// The data specification: the options, and where they are silent that of a manifest.
     ///
-    /// - Parameter seed: gives the seed where neither does; without it a seed is required.
+    /// - Parameters:
+    ///   - base: the specification of a manifest.
+    ///   - seed: gives the seed where neither does; without it a seed is required.
+    /// - Returns: the specification, validated.
+    /// - Throws: `InvalidField` or ``Failure`` for the first field that is wrong or missing.
     func spec(over base: DataSpec?, drawingSeed seed: (() -> UInt64)?) throws -> DataSpec {
         guard let size = try size(.size) ?? base?.size else {
             throw Failure(.usage, "size: missing; give \(ByteSize.accepted)")

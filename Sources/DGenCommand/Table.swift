@@ -13,7 +13,8 @@ struct Table {
         let width = (rows.map(\.name.count).max() ?? 0) + 2
         return rows.map { row in
             guard !row.value.isEmpty else { return row.name + "\n" }
-            return row.name + String(repeating: " ", count: width - row.name.count) + row.value + "\n"
+            return row.name + String(repeating: " ", count: width - row.name.count) + row.value
+                + "\n"
         }.joined()
     }
 

@@ -17,7 +17,9 @@ final class Transfers {
         var atEnd = 0
         var failed = 0
 
-        fileprivate init(_ values: [Int]) { (doneBytes, atEnd, failed) = (values[0], values[1], values[2]) }
+        fileprivate init(_ values: [Int]) {
+            (doneBytes, atEnd, failed) = (values[0], values[1], values[2])
+        }
         fileprivate init() {}
     }
 
@@ -35,6 +37,7 @@ final class Transfers {
     ///
     /// - Parameters:
     ///   - communicator: for these sums alone.
+    ///   - watchdog: told of every wait for other ranks.
     ///   - progress: what to show; rank 0's business.
     init(on communicator: Communicator, watchdog: Watchdog, progress: Progress?) {
         self.communicator = communicator

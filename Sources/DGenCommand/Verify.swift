@@ -109,7 +109,8 @@ struct Verify {
         if found.fileBytes != spec.size {
             let difference = found.fileBytes - spec.size
             table.row(
-                "file", "has \(found.fileBytes) bytes: "
+                "file",
+                "has \(found.fileBytes) bytes: "
                     + (difference < 0 ? "short by \(-difference)" : "long by \(difference)"))
         }
         if manifestStatus == .writing {
@@ -128,13 +129,15 @@ struct Verify {
             }
         }
         table.row(
-            "ranks", "\(session.world.size) on \(session.nodeCount) "
+            "ranks",
+            "\(session.world.size) on \(session.nodeCount) "
                 + (session.nodeCount == 1 ? "node" : "nodes"))
         table.row(
             "bandwidth",
             "\(ByteSize.format(Int(operation.bytesPerSecond)))/s (\(operation.seconds.fixed(3)) s)")
         table.row(
-            "slowest rank", "read \(operation.transferSeconds.fixed(3)) s, generate and compare "
+            "slowest rank",
+            "read \(operation.transferSeconds.fixed(3)) s, generate and compare "
                 + "\(operation.generateSeconds.fixed(3)) s")
         return table
     }

@@ -23,7 +23,9 @@ final class Watchdog: Sendable {
             }
         }
 
-        var status: ExitStatus { self == .agreement || self == .othersToFinish ? .mpi : .inputOutput }
+        var status: ExitStatus {
+            self == .agreement || self == .othersToFinish ? .mpi : .inputOutput
+        }
     }
 
     private let place: String

@@ -29,6 +29,7 @@ public enum ByteSize {
     ///   - text: the size, without spaces.
     ///   - field: the name to use in the error.
     /// - Returns: the number of bytes, 0 to 2^63 - 1.
+    /// - Throws: ``InvalidField`` for anything else.
     public static func parse(_ text: String, field: String) throws(InvalidField) -> Int {
         let refusal = InvalidField(field: field, value: text, accepted: accepted)
         let number = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }

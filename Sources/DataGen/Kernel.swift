@@ -41,7 +41,9 @@ public enum Kernel: String, Sendable, CaseIterable {
         #endif
     }()
 
-    /// Writes `spacing.total` outputs in a row to `target`. Not for ``scalar``, which has no lanes.
+    /// Writes `spacing.total` outputs in a row to `target`.
+    ///
+    /// Not for ``scalar``, which has no lanes.
     func write(_ lanes: inout Lanes, to target: UnsafeMutableRawPointer, _ spacing: LaneSpacing) {
         switch self {
         case .scalar, .baseline:

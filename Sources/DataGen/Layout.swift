@@ -41,7 +41,9 @@ public struct Layout: Sendable, Hashable {
     }
 
     /// `W(k)` of FORMAT.md section 4: the random bytes that the first `grains` grains of a block
-    /// hold; a multiple of 8. Only for a compress ratio above 1.
+    /// hold; a multiple of 8.
+    ///
+    /// Only for a compress ratio above 1.
     public func randomBytes(inFirst grains: Int) -> Int {
         8 * (grains * randomNumerator / randomDenominator)
     }

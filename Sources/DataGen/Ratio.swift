@@ -5,7 +5,9 @@ public struct Ratio: Sendable, Hashable {
     /// A thousand times the ratio; `cm` and `dm` in FORMAT.md.
     public let thousandths: Int
 
-    /// A ratio of `thousandths` / 1000. Whether it is legal is decided by ``DataSpec``.
+    /// A ratio of `thousandths` / 1000.
+    ///
+    /// Whether it is legal is decided by ``DataSpec``.
     public init(thousandths: Int) {
         self.thousandths = thousandths
     }
@@ -15,6 +17,7 @@ public struct Ratio: Sendable, Hashable {
     /// - Parameters:
     ///   - text: for example `2`, `2.5` or `1.333`.
     ///   - field: the name to use in the error.
+    /// - Throws: ``InvalidField`` for anything else.
     public init(parsing text: String, field: String) throws(InvalidField) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         let digits = parts.joined()

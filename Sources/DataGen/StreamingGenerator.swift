@@ -16,7 +16,8 @@ public struct StreamingGenerator: Sendable {
     public var position = 0 {
         didSet {
             precondition(
-                (0...generator.spec.size).contains(position), "the position is outside the data set")
+                (0...generator.spec.size).contains(position), "the position is outside the data set"
+            )
         }
     }
 

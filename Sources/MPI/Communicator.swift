@@ -47,7 +47,9 @@ package struct Communicator: @unchecked Sendable {
         }
     }
 
-    /// The same group with messages of its own. The corresponding C function is `MPI_Comm_dup`.
+    /// The same group with messages of its own.
+    ///
+    /// The corresponding C function is `MPI_Comm_dup`.
     package func duplicate() throws(MPIError) -> Communicator {
         var new = Communicator()
         try check(MPI_Comm_dup(handle, &new.handle), "MPI_Comm_dup")
@@ -68,7 +70,9 @@ package struct Communicator: @unchecked Sendable {
         return node
     }
 
-    /// Waits until every rank has come here. The corresponding C function is `MPI_Barrier`.
+    /// Waits until every rank has come here.
+    ///
+    /// The corresponding C function is `MPI_Barrier`.
     package func barrier() throws(MPIError) {
         try check(MPI_Barrier(handle), "MPI_Barrier")
     }

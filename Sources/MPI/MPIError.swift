@@ -20,8 +20,10 @@ package struct MPIError: Error, Sendable, CustomStringConvertible {
     /// One line: function, text.
     package var description: String { "\(function): \(text)" }
 
-    /// A write that was reported as done with fewer bytes than were given to it. Open MPI's default
-    /// I/O component does that on a full file system instead of returning an error.
+    /// A write that was reported as done with fewer bytes than were given to it.
+    ///
+    /// Open MPI's default I/O component does that on a full file system instead of returning an
+    /// error.
     static func shortWrite(_ function: StaticString, stored: Int, of count: Int) -> MPIError {
         MPIError(
             function: "\(function)", code: Int32(MPI_ERR_IO),

@@ -22,7 +22,9 @@ package enum MPIRuntime {
             "MPI_File_set_errhandler")
     }
 
-    /// Ends MPI; collective. The corresponding C function is `MPI_Finalize`.
+    /// Ends MPI; collective.
+    ///
+    /// The corresponding C function is `MPI_Finalize`.
     package static func stop() throws(MPIError) {
         try check(MPI_Finalize(), "MPI_Finalize")
     }

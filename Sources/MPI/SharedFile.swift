@@ -33,8 +33,12 @@ package final class SharedFile {
     /// Opens `path` on all ranks of `communicator`; collective.
     ///
     /// - Parameters:
+    ///   - path: the file, the same on all ranks.
+    ///   - mode: how it is opened.
     ///   - hints: given to the library as they are; it ignores what it does not know.
+    ///   - communicator: the ranks that open it.
     ///   - logger: gets every transfer at trace level.
+    /// - Throws: ``MPIError``, on the ranks that could not open it.
     ///
     /// The corresponding C function is `MPI_File_open`.
     package init(
@@ -55,14 +59,18 @@ package final class SharedFile {
         logger.debug("opened \(path) (\(mode))")
     }
 
-    /// The length of the file in bytes. The corresponding C function is `MPI_File_get_size`.
+    /// The length of the file in bytes.
+    ///
+    /// The corresponding C function is `MPI_File_get_size`.
     package func size() throws(MPIError) -> Int {
         var size: MPI_Offset = 0
         try check(MPI_File_get_size(handle, &size), "MPI_File_get_size")
         return Int(size)
     }
 
-    /// Cuts or extends the file; collective. The corresponding C function is `MPI_File_set_size`.
+    /// Cuts or extends the file; collective.
+    ///
+    /// The corresponding C function is `MPI_File_set_size`.
     package func setSize(_ size: Int) throws(MPIError) {
         try check(MPI_File_set_size(handle, MPI_Offset(size)), "MPI_File_set_size")
     }
@@ -84,8 +92,9 @@ package final class SharedFile {
         }
     }
 
-    /// Writes the buffers of all ranks together, each at its own offset; collective. A rank with
-    /// nothing to write gives an empty buffer.
+    /// Writes the buffers of all ranks together, each at its own offset; collective.
+    ///
+    /// A rank with nothing to write gives an empty buffer.
     ///
     /// The count is checked, which is not enough: Open MPI's default component has been seen to count
     /// bytes that were never stored. The caller proves such writes by reading back.
@@ -135,7 +144,9 @@ package final class SharedFile {
         try check(MPI_File_sync(handle), "MPI_File_sync")
     }
 
-    /// Closes the file; collective. Says nothing about stable storage: that is ``sync()``'s part.
+    /// Closes the file; collective.
+    ///
+    /// Says nothing about stable storage: that is ``sync()``'s part.
     ///
     /// The corresponding C function is `MPI_File_close`.
     package func close() throws(MPIError) {
@@ -143,8 +154,9 @@ package final class SharedFile {
         logger.debug("closed")
     }
 
-    /// The hints that the library reports for this file. Some libraries echo whatever they were
-    /// given, so a hint that comes back proves nothing.
+    /// The hints that the library reports for this file.
+    ///
+    /// Some libraries echo whatever they were given, so a hint that comes back proves nothing.
     ///
     /// The corresponding C function is `MPI_File_get_info`.
     package func reportedHints() throws(MPIError) -> [(key: String, value: String)] {

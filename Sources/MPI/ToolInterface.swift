@@ -11,7 +11,9 @@ package struct IOComponents: Sendable {
     /// file.
     package let requested: String
 
-    /// Asks the library. The corresponding C functions begin with `MPI_T_`.
+    /// Asks the library.
+    ///
+    /// The corresponding C functions begin with `MPI_T_`.
     package init() {
         var provided: Int32 = 0
         guard MPI_T_init_thread(Int32(MPI_THREAD_SINGLE), &provided) == MPI_SUCCESS else {
@@ -30,13 +32,16 @@ package struct IOComponents: Sendable {
     /// tells, and Open MPI's ROMIO reports none of its hints.
     ///
     /// - Parameter fileSystem: the type of the file system; on Lustre Open MPI's own choice differs.
+    /// - Returns: the name of the component, or `unknown`.
     package func used(on fileSystem: String) -> String {
         let asked = requested.split(separator: ",").map(String.init)
         let allowed =
             requested.isEmpty
             ? available
             : requested.hasPrefix("^")
-                ? available.filter { !requested.dropFirst().split(separator: ",").contains(Substring($0)) }
+                ? available.filter {
+                    !requested.dropFirst().split(separator: ",").contains(Substring($0))
+                }
                 : asked
         if allowed.count == 1 { return allowed[0] }
         if allowed.contains("ompio"), fileSystem != "lustre" { return "ompio" }
@@ -51,7 +56,8 @@ package struct IOComponents: Sendable {
             var length = Int32(name.count), descriptionLength: Int32 = 0
             var variables: Int32 = 0, performance: Int32 = 0, categories: Int32 = 0
             let status = MPI_T_category_get_info(
-                index, &name, &length, nil, &descriptionLength, &variables, &performance, &categories)
+                index, &name, &length, nil, &descriptionLength, &variables, &performance,
+                &categories)
             return status == MPI_SUCCESS ? string(name) : nil
         }
     }

@@ -11,6 +11,7 @@ public import CVector
 
 /// Eight places in one stream that step together.
 public struct Lanes: Sendable {
+    /// One word of every lane.
     public typealias Vector = SIMD8<UInt64>
 
     // Word w of the state of every lane, lane i in element i.

@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct CompareTests {
     /// The log of comparing `bytes`, in chunks of `chunk`, with the data set from its start.
-    private func log(_ bytes: [UInt8], _ spec: DataSpec, chunk: Int, limit: Int = 100) -> DamageLog {
+    private func log(_ bytes: [UInt8], _ spec: DataSpec, chunk: Int, limit: Int = 100) -> DamageLog
+    {
         var generator = Generator(spec)
         var log = DamageLog(spec, limit: limit)
         for start in stride(from: 0, to: bytes.count, by: chunk) {

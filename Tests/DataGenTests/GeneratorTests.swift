@@ -29,7 +29,8 @@ extension DataSpec {
             for index in buffer.indices { buffer[index] = 0xA5 }
             let middle = misalignment + 8..<misalignment + 8 + count
             generator.fill(UnsafeMutableRawBufferPointer(rebasing: buffer[middle]), at: offset)
-            #expect(buffer[..<middle.lowerBound].allSatisfy { $0 == 0xA5 }, "wrote before the buffer")
+            #expect(
+                buffer[..<middle.lowerBound].allSatisfy { $0 == 0xA5 }, "wrote before the buffer")
             #expect(buffer[middle.upperBound...].allSatisfy { $0 == 0xA5 }, "wrote past the buffer")
             result += buffer[middle]
             offset += count

@@ -6,8 +6,9 @@ import Testing
 extension Integration {
     /// Wrong input: one line, once, the documented status, nothing touched.
     @Suite struct BadInputTests {
-        /// A wrong command line, the status it ends with, and words its one line must have. `DIR` is
-        /// replaced by a folder with the files that ``prepare(_:)`` makes.
+        /// A wrong command line, the status it ends with, and words its one line must have.
+        ///
+        /// `DIR` is replaced by a folder with the files that ``prepare(_:)`` makes.
         struct Case: CustomTestStringConvertible {
             let words: String
             let status: Int32
@@ -40,7 +41,8 @@ extension Integration {
             Case("-o DIR/f -s 1k --compress-ratio 1.0005", 2, "compress_ratio", "3 decimals"),
             Case("-o DIR/f -s 1k --compress-ratio 65", 2, "compress_ratio", "'65'", "1 to 64"),
             Case("-o DIR/f -s 1k --compress-ratio 1e9", 2, "compress_ratio", "'1e9'"),
-            Case("-o DIR/f -s 1k --dedup-unit 4KiB --compress-unit 1536", 2, "compress_unit", "4096"),
+            Case(
+                "-o DIR/f -s 1k --dedup-unit 4KiB --compress-unit 1536", 2, "compress_unit", "4096"),
             Case("-o DIR/f -s 1k --dedup-unit 1000", 2, "dedup_unit", "multiple of 512"),
             Case("-o DIR/f -s 1k --fill ones", 2, "fill", "backref or zeros"),
             Case("-o DIR/f -s 1k --seed -1", 2, "seed"),

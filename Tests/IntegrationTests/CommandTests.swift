@@ -6,7 +6,9 @@ import Testing
 extension Integration {
     /// The command line as its users meet it.
     @Suite struct CommandTests {
-        @Test(arguments: [["--help"], ["--version"], ["help", "plan"], ["plan", "-s", "1GiB"], ["info"]])
+        @Test(arguments: [
+            ["--help"], ["--version"], ["help", "plan"], ["plan", "-s", "1GiB"], ["info"],
+        ])
         func worksWithoutMpirunAndSpeaksOnceUnderIt(words: [String]) throws {
             let alone = try Launch.alone(words)
             #expect(alone.status == 0, "\(alone.error)")
@@ -20,7 +22,8 @@ extension Integration {
             let folder = try Folder()
             let first = try Launch.ranks(2, ["-o", folder.file("a"), "-s", "3MiB"])
             #expect(first.status == 0, "\(first.error)")
-            let line = try #require(first.output.split(separator: "\n").first { $0.hasPrefix("seed") })
+            let line = try #require(
+                first.output.split(separator: "\n").first { $0.hasPrefix("seed") })
             let seed = try #require(line.split(separator: " ").last)
             #expect(try #require(UInt64(seed)) < 1 << 53)
             let second = try Launch.ranks(
@@ -35,7 +38,8 @@ extension Integration {
         @Test func commandLineThenEnvironmentThenJobFile() throws {
             let folder = try Folder()
             try folder.write(
-                "output: \(folder.file("f"))\nsize: 1000\nseed: 1\ncompress_ratio: 2\n", to: "job.yaml")
+                "output: \(folder.file("f"))\nsize: 1000\nseed: 1\ncompress_ratio: 2\n",
+                to: "job.yaml")
             func spec(_ words: [String], _ environment: [String: String]) throws -> [String: Any] {
                 let outcome = try Launch.ranks(
                     2, ["--job", folder.file("job.yaml"), "--overwrite"] + words,
@@ -94,10 +98,15 @@ extension Integration {
 
         @Test func theReportNamesTheIOComponent() throws {
             let folder = try Folder()
-            for (component, name) in [("ompio", "ompio"), ("romio321", "romio321"), ("^ompio", "romio321")] {
+            for (component, name) in [
+                ("ompio", "ompio"), ("romio321", "romio321"), ("^ompio", "romio321"),
+            ] {
                 let outcome = try Launch.ranks(
-                    2, ["-o", folder.file("f"), "-s", "1MiB", "--overwrite", "--report",
-                        folder.file("r")], component: component)
+                    2,
+                    [
+                        "-o", folder.file("f"), "-s", "1MiB", "--overwrite", "--report",
+                        folder.file("r"),
+                    ], component: component)
                 #expect(outcome.status == 0)
                 let mpi = try #require(try folder.json("r")["mpi"] as? [String: Any])
                 #expect(mpi["io_component"] as? String == name)

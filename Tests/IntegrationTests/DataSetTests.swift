@@ -72,7 +72,8 @@ extension Integration {
             let vector = try #require(Self.vectors.first { $0.spec.compressRatio == 1 })
             for kernel in ["scalar", "baseline", "x86-v3", "x86-v4"] {
                 let outcome = try Launch.ranks(
-                    2, ["-o", folder.file("f"), "--overwrite", "--report", folder.file("r")]
+                    2,
+                    ["-o", folder.file("f"), "--overwrite", "--report", folder.file("r")]
                         + options(vector.spec), environment: ["DGEN_KERNEL": kernel])
                 // A processor without the instructions refuses, and says which it has.
                 if outcome.status == 2 {

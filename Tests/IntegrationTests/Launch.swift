@@ -51,7 +51,8 @@ enum Launch {
         let outcome = Outcome(
             status: process.terminationStatus, output: try folder.text("out"),
             error: try folder.text("err"))
-        #expect(outcome.status != 124 && outcome.status != 137, "hung: \(words.joined(separator: " "))")
+        #expect(
+            outcome.status != 124 && outcome.status != 137, "hung: \(words.joined(separator: " "))")
         return outcome
     }
 

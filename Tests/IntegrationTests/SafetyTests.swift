@@ -173,8 +173,11 @@ extension Integration {
         @Test func collectiveWritesAreReadBackAndTheReportSaysSo() throws {
             let folder = try Folder()
             let outcome = try Launch.ranks(
-                3, ["-o", folder.file("f"), "-s", "10MiB", "--collective", "--report",
-                    folder.file("r")])
+                3,
+                [
+                    "-o", folder.file("f"), "-s", "10MiB", "--collective", "--report",
+                    folder.file("r"),
+                ])
             #expect(outcome.status == 0, "\(outcome.error)")
             #expect(outcome.output.contains("read back"))
             let operations = try #require(try folder.json("r")["operations"] as? [[String: Any]])

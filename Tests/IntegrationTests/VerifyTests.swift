@@ -89,7 +89,8 @@ extension Integration {
             try makeFile(folder)
             try folder.truncate("f", to: 3_000_001)
             let outcome = try Launch.ranks(
-                ranks, ["verify", folder.file("f"), "--align", "4096", "--report", folder.file("r")])
+                ranks,
+                ["verify", folder.file("f"), "--align", "4096", "--report", folder.file("r")])
             #expect(outcome.status == 1)
             #expect(outcome.output.contains("short by 1999999"), "\(outcome.output)")
             let report = try folder.json("r")
@@ -119,7 +120,8 @@ extension Integration {
             try FileManager.default.removeItem(atPath: folder.file("f.dgen.json"))
             let spec = ["-s", "5000000", "--seed", "7", "--compress-ratio", "1.5"]
             #expect(try Launch.ranks(2, ["verify", folder.file("f")] + spec).status == 0)
-            let other = try Launch.ranks(2, ["verify", folder.file("f"), "-s", "5000000", "--seed", "7"])
+            let other = try Launch.ranks(
+                2, ["verify", folder.file("f"), "-s", "5000000", "--seed", "7"])
             #expect(other.status == 1)
             let missing = try Launch.ranks(2, ["verify", folder.file("f"), "-s", "5000000"])
             #expect(missing.status == 2)

@@ -4,65 +4,65 @@
 import Foundation
 
 /// The parsed `format-v1.json`: values computed by an independent implementation of FORMAT.md.
-public struct Vectors: Decodable, Sendable {
+package struct Vectors: Decodable, Sendable {
     /// A distance and its polynomial, in words of 64 bits, least significant first.
-    public struct Jump: Decodable, Sendable {
-        public let steps: String
-        public let wordsLeastSignificantFirst: [String]
+    package struct Jump: Decodable, Sendable {
+        package let steps: String
+        package let wordsLeastSignificantFirst: [String]
     }
 
     /// Some bytes of the stream of a seed.
-    public struct Stream: Decodable, Sendable {
-        public let seed: UInt64
-        public let offset: UInt64
-        public let hex: String
+    package struct Stream: Decodable, Sendable {
+        package let seed: UInt64
+        package let offset: UInt64
+        package let hex: String
     }
 
     /// The digest of the first MiB of the stream of a seed.
-    public struct StreamDigest: Decodable, Sendable {
-        public let seed: UInt64
-        public let sha256: String
+    package struct StreamDigest: Decodable, Sendable {
+        package let seed: UInt64
+        package let sha256: String
     }
 
     /// A data specification as the manifest has it.
-    public struct Spec: Decodable, Sendable {
-        public let size: Int64
-        public let seed: UInt64
-        public let dedupRatio: Double
-        public let compressRatio: Double
-        public let dedupUnit: Int64
-        public let compressUnit: Int64
-        public let fill: String
+    package struct Spec: Decodable, Sendable {
+        package let size: Int64
+        package let seed: UInt64
+        package let dedupRatio: Double
+        package let compressRatio: Double
+        package let dedupUnit: Int64
+        package let compressUnit: Int64
+        package let fill: String
     }
 
     /// A whole data set and its digest.
-    public struct DataSet: Decodable, Sendable {
-        public let spec: Spec
-        public let blocks: Int64
-        public let distinctBlocks: Int64
-        public let sha256: String
+    package struct DataSet: Decodable, Sendable {
+        package let spec: Spec
+        package let blocks: Int64
+        package let distinctBlocks: Int64
+        package let sha256: String
     }
 
     /// Some bytes of a data set that is too large to make whole.
-    public struct Huge: Decodable, Sendable {
-        public struct Sample: Decodable, Sendable {
-            public let offset: Int64
-            public let hex: String
+    package struct Huge: Decodable, Sendable {
+        package struct Sample: Decodable, Sendable {
+            package let offset: Int64
+            package let hex: String
         }
-        public let spec: Spec
-        public let blocks: Int64
-        public let distinctBlocks: Int64
-        public let samples: [Sample]
+        package let spec: Spec
+        package let blocks: Int64
+        package let distinctBlocks: Int64
+        package let samples: [Sample]
     }
 
-    public let jumpPolynomials: [Jump]
-    public let stream: [Stream]
-    public let streamSha256FirstMib: [StreamDigest]
-    public let dataSets: [DataSet]
-    public let huge: Huge
+    package let jumpPolynomials: [Jump]
+    package let stream: [Stream]
+    package let streamSha256FirstMib: [StreamDigest]
+    package let dataSets: [DataSet]
+    package let huge: Huge
 
     /// The values, read once.
-    public static let shared: Vectors = {
+    package static let shared: Vectors = {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         do {
@@ -73,7 +73,7 @@ public struct Vectors: Decodable, Sendable {
     }()
 
     /// The bytes that a string of hexadecimal digits stands for.
-    public static func bytes(hex: String) -> [UInt8] {
+    package static func bytes(hex: String) -> [UInt8] {
         let digits = hex.compactMap(\.hexDigitValue)
         return stride(from: 0, to: digits.count - 1, by: 2).map {
             UInt8(digits[$0] << 4 | digits[$0 + 1])
@@ -81,7 +81,7 @@ public struct Vectors: Decodable, Sendable {
     }
 
     /// The SHA-256 digest of `bytes` in hexadecimal, by coreutils' `sha256sum`.
-    public static func sha256(_ bytes: [UInt8]) throws -> String {
+    package static func sha256(_ bytes: [UInt8]) throws -> String {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/sha256sum")
         let input = Pipe(), output = Pipe()
