@@ -60,7 +60,7 @@ struct Comparison {
         _ file: SharedFile, fileBytes: Int, _ transfers: Transfers, _ times: inout Times
     ) throws -> DamageLog {
         let shard = shards[job.session.world.rank]
-        var generator = job.generator(spec)
+        let generator = job.generator(spec)
         var log = DamageLog(spec, limit: Self.rangesMax)
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: min(job.transferSize, max(shard.count, 1)), alignment: 4096)

@@ -133,6 +133,10 @@ struct TransferOptions: ParsableArguments {
 struct RunOptions: ParsableArguments {
     @OptionGroup var transfer: TransferOptions
 
+    @Option(
+        help: "Threads of each rank that make bytes (default: the rank's share of its processors).")
+    var threads: String?
+
     @Option(help: "Progress on stderr: auto, bar, lines or none (default: auto).")
     var progress: String?
 
@@ -143,7 +147,7 @@ struct RunOptions: ParsableArguments {
     var watchdog: String?
 
     var given: [(OptionKey, String?)] {
-        transfer.given + [(.progress, progress), (.watchdog, watchdog)]
+        transfer.given + [(.threads, threads), (.progress, progress), (.watchdog, watchdog)]
     }
 }
 

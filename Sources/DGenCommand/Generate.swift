@@ -166,7 +166,7 @@ struct Generate {
     private func writeShard(
         to file: SharedFile, _ transfers: Transfers, _ times: inout Times
     ) throws {
-        var generator = job.generator(spec)
+        let generator = job.generator(spec)
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: min(job.transferSize, max(shards.longest, 1)), alignment: 4096)
         defer { buffer.deallocate() }
@@ -181,7 +181,7 @@ struct Generate {
             let end = min(start + buffer.count, shard.upperBound)
             let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<(end - start)])
             if isCollective {
-                try writeTogether(part, at: start, to: file, &generator, transfers, &times)
+                try writeTogether(part, at: start, to: file, generator, transfers, &times)
                 if transfers.mustStop { break }
             } else {
                 transfers.transfer(part.count) {
@@ -203,7 +203,7 @@ struct Generate {
     /// One round of collective writing, which every rank takes part in whatever has happened to it.
     private func writeTogether(
         _ part: UnsafeMutableRawBufferPointer, at start: Int, to file: SharedFile,
-        _ generator: inout Generator, _ transfers: Transfers, _ times: inout Times
+        _ generator: ParallelGenerator, _ transfers: Transfers, _ times: inout Times
     ) throws {
         if !part.isEmpty {
             times.add(to: \.generateNanoseconds) { generator.fill(part, at: start) }

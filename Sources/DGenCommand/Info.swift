@@ -17,7 +17,7 @@ struct Info: Encodable {
     let version = Version.current
     let kernels = Kernel.supported.map(\.rawValue)
     let kernel: String
-    let processors = ProcessInfo.processInfo.activeProcessorCount
+    let processors = Processors.allowed
     let mpi: Library
 
     init(_ settings: Settings) throws {

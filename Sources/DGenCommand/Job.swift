@@ -17,6 +17,8 @@ final class Job {
     let hints: [(key: String, value: String)]
     let isQuiet: Bool
     let kernel: Kernel
+    /// Threads that make bytes, at most.
+    let threads: Int
     var report = Report()
 
     private let progressStyle: Progress.Style
@@ -40,6 +42,8 @@ final class Job {
             .transferSize, in: 1...SharedFile.transferBytesMax, default: Self.transferSizeDefault)
         hints = try settings.hints()
         kernel = try settings.kernel()
+        threads = try settings.number(
+            .threads, in: 1...4096, default: max(1, Processors.allowed / session.ranksPerNode))
         progressStyle = isQuiet ? .none : try settings.choice(.progress, default: .auto)
         reportPath = settings.text(.report)
         let limit = try settings.number(
@@ -49,6 +53,7 @@ final class Job {
         report.mpi = Report.Launch(
             library: MPIRuntime.libraryVersion, ranks: world.size, nodes: session.nodeCount,
             ranksPerNode: session.ranksPerNode)
+        report.threadsPerRank = threads
         report.kernel = kernel.rawValue
         report.hints = Report.Hints(
             requested: Dictionary(hints.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
@@ -113,8 +118,11 @@ final class Job {
     }
 
     /// What makes the bytes of `spec` on this rank.
-    func generator(_ spec: DataSpec) -> Generator {
-        Generator(spec, kernel: kernel, logger: generatorLogger)
+    func generator(_ spec: DataSpec) -> ParallelGenerator {
+        let generator = ParallelGenerator(
+            spec, threads: threads, kernel: kernel, logger: generatorLogger)
+        logger.debug("kernel \(kernel.rawValue), \(generator.threadCount) threads")
+        return generator
     }
 
     /// Opens the shared file on all ranks, or on none; collective.

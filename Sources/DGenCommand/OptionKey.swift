@@ -13,7 +13,7 @@ enum OptionKey: String, CaseIterable, Codable, CodingKeyRepresentable {
     case output, align, collective, hint, ranks, overwrite, progress, report, quiet, verbose
     case transferSize = "transfer_size"
     case spaceCheck = "space_check"
-    case watchdog
+    case threads, watchdog
 
     var environmentName: String { "DGEN_" + rawValue.uppercased() }
 

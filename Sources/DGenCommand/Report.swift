@@ -55,7 +55,7 @@ struct Report: Encodable {
     var finished = Date()
     var mpi: Launch?
     var kernel = Kernel.fastest.rawValue
-    let threadsPerRank = 1
+    var threadsPerRank = 1
     var path: String?
     var fileSystem: String?
     var hints: Hints?

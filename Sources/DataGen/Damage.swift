@@ -25,7 +25,7 @@ public struct Damage: Sendable, Hashable {
 /// Two wrong bytes belong to one range when fewer than ``gap`` right bytes lie between them, so that
 /// what was damaged at once is reported at once although some bytes are right by chance. Keeps the
 /// first ranges and counts all of them: memory is bounded whatever the damage.
-public struct DamageLog: Sendable {
+public struct DamageLog: Sendable, Equatable {
     /// Right bytes that end a range.
     public let gap: Int
     /// The most ranges that ``ranges`` keeps.
@@ -41,10 +41,11 @@ public struct DamageLog: Sendable {
     /// All wrong bytes.
     public private(set) var wrongBytes = 0
 
-    /// An empty log for damage to a data set of `spec`: the gap is a grain.
+    /// An empty log for damage to a data set of `spec`: the gap is a grain. It keeps one range at
+    /// least.
     public init(_ spec: DataSpec, limit: Int) {
         gap = spec.compressUnit
-        self.limit = limit
+        self.limit = max(limit, 1)
     }
 
     /// The offset of the first wrong byte.
@@ -66,5 +67,28 @@ public struct DamageLog: Sendable {
             rangeCount += 1
             if rangeCount <= limit { ranges.append(new) }
         }
+    }
+
+    /// Adds the ranges of a log that begins where this one ends.
+    ///
+    /// - Precondition: `later` kept as many ranges as this log may.
+    public mutating func append(_ later: DamageLog) {
+        precondition(later.limit >= limit, "a log that kept too few ranges cannot be appended")
+        guard var first = later.ranges.first, let lastOfLater = later.last else { return }
+        wrongBytes += later.wrongBytes
+        rangeBytes += later.rangeBytes
+        var rest = later.ranges[...]
+        if var joined = last, first.offset - joined.end < gap {
+            rangeBytes += first.offset - joined.end
+            joined.bytes = first.end - joined.offset
+            joined.wrongBytes += first.wrongBytes
+            if rangeCount <= limit { ranges[rangeCount - 1] = joined }
+            first = joined
+            rest = rest.dropFirst()
+            rangeCount -= 1
+        }
+        rangeCount += later.rangeCount
+        ranges += rest.prefix(limit - ranges.count)
+        last = later.rangeCount == 1 ? first : lastOfLater
     }
 }

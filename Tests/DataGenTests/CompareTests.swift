@@ -76,4 +76,32 @@ import Testing
         #expect(found.wrongBytes == 50)
         #expect(found.last?.offset == 98_000)
     }
+
+    @Test(arguments: [1, 2, 3, 5])
+    func logsOfPartsJoinToTheLogOfTheWhole(limit: Int) throws {
+        let spec = try DataSpec(size: 100_000, seed: 1)
+        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        for _ in 0..<300 {
+            // Runs so near to each other that many join, over the bounds of parts too.
+            var runs: [(offset: Int, count: Int)] = []
+            var offset = 0
+            for _ in 0..<Int.random(in: 0...8, using: &numbers.generator) {
+                offset += Int.random(in: 1...2000, using: &numbers.generator)
+                let count = Int.random(in: 1...50, using: &numbers.generator)
+                runs.append((offset, count))
+                offset += count
+            }
+            var whole = DamageLog(spec, limit: limit)
+            for run in runs { whole.add(offset: run.offset, count: run.count) }
+            var joined = DamageLog(spec, limit: limit)
+            let cut = Int.random(in: 0...runs.count, using: &numbers.generator)
+            let second = Int.random(in: cut...runs.count, using: &numbers.generator)
+            for part in [runs[..<cut], runs[cut..<second], runs[second...]] {
+                var log = DamageLog(spec, limit: limit)
+                for run in part { log.add(offset: run.offset, count: run.count) }
+                joined.append(log)
+            }
+            #expect(joined == whole, "numbers seeded \(numbers.seed)")
+        }
+    }
 }

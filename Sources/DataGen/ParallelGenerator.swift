@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+public import Logging
+
+/// ``Generator`` with several threads: the same bytes, each thread making a part of the buffer.
+///
+/// One call at a time; the threads wait between calls without using a processor.
+public final class ParallelGenerator: @unchecked Sendable {
+    // Unchecked: each worker touches its own element of `workers` only, and only within a call.
+
+    /// A part smaller than this is made sooner than a thread wakes up.
+    private static let partBytesMin = 1 << 20
+
+    /// What the bytes are.
+    public let spec: DataSpec
+
+    private let pool: WorkerPool
+    private let workers: UnsafeMutableBufferPointer<Worker>
+
+    private struct Worker {
+        var generator: Generator
+        var log: DamageLog
+    }
+
+    /// The threads that work, the calling one among them.
+    public var threadCount: Int { pool.count }
+
+    /// Starts the threads.
+    ///
+    /// - Parameters:
+    ///   - spec: what the bytes are.
+    ///   - threads: how many work, the calling thread among them; at least 1.
+    ///   - kernel: how the bytes are made.
+    ///   - logger: gets a line for each block at trace level.
+    /// - Precondition: this machine supports `kernel`.
+    public init(
+        _ spec: DataSpec, threads: Int, kernel: Kernel = .fastest,
+        logger: Logger = Logger(label: "generator")
+    ) {
+        self.spec = spec
+        pool = WorkerPool(count: threads)
+        workers = .allocate(capacity: pool.count)
+        workers.initialize(
+            repeating: Worker(
+                generator: Generator(spec, kernel: kernel, logger: logger),
+                log: DamageLog(spec, limit: 1)))
+    }
+
+    deinit {
+        workers.deinitialize()
+        workers.deallocate()
+    }
+
+    /// Fills `buffer` as ``Generator/fill(_:at:)`` does.
+    public func fill(_ buffer: UnsafeMutableRawBufferPointer, at offset: Int) {
+        split(buffer.count) { worker, part in
+            worker.generator.fill(
+                UnsafeMutableRawBufferPointer(rebasing: buffer[part]), at: offset + part.lowerBound)
+        }
+    }
+
+    /// Compares `buffer` as ``Generator/compare(_:at:log:)`` does.
+    public func compare(_ buffer: UnsafeRawBufferPointer, at offset: Int, log: inout DamageLog) {
+        let empty = DamageLog(spec, limit: log.limit)
+        for index in workers.indices { workers[index].log = empty }
+        split(buffer.count) { worker, part in
+            worker.generator.compare(
+                UnsafeRawBufferPointer(rebasing: buffer[part]), at: offset + part.lowerBound,
+                log: &worker.log)
+        }
+        for worker in workers { log.append(worker.log) }
+    }
+
+    /// Gives each worker a part of `count` bytes, in order.
+    private func split(_ count: Int, _ work: @escaping (inout Worker, Range<Int>) -> Void) {
+        let parts = min(pool.count, max(1, count / Self.partBytesMin))
+        guard parts > 1 else {
+            work(&workers[0], 0..<count)
+            return
+        }
+        // Boundaries at whole grains and cache lines: no grain is made twice.
+        let unit = 64 << 10
+        let shards = Shards(size: count, ranks: parts, alignment: unit)
+        // Safe to share: each worker has an element and a part of its own, and the pool returns when
+        // all are through.
+        nonisolated(unsafe) let work = work
+        nonisolated(unsafe) let workers = workers
+        pool.run { index in
+            if index < parts { work(&workers[index], shards[index]) }
+        }
+    }
+}
