@@ -163,13 +163,13 @@ struct GenerateCommand: ParsableCommand, RunsUnderMPI {
 
     @Flag(
         inversion: .prefixedNo,
-        help: "Write with collective MPI-IO calls, and read back what they stored (default: not).")
+        help: "Write with collective MPI-IO calls, and read back what they stored (default: no).")
     var collective: Bool?
 
     @Option(name: .customLong("hint"), help: "An MPI-IO hint, KEY=VALUE; may be repeated.")
     var hint: [String] = []
 
-    @Flag(inversion: .prefixedNo, help: "Replace an existing file (default: not).")
+    @Flag(inversion: .prefixedNo, help: "Replace an existing file (default: no).")
     var overwrite: Bool?
 
     @Flag(

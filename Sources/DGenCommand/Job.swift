@@ -80,6 +80,10 @@ final class Job {
             let failure = Failure(error)
             (status, message) = (failure.status, failure.message)
         }
+        if session.isRoot, let fileSystem = report.fileSystem {
+            // A fifth of a second, so not while an operation is timed.
+            report.mpi?.ioComponent = IOComponents().used(on: fileSystem)
+        }
         report.end(status, error: message)
         if let message { complain(message) }
         do {
@@ -146,8 +150,6 @@ final class Job {
         let reported = try file.reportedHints()
         report.hints?.reported = Dictionary(
             reported.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
-        let component = IOComponents().used(on: report.fileSystem ?? "unknown")
-        report.mpi?.ioComponent = component
     }
 
     /// Fills in the times of an operation: those of the slowest rank; collective.

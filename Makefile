@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Everything one does with this project; `make help` lists it. Each target does its own set-up.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test build bench lint format install uninstall setup clean
+
+PREFIX ?= /usr/local
+SWIFT ?= swift
+# The shipped program needs no Swift runtime. Tests cannot be linked so, hence a folder of its own.
+STATIC := -c release --static-swift-stdlib --scratch-path .build-static
+PROGRAM := .build-static/release/dgen-mpi
+VENV := .venv
+# Where `make demo` writes its GiB.
+DEMO ?= $(or $(TMPDIR),/tmp)
+
+# Open MPI refuses to run as root, as in containers and CI, unless told twice.
+ifeq ($(shell id -u),0)
+export OMPI_ALLOW_RUN_AS_ROOT := 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
+endif
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## Write 1 GiB with 4 ranks, verify it with 3
+	@folder=$$(mktemp -d "$(DEMO)/dgen-mpi-demo.XXXXXX") && trap 'rm -rf "$$folder"' EXIT && \
+	set -x && \
+	mpirun --oversubscribe -n 4 $(PROGRAM) -o "$$folder/demo" -s 1GiB \
+	    --dedup-ratio 2 --compress-ratio 1.5 && \
+	mpirun --oversubscribe -n 3 $(PROGRAM) verify "$$folder/demo"
+
+test: build lint ## Run all tests: Swift in debug and release, mpirun, Python, installation
+	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest
+	$(SWIFT) test --disable-xctest -c release --skip Integration
+	$(VENV)/bin/python -m pip install --quiet ./python
+	cd python && ../$(VENV)/bin/python -m pytest --quiet
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(MAKE) --no-print-directory install PREFIX="$$folder" && \
+	"$$folder/bin/dgen-mpi" --version && \
+	test -s "$$folder/share/man/man1/dgen-mpi.1" && \
+	bash -n "$$folder/share/bash-completion/completions/dgen-mpi" && \
+	$(MAKE) --no-print-directory uninstall PREFIX="$$folder" && \
+	test -z "$$(find "$$folder" -type f)"
+
+build: setup ## Build dgen-mpi
+	$(SWIFT) build $(STATIC) --product dgen-mpi
+
+bench: build ## Measure write bandwidth, with IOR beside it where `ior` is on the PATH
+	python3 python/benchmarks/write.py --program $(PROGRAM)
+
+lint: setup $(VENV)/ready ## Check style: swift-format, shellcheck, ruff, mypy
+	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
+	shellcheck .ci/run
+	$(VENV)/bin/ruff check python
+	$(VENV)/bin/ruff format --check python
+	$(VENV)/bin/mypy --config-file python/pyproject.toml python/dgen_mpi python/benchmarks
+
+format: $(VENV)/ready ## Bring the sources into shape
+	$(SWIFT) format --in-place --recursive Package.swift Sources Tests
+	$(VENV)/bin/ruff format python
+
+install: build ## Install program, man page and completions under PREFIX (/usr/local)
+	$(SWIFT) package generate-manual > /dev/null
+	install -D -m 755 --strip $(PROGRAM) "$(PREFIX)/bin/dgen-mpi"
+	install -D -m 644 .build/plugins/GenerateManual/outputs/DGenCommand/dgen-mpi.1 \
+	    "$(PREFIX)/share/man/man1/dgen-mpi.1"
+	@set -e; script=$$(mktemp) && trap 'rm -f "$$script"' EXIT; \
+	complete() { $(PROGRAM) --generate-completion-script "$$1" > "$$script"; \
+	    install -D -m 644 "$$script" "$(PREFIX)/share/$$2"; }; \
+	complete bash bash-completion/completions/dgen-mpi; \
+	complete zsh zsh/site-functions/_dgen-mpi; \
+	complete fish fish/vendor_completions.d/dgen-mpi.fish
+
+uninstall: ## Remove what install put under PREFIX
+	rm -f "$(PREFIX)/bin/dgen-mpi" "$(PREFIX)/share/man/man1/dgen-mpi.1" \
+	    "$(PREFIX)/share/bash-completion/completions/dgen-mpi" \
+	    "$(PREFIX)/share/zsh/site-functions/_dgen-mpi" \
+	    "$(PREFIX)/share/fish/vendor_completions.d/dgen-mpi.fish"
+
+clean: ## Remove everything that was built
+	rm -rf .build .build-static $(VENV) python/build python/*.egg-info
+
+# What the system must have, by Debian's and Ubuntu's names, and how to see that it is there.
+PACKAGES := libopenmpi-dev openmpi-bin pkg-config python3-venv shellcheck procps util-linux binutils
+HAS_ALL := pkg-config --exists ompi-c && command -v mpirun shellcheck pkill unshare strip && \
+    python3 -c 'import ensurepip'
+
+setup: ## Install the system packages that are missing, or say which
+	@command -v $(SWIFT) > /dev/null || { \
+	    echo "dgen-mpi needs Swift 6.2 or later: https://www.swift.org/install/linux" >&2; exit 1; }
+	@{ $(HAS_ALL); } > /dev/null 2>&1 && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; \
+	elif sudo -n true 2> /dev/null; then sudo="sudo -n"; \
+	else echo "Packages are missing; as root run: apt-get install $(PACKAGES)" >&2; exit 1; fi; \
+	$$sudo apt-get update -q && \
+	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -q -y --no-install-recommends $(PACKAGES) && \
+	{ { $(HAS_ALL); } > /dev/null || { \
+	    echo "Still missing after apt-get install $(PACKAGES)" >&2; exit 1; }; }
+
+$(VENV)/ready: python/pyproject.toml
+	python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet "mypy>=1.10" "pytest>=8" "ruff>=0.6" "setuptools>=68"
+	touch $@
