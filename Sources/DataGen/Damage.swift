@@ -41,8 +41,9 @@ public struct DamageLog: Sendable, Equatable {
     /// All wrong bytes.
     public private(set) var wrongBytes = 0
 
-    /// An empty log for damage to a data set of `spec`: the gap is a grain. It keeps one range at
-    /// least.
+    /// An empty log for damage to a data set of `spec`: the gap is a grain.
+    ///
+    /// It keeps one range at least, whatever the limit.
     public init(_ spec: DataSpec, limit: Int) {
         gap = spec.compressUnit
         self.limit = max(limit, 1)

@@ -159,6 +159,22 @@ extension Integration {
             #expect((plan["shards"] as? [Any])?.count == 9)
         }
 
+        /// Whatever else were compiled for a newer processor and visible to the linker could be taken for
+        /// the whole program, which would then end with an illegal instruction on older ones.
+        @Test(arguments: ["XoshiroX86V3", "XoshiroX86V4"])
+        func onlyTheHotLoopIsCompiledForNewerProcessors(module: String) throws {
+            let folder = URL(filePath: Launch.program).deletingLastPathComponent().path
+            let objects = "\(folder)/\(module).build"
+            try #require(FileManager.default.fileExists(atPath: objects))
+            let outcome = try Launch.run([
+                "sh", "-c", "nm --extern-only --defined-only --format=just-symbols \(objects)/*.o",
+            ])
+            let symbols = Set(outcome.output.split(separator: "\n").map(String.init))
+                .filter { !$0.isEmpty && !$0.hasSuffix(":") && $0 != "__swift_reflection_version" }
+            #expect(symbols.count == 1, "\(symbols)")
+            #expect(symbols.first?.contains("writeLanes") == true, "\(symbols)")
+        }
+
         @Test func theProgramNeedsNoSwiftRuntime() throws {
             let outcome = try Launch.run(["ldd", Launch.program])
             #expect(outcome.output.contains("libmpi"))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Measure the write bandwidth of dgen-mpi, with IOR beside it where there is one.
 
-All cases run in turn, over and over, so that a change of the machine's speed meets all of them; the
-medians are compared. Before each run a file of the same size is written and deleted, so that no run
-pays for memory that the machine has not touched yet.
+All cases run in turn, over and over and in changing order, so that a change of the machine's speed
+meets all of them; the medians are compared. Before each run a file of the same size is written and
+deleted, so that no run pays for memory that the machine has not touched yet.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import re
 import shutil
 import statistics
@@ -89,13 +90,17 @@ def main() -> None:
     measured: dict[tuple[str, int, str], list[float]] = {}
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         folder = Path(name)
-        for _ in range(options.repeat):
+        for turn in range(options.repeat):
+            # Another order each turn: no case always runs after the same one.
+            random.Random(turn).shuffle(cases)
             for kind, run, program, ranks, transfer in cases:
                 warm(folder, size)
                 rate = run(program, folder, ranks, transfer, size)
                 measured.setdefault((kind, ranks, transfer), []).append(rate)
-    print(f"write to {options.directory}, {options.mebibytes} MiB, MiB/s, "
-          f"median (lowest to highest) of {options.repeat}")
+    print(
+        f"write to {options.directory}, {options.mebibytes} MiB, MiB/s, "
+        f"median (lowest to highest) of {options.repeat}"
+    )
     print(f"{'ranks':>5}  {'transfer':>8}  {'dgen-mpi':>24}  {'IOR':>24}  ratio of medians")
     for ranks in options.ranks:
         for transfer in options.transfers:
