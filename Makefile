@@ -31,8 +31,9 @@ demo: build ## Write 1 GiB with 4 ranks, verify it with 3
 	mpirun --oversubscribe -n 3 $(PROGRAM) verify "$$folder/demo"
 
 test: build lint ## Run all tests: Swift in debug and release, mpirun, Python, installation
-	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest
+	$(SWIFT) test --disable-xctest --skip Integration
 	$(SWIFT) test --disable-xctest -c release --skip Integration
+	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest --filter Integration
 	$(VENV)/bin/python -m pip install --quiet ./python
 	cd python && ../$(VENV)/bin/python -m pytest --quiet
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \

@@ -85,11 +85,19 @@ extension Integration {
         }
 
         /// Checks what an interrupted run left behind.
-        private func expectInterrupted(_ folder: Folder) throws {
+        ///
+        /// - Parameters:
+        ///   - folder: where it ran.
+        ///   - mayBeKilled: whether the launcher's patience may have ended before the ranks had
+        ///     reported, as on a busy machine; the report then has what it said from the start.
+        private func expectInterrupted(_ folder: Folder, mayBeKilled: Bool = false) throws {
             let report = try folder.json("r")
             #expect(report["status"] as? String == "interrupted")
             #expect(report["exit_status"] as? Int == 5)
-            #expect((report["error"] as? String)?.contains("stopped by SIG") == true)
+            let error = try #require(report["error"] as? String)
+            #expect(
+                error.contains("stopped by SIG")
+                    || mayBeKilled && error == "the run did not come to its end", "\(error)")
             #expect(try folder.json("f.dgen.json")["status"] as? String == "writing")
             // What was written first is right, but the file is longer than that.
             let verified = try Launch.ranks(2, ["verify", folder.file("f"), "-s", "4096"])
@@ -115,7 +123,7 @@ extension Integration {
                 seconds: 20)
             #expect(outcome.status != 0)
             #expect(outcome.complaints.count <= 1, "\(outcome.error)")
-            try expectInterrupted(folder)
+            try expectInterrupted(folder, mayBeKilled: true)
         }
 
         @Test func aSignalToEveryRankStopsTheRunWithItsOwnStatus() throws {
