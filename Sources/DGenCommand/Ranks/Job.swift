@@ -114,6 +114,17 @@ final class Job {
         table.print()
     }
 
+    /// Adds who did an operation, and how fast.
+    func addRates(of operation: Report.Operation, to table: inout Table) {
+        table.row(
+            "ranks",
+            "\(session.world.size) on \(session.nodeCount) "
+                + (session.nodeCount == 1 ? "node" : "nodes"))
+        table.row(
+            "bandwidth",
+            "\(ByteSize.format(Int(operation.bytesPerSecond)))/s (\(operation.seconds.fixed(3)) s)")
+    }
+
     /// The sums that ranks tell each other during an operation.
     func transfers(title: String, totalBytes: Int) -> Transfers {
         let progress =

@@ -128,13 +128,7 @@ struct Verify {
                 table.row("", "and \(found.rangeCount - Self.rangesPrinted) more")
             }
         }
-        table.row(
-            "ranks",
-            "\(session.world.size) on \(session.nodeCount) "
-                + (session.nodeCount == 1 ? "node" : "nodes"))
-        table.row(
-            "bandwidth",
-            "\(ByteSize.format(Int(operation.bytesPerSecond)))/s (\(operation.seconds.fixed(3)) s)")
+        job.addRates(of: operation, to: &table)
         table.row(
             "slowest rank",
             "read \(operation.transferSeconds.fixed(3)) s, generate and compare "

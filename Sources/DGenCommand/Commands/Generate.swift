@@ -278,13 +278,7 @@ struct Generate {
         )
         table.row("blocks", "\(layout.blockCount), \(layout.distinctBlockCount) distinct")
         table.row("expected stored", ByteSize.format(layout.expectedStoredBytes))
-        table.row(
-            "ranks",
-            "\(session.world.size) on \(session.nodeCount) "
-                + (session.nodeCount == 1 ? "node" : "nodes"))
-        table.row(
-            "bandwidth",
-            "\(ByteSize.format(Int(operation.bytesPerSecond)))/s (\(operation.seconds.fixed(3)) s)")
+        job.addRates(of: operation, to: &table)
         table.row(
             "slowest rank",
             "generate \(operation.generateSeconds.fixed(3)) s, write "
