@@ -46,18 +46,22 @@ public enum Kernel: String, Sendable, CaseIterable {
     /// Not for ``scalar``, which has no lanes.
     func write(_ lanes: inout Lanes, to target: UnsafeMutableRawPointer, _ spacing: LaneSpacing) {
         switch self {
-        case .scalar, .baseline:
-            lanes.writeBaseline(to: target, distance: spacing.distance)
-        case .x86V3, .x86V4:
-            #if arch(x86_64)
-                if self == .x86V4 {
-                    writeLanesX86V4(&lanes, to: target, distance: spacing.distance)
-                } else {
-                    writeLanesX86V3(&lanes, to: target, distance: spacing.distance)
-                }
-            #else
-                preconditionFailure("this kernel is for x86-64")
-            #endif
+        #if arch(x86_64)
+            case .x86V3: writeLanesX86V3(&lanes, to: target, distance: spacing.distance)
+            case .x86V4: writeLanesX86V4(&lanes, to: target, distance: spacing.distance)
+        #endif
+        default: lanes.writeBaseline(to: target, distance: spacing.distance)
+        }
+    }
+
+    /// Moves all lanes on by the distance of `polynomial`.
+    func jump(_ lanes: inout Lanes, _ polynomial: JumpPolynomial) {
+        switch self {
+        #if arch(x86_64)
+            case .x86V3: jumpLanesX86V3(&lanes, polynomial)
+            case .x86V4: jumpLanesX86V4(&lanes, polynomial)
+        #endif
+        default: lanes.jumpBaseline(polynomial)
         }
     }
 }

@@ -102,12 +102,12 @@ struct StreamCursor: Sendable {
         if placed?.distance != spacing.distance || start < placed?.position ?? 0 {
             seek(to: start)
             placed = PlacedLanes(
-                lanes: Lanes(first: generator, spacing), position: start,
+                lanes: Lanes(first: generator, spacing, jump: kernel.jump), position: start,
                 distance: spacing.distance)
         }
         guard var moved = placed.take() else { return }
         if start > moved.position {
-            moved.lanes.jump(moved.known.polynomial(of: start - moved.position))
+            kernel.jump(&moved.lanes, moved.known.polynomial(of: start - moved.position))
         }
         kernel.write(&moved.lanes, to: target, spacing)
         moved.position = start + UInt64(spacing.distance)

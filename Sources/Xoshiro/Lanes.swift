@@ -19,8 +19,15 @@ public struct Lanes: Sendable {
 
     /// Places lane i at i times `spacing.distance` outputs after `first`.
     ///
-    /// - Complexity: O(1): three jumps of all lanes, two microseconds.
-    public init(first: Xoshiro256PlusPlus, _ spacing: LaneSpacing) {
+    /// - Parameters:
+    ///   - first: where lane 0 stands.
+    ///   - spacing: how far the others stand apart.
+    ///   - jump: ``jump(_:)`` as it is compiled for this processor.
+    /// - Complexity: O(1): three jumps of all lanes, some microseconds.
+    public init(
+        first: Xoshiro256PlusPlus, _ spacing: LaneSpacing,
+        jump: (inout Lanes, JumpPolynomial) -> Void
+    ) {
         let words = first.state
         state = (
             Vector(repeating: words.0), Vector(repeating: words.1), Vector(repeating: words.2),
@@ -29,7 +36,7 @@ public struct Lanes: Sendable {
         // A lane's number in binary says which jumps it takes part in.
         for (bit, polynomial) in spacing.doublings.enumerated() {
             var jumped = self
-            jumped.jump(polynomial)
+            jump(&jumped, polynomial)
             for lane in 0..<8 where (lane >> bit) & 1 == 1 {
                 state.0[lane] = jumped.state.0[lane]
                 state.1[lane] = jumped.state.1[lane]
@@ -48,17 +55,21 @@ public struct Lanes: Sendable {
     /// Moves all lanes on by the same number of outputs.
     ///
     /// - Complexity: O(1): 256 steps, each with a conditional addition.
-    public mutating func jump(_ polynomial: JumpPolynomial) {
+    @inlinable @inline(__always)
+    package mutating func jump(_ polynomial: JumpPolynomial) {
+        var lanes = self
         var sum = (Vector.zero, Vector.zero, Vector.zero, Vector.zero)
         for index in 0..<4 {
-            let word = polynomial.words[index]
-            for bit in 0..<UInt64(64) {
-                let mask = 0 &- ((word &>> bit) & 1)
-                sum.0 = cvector_xor(sum.0, cvector_and(state.0, mask))
-                sum.1 = cvector_xor(sum.1, cvector_and(state.1, mask))
-                sum.2 = cvector_xor(sum.2, cvector_and(state.2, mask))
-                sum.3 = cvector_xor(sum.3, cvector_and(state.3, mask))
-                _ = next()
+            var word = polynomial.words[index]
+            for _ in 0..<64 {
+                // All ones where the coefficient is set: no branch to mispredict.
+                let mask = 0 &- (word & 1)
+                word &>>= 1
+                sum.0 = cvector_xor(sum.0, cvector_and(lanes.state.0, mask))
+                sum.1 = cvector_xor(sum.1, cvector_and(lanes.state.1, mask))
+                sum.2 = cvector_xor(sum.2, cvector_and(lanes.state.2, mask))
+                sum.3 = cvector_xor(sum.3, cvector_and(lanes.state.3, mask))
+                _ = lanes.next()
             }
         }
         state = sum
@@ -122,6 +133,11 @@ public struct Lanes: Sendable {
     /// ``write(to:distance:)`` for any processor of the architecture.
     public mutating func writeBaseline(to target: UnsafeMutableRawPointer, distance: Int) {
         write(to: target, distance: distance)
+    }
+
+    /// ``jump(_:)`` for any processor of the architecture.
+    public mutating func jumpBaseline(_ polynomial: JumpPolynomial) {
+        jump(polynomial)
     }
 }
 
