@@ -4,6 +4,7 @@
     internal import Glibc
 #endif
 public import Logging
+internal import Xoshiro
 
 /// Makes, or compares, any byte range of a data set, in any memory.
 ///
@@ -21,6 +22,8 @@ public struct Generator: Sendable {
     public let kernel: Kernel
 
     private var cursor: StreamCursor
+    /// For compressible data, unless the kernel has no lanes.
+    private var grains: GrainCursor?
     private let logger: Logger
     /// Decided once, so that a disabled level costs one predictable branch a block.
     private let isTracing: Bool
@@ -40,6 +43,13 @@ public struct Generator: Sendable {
         self.spec = spec
         layout = Layout(spec)
         cursor = StreamCursor(seed: spec.seed, kernel: kernel)
+        if spec.compressRatio != 1, kernel != .scalar {
+            grains = GrainCursor(
+                seed: spec.seed, kernel: kernel,
+                shape: GrainShape(
+                    grainBytes: spec.compressUnit, numerator: layout.randomNumerator,
+                    denominator: layout.randomDenominator, isZeroFilled: spec.fill == .zeros))
+        }
         self.logger = logger
         self.kernel = kernel
         isTracing = logger.logLevel <= .trace
@@ -113,6 +123,15 @@ public struct Generator: Sendable {
         let grain = spec.compressUnit
         var position = range.lowerBound
         while position < range.upperBound {
+            let countPerLane = (range.upperBound - position) / grain / 8
+            if position % grain == 0, 8 * countPerLane >= GrainCursor.grainsMin, grains != nil {
+                grains?.write(
+                    first: position / grain, countPerLane: countPerLane,
+                    start: UInt64(u * spec.dedupUnit / 8),
+                    to: target + (position - range.lowerBound))
+                position += 8 * countPerLane * grain
+                continue
+            }
             let (g, start) = position.quotientAndRemainder(dividingBy: grain)
             let count = min(grain - start, range.upperBound - position)
             let place = target + (position - range.lowerBound)

@@ -64,4 +64,27 @@ public enum Kernel: String, Sendable, CaseIterable {
         default: lanes.jumpBaseline(polynomial)
         }
     }
+
+    /// Writes 8 `countPerLane` grains; see ``Lanes``.
+    func writeGrains(
+        _ lanes: inout Lanes, to target: UnsafeMutableRawPointer, first: Int, countPerLane: Int,
+        shape: GrainShape, scratch: UnsafeMutableRawPointer
+    ) -> Int {
+        switch self {
+        #if arch(x86_64)
+            case .x86V3:
+                writeGrainLanesX86V3(
+                    &lanes, to: target, first: first, countPerLane: countPerLane, shape: shape,
+                    scratch: scratch)
+            case .x86V4:
+                writeGrainLanesX86V4(
+                    &lanes, to: target, first: first, countPerLane: countPerLane, shape: shape,
+                    scratch: scratch)
+        #endif
+        default:
+            lanes.writeGrainsBaseline(
+                to: target, first: first, countPerLane: countPerLane, shape: shape,
+                scratch: scratch)
+        }
+    }
 }

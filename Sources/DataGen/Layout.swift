@@ -13,8 +13,8 @@ public struct Layout: Sendable, Hashable {
     public let distinctBlockCount: Int
 
     /// The random bytes of `k` grains are 8 * (k * `randomNumerator` / `randomDenominator`).
-    private let randomNumerator: Int
-    private let randomDenominator: Int
+    let randomNumerator: Int
+    let randomDenominator: Int
 
     /// Derives the layout of `spec`.
     public init(_ spec: DataSpec) {

@@ -9,8 +9,7 @@ struct StreamCursor: Sendable {
     private var generator: Xoshiro256PlusPlus
     /// The number of the output that comes next.
     private var position: UInt64 = 0
-    /// The last distance jumped and its polynomial: from block to block it is always the same.
-    private var known = KnownJump()
+    private var known = KnownJumps()
     /// Lanes that have been used, which are cheaper to move than to place.
     private var placed: PlacedLanes?
 
@@ -21,21 +20,7 @@ struct StreamCursor: Sendable {
         /// Outputs between lanes.
         let distance: Int
         /// Its own, so that jumps of lanes and of the generator do not displace each other.
-        var known = KnownJump()
-    }
-
-    /// The polynomial of one distance.
-    private struct KnownJump {
-        private var distance: UInt64 = 0
-        private var polynomial = JumpPolynomial(steps: 0)
-
-        mutating func polynomial(of distance: UInt64) -> JumpPolynomial {
-            if distance != self.distance {
-                self.distance = distance
-                polynomial = JumpPolynomial(steps: distance)
-            }
-            return polynomial
-        }
+        var known = KnownJumps()
     }
 
     init(seed: UInt64, kernel: Kernel) {
@@ -102,7 +87,8 @@ struct StreamCursor: Sendable {
         if placed?.distance != spacing.distance || start < placed?.position ?? 0 {
             seek(to: start)
             placed = PlacedLanes(
-                lanes: Lanes(first: generator, spacing, jump: kernel.jump), position: start,
+                lanes: Lanes(first: generator, doublings: spacing.doublings, jump: kernel.jump),
+                position: start,
                 distance: spacing.distance)
         }
         guard var moved = placed.take() else { return }

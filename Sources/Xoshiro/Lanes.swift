@@ -17,15 +17,15 @@ public struct Lanes: Sendable {
     // Word w of the state of every lane, lane i in element i.
     @usableFromInline var state: (Vector, Vector, Vector, Vector)
 
-    /// Places lane i at i times `spacing.distance` outputs after `first`.
+    /// Places lane i at i times a distance after `first`.
     ///
     /// - Parameters:
     ///   - first: where lane 0 stands.
-    ///   - spacing: how far the others stand apart.
+    ///   - doublings: the jumps by 1, 2 and 4 distances.
     ///   - jump: ``jump(_:)`` as it is compiled for this processor.
     /// - Complexity: O(1): three jumps of all lanes, some microseconds.
     public init(
-        first: Xoshiro256PlusPlus, _ spacing: LaneSpacing,
+        first: Xoshiro256PlusPlus, doublings: [JumpPolynomial],
         jump: (inout Lanes, JumpPolynomial) -> Void
     ) {
         let words = first.state
@@ -34,7 +34,7 @@ public struct Lanes: Sendable {
             Vector(repeating: words.3)
         )
         // A lane's number in binary says which jumps it takes part in.
-        for (bit, polynomial) in spacing.doublings.enumerated() {
+        for (bit, polynomial) in doublings.enumerated() {
             var jumped = self
             jump(&jumped, polynomial)
             for lane in 0..<8 where (lane >> bit) & 1 == 1 {
@@ -44,6 +44,13 @@ public struct Lanes: Sendable {
                 state.3[lane] = jumped.state.3[lane]
             }
         }
+    }
+
+    /// Moves one lane on by some outputs, one by one.
+    public mutating func step(lane: Int, count: Int) {
+        var generator = generator(ofLane: lane)
+        for _ in 0..<count { _ = generator.next() }
+        (state.0[lane], state.1[lane], state.2[lane], state.3[lane]) = generator.state
     }
 
     /// The generator that continues where lane `index` stands.
@@ -104,30 +111,44 @@ public struct Lanes: Sendable {
         var lanes = self
         let stretch = 8 * distance
         for offset in stride(from: 0, to: stretch, by: 64) {
-            let a0 = lanes.next(), a1 = lanes.next(), a2 = lanes.next(), a3 = lanes.next()
-            let a4 = lanes.next(), a5 = lanes.next(), a6 = lanes.next(), a7 = lanes.next()
-
-            let b0 = cvector_even_lanes(a0, a1), b1 = cvector_odd_lanes(a0, a1)
-            let b2 = cvector_even_lanes(a2, a3), b3 = cvector_odd_lanes(a2, a3)
-            let b4 = cvector_even_lanes(a4, a5), b5 = cvector_odd_lanes(a4, a5)
-            let b6 = cvector_even_lanes(a6, a7), b7 = cvector_odd_lanes(a6, a7)
-
-            let c0 = cvector_even_pairs(b0, b2), c2 = cvector_odd_pairs(b0, b2)
-            let c1 = cvector_even_pairs(b1, b3), c3 = cvector_odd_pairs(b1, b3)
-            let c4 = cvector_even_pairs(b4, b6), c6 = cvector_odd_pairs(b4, b6)
-            let c5 = cvector_even_pairs(b5, b7), c7 = cvector_odd_pairs(b5, b7)
-
+            let rows = lanes.nextRows()
             let place = target + offset
-            cvector_store(place, cvector_low_halves(c0, c4))
-            cvector_store(place + stretch, cvector_low_halves(c1, c5))
-            cvector_store(place + 2 * stretch, cvector_low_halves(c2, c6))
-            cvector_store(place + 3 * stretch, cvector_low_halves(c3, c7))
-            cvector_store(place + 4 * stretch, cvector_high_halves(c0, c4))
-            cvector_store(place + 5 * stretch, cvector_high_halves(c1, c5))
-            cvector_store(place + 6 * stretch, cvector_high_halves(c2, c6))
-            cvector_store(place + 7 * stretch, cvector_high_halves(c3, c7))
+            cvector_store(place, rows.0)
+            cvector_store(place + stretch, rows.1)
+            cvector_store(place + 2 * stretch, rows.2)
+            cvector_store(place + 3 * stretch, rows.3)
+            cvector_store(place + 4 * stretch, rows.4)
+            cvector_store(place + 5 * stretch, rows.5)
+            cvector_store(place + 6 * stretch, rows.6)
+            cvector_store(place + 7 * stretch, rows.7)
         }
         self = lanes
+    }
+
+    /// Eight steps, transposed: row i is the next eight outputs of lane i.
+    @inlinable @inline(__always)
+    mutating func nextRows() -> (
+        Vector, Vector, Vector, Vector, Vector, Vector, Vector, Vector
+    ) {
+        let a0 = next(), a1 = next(), a2 = next(), a3 = next()
+        let a4 = next(), a5 = next(), a6 = next(), a7 = next()
+
+        let b0 = cvector_even_lanes(a0, a1), b1 = cvector_odd_lanes(a0, a1)
+        let b2 = cvector_even_lanes(a2, a3), b3 = cvector_odd_lanes(a2, a3)
+        let b4 = cvector_even_lanes(a4, a5), b5 = cvector_odd_lanes(a4, a5)
+        let b6 = cvector_even_lanes(a6, a7), b7 = cvector_odd_lanes(a6, a7)
+
+        let c0 = cvector_even_pairs(b0, b2), c2 = cvector_odd_pairs(b0, b2)
+        let c1 = cvector_even_pairs(b1, b3), c3 = cvector_odd_pairs(b1, b3)
+        let c4 = cvector_even_pairs(b4, b6), c6 = cvector_odd_pairs(b4, b6)
+        let c5 = cvector_even_pairs(b5, b7), c7 = cvector_odd_pairs(b5, b7)
+
+        return (
+            cvector_low_halves(c0, c4), cvector_low_halves(c1, c5),
+            cvector_low_halves(c2, c6), cvector_low_halves(c3, c7),
+            cvector_high_halves(c0, c4), cvector_high_halves(c1, c5),
+            cvector_high_halves(c2, c6), cvector_high_halves(c3, c7)
+        )
     }
 
     /// ``write(to:distance:)`` for any processor of the architecture.
@@ -146,13 +167,18 @@ public struct LaneSpacing: Sendable {
     /// Outputs between neighbouring lanes, a multiple of 8.
     public let distance: Int
     /// The jumps by 1, 2 and 4 distances.
-    let doublings: [JumpPolynomial]
+    public let doublings: [JumpPolynomial]
 
     /// Prepares lanes that stand `distance` outputs apart.
     public init(distance: Int) {
         precondition(distance > 0 && distance % 8 == 0, "lanes stand a multiple of 8 apart")
         self.distance = distance
-        doublings = [1, 2, 4].map { JumpPolynomial(steps: UInt64($0 * distance)) }
+        doublings = Self.doublings(distance: UInt64(distance))
+    }
+
+    /// The jumps that put eight lanes `distance` outputs apart.
+    public static func doublings(distance: UInt64) -> [JumpPolynomial] {
+        [1, 2, 4].map { JumpPolynomial(steps: $0 * distance) }
     }
 
     /// Outputs that eight lanes cover.

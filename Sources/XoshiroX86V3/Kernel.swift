@@ -16,3 +16,12 @@ public func writeLanesX86V3(
 public func jumpLanesX86V3(_ lanes: inout Lanes, _ polynomial: JumpPolynomial) {
     lanes.jump(polynomial)
 }
+
+/// ``Lanes/writeGrains(to:first:countPerLane:shape:scratch:)`` for processors of level x86-64-v3.
+public func writeGrainLanesX86V3(
+    _ lanes: inout Lanes, to target: UnsafeMutableRawPointer, first: Int, countPerLane: Int,
+    shape: GrainShape, scratch: UnsafeMutableRawPointer
+) -> Int {
+    lanes.writeGrains(
+        to: target, first: first, countPerLane: countPerLane, shape: shape, scratch: scratch)
+}

@@ -140,6 +140,36 @@ let varied: [DataSpec] = {
         }
     }
 
+    /// Runs of grains that lanes share, from the shortest run to more than a block, in and out of order.
+    @Test(
+        arguments: Kernel.supported,
+        [(1.001, 1024), (1.05, 1024), (1.5, 1024), (2.5, 512), (4, 4096), (10, 1024), (60, 1024)])
+    func everyKernelGivesTheSameGrains(kernel: Kernel, shape: (ratio: Double, grain: Int)) throws {
+        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        for fill in DataSpec.Fill.allCases {
+            let spec = try DataSpec(
+                size: 1 << 50, seed: 12, dedupRatio: 1.5,
+                compressRatio: Ratio(floatLiteral: shape.ratio), dedupUnit: 128 * shape.grain,
+                compressUnit: shape.grain, fill: fill)
+            var generator = Generator(spec, kernel: kernel)
+            var start = 0
+            for round in 0..<8 {
+                let count = Int.random(in: 1...200, using: &numbers.generator) * shape.grain
+                var found = [UInt8](repeating: 0, count: count)
+                found.withUnsafeMutableBytes { generator.fill($0, at: start) }
+                #expect(
+                    found == ScalarReference.bytes(of: spec, at: start..<start + count),
+                    "\(fill) \(start) \(count), numbers seeded \(numbers.seed)")
+                start += count
+                // Sometimes elsewhere, on a grain or not.
+                if round % 3 == 2 {
+                    start = Int.random(in: 0..<spec.size / 2, using: &numbers.generator)
+                    if round == 2 { start -= start % shape.grain }
+                }
+            }
+        }
+    }
+
     @Test func kernelsThatAreNotSupportedAreNotOffered() {
         #expect(Kernel.supported.contains(.scalar))
         #expect(Kernel.supported.contains(.fastest))

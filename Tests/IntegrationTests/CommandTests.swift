@@ -187,7 +187,7 @@ extension Integration {
             ])
             let symbols = Set(outcome.output.split(separator: "\n").map(String.init))
                 .filter { !$0.isEmpty && !$0.hasSuffix(":") && $0 != "__swift_reflection_version" }
-            #expect(symbols.count == 2, "\(symbols)")
+            #expect(symbols.count == 3, "\(symbols)")
             #expect(symbols.allSatisfy { $0.contains("Lanes") }, "\(symbols)")
         }
 

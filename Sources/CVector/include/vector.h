@@ -23,6 +23,9 @@ CVECTOR_INLINE cvector_u64x8 cvector_shift_left_17(cvector_u64x8 a) { return a <
 CVECTOR_INLINE cvector_u64x8 cvector_rotate_left_23(cvector_u64x8 a) { return (a << 23) | (a >> 41); }
 CVECTOR_INLINE cvector_u64x8 cvector_rotate_left_45(cvector_u64x8 a) { return (a << 45) | (a >> 19); }
 
+CVECTOR_INLINE cvector_u64x8 cvector_load(const void *source) {
+    return *(const cvector_u64x8_unaligned *)source;
+}
 CVECTOR_INLINE void cvector_store(void *target, cvector_u64x8 a) {
     *(cvector_u64x8_unaligned *)target = a;
 }
