@@ -56,6 +56,7 @@ let package = Package(
             swiftSettings: strict),
 
         // The outside world.
+        .target(name: "NUMA", swiftSettings: strict),
         .target(
             name: "MPI",
             dependencies: ["CMPI", .product(name: "Logging", package: "swift-log")],
@@ -65,7 +66,7 @@ let package = Package(
         .executableTarget(
             name: "DGenCommand",
             dependencies: [
-                "DataGen", "MPI", "Yams",
+                "DataGen", "MPI", "NUMA", "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -79,6 +80,9 @@ let package = Package(
             name: "XoshiroTests", dependencies: ["Xoshiro", "Vectors"], swiftSettings: strict),
         .testTarget(
             name: "DataGenTests", dependencies: ["DataGen", "Vectors"], swiftSettings: strict),
+        .testTarget(
+            name: "NUMATests", dependencies: ["NUMA"], exclude: ["Topologies"],
+            swiftSettings: strict),
         .testTarget(
             name: "DGenCommandTests", dependencies: ["DGenCommand", "Vectors"],
             swiftSettings: strict),

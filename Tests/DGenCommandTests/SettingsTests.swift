@@ -236,17 +236,6 @@
         }
     }
 
-    @Suite struct ProcessorsTests {
-        @Test func listsOfTheKernelAreCounted() {
-            #expect(Processors.count(inList: "0") == 1)
-            #expect(Processors.count(inList: "\t0,2-4,7\n") == 5)
-            for broken in ["", "abc", "1-", "4-2", "1,,2", "-1", "1 2", "1-2-3"] {
-                #expect(Processors.count(inList: broken) == nil, "accepted: \(broken)")
-            }
-            #expect(Processors.allowed >= 1)
-        }
-    }
-
     @Suite struct FileSystemTests {
         @Test func theInnermostMountSaysTheType() {
             let mounts = """

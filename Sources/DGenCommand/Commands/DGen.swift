@@ -240,7 +240,11 @@ struct PlanCommand: ParsableCommand, RunsAlone {
 
 struct InfoCommand: ParsableCommand, RunsAlone {
     static let configuration = CommandConfiguration(
-        commandName: "info", abstract: "Print version, kernels, processors and the MPI library.")
+        commandName: "info",
+        abstract: "Print version, kernels, processors, memory nodes and the MPI library.")
+
+    @Option(help: "Read memory nodes from a copy of another machine's /sys and /proc.")
+    var sysRoot = "/"
 
     @OptionGroup(title: "Result") var output: ResultOptions
 
@@ -248,7 +252,7 @@ struct InfoCommand: ParsableCommand, RunsAlone {
     var given: [(OptionKey, String?)] { output.given }
 
     func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
-        let info = try Info(settings)
+        let info = try Info(settings, root: sysRoot)
         return (info.table, info)
     }
 }

@@ -3,6 +3,7 @@
 import DataGen
 import Logging
 import MPI
+import NUMA
 
 /// What `generate` and `verify` have in common: one run of all ranks over one shared file.
 final class Job {
@@ -43,7 +44,8 @@ final class Job {
         hints = try settings.hints()
         kernel = try settings.kernel()
         threads = try settings.number(
-            .threads, in: 1...4096, default: max(1, Processors.allowed / session.ranksPerNode))
+            .threads, in: 1...4096,
+            default: max(1, (Processors.allowed?.count ?? 1) / session.ranksPerNode))
         progressStyle = isQuiet ? .none : try settings.choice(.progress, default: .auto)
         reportPath = settings.text(.report)
         let limit = try settings.number(

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+internal import Glibc
+
+/// Small files and folders of /proc and /sys, or of a copy of them.
+enum KernelFile {
+    /// The text of a file; nil where it cannot be read. Bytes that are not UTF-8 are replaced.
+    static func text(_ path: String) -> String? {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var bytes: [UInt8] = []
+        var part = [UInt8](repeating: 0, count: 16 << 10)
+        // Sixteen MiB are far more than the largest /proc/cpuinfo.
+        while bytes.count < 16 << 20 {
+            let count = read(file, &part, part.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { return nil }
+            if count == 0 { break }
+            bytes += part[..<count]
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The names in a folder; nil where it cannot be read.
+    static func names(_ path: String) -> [String]? {
+        guard let folder = opendir(path) else { return nil }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// The lines `name : value` of a file such as /proc/cpuinfo whose name is `name`, spaces around
+    /// both ignored.
+    static func values(of name: String, in text: String) -> [Substring] {
+        text.split(whereSeparator: \.isNewline).compactMap { line in
+            let sides = line.split(separator: ":", maxSplits: 1)
+            guard sides.count == 2, sides[0].trimmed == name else { return nil }
+            return sides[1].trimmed
+        }
+    }
+}
+
+extension Substring {
+    /// Without white space at both ends.
+    var trimmed: Substring {
+        let start = drop(while: \.isWhitespace)
+        guard let last = start.lastIndex(where: { !$0.isWhitespace }) else {
+            return start.prefix(0)
+        }
+        return start[...last]
+    }
+}
