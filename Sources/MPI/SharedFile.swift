@@ -8,6 +8,11 @@ package final class SharedFile {
     /// The most bytes of one call: counts are C `int`, and larger calls have a bad history.
     package static let transferBytesMax = 1 << 30
 
+    /// The longest key and value of a hint in bytes, as the library sets them.
+    package static let hintBytesMax = (
+        key: Int(MPI_MAX_INFO_KEY) - 1, value: Int(MPI_MAX_INFO_VAL) - 1
+    )
+
     /// How a file is opened.
     package enum Mode: Sendable {
         /// An existing file, for reading.
@@ -53,7 +58,9 @@ package final class SharedFile {
                 try check(MPI_Info_set(info, hint.key, hint.value), "MPI_Info_set")
             }
         }
-        let status = MPI_File_open(communicator.handle, path, Int32(mode.flags), info, &handle)
+        // Open MPI 4.1 cannot open a name of one letter without a folder.
+        let place = path.contains("/") ? path : "./" + path
+        let status = MPI_File_open(communicator.handle, place, Int32(mode.flags), info, &handle)
         if !hints.isEmpty { try check(MPI_Info_free(&info), "MPI_Info_free") }
         try check(status, "MPI_File_open")
         logger.debug("opened \(path) (\(mode))")

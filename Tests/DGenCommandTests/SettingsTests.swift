@@ -34,9 +34,13 @@
             let other = try settings([.seed: ["6"]]).spec(over: manifest, drawingSeed: nil)
             #expect(other.seed == 6)
             #expect(other.compressUnit == 512)
-            // The grain of the manifest belongs to its block.
+            // A block given as an option leaves the grain as it is, or is refused.
             let unit = try settings([.dedupUnit: ["1MiB"]]).spec(over: manifest, drawingSeed: nil)
-            #expect(unit.compressUnit == 1024)
+            #expect(unit.compressUnit == 512)
+            let grain = try DataSpec(size: 1, seed: 1, dedupUnit: 4096, compressUnit: 4096)
+            #expect(throws: InvalidField.self) {
+                try settings([.dedupUnit: ["2KiB"]]).spec(over: grain, drawingSeed: nil)
+            }
         }
 
         @Test func missingSizeOrSeedIsAUsageError() {

@@ -60,6 +60,15 @@ extension Integration {
             Case("-o DIR/exists -s 1k", 2, "exists", "--overwrite"),
             Case("-o DIR/f -s 7EiB", 3, "7 EiB", "free", "--no-space-check"),
             Case("-o DIR/f -s 1k --report DIR/missing/r", 3, "DIR/missing/r"),
+            Case("-o DIR/f -s 1k --report DIR/f", 2, "report", "is the data"),
+            Case("-o DIR/f -s 1k --report DIR/f.dgen.json", 2, "report", "is the manifest"),
+            Case("--job DIR/good.yaml -o DIR/f --report DIR/good.yaml", 2, "is the job file"),
+            Case("verify DIR/exists --report DIR/link", 2, "report", "is the data"),
+            Case("-o DIR/f -s 1k --report DIR", 3, "is a directory"),
+            Case("-o DIR/ufs:exists -s 1k --overwrite", 2, "output", "without colons"),
+            Case("-o DIR/nowhere -s 1k", 2, "symbolic link that leads nowhere"),
+            Case("-o DIR/link -s 1k", 2, "exists", "--overwrite"),
+            Case("-o DIR/taken -s 1k", 2, "taken.dgen.json", "is no manifest"),
             Case("--job DIR/unknown.yaml -o DIR/f", 2, "unknown key 'dedup_ration'", "dedup_ratio"),
             Case("--job DIR/broken.yaml -o DIR/f", 2, "broken.yaml", "not readable as YAML"),
             Case("--job DIR/missing.yaml -o DIR/f", 3, "missing.yaml"),
@@ -79,6 +88,12 @@ extension Integration {
             try folder.write("size: 1k\ndedup_ration: 2\n", to: "unknown.yaml")
             try folder.write("size: [1k\n", to: "broken.yaml")
             try folder.write("size: much\n", to: "value.yaml")
+            try folder.write("size: 1k\n", to: "good.yaml")
+            try folder.write("something else", to: "taken.dgen.json")
+            for (link, target) in [("nowhere", "gone"), ("link", "exists")] {
+                try FileManager.default.createSymbolicLink(
+                    atPath: folder.file(link), withDestinationPath: folder.file(target))
+            }
             let spec = """
                 "spec": {"size": 5, "seed": 1, "dedup_ratio": 1, "compress_ratio": 65,
                 "dedup_unit": 1048576, "compress_unit": 1024, "fill": "backref"}
@@ -119,6 +134,16 @@ extension Integration {
             let after = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
             #expect(before == after, "files appeared or went")
             #expect(try folder.text("exists") == "precious")
+        }
+
+        @Test func aHintLongerThanTheLibraryTakesIsRefused() throws {
+            let folder = try Folder()
+            let hint = "key=" + String(repeating: "v", count: 5000)
+            let outcome = try Launch.alone(
+                ["-o", folder.file("f"), "-s", "1k", "--hint", hint])
+            #expect(outcome.status == 2)
+            #expect(outcome.complaints.first?.contains("the key at most") == true)
+            #expect(!folder.exists("f") && !folder.exists("f.dgen.json"))
         }
     }
 }

@@ -160,6 +160,68 @@ extension Integration {
             #expect(try log("trace").contains("mpi: write 1048576 bytes at 1048576"))
         }
 
+        @Test func namesOfOneLetterInTheCurrentFolderWork() throws {
+            let folder = try Folder()
+            for words in [["-o", "g", "-s", "1k"], ["verify", "g"]] {
+                let outcome = try Launch.run(
+                    ["sh", "-c", #"cd "$0" && exec "$@""#, folder.path, Launch.program] + words)
+                #expect(outcome.status == 0, "\(outcome.error)")
+            }
+        }
+
+        @Test func aResultThatNobodyTakesIsAnError() throws {
+            let folder = try Folder()
+            for words in [
+                ["plan", "-s", "1k"], ["--help"],
+                ["-o", folder.file("f"), "-s", "1k", "--overwrite"],
+            ] {
+                for target in [">/dev/full", ">&-", "| true"] {
+                    let outcome = try Launch.run(
+                        ["sh", "-c", #""$@" \#(target)"#, "sh", Launch.program] + words)
+                    // Of a pipe the shell tells the status of the reader.
+                    #expect(outcome.status == (target == "| true" ? 0 : 3), "\(words) \(target)")
+                    #expect(outcome.error.split(separator: "\n").count <= 1, "\(outcome.error)")
+                }
+            }
+        }
+
+        @Test func aRefusedRunLeavesNoReportOfAnEarlierOne() throws {
+            let folder = try Folder()
+            let options = ["-o", folder.file("f"), "-s", "1k", "--report", folder.file("r")]
+            #expect(try Launch.alone(options).status == 0)
+            #expect(try folder.json("r")["status"] as? String == "ok")
+            #expect(try Launch.alone(options + ["-t", "0"]).status == 2)
+            #expect(try folder.json("r")["status"] as? String == "failed")
+            #expect(try folder.json("r")["exit_status"] as? Int == 2)
+        }
+
+        @Test func theReportFollowsLinksAndLeavesDevicesAlone() throws {
+            let folder = try Folder()
+            try folder.write("old", to: "r")
+            try FileManager.default.createSymbolicLink(
+                atPath: folder.file("link"), withDestinationPath: folder.file("r"))
+            let words = ["plan", "-s", "1k", "--report"]
+            #expect(try Launch.alone(words + [folder.file("link")]).status == 0)
+            #expect(try folder.json("r")["format"] as? String == "dgen-plan/1")
+            let device = try Launch.run(
+                [
+                    "sh", "-c", #"mkfifo "$0"/p; cat "$0"/p >"$0"/got & "$@" "$0"/p; wait"#,
+                    folder.path, Launch.program,
+                ] + words)
+            #expect(device.status == 0, "\(device.error)")
+            #expect(try folder.json("got")["format"] as? String == "dgen-plan/1")
+        }
+
+        @Test func misspeltVariablesAreNamed() throws {
+            let folder = try Folder()
+            let outcome = try Launch.ranks(
+                2, ["-o", folder.file("f"), "-s", "1k"], environment: ["DGEN_SPACECHECK": "no"])
+            #expect(outcome.status == 0)
+            let lines = outcome.error.split(separator: "\n")
+            #expect(lines.count == 1)
+            #expect(lines.first?.contains("did you mean DGEN_SPACE_CHECK?") == true)
+        }
+
         @Test func planIsFastAndSmallForTheLargestJob() throws {
             let outcome = try Launch.run([
                 "sh", "-c", #"ulimit -v 400000; exec "$@""#, "sh", Launch.program, "plan",

@@ -84,6 +84,44 @@ extension Integration {
             #expect(try Launch.ranks(1, ["verify", folder.file("f")]).status == 0)
         }
 
+        @Test func aFileThatIsBeingWrittenIsLeftToItsRun() throws {
+            let folder = try Folder()
+            let outcome = try Launch.run(
+                [
+                    "sh", "-c",
+                    #"""
+                    "$@" -s 512MiB -t 4KiB --seed 1 &
+                    sleep 0.5
+                    "$@" -s 1MiB --seed 2 --overwrite
+                    second=$?
+                    wait $! && exit $second
+                    """#, "sh", Launch.program, "-o", folder.file("f"), "--quiet",
+                ])
+            #expect(outcome.status == 3, "\(outcome.error)")
+            #expect(outcome.complaints.count == 1)
+            #expect(outcome.complaints.first?.contains("another run is writing it") == true)
+            let verified = try Launch.ranks(2, ["verify", folder.file("f")])
+            #expect(verified.status == 0, "\(verified.output)")
+        }
+
+        @Test(.enabled(if: mayMount, "being somebody else needs root"))
+        func whatCannotBeOverwrittenKeepsItsManifest() throws {
+            // Not in /dev/shm: Open MPI needs a folder there that is the user's own.
+            let folder = try Folder(in: "/var/tmp")
+            let written = try Launch.alone(["-o", folder.file("f"), "-s", "1MiB", "--seed", "5"])
+            #expect(written.status == 0, "\(written.error)")
+            _ = try Launch.run(["chmod", "777", folder.path])
+            let refused = try Launch.run([
+                "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                Launch.program, "-o", folder.file("f"), "-s", "1MiB", "--seed", "9",
+                "--overwrite",
+            ])
+            #expect(refused.status == 3, "\(refused.error)")
+            #expect(try Launch.alone(["verify", folder.file("f")]).status == 0)
+            let spec = try #require(try folder.json("f.dgen.json")["spec"] as? [String: Any])
+            #expect(spec["seed"] as? Int == 5)
+        }
+
         /// Checks what an interrupted run left behind.
         ///
         /// - Parameters:

@@ -104,7 +104,19 @@ struct Comparison {
                     .inputOutput,
                     "\(path): \(error.function) at offset \(offset + done): \(error.text)")
             }
-            if count == 0 { break }
+            guard count > 0 else {
+                // Open MPI's default component reports a failed read as a success of no bytes.
+                let fileBytes = try job.watchdog.during(.read, offset: offset + done) {
+                    try file.size()
+                }
+                guard offset + done >= fileBytes else {
+                    throw Failure(
+                        .inputOutput,
+                        "\(path): MPI_File_read_at at offset \(offset + done): read nothing of a "
+                            + "file of \(fileBytes) bytes and reported success")
+                }
+                break
+            }
             done += count
         }
         return done

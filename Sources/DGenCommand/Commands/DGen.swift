@@ -187,7 +187,7 @@ struct GenerateCommand: ParsableCommand, RunsUnderMPI {
         ]
     }
 
-    func run(_ job: Job) throws -> ExitStatus { try Generate(job).run() }
+    func run(_ job: Job) throws -> ExitStatus { try Generate(job).write() }
 }
 
 struct VerifyCommand: ParsableCommand, RunsUnderMPI {

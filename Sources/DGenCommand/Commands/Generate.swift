@@ -13,6 +13,8 @@ struct Generate {
     private let isCollective: Bool
     private let overwrites: Bool
     private let checksSpace: Bool
+    /// Tells this run from another one that writes the same file.
+    private let run: String
 
     private var session: Session { job.session }
     private var shard: Range<Int> { shards[session.world.rank] }
@@ -21,13 +23,14 @@ struct Generate {
     init(_ job: Job) throws {
         self.job = job
         let settings = job.settings
-        guard let path = settings.text(.output), !path.isEmpty else {
-            throw Failure(.usage, "output: missing; give the file to write with -o FILE")
+        path = try settings.dataPath(
+            missing: "output: missing; give the file to write with -o FILE")
+        // The seed below 2^53, so that every reader of JSON keeps it exactly.
+        let drawn = try job.session.onRoot {
+            [UInt64.random(in: 0..<(1 << 53)), UInt64.random(in: 0...UInt64.max)]
         }
-        self.path = path
-        // Below 2^53, so that every reader of JSON keeps it exactly.
-        let drawn = try job.session.onRoot { UInt64.random(in: 0..<(1 << 53)) }
-        spec = try settings.spec(over: nil, drawingSeed: { drawn })
+        spec = try settings.spec(over: nil, drawingSeed: { drawn[0] })
+        run = String(drawn[1], radix: 16)
         guard spec.size >= 1 else {
             throw InvalidField(
                 field: "size", value: settings.text(.size) ?? "", accepted: "1 byte at least")
@@ -40,7 +43,7 @@ struct Generate {
     }
 
     /// Writes the file; collective.
-    func run() throws -> ExitStatus {
+    func write() throws -> ExitStatus {
         job.report.path = path
         job.report.spec = EncodedSpec(spec)
         job.logger.info("generate \(path): \(spec.size) bytes, seed \(spec.seed)")
@@ -56,16 +59,19 @@ struct Generate {
             throw explained(Failure(error))
         }
         job.report.operations = [operation]
-        try writeManifest(.complete)
+        try complete()
         job.logger.info("generate \(path): complete")
-        job.print(table(operation))
+        job.show(table(operation))
         return .done
     }
 
     /// Everything that can be known before the first byte; rank 0 looks, all hear.
     private func prepare() throws {
         job.report.fileSystem = try session.onRoot {
-            let folder = FileSystem.folder(of: path)
+            guard !FileSystem.isDanglingLink(path) else {
+                throw Failure(.usage, "output: \(path) is a symbolic link that leads nowhere")
+            }
+            let folder = dataFolder
             let existing = try FileSystem.state(path)
             if let existing {
                 guard !existing.isDirectory else {
@@ -79,7 +85,8 @@ struct Generate {
                         .usage, "output: \(path) exists; it is left as it is without --overwrite")
                 }
             }
-            try FileSystem.requireWritableFolder(folder)
+            try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
+            if !overwrites { try requireNoForeignManifest() }
             if checksSpace {
                 let (free, _) = try FileSystem.freeBytes(folder)
                     .addingReportingOverflow(existing?.allocatedBytes ?? 0)
@@ -93,14 +100,55 @@ struct Generate {
             }
             return FileSystem.type(folder)
         }
-        try writeManifest(.writing)
     }
 
-    private func writeManifest(_ status: Manifest.Status) throws {
-        let manifest = Manifest(
-            status: status, spec: spec, ranks: shards.count, align: shards.alignment)
+    /// The folder of the data file itself, where the output is a link to it.
+    private var dataFolder: String { FileSystem.folder(of: FileSystem.resolved(path)) }
+
+    /// The manifest's place may be taken by a file that is none.
+    private func requireNoForeignManifest() throws {
+        do {
+            _ = try Manifest.read(for: path)
+        } catch {
+            throw Failure(
+                .usage,
+                "output: \(Manifest.path(for: path)) exists and is no manifest; it is left "
+                    + "as it is without --overwrite")
+        }
+    }
+
+    private func manifest(_ status: Manifest.Status) -> Manifest {
+        Manifest(
+            status: status, spec: spec, ranks: shards.count, align: shards.alignment, run: run)
+    }
+
+    /// Makes the open file that of this run before the first byte: nobody else writes it, and its
+    /// manifest no longer says what it held.
+    private func claim(_ file: SharedFile) throws {
+        do {
+            _ = try session.onRoot {
+                try FileSystem.lock(path)
+                try manifest(.writing).write(for: path)
+                return true
+            }
+        } catch {
+            try session.together { try job.watchdog.during(.close) { try file.close() } }
+            if session.isRoot, !overwrites { FileSystem.removeEmpty(path) }
+            throw error
+        }
+        // MPI's "create" leaves the tail of a longer file.
+        if overwrites {
+            try session.together { try job.watchdog.during(.open) { try file.setSize(0) } }
+        }
+    }
+
+    /// Says that the data is stored, unless another run has taken the file meanwhile.
+    private func complete() throws {
         _ = try session.onRoot {
-            try manifest.write(for: path)
+            guard try Manifest.read(for: path)?.run == run else {
+                throw Failure(.inputOutput, "\(path): another run has written it meanwhile")
+            }
+            try manifest(.complete).write(for: path)
             return true
         }
     }
@@ -109,15 +157,13 @@ struct Generate {
     private func write(_ operation: inout Report.Operation) throws {
         var times = Times()
         try job.watchdog.during(.agreement) { try session.world.barrier() }
-        let clock = Stopwatch()
         let file = try times.add(to: \.openNanoseconds) {
             try job.open(path, overwrites ? .createOrOpen : .createNew, hints: job.hints)
         }
+        // Neither is part of writing the data, so the clock stands still.
         try job.noteHints(of: file)
-        // MPI's "create" leaves the tail of a longer file.
-        if overwrites {
-            try session.together { try job.watchdog.during(.open) { try file.setSize(0) } }
-        }
+        try claim(file)
+        let clock = Stopwatch()
         let transfers = job.transfers(title: "write", totalBytes: spec.size)
         try writeShard(to: file, transfers, &times)
         transfers.end()
@@ -148,7 +194,7 @@ struct Generate {
                 }
             }
         }
-        times.totalNanoseconds = clock.elapsedNanoseconds
+        times.totalNanoseconds = times.openNanoseconds + clock.elapsedNanoseconds
         try job.measure(&operation, times, bytes: spec.size)
     }
 
@@ -156,7 +202,7 @@ struct Generate {
     /// often only "input/output error".
     private func explained(_ failure: Failure) -> Failure {
         guard failure.status == .inputOutput,
-            let free = try? FileSystem.freeBytes(FileSystem.folder(of: path))
+            let free = try? FileSystem.freeBytes(dataFolder)
         else { return failure }
         return Failure(
             failure.status,

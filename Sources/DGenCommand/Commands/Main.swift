@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import Logging
 import MPI
 
 /// From arguments to an exit status: every message once, every rank the same status.
@@ -10,6 +11,8 @@ enum Main {
     static func main() {
         let environment = ProcessInfo.processInfo.environment
         let launcher = Launcher(environment)
+        // A reader of our output that goes away is an error to report, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
         let status: ExitStatus
         do {
             switch try DGen.parseAsRoot() {
@@ -33,8 +36,13 @@ enum Main {
         let text = DGen.fullMessage(for: error)
         guard DGen.exitCode(for: error) != .success else {
             return onFirstTask(launcher) {
-                FileHandle.standardOutput.write(Data((text + "\n").utf8))
-                return .done
+                do {
+                    try StandardOutput.write((text + "\n").utf8)
+                    return .done
+                } catch {
+                    complain(Failure(error))
+                    return Failure(error).status
+                }
             }
         }
         let reason = DGen.message(for: error).split(whereSeparator: \.isNewline)
@@ -76,12 +84,12 @@ enum Main {
             let settings = try Settings(
                 commandLine: command.commandLine, jobPath: command.job, environment: environment)
             let (table, json) = try command.result(settings)
-            switch settings.text(.report) {
-            case "-": FileHandle.standardOutput.write(Data(try JSON.encode(json)))
+            switch try Report.destination(settings) {
+            case "-": try StandardOutput.write(try JSON.encode(json))
             case let path?:
-                try FileSystem.writeAtomically(try JSON.encode(json), to: path)
-                table.print()
-            case nil: table.print()
+                try FileSystem.replace(path, with: try JSON.encode(json))
+                try StandardOutput.write(table.text.utf8)
+            case nil: try StandardOutput.write(table.text.utf8)
             }
             return .done
         } catch {
@@ -95,6 +103,7 @@ enum Main {
     ) -> ExitStatus {
         var status: ExitStatus
         var isFirst = (launcher?.task ?? 0) == 0
+        var watchdog: Watchdog?
         do {
             Interruption.install()
             let session = try Session(launcher)
@@ -105,19 +114,49 @@ enum Main {
                     commandLine: command.commandLine, jobPath: command.job,
                     environment: environment)
             }
-            try LogLevels(settings).install(origin: "rank \(session.world.rank) \(session.host)")
-            status = try Job(session, settings).run(command.run)
+            let reportPath = try session.onRoot { try Report.destination(settings) }
+            do {
+                try LogLevels(settings).install(
+                    origin: "rank \(session.world.rank) \(session.host)")
+                let job = try Job(session, settings, reportPath: reportPath)
+                watchdog = job.watchdog
+                if isFirst { warn(of: settings.unknownVariables, job.logger) }
+                status = job.run(command.run)
+            } catch {
+                if isFirst, let reportPath { try refuseInReport(error, reportPath) }
+                throw error
+            }
         } catch {
             let failure = Failure(error)
             if isFirst { complain(failure) }
             status = failure.status
         }
         do {
+            // The end may hang too, after a call that failed.
+            watchdog?.enter(.agreement)
             if MPIRuntime.isRunning { try MPIRuntime.stop() }
         } catch {
             if isFirst { complain(Failure(error)) }
             if status == .done { status = .mpi }
         }
+        watchdog?.stop()
         return status
+    }
+
+    /// A report of an earlier run must not stand for one that was refused.
+    private static func refuseInReport(_ error: any Error, _ path: String) throws {
+        let failure = Failure(error)
+        var report = Report()
+        report.end(failure.status, error: failure.message)
+        try report.write(to: path)
+    }
+
+    private static func warn(
+        of variables: [(name: String, nearest: String?)], _ logger: Logger
+    ) {
+        for variable in variables {
+            let advice = variable.nearest.map { "; did you mean \($0)?" } ?? ""
+            logger.warning("environment: \(variable.name) is not known here\(advice)")
+        }
     }
 }

@@ -16,10 +16,7 @@ struct Verify {
 
     init(_ job: Job) throws {
         self.job = job
-        guard let path = job.settings.text(.output), !path.isEmpty else {
-            throw Failure(.usage, "verify: missing; give the file to verify")
-        }
-        self.path = path
+        path = try job.settings.dataPath(missing: "verify: missing; give the file to verify")
     }
 
     /// Compares the file; collective.
@@ -46,7 +43,7 @@ struct Verify {
         note(found, operation)
         let isRight = found.rangeCount == 0 && found.fileBytes == spec.size
         job.logger.info("verify \(path): \(isRight ? "every byte is right" : "differs")")
-        job.print(table(found, spec, operation, manifestStatus, isRight: isRight))
+        job.show(table(found, spec, operation, manifestStatus, isRight: isRight))
         return isRight ? .done : .mismatch
     }
 

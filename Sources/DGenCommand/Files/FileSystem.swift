@@ -106,10 +106,32 @@ enum FileSystem {
         return text
     }
 
-    /// Replaces the file at `path` by one with `bytes`, so that a reader sees the old or the new one
-    /// whole, and the new one survives a power cut.
-    static func writeAtomically(_ bytes: [UInt8], to path: String) throws {
-        let temporary = "\(path).\(getpid()).\(UInt32.random(in: 0...UInt32.max)).tmp"
+    /// Replaces the file at `path` by one with `bytes`.
+    ///
+    /// A reader sees the old or the new file whole, and the new one survives a power cut; links are
+    /// followed. What is no regular file, such as a device, is written to. A file that exists is
+    /// overwritten where it stands if there is no room for another one beside it.
+    static func replace(_ path: String, with bytes: [UInt8]) throws {
+        let target = resolved(path)
+        let existing = try state(target)
+        if let existing, !existing.isRegular {
+            guard !existing.isDirectory else {
+                throw Failure(.inputOutput, "\(path): is a directory; give a file")
+            }
+            return try overwrite(target, with: bytes)
+        }
+        do {
+            try putInPlace(target, bytes)
+        } catch {
+            guard existing != nil else { throw error }
+            try overwrite(target, with: bytes)
+        }
+    }
+
+    private static func putInPlace(_ path: String, _ bytes: [UInt8]) throws {
+        // A short name, since that of the file itself may be as long as names can be.
+        let number = UInt64.random(in: 0...UInt64.max)
+        let temporary = folder(of: path) + "/.dgen-mpi-\(String(number, radix: 36)).tmp"
         // A new file of our own: never through a link that someone else has put there.
         let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
         guard file >= 0 else { throw failure(path, "cannot be written") }
@@ -129,14 +151,73 @@ enum FileSystem {
         try synchronize(folder(of: path))
     }
 
-    private static func writeAll(_ bytes: [UInt8], to file: Int32, _ path: String) throws {
+    private static func overwrite(_ path: String, with bytes: [UInt8]) throws {
+        let file = open(path, O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { throw failure(path, "cannot be written") }
+        defer { close(file) }
+        try writeAll(bytes, to: file, path)
+        // Neither means anything for a device or a pipe.
+        guard ftruncate(file, off_t(bytes.count)) == 0 || errno == EINVAL,
+            fsync(file) == 0 || errno == EINVAL || errno == EROFS
+        else { throw failure(path, "cannot be stored") }
+    }
+
+    /// The file that `path` leads to through links; `path` itself where there is none.
+    static func resolved(_ path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
+    /// Whether `path` is a link that leads nowhere.
+    static func isDanglingLink(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+            && stat(path, &status) != 0
+    }
+
+    /// Whether two paths lead to one file, or would once they exist.
+    static func isSame(_ first: String, _ second: String) -> Bool {
+        var one = stat(), other = stat()
+        if stat(first, &one) == 0, stat(second, &other) == 0 {
+            return one.st_dev == other.st_dev && one.st_ino == other.st_ino
+        }
+        func place(_ path: String) -> String {
+            let name =
+                path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
+            return resolved(folder(of: path)) + "/" + name
+        }
+        return place(first) == place(second)
+    }
+
+    /// Removes a file that this run has made and nothing was written to.
+    static func removeEmpty(_ path: String) {
+        // A failure changes nothing: the run ends with the error that led here.
+        if (try? state(path))??.size == 0 { unlink(path) }
+    }
+
+    /// Marks the file at `path` as being written by this process until it ends.
+    ///
+    /// - Throws: ``Failure`` if another process has done so. File systems that have no locks are left
+    ///   alone.
+    static func lock(_ path: String) throws {
+        let file = open(path, O_RDWR | O_CLOEXEC)
+        guard file >= 0 else { throw failure(path, "cannot be opened") }
+        // Not closed: that would give up the lock.
+        guard flock(file, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK else { return }
+        close(file)
+        throw Failure(.inputOutput, "\(path): another run is writing it")
+    }
+
+    /// Writes all of `bytes` to an open file, which messages call `path`.
+    static func writeAll(_ bytes: [UInt8], to file: Int32, _ path: String) throws {
         var done = 0
         while done < bytes.count {
             let count = bytes.withUnsafeBytes {
                 write(file, $0.baseAddress.map { $0 + done }, $0.count - done)
             }
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw failure(path, "cannot be written") }
+            guard count >= 0 else { throw failure(path, "cannot be written") }
             done += count
         }
     }

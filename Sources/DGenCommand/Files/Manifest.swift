@@ -21,6 +21,8 @@ struct Manifest {
     /// How many ranks wrote the data, and what their shards were aligned to; not part of the format.
     let ranks: Int
     let align: Int
+    /// Which run wrote the manifest: two that write one file must not both call it complete.
+    var run = ""
 
     static func path(for data: String) -> String { data + ".dgen.json" }
 
@@ -31,13 +33,14 @@ struct Manifest {
         let createdBy = "dgen-mpi \(Version.current)"
         let ranks: Int
         let align: Int
+        let run: String
     }
 
     /// Writes the manifest of the data file at `data`.
     func write(for data: String) throws {
         let encoded = Encoded(
-            status: status, spec: EncodedSpec(spec), ranks: ranks, align: align)
-        try FileSystem.writeAtomically(try JSON.encode(encoded), to: Self.path(for: data))
+            status: status, spec: EncodedSpec(spec), ranks: ranks, align: align, run: run)
+        try FileSystem.replace(Self.path(for: data), with: try JSON.encode(encoded))
     }
 
     /// Reads the manifest of the data file at `data`; nil where there is none.
@@ -79,7 +82,8 @@ struct Manifest {
             return Manifest(
                 status: status, spec: try settings.spec(over: nil, drawingSeed: nil),
                 ranks: (root["ranks"]?.scalar?.string).flatMap(Int.init) ?? 0,
-                align: (root["align"]?.scalar?.string).flatMap(Int.init) ?? 0)
+                align: (root["align"]?.scalar?.string).flatMap(Int.init) ?? 0,
+                run: root["run"]?.scalar?.string ?? "")
         } catch {
             throw Failure(.usage, "\(name): spec: \(Failure(error).message)")
         }

@@ -71,6 +71,25 @@ struct Report: Encodable {
     var fileBytes: Int?
     var manifestStatus: String?
 
+    /// Where `settings` want the report, `-` being stdout; nil for nowhere.
+    ///
+    /// - Throws: ``Failure`` where that is a file that the run reads or writes.
+    static func destination(_ settings: Settings) throws -> String? {
+        guard let path = settings.text(.report) else { return nil }
+        guard !path.isEmpty else {
+            throw InvalidField(field: "report", value: "", accepted: "a file, or - for stdout")
+        }
+        guard path != "-" else { return path }
+        var others = [(settings.jobPath, "the job file")]
+        if let output = settings.text(.output) {
+            others += [(output, "the data"), (Manifest.path(for: output), "the manifest")]
+        }
+        for case (let other?, let what) in others where FileSystem.isSame(path, other) {
+            throw Failure(.usage, "report: '\(path)' is \(what); give another file")
+        }
+        return path
+    }
+
     /// Notes how the run ended.
     mutating func end(_ status: ExitStatus, error: String?) {
         self.status =
@@ -89,9 +108,9 @@ struct Report: Encodable {
     func write(to destination: String) throws {
         let bytes = try JSON.encode(self)
         if destination == "-" {
-            FileHandle.standardOutput.write(Data(bytes))
+            try StandardOutput.write(bytes)
         } else {
-            try FileSystem.writeAtomically(bytes, to: destination)
+            try FileSystem.replace(destination, with: bytes)
         }
     }
 }

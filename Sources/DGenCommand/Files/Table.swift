@@ -17,10 +17,6 @@ struct Table {
                 + "\n"
         }.joined()
     }
-
-    func print() {
-        FileHandle.standardOutput.write(Data(text.utf8))
-    }
 }
 
 extension Double {

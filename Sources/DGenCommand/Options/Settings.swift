@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import MPI
 
 /// The options of a run as texts, each from the strongest place that gave it: command line,
 /// environment, job file.
@@ -20,6 +21,8 @@ struct Settings: Codable {
     private var entries: [OptionKey: Entry] = [:]
     /// All variables `DGEN_*`, among them `DGEN_LOG`.
     private(set) var environment: [String: String] = [:]
+    /// The job file that was read.
+    private(set) var jobPath: String?
 
     /// Options as one of the places gives them; several texts only where an option may be repeated.
     typealias Given = [OptionKey: [String]]
@@ -48,6 +51,7 @@ struct Settings: Codable {
         self.init(
             commandLine: commandLine, environment: environment,
             jobFile: try path.map { try JobFile.read($0) } ?? [:])
+        self.jobPath = path
     }
 
     func has(_ key: OptionKey) -> Bool { entries[key] != nil }
@@ -118,17 +122,43 @@ struct Settings: Codable {
         var hints: [(key: String, value: String)] = []
         for text in texts(.hint) {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, !parts[0].isEmpty, parts[0].utf8.count <= 255,
-                !parts[1].isEmpty, parts[1].utf8.count <= 1024
+            let limit = SharedFile.hintBytesMax
+            guard parts.count == 2, !parts[0].isEmpty, parts[0].utf8.count <= limit.key,
+                !parts[1].isEmpty, parts[1].utf8.count <= limit.value
             else {
                 throw InvalidField(
                     field: "hint", value: text,
-                    accepted: "KEY=VALUE, the key at most 255 bytes, the value 1024")
+                    accepted:
+                        "KEY=VALUE, the key at most \(limit.key) bytes, the value \(limit.value)")
             }
             hints.removeAll { $0.key == parts[0] }
             hints.append((String(parts[0]), String(parts[1])))
         }
         return hints
+    }
+
+    /// The path of the data file.
+    ///
+    /// - Parameter missing: what to say where there is none.
+    func dataPath(missing: String) throws -> String {
+        guard let path = text(.output), !path.isEmpty else { throw Failure(.usage, missing) }
+        // ROMIO takes what is before a colon for the type of the file system, and may so write to
+        // another file. The replacement character stands for bytes that were not UTF-8.
+        guard !path.contains(where: { ":\0\n\u{FFFD}".contains($0) }) else {
+            throw InvalidField(
+                field: "output", value: path.replacing("\n", with: " ").replacing("\0", with: " "),
+                accepted: "a path in UTF-8 without colons and line ends")
+        }
+        return path
+    }
+
+    /// Variables `DGEN_*` that mean nothing here, each with the name that was probably meant.
+    var unknownVariables: [(name: String, nearest: String?)] {
+        let known =
+            OptionKey.allCases.map(\.environmentName) + ["DGEN_JOB", "DGEN_LOG", "DGEN_KERNEL"]
+        return environment.keys.filter { !known.contains($0) }.sorted().map { name in
+            (name, OptionKey.nearest(to: String(name.dropFirst(5)))?.environmentName)
+        }
     }
 
     func seed() throws -> UInt64? {
@@ -167,14 +197,13 @@ struct Settings: Codable {
         guard let seed = try self.seed() ?? base?.seed ?? seed?() else {
             throw Failure(.usage, "seed: missing; give a whole number from 0 to 2^64 - 1")
         }
-        // A grain taken from the manifest may not divide a block given as an option.
-        let grain = try self.size(.compressUnit) ?? (has(.dedupUnit) ? nil : base?.compressUnit)
+        let block = try self.size(.dedupUnit) ?? base?.dedupUnit ?? DataSpec.dedupUnitDefault
         return try DataSpec(
             size: size, seed: seed,
             dedupRatio: try ratio(.dedupRatio) ?? base?.dedupRatio ?? 1,
             compressRatio: try ratio(.compressRatio) ?? base?.compressRatio ?? 1,
-            dedupUnit: try self.size(.dedupUnit) ?? base?.dedupUnit ?? DataSpec.dedupUnitDefault,
-            compressUnit: grain,
+            dedupUnit: block,
+            compressUnit: try self.size(.compressUnit) ?? base?.compressUnit,
             fill: try choice(.fill, default: base?.fill ?? .backref))
     }
 }

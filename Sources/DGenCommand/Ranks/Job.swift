@@ -25,6 +25,7 @@ final class Job {
     private let progressStyle: Progress.Style
     private let reportPath: String?
     private let sums: Communicator
+    private var result: Table?
 
     /// The default of `--transfer-size`, the fastest of those that `make bench` compares.
     static let transferSizeDefault = 1 << 20
@@ -34,7 +35,13 @@ final class Job {
     static let watchdogSecondsDefault = 900
 
     /// Reads the options that all operations share; the same on every rank; collective.
-    init(_ session: Session, _ settings: Settings) throws {
+    ///
+    /// - Parameters:
+    ///   - session: the ranks.
+    ///   - settings: the options.
+    ///   - reportPath: what ``Report/destination(_:)`` gives.
+    /// - Throws: `InvalidField` for the first option that is wrong.
+    init(_ session: Session, _ settings: Settings, reportPath: String?) throws {
         self.session = session
         self.settings = settings
         let world = session.world
@@ -42,15 +49,17 @@ final class Job {
         transferSize = try settings.size(
             .transferSize, in: 1...SharedFile.transferBytesMax, default: Self.transferSizeDefault)
         hints = try settings.hints()
-        kernel = try settings.kernel()
+        // Each node has processors of its own.
+        kernel = try session.together { try settings.kernel() }
         threads = try settings.number(
             .threads, in: 1...4096,
             default: max(1, (Processors.allowed?.count ?? 1) / session.ranksPerNode))
         progressStyle = isQuiet ? .none : try settings.choice(.progress, default: .auto)
-        reportPath = settings.text(.report)
+        self.reportPath = reportPath
         let limit = try settings.number(
             .watchdog, in: 0...1_000_000, default: Self.watchdogSecondsDefault)
         watchdog = Watchdog(place: "rank \(world.rank) on \(session.host)", limitSeconds: limit)
+        session.watchdog = watchdog
         sums = try world.duplicate()
         report.mpi = Report.Launch(
             library: MPIRuntime.libraryVersion, ranks: world.size, nodes: session.nodeCount,
@@ -90,11 +99,15 @@ final class Job {
         if let message { complain(message) }
         do {
             if isReporting { try writeReport(to: reportPath) }
+            // After the report: it must not be lost with a reader of stdout that went away.
+            _ = try session.onRoot {
+                try result.map { try StandardOutput.write($0.text.utf8) }
+                return true
+            }
         } catch {
-            complain(Failure(error).message)
-            if status == .done { status = .inputOutput }
+            if message == nil { complain(Failure(error).message) }
+            if status == .done { status = Failure(error).status }
         }
-        watchdog.stop()
         return status
     }
 
@@ -110,10 +123,9 @@ final class Job {
         }
     }
 
-    /// Prints a result for people, on rank 0, unless stdout is for the report.
-    func print(_ table: Table) {
-        guard session.isRoot, !isQuiet, reportPath != "-" else { return }
-        table.print()
+    /// Keeps a result for people, to be printed by rank 0 at the end unless stdout is for the report.
+    func show(_ table: Table) {
+        if session.isRoot, !isQuiet, reportPath != "-" { result = table }
     }
 
     /// Adds who did an operation, and how fast.
@@ -158,9 +170,9 @@ final class Job {
         }
     }
 
-    /// Notes what the library says of an open file.
+    /// Notes what the library says of an open file; collective.
     func noteHints(of file: SharedFile) throws {
-        let reported = try file.reportedHints()
+        let reported = try session.together { try file.reportedHints() }
         report.hints?.reported = Dictionary(
             reported.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
     }

@@ -12,6 +12,8 @@ final class Session {
     /// The most ranks on one node.
     let ranksPerNode: Int
     let host: String
+    /// Watches every wait for other ranks, once there is one.
+    var watchdog: Watchdog?
 
     var isRoot: Bool { world.rank == 0 }
 
@@ -40,14 +42,21 @@ final class Session {
     func onRoot<Result: Codable>(_ body: () throws -> Result) throws -> Result {
         var outcome: Outcome<Result>?
         if isRoot {
+            watchdog?.enter(.rootStep)
             do { outcome = .success(try body()) } catch { outcome = .failure(Failure(error)) }
         }
-        let bytes = try world.broadcast(
-            try outcome.map { Array(try JSONEncoder().encode($0)) } ?? [])
+        let mine = try outcome.map { Array(try JSONEncoder().encode($0)) } ?? []
+        let bytes = try waiting { try world.broadcast(mine) }
         switch try JSONDecoder().decode(Outcome<Result>.self, from: Data(bytes)) {
         case .success(let result): return result
         case .failure(let failure): throw failure
         }
+    }
+
+    /// Calls other ranks under watch.
+    private func waiting<Result>(_ call: () throws -> Result) throws -> Result {
+        guard let watchdog else { return try call() }
+        return try watchdog.during(.agreement, call)
     }
 
     private enum Outcome<Result: Codable>: Codable {
@@ -62,7 +71,7 @@ final class Session {
         let order = failure.map {
             ($0.status == .interrupted ? world.size : 0) + world.rank
         }
-        let counts = try world.allReduce(failure == nil ? 0 : 1, .sum)
+        let counts = try waiting { try world.allReduce(failure == nil ? 0 : 1, .sum) }
         guard counts > 0 else { return }
         let first = try world.allReduce(order ?? .max, .minimum) % world.size
         let place = world.size > 1 ? "rank \(world.rank) on \(host): " : ""

@@ -11,12 +11,13 @@ import Synchronization
 final class Watchdog: Sendable {
     /// What a rank may be stuck in.
     enum Phase: Int, Sendable {
-        case idle, open, write, read, sync, close, agreement, othersToFinish
+        case idle, rootStep, open, write, read, sync, close, agreement, othersToFinish
 
         /// What it is called after "stuck in".
         var name: String {
             switch self {
             case .idle: "no step"
+            case .rootStep: "a step of rank 0 on files beside the data"
             case .othersToFinish: "waiting for other ranks to make progress"
             case .agreement: "agreeing with other ranks"
             default: "\(self)"
