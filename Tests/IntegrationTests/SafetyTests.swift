@@ -128,6 +128,7 @@ extension Integration {
         ///   - folder: where it ran.
         ///   - mayBeKilled: whether the launcher's patience may have ended before the ranks had
         ///     reported, as on a busy machine; the report then has what it said from the start.
+        /// - Throws: what reading the files throws.
         private func expectInterrupted(_ folder: Folder, mayBeKilled: Bool = false) throws {
             let report = try folder.json("r")
             #expect(report["status"] as? String == "interrupted")

@@ -140,6 +140,8 @@ struct Settings: Codable {
     /// The path of the data file.
     ///
     /// - Parameter missing: what to say where there is none.
+    /// - Returns: a path that every MPI library takes as it is.
+    /// - Throws: ``Failure`` or `InvalidField` for none, or one that they do not.
     func dataPath(missing: String) throws -> String {
         guard let path = text(.output), !path.isEmpty else { throw Failure(.usage, missing) }
         // ROMIO takes what is before a colon for the type of the file system, and may so write to
