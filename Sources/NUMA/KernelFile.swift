@@ -4,7 +4,9 @@ internal import Glibc
 
 /// Small files and folders of /proc and /sys, or of a copy of them.
 enum KernelFile {
-    /// The text of a file; nil where it cannot be read. Bytes that are not UTF-8 are replaced.
+    /// The text of a file; nil where it cannot be read.
+    ///
+    /// Bytes that are not UTF-8 are replaced.
     static func text(_ path: String) -> String? {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
