@@ -15,7 +15,11 @@ extension Integration {
             #expect(!alone.output.isEmpty && alone.error.isEmpty)
             let together = try Launch.ranks(3, words)
             #expect(together.status == 0, "\(together.error)")
-            #expect(together.output == alone.output)
+            // Free memory changes from one moment to the next.
+            func lasting(_ output: String) -> [Substring] {
+                output.split(separator: "\n").filter { !$0.hasSuffix(" free") }
+            }
+            #expect(lasting(together.output) == lasting(alone.output))
         }
 
         @Test func generateIsTheDefaultAndPrintsASeedThatMakesTheSameFile() throws {
