@@ -83,8 +83,8 @@ clean: ## Remove everything that was built
 	rm -rf .build .build-static $(VENV) python/build python/*.egg-info
 
 # What the system must have, by Debian's and Ubuntu's names, and how to see that it is there.
-PACKAGES := libopenmpi-dev openmpi-bin pkg-config python3-venv shellcheck procps util-linux binutils
-HAS_ALL := pkg-config --exists ompi-c && command -v mpirun shellcheck pkill unshare strip && \
+PACKAGES := libopenmpi-dev openmpi-bin pkg-config python3-venv shellcheck procps util-linux binutils bzip2
+HAS_ALL := pkg-config --exists ompi-c && command -v mpirun shellcheck pkill unshare strip bzip2 && \
     python3 -c 'import ensurepip'
 
 setup: ## Install the system packages that are missing, or say which
