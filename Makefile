@@ -84,7 +84,7 @@ clean: ## Remove everything that was built
 
 # What the system must have, by Debian's and Ubuntu's names, and how to see that it is there.
 PACKAGES := libopenmpi-dev openmpi-bin pkg-config python3-venv shellcheck procps util-linux binutils bzip2
-HAS_ALL := pkg-config --exists ompi-c && command -v mpirun shellcheck pkill unshare strip bzip2 && \
+HAS_ALL := pkg-config --exists ompi-c && type mpirun shellcheck pkill unshare strip bzip2 && \
     python3 -c 'import ensurepip'
 
 setup: ## Install the system packages that are missing, or say which
