@@ -7,8 +7,9 @@ package enum MPIRuntime {
     /// Starts MPI for a process in which only one thread calls it at a time, and makes errors of
     /// communicators and files come back instead of ending the process.
     ///
-    /// The watchdog's `MPI_Abort` may come from another thread while the first is stuck in a call:
-    /// hence "serialized". The corresponding C function is `MPI_Init_thread`.
+    /// Only the watchdog's `MPI_Abort` comes from another thread, while the first is stuck in a call.
+    /// MPI does not promise that this works, hence the watchdog's alarm; but then nothing does. The
+    /// corresponding C function is `MPI_Init_thread`.
     package static func start() throws(MPIError) {
         var provided: Int32 = 0
         try check(

@@ -168,8 +168,7 @@ struct Generate {
         try writeShard(to: file, transfers, &times)
         transfers.end()
         // Open MPI's component may hang or fail in any later collective call on the file once a write
-        // has failed, so nothing but the close is asked of it then, and not even that of a rank that
-        // failed inside a collective write.
+        // has failed, so nothing more is asked of it then, not even to close.
         try session.agree(transfers.failure)
         if !isCollective {
             try session.together {
