@@ -60,11 +60,8 @@ struct Verify {
             guard state.isRegular else {
                 throw Failure(.inputOutput, "\(path): not a regular file")
             }
-            let manifest = Manifest.path(for: path)
-            let text =
-                try FileSystem.state(manifest) == nil
-                ? nil : try FileSystem.readText(manifest, bytesMax: 1 << 20, what: "manifest")
-            return Given(text: text, fileSystem: FileSystem.type(path))
+            return Given(
+                text: try Manifest.text(for: path), fileSystem: FileSystem.type(path))
         }
         job.report.fileSystem = given.fileSystem
         let manifest = try given.text.map {

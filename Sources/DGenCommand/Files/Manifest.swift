@@ -45,10 +45,14 @@ struct Manifest {
 
     /// Reads the manifest of the data file at `data`; nil where there is none.
     static func read(for data: String) throws -> Manifest? {
+        try text(for: data).map { try parse($0, name: path(for: data)) }
+    }
+
+    /// The text of the manifest of the data file at `data`; nil where there is none.
+    static func text(for data: String) throws -> String? {
         let path = path(for: data)
         guard try FileSystem.state(path) != nil else { return nil }
-        return try parse(
-            try FileSystem.readText(path, bytesMax: 1 << 20, what: "manifest"), name: path)
+        return try FileSystem.readText(path, bytesMax: 1 << 20, what: "manifest")
     }
 
     /// Reads a manifest.
