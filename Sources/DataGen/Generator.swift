@@ -24,6 +24,10 @@ public struct Generator: Sendable {
     private var cursor: StreamCursor
     /// For compressible data, unless the kernel has no lanes.
     private var grains: GrainCursor?
+    /// For small ranges in a row.
+    private var window: Window?
+    /// Where the last call ended.
+    private var end = 0
     private let logger: Logger
     /// Decided once, so that a disabled level costs one predictable branch a block.
     private let isTracing: Bool
@@ -43,7 +47,9 @@ public struct Generator: Sendable {
         self.spec = spec
         layout = Layout(spec)
         cursor = StreamCursor(seed: spec.seed, kernel: kernel)
-        if spec.compressRatio != 1, kernel != .scalar {
+        if spec.compressRatio != 1, kernel != .scalar,
+            spec.compressUnit <= GrainCursor.grainBytesMax
+        {
             grains = GrainCursor(
                 seed: spec.seed, kernel: kernel,
                 shape: GrainShape(
@@ -60,27 +66,33 @@ public struct Generator: Sendable {
     /// - Precondition: `offset` and the length of `buffer` lie within the size of the data set.
     /// - Complexity: O(length of `buffer`), independent of `offset`.
     public mutating func fill(_ buffer: UnsafeMutableRawBufferPointer, at offset: Int) {
+        fill(buffer, at: offset, isPastCache: buffer.count >= CacheSize.pastCacheMin)
+    }
+
+    /// ``fill(_:at:)`` for a part of a buffer, which as a whole may be too large for the caches.
+    mutating func fill(
+        _ buffer: UnsafeMutableRawBufferPointer, at offset: Int, isPastCache: Bool
+    ) {
         requireRange(offset, buffer.count)
-        guard let base = buffer.baseAddress else { return }
+        guard let memory = buffer.baseAddress else { return }
         var done = 0
-        while done < buffer.count {
-            let (block, start) = (offset + done).quotientAndRemainder(dividingBy: spec.dedupUnit)
-            let count = min(spec.dedupUnit - start, buffer.count - done)
-            let distinct = layout.distinctBlock(ofBlock: block)
-            if isTracing {
-                logger.trace("block \(block) is \(distinct): \(count) bytes from \(start)")
-            }
-            if spec.compressRatio == 1 {
-                cursor.write(count, from: distinct * spec.dedupUnit + start, to: base + done)
-            } else {
-                fillGrains(
-                    of: distinct, range: start..<start + count, to: base + done)
-            }
-            done += count
+        while let bytes = windowBytes(buffer.count - done, at: offset + done) {
+            (memory + done).copyMemory(
+                from: bytes.baseAddress.unsafelyUnwrapped, byteCount: bytes.count)
+            done += bytes.count
         }
+        if done < buffer.count {
+            _ = run(
+                isPastCache ? .storePastCache : .store, buffer.count - done, at: offset + done,
+                memory + done)
+            end = offset + buffer.count
+        }
+        if isPastCache { Use.storesAreVisible() }
     }
 
     /// Compares `buffer` with the bytes of the data set from `offset` on.
+    ///
+    /// The bytes are made in registers and stored nowhere, unless some differ.
     ///
     /// - Parameters:
     ///   - buffer: what was found, of any alignment.
@@ -92,20 +104,49 @@ public struct Generator: Sendable {
         _ buffer: UnsafeRawBufferPointer, at offset: Int, log: inout DamageLog
     ) {
         requireRange(offset, buffer.count)
+        // What differs is made again, so not too much at once.
+        let step = 1 << 20
+        for start in stride(from: 0, to: buffer.count, by: step) {
+            let part = UnsafeRawBufferPointer(
+                rebasing: buffer[start..<min(start + step, buffer.count)])
+            if !isEqual(part, at: offset + start) {
+                logDifferences(part, at: offset + start, &log)
+            }
+        }
+    }
+
+    private mutating func isEqual(_ buffer: UnsafeRawBufferPointer, at offset: Int) -> Bool {
+        guard let found = buffer.baseAddress else { return true }
+        var isEqual = true
+        var done = 0
+        while let bytes = windowBytes(buffer.count - done, at: offset + done) {
+            let start = bytes.baseAddress.unsafelyUnwrapped
+            isEqual = memcmp(start, found + done, bytes.count) == 0 && isEqual
+            done += bytes.count
+        }
+        guard done < buffer.count else { return isEqual }
+        end = offset + buffer.count
+        // Comparing does not write.
+        return run(
+            .compare, buffer.count - done, at: offset + done,
+            UnsafeMutableRawPointer(mutating: found + done)) && isEqual
+    }
+
+    /// Logs every run of bytes in `buffer` that differ.
+    private mutating func logDifferences(
+        _ buffer: UnsafeRawBufferPointer, at offset: Int, _ log: inout DamageLog
+    ) {
         guard let found = buffer.baseAddress else { return }
-        // Small enough to stay in the first-level cache.
         let step = 16 << 10
         withUnsafeTemporaryAllocation(byteCount: step, alignment: 64) { scratch in
             guard let expected = scratch.baseAddress else { return }
-            var done = 0
-            while done < buffer.count {
-                let count = min(step, buffer.count - done)
-                fill(UnsafeMutableRawBufferPointer(rebasing: scratch[..<count]), at: offset + done)
-                if memcmp(expected, found + done, count) != 0 {
+            for start in stride(from: 0, to: buffer.count, by: step) {
+                let count = min(step, buffer.count - start)
+                _ = run(.store, count, at: offset + start, expected)
+                if memcmp(expected, found + start, count) != 0 {
                     Self.logDifferences(
-                        expected, found + done, count, offset: offset + done, log: &log)
+                        expected, found + start, count, offset: offset + start, log: &log)
                 }
-                done += count
             }
         }
     }
@@ -116,42 +157,112 @@ public struct Generator: Sendable {
             "the range lies outside the data set")
     }
 
-    /// Writes a range of distinct block `u`, whose grains are each part random, part derived.
-    private mutating func fillGrains(
-        of u: Int, range: Range<Int>, to target: UnsafeMutableRawPointer
-    ) {
+    /// At most `count` bytes from `offset` on, out of a window that is made at once.
+    ///
+    /// Calls in a row are served in small pieces at nearly the speed of large ones, and every byte
+    /// is made once. Nil for no bytes, for many, and for those that do not follow the last ones: they
+    /// are made where they are wanted.
+    @inline(__always)
+    private mutating func windowBytes(_ count: Int, at offset: Int) -> UnsafeRawBufferPointer? {
+        guard count <= Window.servedMax, count > 0 else { return nil }
+        if window?.range.contains(offset) != true {
+            guard offset == end, kernel != .scalar else { return nil }
+            makeWindow(at: offset)
+        }
+        let bytes = window?.bytes(count, at: offset)
+        end += bytes?.count ?? 0
+        return bytes
+    }
+
+    private mutating func makeWindow(at offset: Int) {
+        // To an end where no grain is cut, and no cache line.
+        let unit = spec.compressRatio == 1 ? 64 : spec.compressUnit
+        let length = spec.compressRatio == 1 ? LaneSpacing.windowBytes : Window.bytesMax
+        let isLast = spec.size - offset <= length
+        let range = offset..<(isLast ? spec.size : (offset + length) / unit * unit)
+        // Taken out, so that its memory has one owner.
+        var window = self.window.take() ?? Window()
+        let target = window.replace(with: range)
+        _ = run(.store, range.count, at: offset, target)
+        self.window = window
+    }
+
+    /// Uses `count` bytes of the data set from `offset` on.
+    ///
+    /// - Returns: whether the memory holds these bytes now.
+    private mutating func run(
+        _ use: Use, _ count: Int, at offset: Int, _ memory: UnsafeMutableRawPointer
+    ) -> Bool {
+        if spec.compressRatio == 1, layout.isOneStream, !isTracing {
+            return cursor.run(use, count, from: offset, at: memory)
+        }
+        var isEqual = true
+        var done = 0
+        while done < count {
+            let (block, start) = (offset + done).quotientAndRemainder(dividingBy: spec.dedupUnit)
+            let part = min(spec.dedupUnit - start, count - done)
+            let distinct = layout.distinctBlock(ofBlock: block)
+            if isTracing {
+                logger.trace("block \(block) is \(distinct): \(part) bytes from \(start)")
+            }
+            let isPartEqual =
+                if spec.compressRatio == 1 {
+                    cursor.run(
+                        use, part, from: distinct * spec.dedupUnit + start, at: memory + done)
+                } else {
+                    runGrains(use, of: distinct, range: start..<start + part, at: memory + done)
+                }
+            isEqual = isPartEqual && isEqual
+            done += part
+        }
+        return isEqual
+    }
+
+    /// Uses a range of distinct block `u`, whose grains are each part random, part derived.
+    private mutating func runGrains(
+        _ use: Use, of u: Int, range: Range<Int>, at memory: UnsafeMutableRawPointer
+    ) -> Bool {
         let grain = spec.compressUnit
+        var isEqual = true
         var position = range.lowerBound
         while position < range.upperBound {
-            let countPerLane = (range.upperBound - position) / grain / 8
-            if position % grain == 0, 8 * countPerLane >= GrainCursor.grainsMin, grains != nil {
-                grains?.write(
-                    first: position / grain, countPerLane: countPerLane,
-                    start: UInt64(u * spec.dedupUnit / 8),
-                    to: target + (position - range.lowerBound))
-                position += 8 * countPerLane * grain
+            let place = memory + (position - range.lowerBound)
+            let (g, start) = position.quotientAndRemainder(dividingBy: grain)
+            let countPerLane = (range.upperBound - position) / grain / GrainCursor.laneCount
+            let runCount = GrainCursor.laneCount * countPerLane
+            if start == 0, runCount >= GrainCursor.grainsMin, grains != nil {
+                let isRunEqual = grains?.run(
+                    use, first: g, countPerLane: countPerLane,
+                    start: UInt64(u * spec.dedupUnit / 8), at: place)
+                isEqual = isRunEqual == true && isEqual
+                position += runCount * grain
                 continue
             }
-            let (g, start) = position.quotientAndRemainder(dividingBy: grain)
             let count = min(grain - start, range.upperBound - position)
-            let place = target + (position - range.lowerBound)
-            if count == grain {
+            if count == grain, use != .compare {
                 writeGrain(g, of: u, to: place)
             } else {
-                withUnsafeTemporaryAllocation(byteCount: grain, alignment: 64) { scratch in
-                    guard let whole = scratch.baseAddress else { return }
+                let isPartEqual = withUnsafeTemporaryAllocation(byteCount: grain, alignment: 64) {
+                    scratch in
+                    let whole = scratch.baseAddress.unsafelyUnwrapped
                     writeGrain(g, of: u, to: whole)
+                    guard use != .compare else {
+                        return memcmp(place, whole + start, count) == 0
+                    }
                     place.copyMemory(from: whole + start, byteCount: count)
+                    return true
                 }
+                isEqual = isPartEqual && isEqual
             }
             position += count
         }
+        return isEqual
     }
 
     private mutating func writeGrain(_ g: Int, of u: Int, to target: UnsafeMutableRawPointer) {
         let before = layout.randomBytes(inFirst: g)
         let random = layout.randomBytes(inFirst: g + 1) - before
-        cursor.write(random, from: u * spec.dedupUnit + before, to: target)
+        _ = cursor.run(.store, random, from: u * spec.dedupUnit + before, at: target)
         let rest = spec.compressUnit - random
         switch spec.fill {
         case .zeros:

@@ -41,16 +41,54 @@ public enum Kernel: String, Sendable, CaseIterable {
         #endif
     }()
 
-    /// Writes `spacing.total` outputs in a row to `target`.
+    /// The spacings of lanes to use, the widest first.
+    var spacings: [LaneSpacing] {
+        self == .x86V4 ? LaneSpacing.pairLadder : LaneSpacing.ladder
+    }
+
+    /// Uses `spacing.total` outputs in a row with eight lanes.
     ///
     /// Not for ``scalar``, which has no lanes.
-    func write(_ lanes: inout Lanes, to target: UnsafeMutableRawPointer, _ spacing: LaneSpacing) {
+    func run(
+        _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, _ spacing: LaneSpacing
+    ) -> Bool {
         switch self {
         #if arch(x86_64)
-            case .x86V3: writeLanesX86V3(&lanes, to: target, distance: spacing.distance)
-            case .x86V4: writeLanesX86V4(&lanes, to: target, distance: spacing.distance)
+            case .x86V3: runLanesX86V3(&lanes, use, at: memory, distance: spacing.distance)
+            case .x86V4: runLanesX86V4(&lanes, use, at: memory, distance: spacing.distance)
         #endif
-        default: lanes.writeBaseline(to: target, distance: spacing.distance)
+        default: lanes.runBaseline(use, at: memory, distance: spacing.distance)
+        }
+    }
+
+    /// Uses `spacing.total` outputs in a row with sixteen lanes.
+    func run(
+        _ first: inout Lanes, _ second: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer,
+        _ spacing: LaneSpacing
+    ) -> Bool {
+        let distance = spacing.distance
+        return switch self {
+        #if arch(x86_64)
+            case .x86V3: runLanePairX86V3(&first, &second, use, at: memory, distance: distance)
+            case .x86V4: runLanePairX86V4(&first, &second, use, at: memory, distance: distance)
+        #endif
+        default: Lanes.runBaseline(&first, &second, use, at: memory, distance: distance)
+        }
+    }
+
+    /// Uses a run of grains with eight lanes; see ``Lanes``.
+    func run(
+        _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, _ run: GrainRun,
+        scratch: UnsafeMutableRawPointer, words: inout Int
+    ) -> Bool {
+        switch self {
+        #if arch(x86_64)
+            case .x86V3:
+                runGrainLanesX86V3(&lanes, use, at: memory, run, scratch: scratch, words: &words)
+            case .x86V4:
+                runGrainLanesX86V4(&lanes, use, at: memory, run, scratch: scratch, words: &words)
+        #endif
+        default: lanes.runBaseline(use, at: memory, run, scratch: scratch, words: &words)
         }
     }
 
@@ -62,29 +100,6 @@ public enum Kernel: String, Sendable, CaseIterable {
             case .x86V4: jumpLanesX86V4(&lanes, polynomial)
         #endif
         default: lanes.jumpBaseline(polynomial)
-        }
-    }
-
-    /// Writes 8 `countPerLane` grains; see ``Lanes``.
-    func writeGrains(
-        _ lanes: inout Lanes, to target: UnsafeMutableRawPointer, first: Int, countPerLane: Int,
-        shape: GrainShape, scratch: UnsafeMutableRawPointer
-    ) -> Int {
-        switch self {
-        #if arch(x86_64)
-            case .x86V3:
-                writeGrainLanesX86V3(
-                    &lanes, to: target, first: first, countPerLane: countPerLane, shape: shape,
-                    scratch: scratch)
-            case .x86V4:
-                writeGrainLanesX86V4(
-                    &lanes, to: target, first: first, countPerLane: countPerLane, shape: shape,
-                    scratch: scratch)
-        #endif
-        default:
-            lanes.writeGrainsBaseline(
-                to: target, first: first, countPerLane: countPerLane, shape: shape,
-                scratch: scratch)
         }
     }
 }

@@ -2,22 +2,63 @@
 
 internal import Xoshiro
 
-/// The polynomials of the last few distances: from block to block, and from call to call of a regular
-/// pattern, they are always the same, and ten times as dear to find as to use.
+/// The jumps of the last few distances: from block to block, and from call to call of a regular pattern,
+/// they are always the same, and dearer to find than to use.
 struct KnownJumps: Sendable {
-    private var entries: [(distance: UInt64, polynomial: JumpPolynomial)] = []
+    private struct Entry {
+        let distance: UInt64
+        let polynomial: JumpPolynomial
+        var uses = 0
+        var table: JumpTable?
+    }
+
+    /// So many uses of a distance pay for its table.
+    private static let usesForTable = 16
+
+    private let kernel: Kernel
+    private var entries: [Entry] = []
     private var oldest = 0
 
-    /// The polynomial of `distance`.
-    mutating func polynomial(of distance: UInt64) -> JumpPolynomial {
-        for entry in entries where entry.distance == distance { return entry.polynomial }
-        let polynomial = JumpPolynomial(steps: distance)
-        if entries.count < 4 {
-            entries.append((distance, polynomial))
+    init(_ kernel: Kernel) {
+        self.kernel = kernel
+    }
+
+    /// Moves `generator` on.
+    mutating func jump(_ generator: inout Xoshiro256PlusPlus, by distance: UInt64) {
+        let entry = entry(distance)
+        if let table = entries[entry].table {
+            table.jump(&generator)
         } else {
-            entries[oldest] = (distance, polynomial)
-            oldest = (oldest + 1) % entries.count
+            generator.jump(entries[entry].polynomial)
         }
-        return polynomial
+    }
+
+    /// Moves lanes on, all by the same distance.
+    mutating func jump(_ lanes: inout Lanes, by distance: UInt64) {
+        let entry = entry(distance)
+        if let table = entries[entry].table {
+            table.jump(&lanes)
+        } else {
+            kernel.jump(&lanes, entries[entry].polynomial)
+        }
+    }
+
+    /// The index of what is known of `distance`, which is used once more.
+    private mutating func entry(_ distance: UInt64) -> Int {
+        for index in entries.indices where entries[index].distance == distance {
+            entries[index].uses += 1
+            if entries[index].uses == Self.usesForTable {
+                entries[index].table = JumpTable(entries[index].polynomial)
+            }
+            return index
+        }
+        let new = Entry(distance: distance, polynomial: JumpPolynomial(steps: distance))
+        if entries.count < 4 {
+            entries.append(new)
+            return entries.count - 1
+        }
+        defer { oldest = (oldest + 1) % entries.count }
+        entries[oldest] = new
+        return oldest
     }
 }

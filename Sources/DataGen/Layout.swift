@@ -30,6 +30,9 @@ public struct Layout: Sendable, Hashable {
         randomDenominator = 8 * compress
     }
 
+    /// Whether no block repeats another: where nothing is compressible either, the data set is the stream.
+    var isOneStream: Bool { distinctBlockCount >= blockCount }
+
     /// What LZ4 spends on describing a grain, `o` in FORMAT.md section 2; it influences the bytes.
     static func overheadBytes(grain: Int) -> Int {
         grain / 256 + (grain < 4096 ? 4 : 8)

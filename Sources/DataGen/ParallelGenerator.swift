@@ -10,9 +10,13 @@ public final class ParallelGenerator: @unchecked Sendable {
 
     /// A part smaller than this is made sooner than a thread wakes up.
     private static let partBytesMin = 1 << 20
+    /// Shorter buffers are left to one thread.
+    package static let splitBytesMin = 2 * partBytesMin
 
     /// What the bytes are.
     public let spec: DataSpec
+    /// What they are made with.
+    public let kernel: Kernel
 
     private let pool: WorkerPool
     private let workers: UnsafeMutableBufferPointer<Worker>
@@ -38,6 +42,7 @@ public final class ParallelGenerator: @unchecked Sendable {
         logger: Logger = Logger(label: "generator")
     ) {
         self.spec = spec
+        self.kernel = kernel
         pool = WorkerPool(count: threads)
         workers = .allocate(capacity: pool.count)
         workers.initialize(
@@ -53,14 +58,20 @@ public final class ParallelGenerator: @unchecked Sendable {
 
     /// Fills `buffer` as ``Generator/fill(_:at:)`` does.
     public func fill(_ buffer: UnsafeMutableRawBufferPointer, at offset: Int) {
+        guard isSplit(buffer.count) else { return workers[0].generator.fill(buffer, at: offset) }
+        let isPastCache = buffer.count >= CacheSize.pastCacheMin
         split(buffer.count) { worker, part in
             worker.generator.fill(
-                UnsafeMutableRawBufferPointer(rebasing: buffer[part]), at: offset + part.lowerBound)
+                UnsafeMutableRawBufferPointer(rebasing: buffer[part]),
+                at: offset + part.lowerBound, isPastCache: isPastCache)
         }
     }
 
     /// Compares `buffer` as ``Generator/compare(_:at:log:)`` does.
     public func compare(_ buffer: UnsafeRawBufferPointer, at offset: Int, log: inout DamageLog) {
+        guard isSplit(buffer.count) else {
+            return workers[0].generator.compare(buffer, at: offset, log: &log)
+        }
         let empty = DamageLog(spec, limit: log.limit)
         for index in workers.indices { workers[index].log = empty }
         split(buffer.count) { worker, part in
@@ -71,13 +82,13 @@ public final class ParallelGenerator: @unchecked Sendable {
         for worker in workers { log.append(worker.log) }
     }
 
+    private func isSplit(_ count: Int) -> Bool {
+        count >= Self.splitBytesMin && pool.count > 1
+    }
+
     /// Gives each worker a part of `count` bytes, in order.
     private func split(_ count: Int, _ work: @escaping (inout Worker, Range<Int>) -> Void) {
-        let parts = min(pool.count, max(1, count / Self.partBytesMin))
-        guard parts > 1 else {
-            work(&workers[0], 0..<count)
-            return
-        }
+        let parts = min(pool.count, count / Self.partBytesMin)
         // Boundaries at whole grains and cache lines: no grain is made twice.
         let unit = 64 << 10
         let shards = Shards(size: count, ranks: parts, alignment: unit)

@@ -6,7 +6,7 @@ internal import Glibc
 ///
 /// The calling thread is worker 0 and works too. One call at a time; the pool ends its threads when it
 /// goes.
-final class WorkerPool: @unchecked Sendable {
+package final class WorkerPool: @unchecked Sendable {
     // Unchecked: everything that threads share is in `shared`, and touched under its mutex.
 
     /// What the calling thread and the workers share.
@@ -71,10 +71,10 @@ final class WorkerPool: @unchecked Sendable {
 
     /// The workers, the calling thread among them; fewer than asked for where the system gives no more
     /// threads.
-    var count: Int { threads.count + 1 }
+    package var count: Int { threads.count + 1 }
 
     /// Starts `count` - 1 threads.
-    init(count: Int) {
+    package init(count: Int) {
         for worker in 1..<max(count, 1) {
             let assignment = Unmanaged.passRetained(Assignment(shared, worker))
             var thread = pthread_t()
@@ -103,7 +103,7 @@ final class WorkerPool: @unchecked Sendable {
     }
 
     /// Runs `work` once for each worker, at once, and returns when all are through.
-    func run(_ work: @escaping @Sendable (Int) -> Void) {
+    package func run(_ work: @escaping @Sendable (Int) -> Void) {
         shared.locked {
             shared.work = work
             shared.round += 1

@@ -107,14 +107,3 @@ package struct Topology: Sendable, Equatable {
         return overflow || bytes < 0 ? nil : bytes
     }
 }
-
-/// The processors that this process may use.
-package enum Processors {
-    /// Those in its affinity mask, which `mpirun --bind-to`, Slurm and `taskset` set; nil where the
-    /// kernel does not say.
-    package static var allowed: [Int]? {
-        let status = KernelFile.text("/proc/self/status") ?? ""
-        return KernelFile.values(of: "Cpus_allowed_list", in: status).first
-            .flatMap { CPUSet.parse(list: $0) }
-    }
-}

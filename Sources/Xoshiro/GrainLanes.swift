@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// Compressible data with lanes. A run of grains is cut into eight stretches, one for each lane. Lanes make
-// their random bytes a few KiB ahead into a buffer in the first-level cache; from there each grain
-// gets its share, and its rest by a copy of what was just written. So no random byte is made that is not
-// needed, and none goes through more than the nearest cache.
+// Compressible data with lanes. A run of grains is cut into stretches, one for each lane. Lanes make their
+// random bytes some rows ahead into a scratch memory in the first-level cache; from there each grain
+// is put together, a whole vector at a time, and used once. So no random byte is made that is not
+// needed, and nothing is read back from memory that may lie beyond the caches.
 
 public import CVector
 
@@ -17,6 +17,8 @@ public struct GrainShape: Sendable {
     public let denominator: Int
     /// Whether the rest of a grain is zeros; a repeated back-reference otherwise.
     public let isZeroFilled: Bool
+    /// Whole random words of every grain, and what is left of them as a part of the denominator.
+    @usableFromInline let wordsPerGrain: (quotient: Int, remainder: Int)
 
     /// Describes the grains of a data set; every grain begins with at least one random word.
     public init(grainBytes: Int, numerator: Int, denominator: Int, isZeroFilled: Bool) {
@@ -25,6 +27,7 @@ public struct GrainShape: Sendable {
         self.numerator = numerator
         self.denominator = denominator
         self.isZeroFilled = isZeroFilled
+        wordsPerGrain = numerator.quotientAndRemainder(dividingBy: denominator)
     }
 
     /// `W(k)` / 8 of FORMAT.md: the random words that the first `grains` grains of a block hold.
@@ -32,100 +35,157 @@ public struct GrainShape: Sendable {
     public func words(inFirst grains: Int) -> Int { grains * numerator / denominator }
 }
 
+/// Grains in a row that eight lanes share.
+public struct GrainRun: Sendable {
+    /// How random bytes are dealt to grains.
+    public let shape: GrainShape
+    /// The number of the first grain in its block.
+    public let first: Int
+    /// Grains for each lane.
+    public let countPerLane: Int
+
+    /// Describes `countPerLane` grains for each of the lanes, from grain `first` of a block on.
+    public init(_ shape: GrainShape, first: Int, countPerLane: Int) {
+        self.shape = shape
+        self.first = first
+        self.countPerLane = countPerLane
+        rowsPerRound = max(4, (8 * (shape.wordsPerGrain.quotient + 1) + 63) / 64)
+    }
+
+    /// Rows of 64 bytes that every lane makes while each uses some grains, one at least.
+    @usableFromInline let rowsPerRound: Int
+
+    /// Rows that lanes are ahead: memory that was just written in other pieces is slow to read.
+    @inlinable static var rowsAhead: Int { 2 }
+
+    /// Bytes of scratch memory that the lanes need.
+    public var scratchBytes: Int { 8 * scratchBytesPerLane }
+
+    /// Rows that may be left over.
+    @inlinable var leftRows: Int { rowsPerRound + Self.rowsAhead }
+
+    /// Rows for which there is room after what is left over of a grain.
+    @inlinable var roomRows: Int { max(3 * rowsPerRound, 16) }
+
+    /// What may be left over of a grain, rows, and a vector on both sides; an odd number of cache lines,
+    /// so that lanes do not share a cache set.
+    @inlinable var scratchBytesPerLane: Int { 64 * ((leftRows + roomRows + 2) | 1) }
+
+    /// Rows that the lane with the most random words needs.
+    @inlinable @inline(always) var rowCount: Int {
+        var most = 0
+        for lane in 0..<8 {
+            let grain = first + lane * countPerLane
+            most = max(
+                most, shape.words(inFirst: grain + countPerLane) - shape.words(inFirst: grain))
+        }
+        return (most + 7) / 8
+    }
+}
+
 extension Lanes {
-    /// Rows of 64 bytes that a lane is ahead at most: eight lanes fill two thirds of a small first-level
-    /// cache.
-    @inlinable static var rowsAhead: Int { 64 }
-
-    /// Bytes of scratch memory that ``writeGrains(to:first:countPerLane:shape:scratch:)`` needs.
-    public static func scratchBytes(_ shape: GrainShape) -> Int {
-        8 * scratchBytesPerLane(shape)
-    }
-
-    /// What a lane makes ahead, what is left over of a grain, and what a copy of whole vectors overruns;
-    /// an odd number of cache lines, so that lanes do not share a cache set.
-    @inlinable
-    static func scratchBytesPerLane(_ shape: GrainShape) -> Int {
-        64 * (rowsAhead + shape.grainBytes / 64 | 1) + 128
-    }
-
     /// Where a lane is in its grains.
     @usableFromInline
     struct Progress {
-        @usableFromInline let scratch: UnsafeMutableRawPointer
-        /// Random bytes in `scratch` that no grain has yet.
-        @usableFromInline var availableBytes = 0
-        /// The next grain.
-        @usableFromInline var target: UnsafeMutableRawPointer
+        /// Where rows go when there is no room behind the last ones; a cache line begins here.
+        @usableFromInline let base: UnsafeMutableRawPointer
+        /// So far `end` may go before the next visit.
+        @usableFromInline let limit: UnsafeMutableRawPointer
+        /// The random bytes that no grain has yet: from here,
+        @usableFromInline var start: UnsafeMutableRawPointer
+        /// to here, where a cache line begins.
+        @usableFromInline var end: UnsafeMutableRawPointer
+        /// The place of the next grain.
+        @usableFromInline var place: UnsafeMutableRawPointer
         @usableFromInline var grainsLeft: Int
         /// (grains before the next one) * numerator modulo denominator.
         @usableFromInline var remainder: Int
 
-        @inlinable
+        @inlinable @inline(always)
         init(
-            scratch: UnsafeMutableRawPointer, target: UnsafeMutableRawPointer, grainsLeft: Int,
-            remainder: Int
+            _ run: GrainRun, lane: Int, at memory: UnsafeMutableRawPointer,
+            scratch: UnsafeMutableRawPointer
         ) {
-            self.scratch = scratch
-            self.target = target
-            self.grainsLeft = grainsLeft
-            self.remainder = remainder
+            let grain = run.first + lane * run.countPerLane
+            base = scratch + (lane * run.scratchBytesPerLane + 64 * (run.leftRows + 1))
+            limit = base + 64 * (run.roomRows - run.rowsPerRound)
+            start = base
+            end = base
+            place = memory + lane * run.countPerLane * run.shape.grainBytes
+            grainsLeft = run.countPerLane
+            remainder = grain * run.shape.numerator % run.shape.denominator
         }
     }
 
-    /// Writes 8 `countPerLane` whole grains of one block in a row, lane i standing at the first random
-    /// word of grain `first` + i `countPerLane`.
+    /// Uses whole grains of one block in a row, the lanes standing at the first random word of their
+    /// first grain.
     ///
     /// - Parameters:
-    ///   - target: memory of any alignment.
-    ///   - first: the number of the first grain in its block.
-    ///   - countPerLane: grains for each lane.
-    ///   - shape: how random bytes are dealt to grains.
-    ///   - scratch: ``scratchBytes(_:)`` bytes, aligned to 64.
-    /// - Returns: the words that every lane has moved on by.
-    @inlinable @inline(__always)
-    package mutating func writeGrains(
-        to target: UnsafeMutableRawPointer, first: Int, countPerLane: Int, shape: GrainShape,
-        scratch: UnsafeMutableRawPointer
-    ) -> Int {
-        let scratchStride = Self.scratchBytesPerLane(shape)
-        return withUnsafeTemporaryAllocation(of: Progress.self, capacity: 8) { progress in
-            var wordsMax = 0
+    ///   - use: what happens to the grains.
+    ///   - memory: of any alignment; of 8 for ``Use/storePastCache``.
+    ///   - run: the grains.
+    ///   - scratch: ``GrainRun/scratchBytes`` bytes, aligned to 64.
+    ///   - words: the words that every lane has moved on by.
+    /// - Returns: whether the memory holds these grains now.
+    @inlinable @inline(always)
+    package mutating func run(
+        _ use: Use, at memory: UnsafeMutableRawPointer, _ run: GrainRun,
+        scratch: UnsafeMutableRawPointer, words: inout Int
+    ) -> Bool {
+        // A loop for each, so that nothing is decided within.
+        switch use {
+        case .store: loop(.store, memory, run, scratch, &words)
+        case .storePastCache: loop(.storePastCache, memory, run, scratch, &words)
+        case .compare: loop(.compare, memory, run, scratch, &words)
+        }
+    }
+
+    @inlinable @inline(always)
+    mutating func loop(
+        _ use: Use, _ memory: UnsafeMutableRawPointer, _ run: GrainRun,
+        _ scratch: UnsafeMutableRawPointer, _ words: inout Int
+    ) -> Bool {
+        withUnsafeTemporaryAllocation(of: Progress.self, capacity: 8) { progress in
             for lane in 0..<8 {
-                let grain = first + lane * countPerLane
-                wordsMax = max(
-                    wordsMax,
-                    shape.words(inFirst: grain + countPerLane) - shape.words(inFirst: grain))
                 progress.initializeElement(
-                    at: lane,
-                    to: Progress(
-                        scratch: scratch + lane * scratchStride,
-                        target: target + lane * countPerLane * shape.grainBytes,
-                        grainsLeft: countPerLane,
-                        remainder: grain * shape.numerator % shape.denominator))
+                    at: lane, to: Progress(run, lane: lane, at: memory, scratch: scratch))
             }
-            let rowCount = (wordsMax + 7) / 8
-            var rowsDone = 0
-            while rowsDone < rowCount {
-                let rows = min(Self.rowsAhead, rowCount - rowsDone)
-                makeAhead(rows: rows, progress)
-                for lane in 0..<8 { Self.place(&progress[lane], shape) }
-                rowsDone += rows
+            var difference = Vector.zero
+            var rowsLeft = run.rowCount
+            words = 8 * rowsLeft
+            let perRound = run.rowsPerRound
+            @inline(always) func make(_ rows: Int) {
+                makeAhead(min(rows, rowsLeft), progress)
+                rowsLeft -= min(rows, rowsLeft)
             }
-            return 8 * rowCount
+            var isFirst = true
+            var isDone = false
+            while !isDone {
+                isDone = true
+                // What goes past the caches takes its time, in which the next random bytes are made.
+                for lane in 0..<8 {
+                    let due =
+                        use == .storePastCache
+                        ? (lane + 1) * perRound / 8 - lane * perRound / 8
+                        : lane == 0 ? perRound : 0
+                    make(isFirst ? due + GrainRun.rowsAhead : due)
+                    isFirst = false
+                    Self.put(&progress[lane], use, run.shape, &difference)
+                    if progress[lane].grainsLeft > 0 { isDone = false }
+                }
+            }
+            return cvector_is_zero(difference) != 0
         }
     }
 
     /// Adds `rows` rows to the scratch memory of every lane.
-    @inlinable @inline(__always)
-    mutating func makeAhead(rows: Int, _ progress: UnsafeMutableBufferPointer<Progress>) {
+    @inlinable @inline(always)
+    mutating func makeAhead(_ rows: Int, _ progress: UnsafeMutableBufferPointer<Progress>) {
+        guard rows > 0 else { return }
         // Held in registers for the length of the loop.
         var lanes = self
-        @inline(__always) func end(_ lane: Int) -> UnsafeMutableRawPointer {
-            progress[lane].scratch + progress[lane].availableBytes
-        }
-        let p0 = end(0), p1 = end(1), p2 = end(2), p3 = end(3)
-        let p4 = end(4), p5 = end(5), p6 = end(6), p7 = end(7)
+        let p0 = progress[0].end, p1 = progress[1].end, p2 = progress[2].end, p3 = progress[3].end
+        let p4 = progress[4].end, p5 = progress[5].end, p6 = progress[6].end, p7 = progress[7].end
         for offset in stride(from: 0, to: 64 * rows, by: 64) {
             let made = lanes.nextRows()
             cvector_store(p0 + offset, made.0)
@@ -137,99 +197,192 @@ extension Lanes {
             cvector_store(p6 + offset, made.6)
             cvector_store(p7 + offset, made.7)
         }
-        for lane in 0..<8 { progress[lane].availableBytes += 64 * rows }
+        for lane in 0..<8 { progress[lane].end += 64 * rows }
         self = lanes
     }
 
-    /// Writes as many grains of a lane as it has random bytes for.
-    @inlinable @inline(__always)
-    static func place(_ progress: inout Progress, _ shape: GrainShape) {
-        let (quotient, step) = shape.numerator.quotientAndRemainder(dividingBy: shape.denominator)
-        let grain = shape.grainBytes
-        var target = progress.target
-        var source = UnsafeRawPointer(progress.scratch)
-        var available = progress.availableBytes
+    /// Uses as many grains of a lane as it has random bytes for.
+    @inlinable @inline(always)
+    static func put(
+        _ progress: inout Progress, _ use: Use, _ shape: GrainShape, _ difference: inout Vector
+    ) {
+        let (quotient, step) = shape.wordsPerGrain
+        var place = progress.place
+        var source = progress.start
         var remainder = progress.remainder
         var grainsLeft = progress.grainsLeft
         while grainsLeft > 0 {
-            let carried = remainder + step >= shape.denominator
-            let random = 8 * (carried ? quotient + 1 : quotient)
-            guard random <= available else { break }
-            copy(random, from: source, to: target, mayOverrunTo: grain)
-            derive(from: random, to: grain, at: target, shape)
-            remainder += carried ? step - shape.denominator : step
+            let carried = remainder &+ step >= shape.denominator
+            let random = 8 &* (carried ? quotient &+ 1 : quotient)
+            guard random <= progress.end - source else { break }
+            putGrain(from: source, random, use, at: place, shape, &difference)
+            remainder &+= carried ? step &- shape.denominator : step
             source += random
-            available -= random
-            target += grain
-            grainsLeft -= 1
+            place += shape.grainBytes
+            grainsLeft &-= 1
         }
-        // Less than a grain is left over; it goes to the front.
-        let left = UnsafeMutableRawPointer(mutating: source)
-        if grainsLeft > 0, available > 0 {
-            progress.scratch.copyMemory(from: left, byteCount: available)
-        }
-        progress.target = target
-        progress.availableBytes = available
+        progress.place = place
         progress.remainder = remainder
         progress.grainsLeft = grainsLeft
-    }
-
-    /// Copies `count` bytes, in whole vectors where that does not pass `limit`: what lies between is
-    /// written afterwards.
-    @inlinable @inline(__always)
-    static func copy(
-        _ count: Int, from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer,
-        mayOverrunTo limit: Int
-    ) {
-        guard count + 64 <= limit else {
-            target.copyMemory(from: source, byteCount: count)
-            return
-        }
-        var offset = 0
-        while offset < count {
-            cvector_store(target + offset, cvector_load(source + offset))
-            offset += 64
-        }
-    }
-
-    /// Writes the rest of a grain that begins with `random` random bytes.
-    @inlinable @inline(__always)
-    static func derive(
-        from random: Int, to grain: Int, at target: UnsafeMutableRawPointer, _ shape: GrainShape
-    ) {
-        // The largest odd multiple of 8 that is not above `random`.
-        let distance = random & 8 == 8 ? random : random - 8
-        guard grain - random >= 64, shape.isZeroFilled || distance >= 64 else {
-            var offset = random
-            while offset < grain {
-                let word =
-                    shape.isZeroFilled
-                    ? 0 : target.loadUnaligned(fromByteOffset: offset - distance, as: UInt64.self)
-                target.storeBytes(of: word, toByteOffset: offset, as: UInt64.self)
-                offset += 8
+        if grainsLeft == 0 {
+            // Other lanes may still need rows; these are nobody's.
+            progress.start = progress.base
+            progress.end = progress.base
+        } else if progress.end > progress.limit {
+            // What is left over goes before the base, and the next rows follow it.
+            let left = progress.end - source
+            let start = progress.base - left
+            var offset = 0
+            while offset < left {
+                cvector_store(start + offset, cvector_load(source + offset))
+                offset &+= 64
             }
-            return
+            progress.start = start
+            progress.end = progress.base
+        } else {
+            progress.start = source
         }
-        // Each vector is taken from whole vectors written before: `distance` is a vector at least. The
-        // last one ends with the grain and overlaps the one before it.
-        var offset = random
-        while offset < grain - 64 {
-            let vector =
-                shape.isZeroFilled ? Vector.zero : cvector_load(target + (offset - distance))
-            cvector_store(target + offset, vector)
-            offset += 64
-        }
-        let last = grain - 64
-        let vector = shape.isZeroFilled ? Vector.zero : cvector_load(target + (last - distance))
-        cvector_store(target + last, vector)
     }
 
-    /// ``writeGrains(to:first:countPerLane:shape:scratch:)`` for any processor of the architecture.
-    public mutating func writeGrainsBaseline(
-        to target: UnsafeMutableRawPointer, first: Int, countPerLane: Int, shape: GrainShape,
-        scratch: UnsafeMutableRawPointer
-    ) -> Int {
-        writeGrains(
-            to: target, first: first, countPerLane: countPerLane, shape: shape, scratch: scratch)
+    /// Uses one grain.
+    ///
+    /// - Parameters:
+    ///   - source: its random bytes, with 64 bytes of anything on both sides.
+    ///   - random: how many.
+    ///   - use: what happens to the grain.
+    ///   - place: its place, of any alignment.
+    ///   - shape: the grain.
+    ///   - difference: gets the bits that differ.
+    @inlinable @inline(always)
+    static func putGrain(
+        from source: UnsafeMutableRawPointer, _ random: Int, _ use: Use,
+        at place: UnsafeMutableRawPointer, _ shape: GrainShape, _ difference: inout Vector
+    ) {
+        // What follows the random bytes repeats what lies `period` before it: the largest odd multiple
+        // of 8 that is not above `random`.
+        let period = random & 8 == 8 ? random : random &- 8
+        // Words up to a boundary of 64 bytes, vectors, words again: a vector that lies on two cache lines
+        // costs twice, and cannot go past the caches.
+        let misalignment = Int(bitPattern: place) & 63
+        let head = misalignment & 7 == 0 ? (64 &- misalignment) & 63 : 0
+        let end = head == 0 ? shape.grainBytes : shape.grainBytes &- 64 &+ head
+        let shortest = shape.isZeroFilled ? 0 : period
+        putWords(from: source, random, shortest, 0, head, use, at: place, &difference)
+        if shape.isZeroFilled {
+            putZeros(from: source, random, head, end, use, at: place, &difference)
+        } else if period >= 64 {
+            putPeriods(from: source, random, period, head, end, use, at: place, &difference)
+        } else {
+            putShortPeriods(from: source, random, period, head, end, use, at: place, &difference)
+        }
+        putWords(from: source, random, shortest, end, shape.grainBytes, use, at: place, &difference)
+    }
+
+    /// The word of a grain at `offset`; `period` is 0 where the rest is zeros.
+    @inlinable @inline(always)
+    static func word(
+        _ offset: Int, from source: UnsafeMutableRawPointer, _ random: Int, _ period: Int
+    ) -> UInt64 {
+        guard offset < random || period > 0 else { return 0 }
+        let from =
+            offset < random ? offset : random &- period &+ (offset &- random) % period
+        return source.load(fromByteOffset: from, as: UInt64.self)
+    }
+
+    /// Uses the words of a grain from `first` to `end`.
+    @inlinable @inline(always)
+    static func putWords(
+        from source: UnsafeMutableRawPointer, _ random: Int, _ period: Int, _ first: Int,
+        _ end: Int, _ use: Use, at place: UnsafeMutableRawPointer, _ difference: inout Vector
+    ) {
+        var offset = first
+        while offset < end {
+            use.apply(
+                word: word(offset, from: source, random, period), at: place + offset, &difference)
+            offset &+= 8
+        }
+    }
+
+    /// Uses the vectors of a grain whose rest is zeros, from `head` to `end`.
+    @inlinable @inline(always)
+    static func putZeros(
+        from source: UnsafeMutableRawPointer, _ random: Int, _ head: Int, _ end: Int, _ use: Use,
+        at place: UnsafeMutableRawPointer, _ difference: inout Vector
+    ) {
+        var offset = head
+        while offset &+ 64 <= random {
+            use.apply(cvector_load(source + offset), at: place + offset, &difference)
+            offset &+= 64
+        }
+        if offset < random {
+            let last = cvector_join(random &- offset, cvector_load(source + offset), Vector.zero)
+            use.apply(last, at: place + offset, &difference)
+            offset &+= 64
+        }
+        while offset < end {
+            use.apply(Vector.zero, at: place + offset, &difference)
+            offset &+= 64
+        }
+    }
+
+    /// Uses the vectors of a grain that repeats at least a vector, from `head` to `end`.
+    @inlinable @inline(always)
+    static func putPeriods(
+        from source: UnsafeMutableRawPointer, _ random: Int, _ period: Int, _ head: Int, _ end: Int,
+        _ use: Use, at place: UnsafeMutableRawPointer, _ difference: inout Vector
+    ) {
+        var offset = head
+        // Where in the random bytes the vector at `offset` begins.
+        var from = head
+        while offset < end {
+            let ahead = source + (from &- offset)
+            let stop = min(end, offset &+ ((random &- from) & ~63))
+            from &+= stop &- offset
+            while offset < stop {
+                use.apply(cvector_load(ahead + offset), at: place + offset, &difference)
+                offset &+= 64
+            }
+            guard offset < end else { return }
+            // The end of the random bytes, and again what follows `period` before it. Joined in
+            // registers: memory that was just written in parts would have to settle first.
+            let joined = cvector_join(
+                random &- from, cvector_load(source + from), cvector_load(source + (from &- period)))
+            use.apply(joined, at: place + offset, &difference)
+            offset &+= 64
+            from &+= 64 &- period
+        }
+    }
+
+    /// Uses the vectors of a grain that repeats less than a vector, from `head` to `end`.
+    @inlinable @inline(always)
+    static func putShortPeriods(
+        from source: UnsafeMutableRawPointer, _ random: Int, _ period: Int, _ head: Int, _ end: Int,
+        _ use: Use, at place: UnsafeMutableRawPointer, _ difference: inout Vector
+    ) {
+        // The first vector, then one of `period` / 8 vectors after the other, again and again.
+        let count = period &>> 3
+        var index = -1
+        while index < count {
+            let first = head &+ 64 &* (index &+ 1)
+            var vector = Vector.zero
+            for element in 0..<8 {
+                vector[element] = word(first &+ 8 &* element, from: source, random, period)
+            }
+            let stop = index < 0 ? min(end, first &+ 64) : end
+            var offset = first
+            while offset < stop {
+                use.apply(vector, at: place + offset, &difference)
+                offset &+= 64 &* count
+            }
+            index &+= 1
+        }
+    }
+
+    /// ``run(_:at:_:scratch:words:)`` for any processor of the architecture.
+    public mutating func runBaseline(
+        _ use: Use, at memory: UnsafeMutableRawPointer, _ run: GrainRun,
+        scratch: UnsafeMutableRawPointer, words: inout Int
+    ) -> Bool {
+        self.run(use, at: memory, run, scratch: scratch, words: &words)
     }
 }

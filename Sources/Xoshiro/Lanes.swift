@@ -25,7 +25,7 @@ public struct Lanes: Sendable {
     ///   - jump: ``jump(_:)`` as it is compiled for this processor.
     /// - Complexity: O(1): three jumps of all lanes, some microseconds.
     public init(
-        first: Xoshiro256PlusPlus, doublings: [JumpPolynomial],
+        first: Xoshiro256PlusPlus, doublings: some Collection<JumpPolynomial>,
         jump: (inout Lanes, JumpPolynomial) -> Void
     ) {
         let words = first.state
@@ -38,12 +38,31 @@ public struct Lanes: Sendable {
             var jumped = self
             jump(&jumped, polynomial)
             for lane in 0..<8 where (lane >> bit) & 1 == 1 {
-                state.0[lane] = jumped.state.0[lane]
-                state.1[lane] = jumped.state.1[lane]
-                state.2[lane] = jumped.state.2[lane]
-                state.3[lane] = jumped.state.3[lane]
+                set(lane: lane, words: jumped.words(ofLane: lane))
             }
         }
+    }
+
+    /// States of a single set bit each, to see what a linear map makes of it.
+    init(bits: Range<Int>) {
+        state = (.zero, .zero, .zero, .zero)
+        for (lane, bit) in bits.enumerated() {
+            var words = SIMD4<UInt64>.zero
+            words[bit / 64] = 1 << UInt64(bit % 64)
+            set(lane: lane, words: words)
+        }
+    }
+
+    /// The state of one lane.
+    func words(ofLane lane: Int) -> SIMD4<UInt64> {
+        SIMD4(state.0[lane], state.1[lane], state.2[lane], state.3[lane])
+    }
+
+    /// Gives one lane another state.
+    mutating func set(lane: Int, words: SIMD4<UInt64>) {
+        (state.0[lane], state.1[lane], state.2[lane], state.3[lane]) = (
+            words[0], words[1], words[2], words[3]
+        )
     }
 
     /// Moves one lane on by some outputs, one by one.
@@ -62,7 +81,7 @@ public struct Lanes: Sendable {
     /// Moves all lanes on by the same number of outputs.
     ///
     /// - Complexity: O(1): 256 steps, each with a conditional addition.
-    @inlinable @inline(__always)
+    @inlinable @inline(always)
     package mutating func jump(_ polynomial: JumpPolynomial) {
         var lanes = self
         var sum = (Vector.zero, Vector.zero, Vector.zero, Vector.zero)
@@ -83,7 +102,7 @@ public struct Lanes: Sendable {
     }
 
     /// One step of ``Xoshiro256PlusPlus`` in every lane.
-    @inlinable @inline(__always)
+    @inlinable @inline(always)
     package mutating func next() -> Vector {
         let output = cvector_add(
             cvector_rotate_left_23(cvector_add(state.0, state.3)), state.0)
@@ -97,36 +116,91 @@ public struct Lanes: Sendable {
         return output
     }
 
-    /// Writes the next `distance` outputs of every lane: 8 `distance` words in a row at `target`.
+    /// Uses the next `distance` outputs of every lane: 8 `distance` words in a row at `memory`.
     ///
-    /// The loop that every instruction set shares: each of them is a target whose one function calls
-    /// this one, and compiles it in.
+    /// The loop that every instruction set shares: each of them is a target whose functions call
+    /// these, and compile them in.
     ///
     /// - Parameters:
-    ///   - target: memory of any alignment.
+    ///   - use: what happens to the words.
+    ///   - memory: of any alignment; of 64 for ``Use/storePastCache``.
     ///   - distance: outputs between lanes, a multiple of 8.
-    @inlinable @inline(__always)
-    package mutating func write(to target: UnsafeMutableRawPointer, distance: Int) {
+    /// - Returns: whether the memory holds these words now.
+    @inlinable @inline(always)
+    package mutating func run(
+        _ use: Use, at memory: UnsafeMutableRawPointer, distance: Int
+    ) -> Bool {
+        // A loop for each, so that nothing is decided within.
+        switch use {
+        case .store: loop(.store, memory, distance)
+        case .storePastCache: loop(.storePastCache, memory, distance)
+        case .compare: loop(.compare, memory, distance)
+        }
+    }
+
+    /// ``run(_:at:distance:)`` with sixteen lanes, the second eight following the first.
+    ///
+    /// The steps of one lane wait for each other; a second group of lanes uses that time where there
+    /// are registers for both.
+    @inlinable @inline(always)
+    package static func run(
+        _ first: inout Lanes, _ second: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer,
+        distance: Int
+    ) -> Bool {
+        switch use {
+        case .store: loop(&first, &second, .store, memory, distance)
+        case .storePastCache: loop(&first, &second, .storePastCache, memory, distance)
+        case .compare: loop(&first, &second, .compare, memory, distance)
+        }
+    }
+
+    @inlinable @inline(always)
+    mutating func loop(_ use: Use, _ memory: UnsafeMutableRawPointer, _ distance: Int) -> Bool {
         // Held in registers for the length of the loop.
         var lanes = self
+        var difference = Vector.zero
         let stretch = 8 * distance
         for offset in stride(from: 0, to: stretch, by: 64) {
-            let rows = lanes.nextRows()
-            let place = target + offset
-            cvector_store(place, rows.0)
-            cvector_store(place + stretch, rows.1)
-            cvector_store(place + 2 * stretch, rows.2)
-            cvector_store(place + 3 * stretch, rows.3)
-            cvector_store(place + 4 * stretch, rows.4)
-            cvector_store(place + 5 * stretch, rows.5)
-            cvector_store(place + 6 * stretch, rows.6)
-            cvector_store(place + 7 * stretch, rows.7)
+            lanes.useRows(use, memory + offset, stretch, &difference)
         }
         self = lanes
+        return cvector_is_zero(difference) != 0
+    }
+
+    @inlinable @inline(always)
+    static func loop(
+        _ first: inout Lanes, _ second: inout Lanes, _ use: Use, _ memory: UnsafeMutableRawPointer,
+        _ distance: Int
+    ) -> Bool {
+        var (a, b) = (first, second)
+        var difference = Vector.zero
+        let stretch = 8 * distance
+        for offset in stride(from: 0, to: stretch, by: 64) {
+            a.useRows(use, memory + offset, stretch, &difference)
+            b.useRows(use, memory + offset + 8 * stretch, stretch, &difference)
+        }
+        (first, second) = (a, b)
+        return cvector_is_zero(difference) != 0
+    }
+
+    /// Uses the next row of every lane, at places that lie `stretch` bytes apart.
+    @inlinable @inline(always)
+    mutating func useRows(
+        _ use: Use, _ place: UnsafeMutableRawPointer, _ stretch: Int, _ difference: inout Vector
+    ) {
+        let rows = nextRows()
+        use.apply(rows.0, at: place, &difference)
+        use.apply(rows.1, at: place + stretch, &difference)
+        use.apply(rows.2, at: place + 2 * stretch, &difference)
+        use.apply(rows.3, at: place + 3 * stretch, &difference)
+        use.apply(rows.4, at: place + 4 * stretch, &difference)
+        use.apply(rows.5, at: place + 5 * stretch, &difference)
+        use.apply(rows.6, at: place + 6 * stretch, &difference)
+        use.apply(rows.7, at: place + 7 * stretch, &difference)
     }
 
     /// Eight steps, transposed: row i is the next eight outputs of lane i.
-    @inlinable @inline(__always)
+    @inlinable @inline(always)
     mutating func nextRows() -> (
         Vector, Vector, Vector, Vector, Vector, Vector, Vector, Vector
     ) {
@@ -151,9 +225,19 @@ public struct Lanes: Sendable {
         )
     }
 
-    /// ``write(to:distance:)`` for any processor of the architecture.
-    public mutating func writeBaseline(to target: UnsafeMutableRawPointer, distance: Int) {
-        write(to: target, distance: distance)
+    /// ``run(_:at:distance:)`` for any processor of the architecture.
+    public mutating func runBaseline(
+        _ use: Use, at memory: UnsafeMutableRawPointer, distance: Int
+    ) -> Bool {
+        run(use, at: memory, distance: distance)
+    }
+
+    /// ``run(_:_:_:at:distance:)`` for any processor of the architecture.
+    public static func runBaseline(
+        _ first: inout Lanes, _ second: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer,
+        distance: Int
+    ) -> Bool {
+        run(&first, &second, use, at: memory, distance: distance)
     }
 
     /// ``jump(_:)`` for any processor of the architecture.
@@ -162,36 +246,41 @@ public struct Lanes: Sendable {
     }
 }
 
-/// How far lanes stand apart, with the jumps that put them there.
-public struct LaneSpacing: Sendable {
-    /// Outputs between neighbouring lanes, a multiple of 8.
-    public let distance: Int
-    /// The jumps by 1, 2 and 4 distances.
-    public let doublings: [JumpPolynomial]
+/// What happens to the bytes that lanes make.
+public enum Use: Sendable {
+    /// They are written.
+    case store
+    /// They are written past the caches, in whole cache lines; ``storesAreVisible()`` goes after.
+    case storePastCache
+    /// They are compared with what is there.
+    case compare
 
-    /// Prepares lanes that stand `distance` outputs apart.
-    public init(distance: Int) {
-        precondition(distance > 0 && distance % 8 == 0, "lanes stand a multiple of 8 apart")
-        self.distance = distance
-        doublings = Self.doublings(distance: UInt64(distance))
+    /// Does that with one vector; `difference` gets the bits that differ.
+    @inlinable @inline(always)
+    func apply(
+        _ vector: Lanes.Vector, at place: UnsafeMutableRawPointer, _ difference: inout Lanes.Vector
+    ) {
+        switch self {
+        case .store: cvector_store(place, vector)
+        case .storePastCache: cvector_store_past_cache(place, vector)
+        case .compare:
+            difference = cvector_or(difference, cvector_xor(vector, cvector_load(place)))
+        }
     }
 
-    /// The jumps that put eight lanes `distance` outputs apart.
-    public static func doublings(distance: UInt64) -> [JumpPolynomial] {
-        [1, 2, 4].map { JumpPolynomial(steps: $0 * distance) }
+    /// Does that with one word.
+    @inlinable @inline(always)
+    func apply(
+        word: UInt64, at place: UnsafeMutableRawPointer, _ difference: inout Lanes.Vector
+    ) {
+        switch self {
+        case .store, .storePastCache: place.storeBytes(of: word, as: UInt64.self)
+        case .compare: difference[0] |= word ^ place.loadUnaligned(as: UInt64.self)
+        }
     }
 
-    /// Outputs that eight lanes cover.
-    public var total: Int { 8 * distance }
-
-    /// The spacings in use, the widest first: a little less than powers of two, so that the eight places
-    /// that are stored to do not fall on one set of the first-level cache.
-    ///
-    /// The widest covers just under 1 MiB, the narrowest 16 KiB; below that placing the lanes costs
-    /// more than they save.
-    public static let ladder = stride(from: 14, through: 8, by: -1).map {
-        LaneSpacing(distance: (1 << $0) - 8)
-    }
+    /// Makes all stores of this thread past the caches visible to others.
+    public static func storesAreVisible() { cvector_fence() }
 }
 
 /// The level of x86-64, 1 to 4, that this processor and operating system support; 0 on other

@@ -5,23 +5,30 @@
 
 public import Xoshiro
 
-/// ``Lanes/write(to:distance:)`` for processors of level x86-64-v4.
-public func writeLanesX86V4(
-    _ lanes: inout Lanes, to target: UnsafeMutableRawPointer, distance: Int
-) {
-    lanes.write(to: target, distance: distance)
+/// ``Lanes/run(_:at:distance:)`` for processors of level x86-64-v4.
+public func runLanesX86V4(
+    _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, distance: Int
+) -> Bool {
+    lanes.run(use, at: memory, distance: distance)
+}
+
+/// ``Lanes/run(_:_:_:at:distance:)`` for processors of level x86-64-v4.
+public func runLanePairX86V4(
+    _ first: inout Lanes, _ second: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer,
+    distance: Int
+) -> Bool {
+    Lanes.run(&first, &second, use, at: memory, distance: distance)
+}
+
+/// ``Lanes/run(_:at:_:scratch:words:)`` for processors of level x86-64-v4.
+public func runGrainLanesX86V4(
+    _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, _ run: GrainRun,
+    scratch: UnsafeMutableRawPointer, words: inout Int
+) -> Bool {
+    lanes.run(use, at: memory, run, scratch: scratch, words: &words)
 }
 
 /// ``Lanes/jump(_:)`` for processors of level x86-64-v4.
 public func jumpLanesX86V4(_ lanes: inout Lanes, _ polynomial: JumpPolynomial) {
     lanes.jump(polynomial)
-}
-
-/// ``Lanes/writeGrains(to:first:countPerLane:shape:scratch:)`` for processors of level x86-64-v4.
-public func writeGrainLanesX86V4(
-    _ lanes: inout Lanes, to target: UnsafeMutableRawPointer, first: Int, countPerLane: Int,
-    shape: GrainShape, scratch: UnsafeMutableRawPointer
-) -> Int {
-    lanes.writeGrains(
-        to: target, first: first, countPerLane: countPerLane, shape: shape, scratch: scratch)
 }

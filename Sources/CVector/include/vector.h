@@ -18,6 +18,7 @@ typedef uint64_t cvector_u64x8_unaligned __attribute__((ext_vector_type(8), alig
 
 CVECTOR_INLINE cvector_u64x8 cvector_add(cvector_u64x8 a, cvector_u64x8 b) { return a + b; }
 CVECTOR_INLINE cvector_u64x8 cvector_xor(cvector_u64x8 a, cvector_u64x8 b) { return a ^ b; }
+CVECTOR_INLINE cvector_u64x8 cvector_or(cvector_u64x8 a, cvector_u64x8 b) { return a | b; }
 CVECTOR_INLINE cvector_u64x8 cvector_and(cvector_u64x8 a, uint64_t b) { return a & b; }
 CVECTOR_INLINE cvector_u64x8 cvector_shift_left_17(cvector_u64x8 a) { return a << 17; }
 CVECTOR_INLINE cvector_u64x8 cvector_rotate_left_23(cvector_u64x8 a) { return (a << 23) | (a >> 41); }
@@ -29,6 +30,30 @@ CVECTOR_INLINE cvector_u64x8 cvector_load(const void *source) {
 CVECTOR_INLINE void cvector_store(void *target, cvector_u64x8 a) {
     *(cvector_u64x8_unaligned *)target = a;
 }
+
+// Past the caches, for memory that is larger than they are: its lines need not be read first, and what
+// is in the caches stays there. The target is aligned to 64. Other threads may see these stores late:
+// a fence goes before telling them.
+CVECTOR_INLINE void cvector_store_past_cache(void *target, cvector_u64x8 a) {
+    __builtin_nontemporal_store(a, (cvector_u64x8 *)target);
+}
+static inline void cvector_fence(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_sfence();
+#else
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+#endif
+}
+
+// The first `count` bytes of `a`, a multiple of 8 up to 64, and the others of `b`.
+static const uint64_t cvector_masks[16] __attribute__((aligned(64))) = {~0ull, ~0ull, ~0ull, ~0ull,
+                                                                        ~0ull, ~0ull, ~0ull, ~0ull};
+CVECTOR_INLINE cvector_u64x8 cvector_join(intptr_t count, cvector_u64x8 a, cvector_u64x8 b) {
+    cvector_u64x8 mask = cvector_load((const char *)cvector_masks + 64 - count);
+    return (a & mask) | (b & ~mask);
+}
+
+CVECTOR_INLINE int cvector_is_zero(cvector_u64x8 a) { return __builtin_reduce_or(a) == 0; }
 
 // The three stages of an 8 x 8 transpose: exchange single lanes, pairs, halves between two rows.
 CVECTOR_INLINE cvector_u64x8 cvector_even_lanes(cvector_u64x8 a, cvector_u64x8 b) {

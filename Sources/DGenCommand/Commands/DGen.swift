@@ -22,7 +22,8 @@ struct DGen: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            GenerateCommand.self, VerifyCommand.self, PlanCommand.self, InfoCommand.self,
+            GenerateCommand.self, VerifyCommand.self, PlanCommand.self, BenchCommand.self,
+            InfoCommand.self,
         ],
         defaultSubcommand: GenerateCommand.self)
 }
@@ -254,5 +255,49 @@ struct InfoCommand: ParsableCommand, RunsAlone {
     func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
         let info = try Info(settings, root: sysRoot)
         return (info.table, info)
+    }
+}
+
+struct BenchCommand: ParsableCommand, RunsAlone {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure how fast bytes are made in memory; no file, no MPI.",
+        discussion: """
+            Every combination of the lists is measured, with memset and memcpy beside it; a list is \
+            given as 64KiB,1MiB. Rates are medians over the repeats, in GB/s (10^9 bytes per second).
+            """)
+
+    @Option(help: "What to time: fill, compare, random (default: all three).")
+    var operations: String?
+
+    @Option(help: "Kernels (default: all that this machine can run, or DGEN_KERNEL).")
+    var kernels: String?
+
+    @Option(help: "Numbers of threads (default: 1 and the processors of this process).")
+    var threads: String?
+
+    @Option(help: "Sizes of the buffer, 1 to 1GiB (default: 100,4KiB,64KiB,1MiB,256MiB).")
+    var bufferSizes: String?
+
+    @Option(help: "Compress ratios (default: 1,2,4,10).")
+    var compressRatios: String?
+
+    @Option(help: "Dedup ratios (default: 1,2).")
+    var dedupRatios: String?
+
+    @Option(name: .customLong("repeat"), help: "Rounds over all cases, 1 to 1000 (default: 7).")
+    var repeats: String?
+
+    @Option(help: "Milliseconds for a case in each round, 1 to 10000 (default: 10).")
+    var milliseconds: String?
+
+    @OptionGroup(title: "Result") var output: ResultOptions
+
+    var job: String? { output.job }
+    var given: [(OptionKey, String?)] { output.given }
+
+    func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
+        let bench = try Bench(BenchOptions(self, settings))
+        return (bench.table, bench)
     }
 }

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+/// Bytes of a data set that were made together, to be used in small pieces.
+///
+/// A value: a copy that is made anew gets memory of its own.
+struct Window: Sendable {
+    /// Longer ranges are made in place as fast.
+    static let servedMax = 32 << 10
+    /// Small enough for the second-level cache.
+    static let bytesMax = 64 << 10
+
+    private final class Memory: @unchecked Sendable {
+        // Unchecked: written only where one value refers to it.
+        let start = UnsafeMutableRawPointer.allocate(byteCount: bytesMax, alignment: 64)
+
+        deinit { start.deallocate() }
+    }
+
+    private var memory = Memory()
+    /// The offsets of the bytes that are here.
+    private(set) var range = 0..<0
+
+    /// The bytes from `offset` on, `count` at most; nil where they are not here.
+    func bytes(_ count: Int, at offset: Int) -> UnsafeRawBufferPointer? {
+        guard range.contains(offset) else { return nil }
+        return UnsafeRawBufferPointer(
+            start: memory.start + (offset - range.lowerBound),
+            count: min(count, range.upperBound - offset))
+    }
+
+    /// Memory for other bytes, which the caller makes now.
+    mutating func replace(with range: Range<Int>) -> UnsafeMutableRawPointer {
+        precondition(range.count <= Self.bytesMax, "a window is small")
+        if !isKnownUniquelyReferenced(&memory) { memory = Memory() }
+        self.range = range
+        return memory.start
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+/// The processors that this process may use.
+package enum Processors {
+    /// Those in its affinity mask, which `mpirun --bind-to`, Slurm and `taskset` set; nil where the
+    /// kernel does not say.
+    package static var allowed: [Int]? {
+        let status = KernelFile.text("/proc/self/status") ?? ""
+        return KernelFile.values(of: "Cpus_allowed_list", in: status).first
+            .flatMap { CPUSet.parse(list: $0) }
+    }
+
+    /// How many threads it can run at once: its mask, and the quota of its control group.
+    package static var usable: Int {
+        let count = allowed?.count ?? Topology().threadCount
+        return max(1, min(count, quota() ?? count))
+    }
+
+    /// The processors' worth of time that control groups grant, as containers and batch systems set
+    /// it: whole processors, 1 at least; nil where nothing limits it.
+    ///
+    /// - Parameter root: the folder that stands for `/`: that itself, or a copy.
+    package static func quota(root: String = "/") -> Int? {
+        let root = root.hasSuffix("/") ? root : root + "/"
+        var least: Double?
+        for line in (KernelFile.text(root + "proc/self/cgroup") ?? "").split(separator: "\n") {
+            // hierarchy:controllers:path; version 2 has no controllers here.
+            let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            guard parts.count == 3 else { continue }
+            let controllers = parts[1].split(separator: ",")
+            let mount: String
+            if parts[0] == "0", controllers.isEmpty {
+                mount = root + "sys/fs/cgroup"
+            } else if controllers.contains("cpu") {
+                // A link where the kernel mounts it together with cpuacct.
+                mount = root + "sys/fs/cgroup/cpu"
+            } else {
+                continue
+            }
+            // A group has at most what those around it have.
+            var names = parts[2].split(separator: "/")
+            while true {
+                let folder = ([mount] + names.map(String.init)).joined(separator: "/")
+                if let limit = limit(folder) { least = min(least ?? limit, limit) }
+                guard !names.isEmpty else { break }
+                names.removeLast()
+            }
+        }
+        return least.map { max(1, Int(min($0, 1e6))) }
+    }
+
+    /// The quota of one control group, in processors.
+    private static func limit(_ folder: String) -> Double? {
+        let texts: [Substring]
+        if let text = KernelFile.text(folder + "/cpu.max") {
+            texts = text.split(whereSeparator: \.isWhitespace)
+        } else if let quota = KernelFile.text(folder + "/cpu.cfs_quota_us"),
+            let period = KernelFile.text(folder + "/cpu.cfs_period_us")
+        {
+            texts = [quota[...].trimmed, period[...].trimmed]
+        } else {
+            return nil
+        }
+        // Without a limit the quota is "max", or -1.
+        guard texts.count == 2, let quota = Double(texts[0]), let period = Double(texts[1]),
+            quota > 0, period > 0
+        else { return nil }
+        return quota / period
+    }
+}
