@@ -56,7 +56,8 @@ struct GrainCursor: Sendable {
         // Only whole cache lines go past the caches.
         let isOnWords = Int(bitPattern: memory) % 8 == 0
         let use = use == .storePastCache && !isOnWords ? .store : use
-        let run = GrainRun(shape, first: first, countPerLane: countPerLane)
+        let run = GrainRun(
+            shape, first: first, countPerLane: countPerLane, isAlternating: kernel.hasManyRegisters)
         var words = 0
         let isEqual = withUnsafeTemporaryAllocation(byteCount: run.scratchBytes, alignment: 64) {
             scratch in

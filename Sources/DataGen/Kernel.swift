@@ -41,9 +41,12 @@ public enum Kernel: String, Sendable, CaseIterable {
         #endif
     }()
 
+    /// Whether the state of several groups of lanes stays in registers.
+    var hasManyRegisters: Bool { self == .x86V4 }
+
     /// The spacings of lanes to use, the widest first.
     var spacings: [LaneSpacing] {
-        self == .x86V4 ? LaneSpacing.pairLadder : LaneSpacing.ladder
+        hasManyRegisters ? LaneSpacing.pairLadder : LaneSpacing.ladder
     }
 
     /// Uses `spacing.total` outputs in a row with eight lanes.

@@ -45,13 +45,19 @@ public struct GrainRun: Sendable {
     public let countPerLane: Int
 
     /// Describes `countPerLane` grains for each of the lanes, from grain `first` of a block on.
-    public init(_ shape: GrainShape, first: Int, countPerLane: Int) {
+    public init(_ shape: GrainShape, first: Int, countPerLane: Int, isAlternating: Bool) {
         self.shape = shape
         self.first = first
         self.countPerLane = countPerLane
+        self.isAlternating = isAlternating
         rowsPerRound = max(4, (8 * (shape.wordsPerGrain.quotient + 1) + 63) / 64)
     }
 
+    /// Whether rows and grains are made in turn even where nothing goes past the caches.
+    ///
+    /// A lane's steps wait for each other; putting grains together fills that time, where there are
+    /// registers for both.
+    public let isAlternating: Bool
     /// Rows of 64 bytes that every lane makes while each uses some grains, one at least.
     @usableFromInline let rowsPerRound: Int
 
@@ -158,14 +164,15 @@ extension Lanes {
                 makeAhead(min(rows, rowsLeft), progress)
                 rowsLeft -= min(rows, rowsLeft)
             }
+            // What goes past the caches takes its time too.
+            let isAlternating = use == .storePastCache || run.isAlternating
             var isFirst = true
             var isDone = false
             while !isDone {
                 isDone = true
-                // What goes past the caches takes its time, in which the next random bytes are made.
                 for lane in 0..<8 {
                     let due =
-                        use == .storePastCache
+                        isAlternating
                         ? (lane + 1) * perRound / 8 - lane * perRound / 8
                         : lane == 0 ? perRound : 0
                     make(isFirst ? due + GrainRun.rowsAhead : due)
