@@ -35,6 +35,7 @@ let package = Package(
         .systemLibrary(
             name: "CMPI", pkgConfig: "ompi-c",
             providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
+        .systemLibrary(name: "CNUMA", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
 
         .target(name: "CVector"),
 
@@ -56,7 +57,7 @@ let package = Package(
             swiftSettings: strict),
 
         // The outside world.
-        .target(name: "NUMA", swiftSettings: strict),
+        .target(name: "NUMA", dependencies: ["CNUMA"], swiftSettings: strict),
         .target(
             name: "MPI",
             dependencies: ["CMPI", .product(name: "Logging", package: "swift-log")],

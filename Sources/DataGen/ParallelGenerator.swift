@@ -36,14 +36,17 @@ public final class ParallelGenerator: @unchecked Sendable {
     ///   - threads: how many work, the calling thread among them; at least 1.
     ///   - kernel: how the bytes are made.
     ///   - logger: gets a line for each block at trace level.
+    ///   - prepare: what each new thread does first, such as choosing its processors, given its number;
+    ///     the calling thread has number 0 and is not asked.
     /// - Precondition: this machine supports `kernel`.
     public init(
         _ spec: DataSpec, threads: Int, kernel: Kernel = .fastest,
-        logger: Logger = Logger(label: "generator")
+        logger: Logger = Logger(label: "generator"),
+        prepare: @escaping @Sendable (Int) -> Void = { _ in }
     ) {
         self.spec = spec
         self.kernel = kernel
-        pool = WorkerPool(count: threads)
+        pool = WorkerPool(count: threads, prepare: prepare)
         workers = .allocate(capacity: pool.count)
         workers.initialize(
             repeating: Worker(
@@ -86,18 +89,27 @@ public final class ParallelGenerator: @unchecked Sendable {
         count >= Self.splitBytesMin && pool.count > 1
     }
 
-    /// Gives each worker a part of `count` bytes, in order.
+    /// The parts of a buffer of `count` bytes that are made by threads 0, 1, ...
+    public func parts(of count: Int) -> [Range<Int>] {
+        guard isSplit(count) else { return [0..<count] }
+        // Boundaries at whole grains, pages and cache lines: no grain is made twice.
+        let shards = Shards(
+            size: count, ranks: min(pool.count, count / Self.partBytesMin), alignment: 64 << 10)
+        return (0..<shards.count).map { shards[$0] }
+    }
+
+    /// Runs `body` on every thread at once, given its number, and returns when all are through.
+    package func onEachThread(_ body: @escaping @Sendable (Int) -> Void) { pool.run(body) }
+
+    /// Gives each worker its part of `count` bytes.
     private func split(_ count: Int, _ work: @escaping (inout Worker, Range<Int>) -> Void) {
-        let parts = min(pool.count, count / Self.partBytesMin)
-        // Boundaries at whole grains and cache lines: no grain is made twice.
-        let unit = 64 << 10
-        let shards = Shards(size: count, ranks: parts, alignment: unit)
+        let parts = parts(of: count)
         // Safe to share: each worker has an element and a part of its own, and the pool returns when
         // all are through.
         nonisolated(unsafe) let work = work
         nonisolated(unsafe) let workers = workers
         pool.run { index in
-            if index < parts { work(&workers[index], shards[index]) }
+            if index < parts.count { work(&workers[index], parts[index]) }
         }
     }
 }

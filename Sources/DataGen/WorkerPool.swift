@@ -5,7 +5,8 @@ internal import Glibc
 /// Threads that are made once and wait, without using a processor, for work that is split among them.
 ///
 /// The calling thread is worker 0 and works too. One call at a time; the pool ends its threads when it
-/// goes.
+/// goes. A process that was forked has no threads but the one that forked: the pool starts them anew
+/// there.
 package final class WorkerPool: @unchecked Sendable {
     // Unchecked: everything that threads share is in `shared`, and touched under its mutex.
 
@@ -59,30 +60,52 @@ package final class WorkerPool: @unchecked Sendable {
     private final class Assignment {
         let shared: Shared
         let worker: Int
+        let prepare: @Sendable (Int) -> Void
 
-        init(_ shared: Shared, _ worker: Int) {
+        init(_ shared: Shared, _ worker: Int, _ prepare: @escaping @Sendable (Int) -> Void) {
             self.shared = shared
             self.worker = worker
+            self.prepare = prepare
         }
     }
 
-    private let shared = Shared()
+    private let prepare: @Sendable (Int) -> Void
+    private let wanted: Int
+    private var shared = Shared()
     private var threads: [pthread_t] = []
+    /// The process that the threads belong to.
+    private var process = getpid()
 
-    /// The workers, the calling thread among them; fewer than asked for where the system gives no more
-    /// threads.
-    package var count: Int { threads.count + 1 }
+    /// The workers, the calling thread among them.
+    package var count: Int { wanted }
 
     /// Starts `count` - 1 threads.
-    package init(count: Int) {
-        for worker in 1..<max(count, 1) {
-            let assignment = Unmanaged.passRetained(Assignment(shared, worker))
+    ///
+    /// - Parameters:
+    ///   - count: the workers, the calling thread among them; at least 1.
+    ///   - prepare: what each new thread does first, given its number from 1.
+    package init(count: Int, prepare: @escaping @Sendable (Int) -> Void = { _ in }) {
+        self.prepare = prepare
+        wanted = max(count, 1)
+        start()
+    }
+
+    private func start() {
+        // Signals are for the threads that know what to do with them.
+        var all = sigset_t()
+        var before = sigset_t()
+        sigfillset(&all)
+        pthread_sigmask(SIG_BLOCK, &all, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        for worker in 1..<wanted {
+            let assignment = Unmanaged.passRetained(Assignment(shared, worker, prepare))
             var thread = pthread_t()
             let status = pthread_create(
                 &thread, nil,
                 { argument in
                     guard let argument else { return nil }
                     let assignment = Unmanaged<Assignment>.fromOpaque(argument).takeRetainedValue()
+                    assignment.prepare(assignment.worker)
                     assignment.shared.serve(assignment.worker)
                     return nil
                 }, assignment.toOpaque())
@@ -94,7 +117,22 @@ package final class WorkerPool: @unchecked Sendable {
         }
     }
 
+    /// Starts again in a forked process: what the threads of the other one shared may be in any state,
+    /// so it is left behind.
+    private func startAfterFork() {
+        _ = Unmanaged.passRetained(shared)
+        shared = Shared()
+        threads = []
+        process = getpid()
+        start()
+    }
+
     deinit {
+        // In a forked process there is nobody to wait for.
+        guard process == getpid() else {
+            _ = Unmanaged.passRetained(shared)
+            return
+        }
         shared.locked {
             shared.isEnding = true
             pthread_cond_broadcast(&shared.changed)
@@ -103,7 +141,10 @@ package final class WorkerPool: @unchecked Sendable {
     }
 
     /// Runs `work` once for each worker, at once, and returns when all are through.
+    ///
+    /// Where the system gives no more threads, the calling one does the work of those that are missing.
     package func run(_ work: @escaping @Sendable (Int) -> Void) {
+        if process != getpid() { startAfterFork() }
         shared.locked {
             shared.work = work
             shared.round += 1
@@ -111,6 +152,7 @@ package final class WorkerPool: @unchecked Sendable {
             pthread_cond_broadcast(&shared.changed)
         }
         work(0)
+        for worker in threads.count + 1..<max(wanted, threads.count + 1) { work(worker) }
         shared.locked {
             while shared.busy > 0 { pthread_cond_wait(&shared.changed, &shared.mutex) }
             shared.work = nil

@@ -70,6 +70,16 @@ package struct Communicator: @unchecked Sendable {
         return node
     }
 
+    /// The ranks that give the same `color`, 0 to 2^31 - 1, in rank order.
+    ///
+    /// The corresponding C function is `MPI_Comm_split`.
+    package func split(color: Int) throws(MPIError) -> Communicator {
+        var part = Communicator()
+        try check(MPI_Comm_split(handle, Int32(color), Int32(rank), &part.handle), "MPI_Comm_split")
+        try part.ask()
+        return part
+    }
+
     /// Waits until every rank has come here.
     ///
     /// The corresponding C function is `MPI_Barrier`.

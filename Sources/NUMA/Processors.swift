@@ -4,8 +4,13 @@
 package enum Processors {
     /// Those in its affinity mask, which `mpirun --bind-to`, Slurm and `taskset` set; nil where the
     /// kernel does not say.
-    package static var allowed: [Int]? {
-        let status = KernelFile.text("/proc/self/status") ?? ""
+    package static var allowed: [Int]? { allowed(in: "/proc/self/status") }
+
+    /// Those in the mask of the calling thread.
+    package static var allowedForThread: [Int]? { allowed(in: "/proc/thread-self/status") }
+
+    private static func allowed(in path: String) -> [Int]? {
+        let status = KernelFile.text(path) ?? ""
         return KernelFile.values(of: "Cpus_allowed_list", in: status).first
             .flatMap { CPUSet.parse(list: $0) }
     }

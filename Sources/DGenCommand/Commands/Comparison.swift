@@ -62,8 +62,7 @@ struct Comparison {
         let shard = shards[job.session.world.rank]
         let generator = job.generator(spec)
         var log = DamageLog(spec, limit: Self.rangesMax)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: min(job.transferSize, max(shard.count, 1)), alignment: 4096)
+        let buffer = job.transferBuffer(min(job.transferSize, max(shard.count, 1)), for: generator)
         defer { buffer.deallocate() }
         var start = shard.lowerBound
         while start < shard.upperBound, !transfers.mustStop {

@@ -131,12 +131,29 @@ struct TransferOptions: ParsableArguments {
     var given: [(OptionKey, String?)] { [(.transferSize, transferSize), (.align, align)] }
 }
 
-struct RunOptions: ParsableArguments {
-    @OptionGroup var transfer: TransferOptions
-
+struct PlacementOptions: ParsableArguments {
     @Option(
         help: "Threads of each rank that make bytes (default: the rank's share of its processors).")
     var threads: String?
+
+    @Option(
+        help: """
+            Keep threads and memory on memory nodes: auto (where there are several), force or off \
+            (default: auto).
+            """)
+    var numa: String?
+
+    @Option(help: "Keep them all on this memory node.")
+    var numaNode: String?
+
+    var given: [(OptionKey, String?)] {
+        [(.threads, threads), (.numa, numa), (.numaNode, numaNode)]
+    }
+}
+
+struct RunOptions: ParsableArguments {
+    @OptionGroup var transfer: TransferOptions
+    @OptionGroup var placement: PlacementOptions
 
     @Option(help: "Progress on stderr: auto, bar, lines or none (default: auto).")
     var progress: String?
@@ -148,7 +165,7 @@ struct RunOptions: ParsableArguments {
     var watchdog: String?
 
     var given: [(OptionKey, String?)] {
-        transfer.given + [(.threads, threads), (.progress, progress), (.watchdog, watchdog)]
+        transfer.given + placement.given + [(.progress, progress), (.watchdog, watchdog)]
     }
 }
 
@@ -242,15 +259,20 @@ struct PlanCommand: ParsableCommand, RunsAlone {
 struct InfoCommand: ParsableCommand, RunsAlone {
     static let configuration = CommandConfiguration(
         commandName: "info",
-        abstract: "Print version, kernels, processors, memory nodes and the MPI library.")
+        abstract: "Print version, kernels, processors, memory nodes and the MPI library.",
+        discussion: """
+            With --threads, --numa or --numa-node it also fills a buffer as a run with these options \
+            would, and prints where threads and pages are then.
+            """)
 
     @Option(help: "Read memory nodes from a copy of another machine's /sys and /proc.")
     var sysRoot = "/"
 
+    @OptionGroup(title: "Placement") var placement: PlacementOptions
     @OptionGroup(title: "Result") var output: ResultOptions
 
     var job: String? { output.job }
-    var given: [(OptionKey, String?)] { output.given }
+    var given: [(OptionKey, String?)] { placement.given + output.given }
 
     func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
         let info = try Info(settings, root: sysRoot)

@@ -212,8 +212,7 @@ struct Generate {
         to file: SharedFile, _ transfers: Transfers, _ times: inout Times
     ) throws {
         let generator = job.generator(spec)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: min(job.transferSize, max(shards.longest, 1)), alignment: 4096)
+        let buffer = job.transferBuffer(min(job.transferSize, max(shards.longest, 1)), for: generator)
         defer { buffer.deallocate() }
         job.logger.debug("shard \(shard), buffer of \(buffer.count) bytes")
 

@@ -2,6 +2,7 @@
 
 import DataGen
 import Foundation
+import Logging
 import MPI
 import NUMA
 
@@ -41,6 +42,18 @@ struct Info: Encodable {
         }
     }
 
+    /// What the kernel says of one thread and its part of a buffer, after it was filled.
+    struct ThreadPlace: Encodable {
+        let thread: Int
+        /// The node that it was given; nil where nothing is placed.
+        let nodeWanted: Int?
+        /// The processor that it ran on, and the processors that it may run on.
+        let cpu: Int
+        let cpusAllowed: [Int]
+        /// Pages of its part by the node that they lie on.
+        let pagesByNode: [String: Int]
+    }
+
     let format = "dgen-info/1"
     let version = Version.current
     let kernels = Kernel.supported.map(\.rawValue)
@@ -48,18 +61,65 @@ struct Info: Encodable {
     /// The processors that this process may use.
     let processors: Int
     let numa: Memory
+    /// Where threads and pages went, if that was asked.
+    let placement: [ThreadPlace]?
     let mpi: Library
 
     /// Looks at the machine; `root` stands for `/` where the memory nodes are read.
     init(_ settings: Settings, root: String) throws {
         let topology = Topology(root: root)
         numa = Memory(topology)
-        processors = Processors.allowed?.count ?? topology.threadCount
+        processors = Processors.usable
+        let isPlacementAsked = [.threads, .numa, .numaNode].contains(where: settings.has)
+        placement =
+            isPlacementAsked
+            ? try Self.place(settings, threadsDefault: processors, topology) : nil
         kernel = try settings.kernel().rawValue
         let components = IOComponents()
         mpi = Library(
             library: MPIRuntime.libraryVersion, standard: MPIRuntime.standardVersion,
             ioComponents: components.available, ioComponentRequested: components.requested)
+    }
+
+    /// Fills a buffer as a run would, and asks the kernel where everything is.
+    private static func place(
+        _ settings: Settings, threadsDefault: Int, _ topology: Topology
+    ) throws -> [ThreadPlace] {
+        let threads = try settings.number(.threads, in: 1...4096, default: threadsDefault)
+        let placement = try settings.placement(threads: threads, topology: topology)
+        let placer = Placer(placement, logger: Logger(label: "command"))
+        // The memory first: pinning the calling thread must not decide for it.
+        let size = max(threads, 2) << 20
+        let generator = ParallelGenerator(
+            try DataSpec(size: size, seed: 0), threads: threads, prepare: placer.pin(thread:))
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4096)
+        defer { buffer.deallocate() }
+        placer.place(buffer, for: generator)
+        placer.pin(thread: 0)
+        generator.fill(buffer, at: 0)
+        let parts = generator.parts(of: size)
+        // Each thread answers for itself.
+        nonisolated(unsafe) let places = UnsafeMutableBufferPointer<ThreadPlace?>.allocate(
+            capacity: threads)
+        places.initialize(repeating: nil)
+        defer {
+            places.deinitialize()
+            places.deallocate()
+        }
+        nonisolated(unsafe) let start = UnsafeRawPointer(buffer.baseAddress.unsafelyUnwrapped)
+        generator.onEachThread { thread in
+            let part = thread < parts.count ? parts[thread] : 0..<0
+            var pages: [String: Int] = [:]
+            for offset in stride(from: part.lowerBound, to: part.upperBound, by: 4096) {
+                let node = try? MemoryPolicy.node(of: start + offset)
+                pages[node.map(String.init) ?? "unknown", default: 0] += 1
+            }
+            places[thread] = ThreadPlace(
+                thread: thread, nodeWanted: placement.isOn ? placement.threads[thread].node : nil,
+                cpu: MemoryPolicy.currentProcessor(),
+                cpusAllowed: Processors.allowedForThread ?? [], pagesByNode: pages)
+        }
+        return places.compactMap { $0 }
     }
 
     var table: Table {
@@ -74,6 +134,14 @@ struct Info: Encodable {
             let memory = node.memoryTotalBytes.map(ByteSize.format) ?? "unknown size"
             let free = node.memoryFreeBytes.map { ", \(ByteSize.format($0)) free" } ?? ""
             table.row("  node \(node.id)", "\(node.cpus.count) processors, \(memory)\(free)")
+        }
+        for place in placement ?? [] {
+            let pages = place.pagesByNode.sorted { $0.key < $1.key }
+                .map { "\($0.value) on node \($0.key)" }.joined(separator: ", ")
+            table.row(
+                "  thread \(place.thread)",
+                (place.nodeWanted.map { "for node \($0), " } ?? "")
+                    + "on processor \(place.cpu), pages: \(pages)")
         }
         table.row("MPI", "\(mpi.library), standard \(mpi.standard)")
         let available =

@@ -13,7 +13,8 @@ enum OptionKey: String, CaseIterable, Codable, CodingKeyRepresentable {
     case output, align, collective, hint, ranks, overwrite, progress, report, quiet, verbose
     case transferSize = "transfer_size"
     case spaceCheck = "space_check"
-    case threads, watchdog
+    case threads, watchdog, numa
+    case numaNode = "numa_node"
 
     var environmentName: String { "DGEN_" + rawValue.uppercased() }
 

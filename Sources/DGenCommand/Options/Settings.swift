@@ -2,6 +2,7 @@
 
 import DataGen
 import MPI
+import NUMA
 
 /// The options of a run as texts, each from the strongest place that gave it: command line,
 /// environment, job file.
@@ -183,6 +184,28 @@ struct Settings: Codable {
                     + Kernel.supported.map(\.rawValue).joined(separator: " "))
         }
         return kernel
+    }
+
+    /// Where `threads` threads of this process and their memory go.
+    func placement(threads: Int, topology: Topology) throws -> Placement {
+        let mode = try choice(.numa, default: Placement.Mode.auto)
+        let node: Int? =
+            has(.numaNode) ? try number(.numaNode, in: 0...65535, default: 0) : nil
+        if mode == .off, let node {
+            throw InvalidField(
+                field: OptionKey.numaNode.rawValue, value: "\(node)",
+                accepted: "no node with numa off")
+        }
+        do {
+            return try Placement(
+                threads: threads, mode: mode, node: node, topology: topology,
+                allowed: Processors.allowed)
+        } catch {
+            let usable = error.usable.map(String.init).joined(separator: " ")
+            throw InvalidField(
+                field: OptionKey.numaNode.rawValue, value: "\(error.node)",
+                accepted: "a node with processors that this process may use: \(usable)")
+        }
     }
 
     /// The data specification: the options, and where they are silent that of a manifest.

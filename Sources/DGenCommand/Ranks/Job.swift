@@ -20,6 +20,8 @@ final class Job {
     let kernel: Kernel
     /// Threads that make bytes, at most.
     let threads: Int
+    /// Puts those threads and their memory on memory nodes.
+    private let placer: Placer
     var report = Report()
 
     private let progressStyle: Progress.Style
@@ -51,9 +53,13 @@ final class Job {
         hints = try settings.hints()
         // Each node has processors of its own.
         kernel = try session.together { try settings.kernel() }
-        threads = try settings.number(
-            .threads, in: 1...4096,
-            default: max(1, (Processors.allowed?.count ?? 1) / session.ranksPerNode))
+        let share = try session.threadShare()
+        threads = try settings.number(.threads, in: 1...4096, default: share)
+        let threads = threads
+        placer = Placer(
+            try session.together {
+                try settings.placement(threads: threads, topology: Topology())
+            }, logger: logger)
         progressStyle = isQuiet ? .none : try settings.choice(.progress, default: .auto)
         self.reportPath = reportPath
         let limit = try settings.number(
@@ -64,7 +70,7 @@ final class Job {
         report.mpi = Report.Launch(
             library: MPIRuntime.libraryVersion, ranks: world.size, nodes: session.nodeCount,
             ranksPerNode: session.ranksPerNode)
-        report.threadsPerRank = threads
+        report.threadsPerRank = try world.allReduce(threads, .maximum)
         report.kernel = kernel.rawValue
         report.hints = Report.Hints(
             requested: Dictionary(hints.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
@@ -146,12 +152,24 @@ final class Job {
         return Transfers(on: sums, watchdog: watchdog, progress: progress)
     }
 
-    /// What makes the bytes of `spec` on this rank.
+    /// What makes the bytes of `spec` on this rank, its threads on their memory nodes.
     func generator(_ spec: DataSpec) -> ParallelGenerator {
+        let placer = placer
+        placer.pin(thread: 0)
         let generator = ParallelGenerator(
-            spec, threads: threads, kernel: kernel, logger: generatorLogger)
+            spec, threads: threads, kernel: kernel, logger: generatorLogger,
+            prepare: placer.pin(thread:))
         logger.debug("kernel \(kernel.rawValue), \(generator.threadCount) threads")
         return generator
+    }
+
+    /// Memory of `count` bytes for transfers, each part on the node of the thread that makes it.
+    func transferBuffer(
+        _ count: Int, for generator: ParallelGenerator
+    ) -> UnsafeMutableRawBufferPointer {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 4096)
+        placer.place(buffer, for: generator)
+        return buffer
     }
 
     /// Opens the shared file on all ranks, or on none; collective.

@@ -2,6 +2,7 @@
 
 import Foundation
 import MPI
+import NUMA
 
 /// All ranks of a run, and the ways in which they come to one result.
 final class Session {
@@ -36,6 +37,20 @@ final class Session {
         nodeCount = try world.allReduce(node.rank == 0 ? 1 : 0, .sum)
         ranksPerNode = try world.allReduce(node.size, .maximum)
         host = try MPIRuntime.processorName()
+    }
+
+    /// The threads that this rank may run at once: its share of the processors that it and other ranks
+    /// of its node are bound to, and of what control groups grant; collective.
+    func threadShare() throws -> Int {
+        let allowed = Processors.allowed ?? Topology().nodes.flatMap(\.cpus)
+        // Masks are told apart by a hash (FNV-1a); where launchers bind ranks, they are equal or apart.
+        let hash = allowed.reduce(into: UInt32(2_166_136_261)) { hash, cpu in
+            hash = (hash ^ UInt32(truncatingIfNeeded: cpu)) &* 16_777_619
+        }
+        let sharing = try node.split(color: Int(hash & 0x7FFF_FFFF))
+        let (share, more) = allowed.count.quotientAndRemainder(dividingBy: sharing.size)
+        let granted = Processors.quota().map { $0 / node.size } ?? .max
+        return max(1, min(sharing.rank < more ? share + 1 : share, granted))
     }
 
     /// Runs `body` on rank 0 and gives its result, or its failure, to every rank; collective.

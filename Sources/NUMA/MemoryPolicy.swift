@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// All calls of libnuma, and the one gate that turns their status into an error.
+
+internal import CNUMA
+internal import Glibc
+
+/// A system call of memory placement that failed.
+package struct PlacementError: Error, CustomStringConvertible, Sendable {
+    /// The value of `errno`.
+    package let code: Int32
+    /// The C function.
+    package let call: String
+
+    package var description: String { "\(call): \(String(cString: strerror(code)))" }
+}
+
+/// Where the kernel puts threads and pages.
+package enum MemoryPolicy {
+    /// Why placement does not work here, as in containers that forbid its system calls; nil where it
+    /// works.
+    package static var obstacle: PlacementError? {
+        // Asks for the policy of this thread, which changes nothing.
+        // The corresponding C function is `get_mempolicy`.
+        status(get_mempolicy(nil, nil, 0, nil, 0), "get_mempolicy")
+    }
+
+    /// Makes the pages of `memory` come from `node` while it has room: those that are not there yet,
+    /// and those that are.
+    ///
+    /// Pages at the ends that are only partly in `memory` are left alone.
+    ///
+    /// The corresponding C function is `mbind`.
+    package static func place(
+        _ memory: UnsafeMutableRawBufferPointer, on node: Int
+    ) throws(PlacementError) {
+        guard let start = memory.baseAddress else { return }
+        let page = sysconf(Int32(_SC_PAGESIZE))
+        let first = (Int(bitPattern: start) + page - 1) / page * page
+        let end = (Int(bitPattern: start) + memory.count) / page * page
+        guard first < end else { return }
+        guard let mask = numa_allocate_nodemask() else {
+            throw PlacementError(code: ENOMEM, call: "numa_allocate_nodemask")
+        }
+        defer { numa_bitmask_free(mask) }
+        numa_bitmask_setbit(mask, UInt32(node))
+        let result = mbind(
+            UnsafeMutableRawPointer(bitPattern: first), UInt(end - first), Int32(MPOL_PREFERRED),
+            cnuma_words(mask), cnuma_bits(mask) + 1, UInt32(MPOL_MF_MOVE))
+        if let error = status(result, "mbind") { throw error }
+    }
+
+    /// The node that the page at `address` lies on; it must have been touched.
+    ///
+    /// The corresponding C function is `get_mempolicy`.
+    package static func node(of address: UnsafeRawPointer) throws(PlacementError) -> Int {
+        var node: Int32 = -1
+        let result = get_mempolicy(
+            &node, nil, 0, UnsafeMutableRawPointer(mutating: address),
+            UInt32(MPOL_F_NODE | MPOL_F_ADDR))
+        if let error = status(result, "get_mempolicy") { throw error }
+        return Int(node)
+    }
+
+    /// Lets the calling thread run on `cpus` only.
+    ///
+    /// The corresponding C function is `numa_sched_setaffinity`.
+    package static func pin(to cpus: [Int]) throws(PlacementError) {
+        guard let mask = numa_allocate_cpumask() else {
+            throw PlacementError(code: ENOMEM, call: "numa_allocate_cpumask")
+        }
+        defer { numa_bitmask_free(mask) }
+        for cpu in cpus { numa_bitmask_setbit(mask, UInt32(cpu)) }
+        if let error = status(numa_sched_setaffinity(0, mask), "sched_setaffinity") { throw error }
+    }
+
+    /// The processor that the calling thread runs on, at this moment.
+    ///
+    /// The corresponding C function is `getcpu`.
+    package static func currentProcessor() -> Int { Int(cnuma_current_cpu()) }
+
+    private static func status(_ result: some BinaryInteger, _ call: String) -> PlacementError? {
+        result < 0 ? PlacementError(code: errno, call: call) : nil
+    }
+}
