@@ -70,7 +70,7 @@ public struct Generator: Sendable {
     }
 
     /// ``fill(_:at:)`` for a part of a buffer, which as a whole may be too large for the caches.
-    mutating func fill(
+    package mutating func fill(
         _ buffer: UnsafeMutableRawBufferPointer, at offset: Int, isPastCache: Bool
     ) {
         requireRange(offset, buffer.count)

@@ -317,11 +317,12 @@ extension Lanes {
         at place: UnsafeMutableRawPointer, _ difference: inout Vector
     ) {
         var offset = head
-        while offset &+ 64 <= random {
+        let whole = min(random, end)
+        while offset &+ 64 <= whole {
             use.apply(cvector_load(source + offset), at: place + offset, &difference)
             offset &+= 64
         }
-        if offset < random {
+        if offset < whole {
             let last = cvector_join(random &- offset, cvector_load(source + offset), Vector.zero)
             use.apply(last, at: place + offset, &difference)
             offset &+= 64
@@ -353,7 +354,8 @@ extension Lanes {
             // The end of the random bytes, and again what follows `period` before it. Joined in
             // registers: memory that was just written in parts would have to settle first.
             let joined = cvector_join(
-                random &- from, cvector_load(source + from), cvector_load(source + (from &- period)))
+                random &- from, cvector_load(source + from), cvector_load(source + (from &- period))
+            )
             use.apply(joined, at: place + offset, &difference)
             offset &+= 64
             from &+= 64 &- period

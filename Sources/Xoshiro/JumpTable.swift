@@ -25,7 +25,8 @@ public struct JumpTable: Sendable {
             for value in 1..<16 {
                 let lowest = value & -value
                 if value != lowest {
-                    entries[start + value] = entries[start + lowest] ^ entries[start + value - lowest]
+                    entries[start + value] =
+                        entries[start + lowest] ^ entries[start + value - lowest]
                 }
             }
         }

@@ -134,8 +134,8 @@ let varied: [DataSpec] = {
             let start = Int.random(in: 0..<spec.size - 4 * length, using: &numbers.generator)
             let end = start + 3 * length
             #expect(
-                spec.bytes(at: start..<end, chunk: length, kernel: kernel)
-                    == ScalarReference.bytes(of: spec, at: start..<end),
+                spec.bytes(at: start..<end, chunk: length, kernel: kernel).elementsEqual(
+                    ScalarReference.bytes(of: spec, at: start..<end)),
                 "length \(length), start \(start), numbers seeded \(numbers.seed)")
         }
     }
@@ -158,7 +158,8 @@ let varied: [DataSpec] = {
                 var found = [UInt8](repeating: 0, count: count)
                 found.withUnsafeMutableBytes { generator.fill($0, at: start) }
                 #expect(
-                    found == ScalarReference.bytes(of: spec, at: start..<start + count),
+                    found.elementsEqual(
+                        ScalarReference.bytes(of: spec, at: start..<start + count)),
                     "\(fill) \(start) \(count), numbers seeded \(numbers.seed)")
                 start += count
                 // Sometimes elsewhere, on a grain or not.

@@ -90,7 +90,8 @@ struct Bench: Encodable {
 
     var table: Table {
         var table = Table()
-        table.row("operation  kernel    threads  buffer     compress  dedup",
+        table.row(
+            "operation  kernel    threads  buffer     compress  dedup",
             "    GB/s     least      most  of memset    per call")
         for result in cases {
             let name = Self.columns(
@@ -181,14 +182,16 @@ struct BenchOptions {
                 try Ratio(parsing: $0, field: "dedup_ratios")
             }
         }
-        repeats = try command.repeats.map {
-            try Self.one($0, "repeat", "1 to 1000") { Self.number($0, 1...1000) }
-        } ?? repeats
-        secondsPerSample = try command.milliseconds.map {
-            try Self.one($0, "milliseconds", "1 to 10000") {
-                Self.number($0, 1...10000).map { Double($0) / 1000 }
-            }
-        } ?? secondsPerSample
+        repeats =
+            try command.repeats.map {
+                try Self.one($0, "repeat", "1 to 1000") { Self.number($0, 1...1000) }
+            } ?? repeats
+        secondsPerSample =
+            try command.milliseconds.map {
+                try Self.one($0, "milliseconds", "1 to 10000") {
+                    Self.number($0, 1...10000).map { Double($0) / 1000 }
+                }
+            } ?? secondsPerSample
     }
 
     private static func list<Element>(
@@ -358,9 +361,10 @@ private struct BenchRun {
 
     /// Gives each thread a part of the buffer, and of the other one.
     private func split(
-        _ work: @escaping @Sendable (
-            UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer
-        ) -> Void
+        _ work:
+            @escaping @Sendable (
+                UnsafeMutableRawBufferPointer, UnsafeMutableRawBufferPointer
+            ) -> Void
     ) {
         guard pool.count > 1 else { return work(buffer, other) }
         let shards = Shards(size: buffer.count, ranks: pool.count, alignment: 4096)

@@ -212,7 +212,8 @@ struct Generate {
         to file: SharedFile, _ transfers: Transfers, _ times: inout Times
     ) throws {
         let generator = job.generator(spec)
-        let buffer = job.transferBuffer(min(job.transferSize, max(shards.longest, 1)), for: generator)
+        let buffer = job.transferBuffer(
+            min(job.transferSize, max(shards.longest, 1)), for: generator)
         defer { buffer.deallocate() }
         job.logger.debug("shard \(shard), buffer of \(buffer.count) bytes")
 

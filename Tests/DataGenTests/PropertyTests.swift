@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Testing
+
+/// What must hold whatever is asked: random specifications, ranges, alignments and kernels, against the
+/// scalar reference. A failure prints the seed of its numbers.
+@Suite struct PropertyTests {
+    #if DEBUG
+        static let rounds = 12
+    #else
+        static let rounds = 150
+    #endif
+
+    private static func randomSpec(_ numbers: inout SeededGenerator) throws -> DataSpec {
+        let grain = [512, 576, 1024, 4096, 16384].randomElement(using: &numbers) ?? 1024
+        let isCompressible = Int.random(in: 0...3, using: &numbers) > 0
+        // From just above 1 to the most that a small grain holds.
+        let compress =
+            isCompressible
+            ? [1001, 1500, 2000, 3333, 10_000, 25_000].randomElement(using: &numbers) ?? 1001 : 1000
+        let dedup = [1000, 1000, 1333, 2500, 1_000_000].randomElement(using: &numbers) ?? 1000
+        return try DataSpec(
+            size: Int.random(in: 1...(1 << 62), using: &numbers),
+            seed: numbers.next(), dedupRatio: Ratio(parsing: thousandths(dedup), field: "d"),
+            compressRatio: Ratio(parsing: thousandths(compress), field: "c"),
+            dedupUnit: grain * 8 * Int.random(in: 1...40, using: &numbers), compressUnit: grain,
+            fill: Bool.random(using: &numbers) ? .backref : .zeros)
+    }
+
+    private static func thousandths(_ number: Int) -> String {
+        let rest = String(number % 1000 + 1000).dropFirst()
+        return "\(number / 1000).\(rest)"
+    }
+
+    /// A range of the data set, short or long enough for lanes.
+    private static func randomRange(
+        _ spec: DataSpec, _ numbers: inout SeededGenerator
+    ) -> Range<Int> {
+        let most = [20, 5000, 70_000, 300_000].randomElement(using: &numbers) ?? 20
+        let count = Int.random(in: 0...min(most, spec.size), using: &numbers)
+        let start = Int.random(in: 0...spec.size - count, using: &numbers)
+        return start..<start + count
+    }
+
+    @Test(arguments: Kernel.supported)
+    func everyRangeIsFilledComparedAndNothingElseTouched(kernel: Kernel) throws {
+        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        for round in 0..<Self.rounds {
+            let spec = try Self.randomSpec(&numbers.generator)
+            var generator = Generator(spec, kernel: kernel)
+            for _ in 0..<3 {
+                let range = Self.randomRange(spec, &numbers.generator)
+                let truth = ScalarReference.bytes(of: spec, at: range)
+                // Half of the time on a word, as memory from malloc is.
+                var misalignment = Int.random(in: 0..<64, using: &numbers.generator)
+                if Bool.random(using: &numbers.generator) { misalignment -= misalignment % 8 }
+                let isPastCache = Bool.random(using: &numbers.generator)
+                let note: Comment =
+                    "\(spec) \(range) at \(misalignment), round \(round), seed \(numbers.seed)"
+                let memory = UnsafeMutableRawBufferPointer.allocate(
+                    byteCount: range.count + 256, alignment: 64)
+                defer { memory.deallocate() }
+                for index in memory.indices { memory[index] = 0xA5 }
+                let middle = 64 + misalignment..<64 + misalignment + range.count
+                let buffer = UnsafeMutableRawBufferPointer(rebasing: memory[middle])
+                generator.fill(buffer, at: range.lowerBound, isPastCache: isPastCache)
+                #expect(buffer.elementsEqual(truth), note)
+                #expect(memory[..<middle.lowerBound].allSatisfy { $0 == 0xA5 }, note)
+                #expect(memory[middle.upperBound...].allSatisfy { $0 == 0xA5 }, note)
+
+                var log = DamageLog(spec, limit: 2)
+                generator.compare(UnsafeRawBufferPointer(buffer), at: range.lowerBound, log: &log)
+                #expect(log.rangeCount == 0, note)
+                guard !range.isEmpty else { continue }
+                let wrong = Int.random(in: 0..<range.count, using: &numbers.generator)
+                buffer[wrong] ^= 1 << UInt8.random(in: 0..<8, using: &numbers.generator)
+                generator.compare(UnsafeRawBufferPointer(buffer), at: range.lowerBound, log: &log)
+                #expect(log.rangeCount == 1, note)
+                #expect(log.firstOffset == range.lowerBound + wrong, note)
+            }
+        }
+    }
+
+    /// Small pieces come out of a window that is made at once; its ends must not show.
+    @Test(arguments: Kernel.supported, [1, 100, 4096, 30_000, 32_768, 32_769, 65_536])
+    func piecesInARowEqualTheWhole(kernel: Kernel, piece: Int) throws {
+        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        for _ in 0..<3 {
+            let spec = try Self.randomSpec(&numbers.generator)
+            let length = min(spec.size, piece == 1 ? 3000 : 200_000)
+            let start = Int.random(in: 0...spec.size - length, using: &numbers.generator)
+            let found = spec.bytes(at: start..<start + length, chunk: piece, kernel: kernel)
+            #expect(
+                found.elementsEqual(ScalarReference.bytes(of: spec, at: start..<start + length)),
+                "\(spec) from \(start), seed \(numbers.seed)")
+        }
+    }
+
+    @Test(arguments: [1, 2, 3, 5])
+    func everyThreadCountGivesTheSameBytes(threads: Int) throws {
+        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        let spec = try DataSpec(
+            size: 1 << 40, seed: numbers.seed, dedupRatio: 1.5, compressRatio: 2)
+        let generator = ParallelGenerator(spec, threads: threads)
+        var found = [UInt8](repeating: 0, count: 3_300_007)
+        let start = Int.random(in: 0..<1 << 39, using: &numbers.generator)
+        found.withUnsafeMutableBytes { generator.fill($0, at: start) }
+        #expect(
+            found.elementsEqual(
+                ScalarReference.bytes(of: spec, at: start..<start + found.count)),
+            "seed \(numbers.seed)")
+        var log = DamageLog(spec, limit: 4)
+        found[3_000_000] ^= 4
+        found.withUnsafeBytes { generator.compare($0, at: start, log: &log) }
+        #expect(log.rangeCount == 1 && log.firstOffset == start + 3_000_000)
+    }
+}

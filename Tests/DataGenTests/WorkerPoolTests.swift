@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Foundation
+import Synchronization
+import Testing
+
+@Suite struct WorkerPoolTests {
+    @Test(arguments: [1, 2, 5])
+    func everyWorkerRunsOnceARound(count: Int) {
+        let pool = WorkerPool(count: count)
+        #expect(pool.count == count)
+        for _ in 0..<200 {
+            let seen = Mutex<[Int]>([])
+            pool.run { worker in seen.withLock { $0.append(worker) } }
+            #expect(seen.withLock { $0.sorted() } == Array(0..<count))
+        }
+    }
+
+    @Test func newThreadsPrepareThemselvesAndTakeNoSignals() {
+        let prepared = Mutex<[Int]>([])
+        let pool = WorkerPool(count: 3) { worker in prepared.withLock { $0.append(worker) } }
+        let blocked = Mutex<[Bool]>([])
+        pool.run { worker in
+            guard worker > 0 else { return }
+            var mask = sigset_t()
+            pthread_sigmask(SIG_BLOCK, nil, &mask)
+            blocked.withLock { $0.append(sigismember(&mask, SIGTERM) == 1) }
+        }
+        #expect(prepared.withLock { $0.sorted() } == [1, 2])
+        #expect(blocked.withLock { $0 } == [true, true])
+    }
+
+    /// Threads that wait must leave the processors to others.
+    @Test func waitingUsesNoProcessor() {
+        let pool = WorkerPool(count: 3)
+        let used = Mutex<[Int: Double]>([:])
+        @Sendable func note(_ worker: Int, _ sign: Double) {
+            var time = timespec()
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+            let seconds = Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+            used.withLock { $0[worker, default: 0] += sign * seconds }
+        }
+        pool.run { note($0, -1) }
+        usleep(500_000)
+        pool.run { note($0, 1) }
+        for worker in [1, 2] {
+            let seconds = used.withLock { $0[worker] } ?? .infinity
+            #expect(seconds < 0.05, "worker \(worker) used \(seconds) of 0.5 s")
+        }
+    }
+
+    /// Python's `multiprocessing` forks; the threads stay behind.
+    @Test func aForkedProcessGoesOn() throws {
+        let spec = try DataSpec(size: 6 << 20, seed: 21, compressRatio: 1.5)
+        let generator = ParallelGenerator(spec, threads: 3)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: spec.size, alignment: 64)
+        defer { buffer.deallocate() }
+        generator.fill(buffer, at: 0)
+        var log = DamageLog(spec, limit: 1)
+
+        // Swift hides `fork`, since a program that goes on afterwards has to know what it does.
+        typealias Fork = @convention(c) () -> pid_t
+        let symbol = try #require(dlsym(nil, "fork"))
+        let child = unsafeBitCast(symbol, to: Fork.self)()
+        if child == 0 {
+            // A hang must end as well.
+            alarm(60)
+            for index in buffer.indices { buffer[index] = 0 }
+            generator.fill(buffer, at: 0)
+            generator.compare(UnsafeRawBufferPointer(buffer), at: 0, log: &log)
+            _exit(log.rangeCount == 0 ? 0 : 1)
+        }
+        var status: Int32 = 0
+        #expect(waitpid(child, &status, 0) == child)
+        #expect(status == 0, "the forked process made other bytes, or hung")
+        // And so does this one.
+        generator.compare(UnsafeRawBufferPointer(buffer), at: 0, log: &log)
+        #expect(log.rangeCount == 0)
+    }
+}
