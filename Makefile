@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test build bench lint format install uninstall setup clean
+.PHONY: help demo test sanitize build bench lint format install uninstall setup clean
 
 PREFIX ?= /usr/local
 SWIFT ?= swift
@@ -30,7 +30,7 @@ demo: build ## Write 1 GiB with 4 ranks, verify it with 3
 	    --dedup-ratio 2 --compress-ratio 1.5 && \
 	mpirun --oversubscribe -n 3 $(PROGRAM) verify "$$folder/demo"
 
-test: build lint ## Run all tests: Swift in debug and release, mpirun, Python, installation
+test: build lint sanitize ## Run all tests: Swift in debug and release, sanitizers, mpirun, Python, installation
 	$(SWIFT) test --disable-xctest --skip Integration
 	$(SWIFT) test --disable-xctest -c release --skip Integration
 	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest --filter Integration
@@ -44,22 +44,32 @@ test: build lint ## Run all tests: Swift in debug and release, mpirun, Python, i
 	$(MAKE) --no-print-directory uninstall PREFIX="$$folder" && \
 	test -z "$$(find "$$folder" -type f)"
 
+# The thread sanitizer has no say in what a forked process does.
+sanitize: setup ## Run the tests of the generator under the address and thread sanitizers
+	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.txt $(SWIFT) test --disable-xctest \
+	    --sanitize=address --scratch-path .build-address --filter 'Xoshiro|DataGen|NUMA'
+	TSAN_OPTIONS=die_after_fork=0 $(SWIFT) test --disable-xctest \
+	    --sanitize=thread --scratch-path .build-thread --filter 'Parallel|WorkerPool|Property'
+
 build: setup ## Build dgen-mpi
 	$(SWIFT) build $(STATIC) --product dgen-mpi
 
-bench: build ## Measure write bandwidth, with IOR beside it where `ior` is on the PATH
+bench: build $(VENV)/ready ## Measure memory and write bandwidth, with the peers that can be installed
+	@$(VENV)/bin/python -m pip install --quiet numpy "dgen-py==0.3.0" || \
+	    echo "numpy and dgen-py could not be installed: measuring without them" >&2
+	$(VENV)/bin/python python/benchmarks/memory.py --program $(PROGRAM)
 	python3 python/benchmarks/write.py --program $(PROGRAM)
 
 lint: setup $(VENV)/ready ## Check style: swift-format, shellcheck, ruff, mypy
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
-	shellcheck .ci/run
-	$(VENV)/bin/ruff check python
-	$(VENV)/bin/ruff format --check python
+	shellcheck .ci/run Tests/IntegrationTests/TwoNodes/boot.sh
+	$(VENV)/bin/ruff check python Tests
+	$(VENV)/bin/ruff format --check python Tests
 	$(VENV)/bin/mypy --config-file python/pyproject.toml python/dgen_mpi python/benchmarks
 
 format: $(VENV)/ready ## Bring the sources into shape
 	$(SWIFT) format --in-place --recursive Package.swift Sources Tests
-	$(VENV)/bin/ruff format python
+	$(VENV)/bin/ruff format python Tests
 
 install: build ## Install program, man page and completions under PREFIX (/usr/local)
 	$(SWIFT) package generate-manual > /dev/null
@@ -80,16 +90,17 @@ uninstall: ## Remove what install put under PREFIX
 	    "$(PREFIX)/share/fish/vendor_completions.d/dgen-mpi.fish"
 
 clean: ## Remove everything that was built
-	rm -rf .build .build-static $(VENV) python/build python/*.egg-info
+	rm -rf .build .build-static .build-address .build-thread $(VENV) python/build python/*.egg-info
 
 # What the system must have, by Debian's and Ubuntu's names, and how to see that it is there.
-PACKAGES := libopenmpi-dev openmpi-bin pkg-config python3-venv shellcheck procps util-linux binutils bzip2
-HAS_ALL := pkg-config --exists ompi-c && type mpirun shellcheck pkill unshare strip bzip2 && \
-    python3 -c 'import ensurepip'
+PACKAGES := libopenmpi-dev openmpi-bin libnuma-dev pkg-config python3-venv shellcheck procps util-linux \
+    binutils bzip2 cpio busybox-static qemu-user qemu-system-x86
+HAS_ALL := pkg-config --exists ompi-c numa && python3 -c 'import ensurepip' && \
+    type mpirun shellcheck pkill unshare strip bzip2 cpio busybox qemu-x86_64 qemu-system-x86_64
 
 setup: ## Install the system packages that are missing, or say which
 	@command -v $(SWIFT) > /dev/null || { \
-	    echo "dgen-mpi needs Swift 6.2 or later: https://www.swift.org/install/linux" >&2; exit 1; }
+	    echo "dgen-mpi needs Swift 6.3 or later: https://www.swift.org/install/linux" >&2; exit 1; }
 	@{ $(HAS_ALL); } > /dev/null 2>&1 && exit 0; \
 	if [ "$$(id -u)" = 0 ]; then sudo=; \
 	elif sudo -n true 2> /dev/null; then sudo="sudo -n"; \

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Foundation
+import Testing
+
+extension Integration {
+    /// The program on machines that are not this one: emulated, bound, or not allowed everything.
+    @Suite struct MachineTests {
+        /// What `info --report -` says of one thread.
+        struct ThreadPlace: Decodable {
+            let thread: Int
+            let nodeWanted: Int?
+            let cpu: Int
+            let cpusAllowed: [Int]
+            let pagesByNode: [String: Int]
+        }
+        struct Info: Decodable {
+            struct Memory: Decodable {
+                struct Node: Decodable {
+                    let id: Int
+                    let cpus: [Int]
+                }
+                let nodes: [Node]
+            }
+            let numa: Memory
+            let placement: [ThreadPlace]
+            let processors: Int
+        }
+
+        private func info(_ outcome: Outcome) throws -> Info {
+            try #require(outcome.status == 0, "\(outcome.error)")
+            let decoder = JSONDecoder()
+            decoder.keyDecodingStrategy = .convertFromSnakeCase
+            return try decoder.decode(Info.self, from: Data(outcome.output.utf8))
+        }
+
+        /// Runs the program on an emulated machine with two nodes of two processors.
+        private func onTwoNodes(_ words: [String]) throws -> Outcome {
+            let script = URL(filePath: #filePath).deletingLastPathComponent()
+                .appending(path: "TwoNodes/boot.sh").path
+            // The kernel is fetched once, and stays with what was built.
+            let kernel = URL(filePath: Launch.program).deletingLastPathComponent()
+                .appending(path: "two-nodes").path
+            return try Launch.run([script, kernel, Launch.program] + words, seconds: 300)
+        }
+
+        @Test func threadsAndPagesFollowTheNodesOfTheMachine() throws {
+            let info = try info(try onTwoNodes(["info", "--threads", "4", "--report", "-"]))
+            #expect(info.numa.nodes.map(\.cpus) == [[0, 1], [2, 3]])
+            #expect(info.placement.map(\.nodeWanted) == [0, 0, 1, 1])
+            for place in info.placement {
+                let node = try #require(place.nodeWanted)
+                #expect(place.cpusAllowed == info.numa.nodes[node].cpus)
+                #expect(place.cpusAllowed.contains(place.cpu))
+                #expect(place.pagesByNode == ["\(node)": 256])
+            }
+        }
+
+        @Test func oneNodeHoldsAllThreadsAndPages() throws {
+            let info = try info(
+                try onTwoNodes(["info", "--threads", "3", "--numa-node", "1", "--report", "-"]))
+            #expect(info.placement.count == 3)
+            for place in info.placement {
+                #expect(place.nodeWanted == 1)
+                #expect([2, 3].contains(place.cpu))
+                #expect(Array(place.pagesByNode.keys) == ["1"])
+            }
+        }
+
+        @Test func nothingIsPlacedWhenThatIsOff() throws {
+            let info = try info(
+                try onTwoNodes(["info", "--threads", "2", "--numa", "off", "--report", "-"]))
+            #expect(info.placement.map(\.nodeWanted) == [nil, nil])
+            #expect(info.placement.allSatisfy { $0.cpusAllowed == [0, 1, 2, 3] })
+        }
+
+        /// Containers often forbid the system calls of memory placement.
+        @Test func placementThatIsForbiddenIsSaidAndLeftOut() throws {
+            let folder = try Folder()
+            let words = [
+                Launch.program, "-o", folder.path + "/f", "-s", "8MiB", "--seed", "1",
+                "--numa", "force", "-v", "--threads", "2", "-t", "4MiB",
+            ]
+            let script = URL(filePath: #filePath).deletingLastPathComponent()
+                .appending(path: "forbid-placement.py").path
+            let outcome = try Launch.run(["python3", script] + words)
+            #expect(outcome.status == 0, "\(outcome.error)")
+            let lines = outcome.error.split(separator: "\n").filter {
+                $0.contains("memory nodes are not used")
+            }
+            #expect(lines.count == 1, "\(outcome.error)")
+            #expect(lines.first?.contains("get_mempolicy: Operation not permitted") == true)
+            #expect(try Launch.alone(["verify", folder.path + "/f"]).status == 0)
+        }
+
+        @Test func nodesThatCannotBeUsedAreRefused() throws {
+            for words in [["--numa-node", "77"], ["--numa", "off", "--numa-node", "0"]] {
+                let outcome = try Launch.alone(["info"] + words)
+                #expect(outcome.status == 2)
+                #expect(outcome.complaints.count == 1)
+                #expect(outcome.complaints.first?.contains("numa_node: '") == true)
+            }
+        }
+
+        /// Ranks that share a mask share its processors; none is left out, none is used twice.
+        @Test func ranksDivideTheProcessorsThatTheyShare() throws {
+            let count = ProcessInfo.processInfo.activeProcessorCount
+            for ranks in [1, 2, 3] {
+                let folder = try Folder()
+                let outcome = try Launch.run(
+                    [
+                        "mpirun", "--oversubscribe", "--bind-to", "none", "-n", "\(ranks)",
+                        Launch.program, "-o", folder.path + "/f", "-s", "1MiB", "--seed", "1",
+                        "--report", folder.path + "/r",
+                    ], environment: ["DGEN_LOG": "debug"])
+                #expect(outcome.status == 0, "\(outcome.error)")
+                let threads = outcome.error.split(separator: "\n").compactMap { line in
+                    line.contains("kernel ") && line.hasSuffix(" threads")
+                        ? Int(line.split(separator: " ").dropLast().last ?? "") : nil
+                }.sorted()
+                let expected = (0..<ranks).map {
+                    max(1, count / ranks + ($0 < count % ranks ? 1 : 0))
+                }.sorted()
+                #expect(threads == expected, "\(ranks) ranks on \(count) processors")
+            }
+        }
+
+        #if arch(x86_64)
+            /// A processor without AVX, emulated: the program must find out before it is too late.
+            @Test func anOldProcessorMakesTheSameBytes() throws {
+                let folder = try Folder()
+                let words = [
+                    "-s", "3000001", "--seed", "7", "--compress-ratio", "1.5", "--dedup-ratio", "2",
+                    "-o", folder.path + "/f",
+                ]
+                let old = ["qemu-x86_64", "-cpu", "Nehalem", Launch.program]
+                let outcome = try Launch.run(old + words, seconds: 300)
+                #expect(outcome.status == 0, "\(outcome.error)")
+                #expect(try Launch.alone(["verify", folder.path + "/f"]).status == 0)
+                let info = try Launch.run(old + ["info"])
+                #expect(info.output.contains("scalar (of scalar, baseline)"), "\(info.output)")
+                let refused = try Launch.run(
+                    ["env", "DGEN_KERNEL=x86-v3"] + old + ["info"])
+                #expect(refused.status == 2)
+                #expect(refused.complaints.first?.contains("scalar baseline") == true)
+            }
+        #endif
+    }
+}
