@@ -62,25 +62,25 @@ public struct JumpPolynomial: Sendable, Equatable {
                     power.multiplyByX()
                 }
             }
-            var product = JumpPolynomial(words: .zero)
-            for index in stride(from: 3, through: 0, by: -1) {
-                let word = other.words[index]
-                for byte in stride(from: UInt64(56), through: 0, by: -8) {
-                    let low = Int((word &>> byte) & 15)
-                    let high = Int((word &>> (byte &+ 4)) & 15)
-                    product.multiplyByX8()
-                    product.words ^= multiples[low] ^ multiples[16 + high]
+            words = Self.top.withUnsafeBufferPointer { top in
+                var product = SIMD4<UInt64>.zero
+                var index = 3
+                while index >= 0 {
+                    let word = other.words[index]
+                    var byte: UInt64 = 64
+                    while byte > 0 {
+                        byte &-= 8
+                        let outgoing = Int(product[3] &>> 56)
+                        Self.shift(&product, by: 8)
+                        let low = Int((word &>> byte) & 15)
+                        let high = Int((word &>> (byte &+ 4)) & 15)
+                        product ^= top[outgoing] ^ multiples[low] ^ multiples[16 &+ high]
+                    }
+                    index &-= 1
                 }
+                return product
             }
-            self = product
         }
-    }
-
-    /// Multiplies by *x*^8 modulo *P*.
-    private mutating func multiplyByX8() {
-        let outgoing = Int(words[3] &>> 56)
-        shift(by: 8)
-        words ^= Self.top[outgoing]
     }
 
     /// The distance of a number of outputs too large for one word.
@@ -125,11 +125,11 @@ public struct JumpPolynomial: Sendable, Equatable {
 
     private mutating func multiplyByX() {
         let carry = words[3] &>> 63
-        shift(by: 1)
+        Self.shift(&words, by: 1)
         if carry == 1 { words ^= Self.reduction }
     }
 
-    private mutating func shift(by count: UInt64) {
+    private static func shift(_ words: inout SIMD4<UInt64>, by count: UInt64) {
         words[3] = (words[3] &<< count) | (words[2] &>> (64 &- count))
         words[2] = (words[2] &<< count) | (words[1] &>> (64 &- count))
         words[1] = (words[1] &<< count) | (words[0] &>> (64 &- count))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-/// A jump by one distance, prepared: 64 loads and additions instead of 256 steps.
+/// A jump of one generator by one distance, prepared: 64 loads and additions instead of 256 steps.
 ///
 /// A jump is a linear map of the 256 bits of a state. `entries` holds what it makes of each of the
 /// 16 values of each group of four bits; the image of a state is the sum of 64 of them. 32 KiB.
@@ -38,13 +38,6 @@ public struct JumpTable: Sendable {
         let (a, b, c, d) = generator.state
         let image = image(of: SIMD4(a, b, c, d))
         generator.state = (image[0], image[1], image[2], image[3])
-    }
-
-    /// Moves all lanes on by the distance.
-    public func jump(_ lanes: inout Lanes) {
-        for lane in 0..<8 {
-            lanes.set(lane: lane, words: image(of: lanes.words(ofLane: lane)))
-        }
     }
 
     private func image(of state: SIMD4<UInt64>) -> SIMD4<UInt64> {

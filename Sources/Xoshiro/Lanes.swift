@@ -80,25 +80,50 @@ public struct Lanes: Sendable {
 
     /// Moves all lanes on by the same number of outputs.
     ///
-    /// - Complexity: O(1): 256 steps, each with a conditional addition.
+    /// Horner's scheme, two coefficients at a time: 256 steps, with one of four prepared sums added after
+    /// every second.
+    ///
+    /// - Complexity: O(1): a third to half a microsecond.
     @inlinable @inline(always)
     package mutating func jump(_ polynomial: JumpPolynomial) {
-        var lanes = self
-        var sum = (Vector.zero, Vector.zero, Vector.zero, Vector.zero)
-        for index in 0..<4 {
-            var word = polynomial.words[index]
-            for _ in 0..<64 {
-                // All ones where the coefficient is set: no branch to mispredict.
-                let mask = 0 &- (word & 1)
-                word &>>= 1
-                sum.0 = cvector_xor(sum.0, cvector_and(lanes.state.0, mask))
-                sum.1 = cvector_xor(sum.1, cvector_and(lanes.state.1, mask))
-                sum.2 = cvector_xor(sum.2, cvector_and(lanes.state.2, mask))
-                sum.3 = cvector_xor(sum.3, cvector_and(lanes.state.3, mask))
-                _ = lanes.next()
+        withUnsafeTemporaryAllocation(of: Lanes.self, capacity: 4) { sums in
+            var next = self
+            _ = next.next()
+            sums.initializeElement(at: 0, to: Lanes.zero)
+            sums.initializeElement(at: 1, to: self)
+            sums.initializeElement(at: 2, to: next)
+            sums.initializeElement(at: 3, to: Self.sum(self, next))
+            var lanes = Lanes.zero
+            for index in 0..<4 {
+                var word = polynomial.words[3 &- index]
+                for _ in 0..<32 {
+                    _ = lanes.next()
+                    _ = lanes.next()
+                    lanes = Self.sum(lanes, sums[Int(word &>> 62)])
+                    word &<<= 2
+                }
             }
+            self = lanes
         }
-        state = sum
+    }
+
+    /// Not a state of the generator, but the neutral one of their sums.
+    @inlinable @inline(always)
+    static var zero: Lanes { Lanes(state: (.zero, .zero, .zero, .zero)) }
+
+    @inlinable @inline(always)
+    init(state: (Vector, Vector, Vector, Vector)) {
+        self.state = state
+    }
+
+    /// The sum over GF(2) of two states in every lane.
+    @inlinable @inline(always)
+    static func sum(_ left: Lanes, _ right: Lanes) -> Lanes {
+        Lanes(
+            state: (
+                cvector_xor(left.state.0, right.state.0), cvector_xor(left.state.1, right.state.1),
+                cvector_xor(left.state.2, right.state.2), cvector_xor(left.state.3, right.state.3)
+            ))
     }
 
     /// One step of ``Xoshiro256PlusPlus`` in every lane.

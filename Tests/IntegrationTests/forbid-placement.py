@@ -19,15 +19,21 @@ PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 22, 38
 # Load the number of the call; to the last line if it is one of those; allow the rest.
 code = [(LOAD, 0, 0, 0)]
 code += [
-    (JUMP_EQUAL, len(NUMBERS) - index, 0, number) for index, number in enumerate(NUMBERS)
+    (JUMP_EQUAL, len(NUMBERS) - index, 0, number)
+    for index, number in enumerate(NUMBERS)
 ]
 code += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, FAIL_EPERM)]
-instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
+instructions = ctypes.create_string_buffer(
+    b"".join(struct.pack("HBBI", *line) for line in code)
+)
 program = ctypes.create_string_buffer(
     struct.pack("HxxxxxxQ", len(code), ctypes.addressof(instructions))
 )
 libc = ctypes.CDLL(None, use_errno=True)
-for arguments in ((PR_SET_NO_NEW_PRIVS, 1, 0), (PR_SET_SECCOMP, 2, ctypes.addressof(program))):
+for arguments in (
+    (PR_SET_NO_NEW_PRIVS, 1, 0),
+    (PR_SET_SECCOMP, 2, ctypes.addressof(program)),
+):
     numbers = [ctypes.c_ulong(argument) for argument in arguments]
     if libc.prctl(*numbers, ctypes.c_ulong(0), ctypes.c_ulong(0)) != 0:
         sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+KIB, MIB = 1 << 10, 1 << 20
 SIZES = (4 * KIB, 64 * KIB, MIB, 256 * MIB)
 
 
@@ -114,10 +114,9 @@ def peers(processors: int) -> dict[Case, Callable[[], object]]:
         for threads in sorted({1, processors}) if dgen_py else []:
             if threads > 1 and size < MIB:
                 continue
-            # It makes a MiB at least, of which smaller buffers get a part.
-            chunks = dgen_py.Generator(
-                size=1 << 50, chunk_size=max(size, MIB), max_threads=threads
-            )
+            # It makes a MiB at least, of which smaller buffers get a part; and it needs memory for
+            # each of them, so no more than what is used here.
+            chunks = dgen_py.Generator(size=1 << 40, chunk_size=max(size, MIB), max_threads=threads)
             buffer = bytearray(size)
             calls[Case("dgen-py", "fill", size, threads)] = lambda chunks=chunks, buffer=buffer: (
                 chunks.fill_chunk(buffer)
