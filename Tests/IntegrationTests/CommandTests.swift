@@ -226,6 +226,63 @@ extension Integration {
             #expect(lines.first?.contains("did you mean DGEN_SPACE_CHECK?") == true)
         }
 
+        @Test func benchMeasuresEveryCombination() throws {
+            struct Result: Decodable {
+                struct Case: Decodable {
+                    let operation: String
+                    let kernel: String
+                    let threads: Int
+                    let bufferBytes: Int
+                    let compressRatio: Double
+                    let median: Double
+                    let minimum: Double
+                    let maximum: Double
+                }
+                let cases: [Case]
+            }
+            let words = [
+                "bench", "--kernels", "scalar,baseline", "--buffer-sizes", "100,4KiB,2MiB",
+                "--threads", "1,2", "--compress-ratios", "1,2.5", "--dedup-ratios", "1",
+                "--repeat", "3", "--milliseconds", "1",
+            ]
+            let outcome = try Launch.alone(words + ["--report", "-"])
+            #expect(outcome.status == 0, "\(outcome.error)")
+            let decoder = JSONDecoder()
+            decoder.keyDecodingStrategy = .convertFromSnakeCase
+            let cases = try decoder.decode(Result.self, from: Data(outcome.output.utf8)).cases
+            // Two kernels by two ratios: fill and compare for four buffers and threads (two threads
+            // are for the largest only), random for two; memset and memcpy four times.
+            #expect(cases.count { $0.operation == "fill" } == 16)
+            #expect(cases.count { $0.operation == "compare" } == 16)
+            #expect(cases.count { $0.operation == "random" } == 8)
+            #expect(cases.count { $0.kernel == "libc" } == 8)
+            #expect(cases.allSatisfy { 0 < $0.minimum && $0.minimum <= $0.median })
+            #expect(cases.allSatisfy { $0.median <= $0.maximum })
+            let table = try Launch.alone(words)
+            #expect(table.output.split(separator: "\n").count == cases.count + 1)
+        }
+
+        @Test(
+            arguments: [
+                ("--kernels sse", "kernels", "scalar, baseline"),
+                ("--threads 0", "threads", "1 to"),
+                ("--buffer-sizes 2GiB", "buffer_sizes", "1 GiB"),
+                ("--buffer-sizes 1k,", "buffer_sizes", "64KiB"),
+                ("--operations seek", "operations", "fill, compare, random"),
+                ("--compress-ratios 0.5", "compress_ratio", "1 to"),
+                ("--repeat 0", "repeat", "1 to 1000"), ("--milliseconds x", "milliseconds", "1 to"),
+            ])
+        func benchRefusesWhatItCannotMeasure(words: String, field: String, accepted: String) throws
+        {
+            let outcome = try Launch.alone(
+                ["bench"] + words.split(separator: " ").map(String.init))
+            #expect(outcome.status == 2)
+            #expect(outcome.output.isEmpty)
+            #expect(outcome.complaints.count == 1)
+            #expect(outcome.complaints.first?.contains(field) == true)
+            #expect(outcome.complaints.first?.contains(accepted) == true)
+        }
+
         @Test func planIsFastAndSmallForTheLargestJob() throws {
             let outcome = try Launch.run([
                 "sh", "-c", #"ulimit -v 400000; exec "$@""#, "sh", Launch.program, "plan",

@@ -8,6 +8,7 @@ change of the machine's speed meets all of them; medians are compared.
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import json
 import os
@@ -107,10 +108,10 @@ def peers(processors: int) -> dict[Case, Callable[[], object]]:
     dgen_py, numpy = optional("dgen_py"), optional("numpy")
     for size in SIZES:
         if size <= MIB:
-            calls[Case("os.urandom", "fill", size)] = lambda size=size: os.urandom(size)
+            calls[Case("os.urandom", "fill", size)] = functools.partial(os.urandom, size)
         if numpy:
             words = numpy.random.Generator(numpy.random.SFC64(1))
-            calls[Case("numpy", "fill", size)] = lambda size=size, words=words: words.bytes(size)
+            calls[Case("numpy", "fill", size)] = functools.partial(words.bytes, size)
         for threads in sorted({1, processors}) if dgen_py else []:
             if threads > 1 and size < MIB:
                 continue
@@ -118,8 +119,8 @@ def peers(processors: int) -> dict[Case, Callable[[], object]]:
             # each of them, so no more than what is used here.
             chunks = dgen_py.Generator(size=1 << 40, chunk_size=max(size, MIB), max_threads=threads)
             buffer = bytearray(size)
-            calls[Case("dgen-py", "fill", size, threads)] = lambda chunks=chunks, buffer=buffer: (
-                chunks.fill_chunk(buffer)
+            calls[Case("dgen-py", "fill", size, threads)] = functools.partial(
+                chunks.fill_chunk, buffer
             )
     return calls
 
@@ -165,12 +166,17 @@ def show(rates: Rates, fastest: str, kernels: list[str], processors: int) -> Non
         ("4 KiB in a row: 1 MiB", rates.ratio(fill(4 * KIB), fill(MIB))),
     ]
     if processors > 1:
-        threads = f"256 MiB, {processors} threads"
+        title = f"256 MiB, {processors} threads"
         lines += [
-            (f"{threads}: 1 thread", rates.ratio(fill(large, processors), fill(large))),
+            (f"{title}: 1 thread", rates.ratio(fill(large, processors), fill(large))),
             (
-                f"{threads}: dgen-py with as many",
+                f"{title}: dgen-py with as many",
                 rates.ratio(fill(large, processors), dgen_py(large, processors)),
+            ),
+            # Not at the limit of the memory.
+            (
+                f"{title}, scalar: 1 thread",
+                rates.ratio(fill(large, processors, kernel="scalar"), fill(large, kernel="scalar")),
             ),
         ]
     for size in (MIB, large):
