@@ -24,10 +24,17 @@ public struct Generator: Sendable {
     private var cursor: StreamCursor
     /// For compressible data, unless the kernel has no lanes.
     private var grains: GrainCursor?
+    /// For the random bytes of grains that are not made with lanes, and how many grains these are.
+    private var packed: ScratchMemory
+    private let batchCount: Int
     /// For small ranges in a row.
     private var window: Window?
+    private let windowBytes: Int
     /// Where the last call ended.
     private var end = 0
+    /// Enough for lanes to be worth it, and little enough for the second-level cache.
+    private static let packedBytes = 128 << 10
+
     private let logger: Logger
     /// Decided once, so that a disabled level costs one predictable branch a block.
     private let isTracing: Bool
@@ -43,15 +50,29 @@ public struct Generator: Sendable {
     public init(
         _ spec: DataSpec, kernel: Kernel = .fastest, logger: Logger = Logger(label: "generator")
     ) {
+        self.init(spec, kernel: kernel, isWide: kernel.isWide, logger: logger)
+    }
+
+    /// ``init(_:kernel:logger:)``, where a test may use any kernel as wide ones are used.
+    package init(
+        _ spec: DataSpec, kernel: Kernel, isWide: Bool, logger: Logger = Logger(label: "generator")
+    ) {
         precondition(kernel.isSupported, "this machine cannot run the kernel")
         self.spec = spec
         layout = Layout(spec)
-        cursor = StreamCursor(seed: spec.seed, kernel: kernel)
-        if spec.compressRatio != 1, kernel != .scalar,
-            spec.compressUnit <= GrainCursor.grainBytesMax
-        {
+        cursor = StreamCursor(seed: spec.seed, kernel: kernel, isWide: isWide)
+        // More where placing the lanes is a larger part of the work. Incompressible bytes as many as the
+        // lanes of one spacing make.
+        let windowMax = isWide ? Window.bytesMax : Window.bytesMax / 2
+        let lanes = LaneSpacing.ladder(isWide: isWide).map { 8 * $0.total }.first {
+            $0 <= windowMax
+        }
+        windowBytes = spec.compressRatio == 1 ? lanes ?? windowMax : windowMax
+        batchCount = max(1, Self.packedBytes / spec.compressUnit)
+        packed = ScratchMemory(byteCount: max(Self.packedBytes, spec.compressUnit))
+        if spec.compressRatio != 1, kernel != .scalar {
             grains = GrainCursor(
-                seed: spec.seed, kernel: kernel,
+                seed: spec.seed, kernel: kernel, isWide: isWide,
                 shape: GrainShape(
                     grainBytes: spec.compressUnit, numerator: layout.randomNumerator,
                     denominator: layout.randomDenominator, isZeroFilled: spec.fill == .zeros))
@@ -76,7 +97,7 @@ public struct Generator: Sendable {
         requireRange(offset, buffer.count)
         guard let memory = buffer.baseAddress else { return }
         var done = 0
-        while let bytes = windowBytes(buffer.count - done, at: offset + done) {
+        while let bytes = takeWindow(buffer.count - done, at: offset + done) {
             (memory + done).copyMemory(
                 from: bytes.baseAddress.unsafelyUnwrapped, byteCount: bytes.count)
             done += bytes.count
@@ -119,7 +140,7 @@ public struct Generator: Sendable {
         guard let found = buffer.baseAddress else { return true }
         var isEqual = true
         var done = 0
-        while let bytes = windowBytes(buffer.count - done, at: offset + done) {
+        while let bytes = takeWindow(buffer.count - done, at: offset + done) {
             let start = bytes.baseAddress.unsafelyUnwrapped
             isEqual = memcmp(start, found + done, bytes.count) == 0 && isEqual
             done += bytes.count
@@ -163,7 +184,7 @@ public struct Generator: Sendable {
     /// is made once. Nil for no bytes, for many, and for those that do not follow the last ones: they
     /// are made where they are wanted.
     @inline(__always)
-    private mutating func windowBytes(_ count: Int, at offset: Int) -> UnsafeRawBufferPointer? {
+    private mutating func takeWindow(_ count: Int, at offset: Int) -> UnsafeRawBufferPointer? {
         guard count <= Window.servedMax, count > 0 else { return nil }
         if window?.range.contains(offset) != true {
             guard offset == end, kernel != .scalar else { return nil }
@@ -177,7 +198,7 @@ public struct Generator: Sendable {
     private mutating func makeWindow(at offset: Int) {
         // To an end where no grain is cut, and no cache line.
         let unit = spec.compressRatio == 1 ? 64 : spec.compressUnit
-        let length = spec.compressRatio == 1 ? LaneSpacing.windowBytes : Window.bytesMax
+        let length = windowBytes
         let isLast = spec.size - offset <= length
         let range = offset..<(isLast ? spec.size : (offset + length) / unit * unit)
         // Taken out, so that its memory has one owner.
@@ -228,41 +249,64 @@ public struct Generator: Sendable {
         while position < range.upperBound {
             let place = memory + (position - range.lowerBound)
             let (g, start) = position.quotientAndRemainder(dividingBy: grain)
-            let countPerLane = (range.upperBound - position) / grain / GrainCursor.laneCount
-            let runCount = GrainCursor.laneCount * countPerLane
-            if start == 0, runCount >= GrainCursor.grainsMin, grains != nil {
+            let whole = GrainRun.most(of: (range.upperBound - position) / grain)
+            if start == 0, whole >= GrainCursor.grainsMin, grains != nil {
                 let isRunEqual = grains?.run(
-                    use, first: g, countPerLane: countPerLane,
-                    start: UInt64(u * spec.dedupUnit / 8), at: place)
+                    use, first: g, count: whole, start: UInt64(u * spec.dedupUnit / 8), at: place)
                 isEqual = isRunEqual == true && isEqual
-                position += runCount * grain
+                position += whole * grain
                 continue
             }
-            let count = min(grain - start, range.upperBound - position)
-            if count == grain, use != .compare {
-                writeGrain(g, of: u, to: place)
-            } else {
-                let isPartEqual = withUnsafeTemporaryAllocation(byteCount: grain, alignment: 64) {
-                    scratch in
-                    let whole = scratch.baseAddress.unsafelyUnwrapped
-                    writeGrain(g, of: u, to: whole)
-                    guard use != .compare else {
-                        return memcmp(place, whole + start, count) == 0
-                    }
-                    place.copyMemory(from: whole + start, byteCount: count)
-                    return true
-                }
+            // The random bytes of some grains together, as they lie in the stream.
+            let after = (range.upperBound + grain - 1) / grain
+            let end = start == 0 && grains == nil ? min(after, g + batchCount) : g + 1
+            let packed = ScratchMemory.unique(&packed)
+            let first = layout.randomBytes(inFirst: g)
+            _ = cursor.run(
+                .store, layout.randomBytes(inFirst: end) - first, from: u * spec.dedupUnit + first,
+                at: packed)
+            var before = first
+            for index in g..<end {
+                let start = position - index * grain
+                let count = min(grain - start, range.upperBound - position)
+                let random = layout.randomBytes(inFirst: index + 1) - before
+                let isPartEqual = usePart(
+                    use, start..<start + count, ofGrainWith: random,
+                    from: packed + (before - first),
+                    at: memory + (position - range.lowerBound))
                 isEqual = isPartEqual && isEqual
+                before += random
+                position += count
             }
-            position += count
         }
         return isEqual
     }
 
-    private mutating func writeGrain(_ g: Int, of u: Int, to target: UnsafeMutableRawPointer) {
-        let before = layout.randomBytes(inFirst: g)
-        let random = layout.randomBytes(inFirst: g + 1) - before
-        _ = cursor.run(.store, random, from: u * spec.dedupUnit + before, at: target)
+    /// Uses a part of a grain that begins with the `random` bytes at `source`.
+    private func usePart(
+        _ use: Use, _ part: Range<Int>, ofGrainWith random: Int, from source: UnsafeRawPointer,
+        at place: UnsafeMutableRawPointer
+    ) -> Bool {
+        if part.count == spec.compressUnit, use != .compare {
+            writeGrain(random, from: source, to: place)
+            return true
+        }
+        return withUnsafeTemporaryAllocation(byteCount: spec.compressUnit, alignment: 64) {
+            let whole = $0.baseAddress.unsafelyUnwrapped
+            writeGrain(random, from: source, to: whole)
+            guard use != .compare else {
+                return memcmp(place, whole + part.lowerBound, part.count) == 0
+            }
+            place.copyMemory(from: whole + part.lowerBound, byteCount: part.count)
+            return true
+        }
+    }
+
+    /// Writes a grain that begins with the `random` bytes at `source`.
+    private func writeGrain(
+        _ random: Int, from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer
+    ) {
+        memcpy(target, source, random)
         let rest = spec.compressUnit - random
         switch spec.fill {
         case .zeros:

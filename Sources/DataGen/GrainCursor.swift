@@ -4,9 +4,8 @@ internal import Xoshiro
 
 /// Eight lanes that use runs of grains, and remember where they stand.
 struct GrainCursor: Sendable {
-    static let laneCount = 8
     /// Fewer grains than this are made sooner without lanes.
-    static let grainsMin = 64
+    static let grainsMin = 32
     /// Larger grains are filled one by one: eight of them would not stay in the caches.
     static let grainBytesMax = 8 << 10
 
@@ -17,6 +16,8 @@ struct GrainCursor: Sendable {
     private var jumps: KnownJumps
     private var originJumps: KnownJumps
     private var spacing: LaneSpacing?
+    private var plan: GrainPlan
+    private var scratch: ScratchMemory
 
     private struct Placed {
         var lanes: Lanes
@@ -24,47 +25,51 @@ struct GrainCursor: Sendable {
         var positions: SIMD8<UInt64>
     }
 
-    init(seed: UInt64, kernel: Kernel, shape: GrainShape) {
+    /// Nil for grains that lanes cannot make.
+    init?(seed: UInt64, kernel: Kernel, isWide: Bool, shape: GrainShape) {
+        guard
+            shape.grainBytes <= Self.grainBytesMax,
+            let plan = GrainPlan(shape, head: 0, isWide: isWide)
+        else { return nil }
         self.kernel = kernel
         self.shape = shape
+        self.plan = plan
+        scratch = ScratchMemory(byteCount: plan.scratchBytes)
         origin = Xoshiro256PlusPlus(seed: seed)
         jumps = KnownJumps(kernel)
         originJumps = KnownJumps(kernel)
     }
 
-    /// Uses 8 `countPerLane` whole grains in a row.
+    /// Uses whole grains in a row.
     ///
     /// - Parameters:
     ///   - use: what happens to them.
     ///   - first: the number of the first grain in its block.
-    ///   - countPerLane: grains for each lane.
+    ///   - count: how many, ``grainsMin`` at least.
     ///   - start: the stream's output at which the block begins.
     ///   - memory: of any alignment.
     /// - Returns: whether the memory holds these grains now.
     mutating func run(
-        _ use: Use, first: Int, countPerLane: Int, start: UInt64,
-        at memory: UnsafeMutableRawPointer
+        _ use: Use, first: Int, count: Int, start: UInt64, at memory: UnsafeMutableRawPointer
     ) -> Bool {
+        // Only whole cache lines go past the caches.
+        let isOnWords = Int(bitPattern: memory) % 8 == 0
+        let use = use == .storePastCache && !isOnWords ? .store : use
+        let head = use == .store && isOnWords ? -Int(bitPattern: memory) & 63 : 0
+        if plan.head != head { plan = plan.with(head: head) }
+        let run = GrainRun(plan, first: first, count: count)
         var wanted = SIMD8<UInt64>.zero
         for lane in 0..<8 {
-            wanted[lane] = start + UInt64(shape.words(inFirst: first + lane * countPerLane))
+            wanted[lane] = start + UInt64(shape.words(inFirst: first + lane * run.countPerLane))
         }
         var placed = moved(to: wanted) ?? newlyPlaced(at: wanted)
         for lane in 0..<8 {
             placed.lanes.step(lane: lane, count: Int(wanted[lane] - placed.positions[lane]))
         }
-        // Only whole cache lines go past the caches.
-        let isOnWords = Int(bitPattern: memory) % 8 == 0
-        let use = use == .storePastCache && !isOnWords ? .store : use
-        let run = GrainRun(
-            shape, first: first, countPerLane: countPerLane, isAlternating: kernel.hasManyRegisters)
         var words = 0
-        let isEqual = withUnsafeTemporaryAllocation(byteCount: run.scratchBytes, alignment: 64) {
-            scratch in
-            kernel.run(
-                &placed.lanes, use, at: memory, run,
-                scratch: scratch.baseAddress.unsafelyUnwrapped, words: &words)
-        }
+        let isEqual = kernel.run(
+            &placed.lanes, use, at: memory, run, scratch: ScratchMemory.unique(&scratch),
+            words: &words)
         placed.positions = wanted &+ SIMD8(repeating: UInt64(words))
         self.placed = placed
         return isEqual

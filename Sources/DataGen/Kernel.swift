@@ -41,13 +41,11 @@ public enum Kernel: String, Sendable, CaseIterable {
         #endif
     }()
 
-    /// Whether the state of several groups of lanes stays in registers.
-    var hasManyRegisters: Bool { self == .x86V4 }
-
-    /// The spacings of lanes to use, the widest first.
-    var spacings: [LaneSpacing] {
-        hasManyRegisters ? LaneSpacing.pairLadder : LaneSpacing.ladder
-    }
+    /// Whether it is used as processors with many wide registers like it best.
+    ///
+    /// The state of sixteen lanes stays in registers there, and one instruction chooses words of two
+    /// vectors.
+    var isWide: Bool { self == .x86V4 }
 
     /// Uses `spacing.total` outputs in a row with eight lanes.
     ///
@@ -103,6 +101,17 @@ public enum Kernel: String, Sendable, CaseIterable {
             case .x86V4: jumpLanesX86V4(&lanes, polynomial)
         #endif
         default: lanes.jumpBaseline(polynomial)
+        }
+    }
+
+    /// Moves sixteen lanes on by the distance of `polynomial`.
+    func jump(_ first: inout Lanes, _ second: inout Lanes, _ polynomial: JumpPolynomial) {
+        switch self {
+        #if arch(x86_64)
+            case .x86V3: jumpLanePairX86V3(&first, &second, polynomial)
+            case .x86V4: jumpLanePairX86V4(&first, &second, polynomial)
+        #endif
+        default: Lanes.jumpBaseline(&first, &second, polynomial)
         }
     }
 }

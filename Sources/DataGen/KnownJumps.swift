@@ -38,6 +38,12 @@ struct KnownJumps: Sendable {
         kernel.jump(&lanes, entries[entry(distance, wantsTable: false)].polynomial)
     }
 
+    /// Moves sixteen lanes on.
+    mutating func jump(_ first: inout Lanes, _ second: inout Lanes, by distance: UInt64) {
+        let polynomial = entries[entry(distance, wantsTable: false)].polynomial
+        kernel.jump(&first, &second, polynomial)
+    }
+
     /// The index of what is known of `distance`, which is used once more.
     private mutating func entry(_ distance: UInt64, wantsTable: Bool) -> Int {
         for index in entries.indices where entries[index].distance == distance {

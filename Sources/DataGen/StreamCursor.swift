@@ -8,13 +8,14 @@ internal import Xoshiro
 /// A place in the stream of a seed, cheap to move on from.
 struct StreamCursor: Sendable {
     private let kernel: Kernel
+    private let spacings: [LaneSpacing]
     private let origin: Xoshiro256PlusPlus
     private var generator: Xoshiro256PlusPlus
     /// The number of the output that comes next.
     private var position: UInt64 = 0
     private var known: KnownJumps
-    /// Lanes that have been used, which are cheaper to move than to place.
-    private var placed: PlacedLanes?
+    /// Lanes of each spacing that have been used, which are cheaper to move than to place.
+    private var placed: [PlacedLanes?]
 
     private struct PlacedLanes {
         var first: Lanes
@@ -22,17 +23,17 @@ struct StreamCursor: Sendable {
         var second: Lanes?
         /// The number of the output that comes next in lane 0.
         var position: UInt64
-        /// Outputs between lanes.
-        let distance: Int
         /// Its own, so that jumps of lanes and of the generator do not displace each other.
         var known: KnownJumps
     }
 
-    init(seed: UInt64, kernel: Kernel) {
+    init(seed: UInt64, kernel: Kernel, isWide: Bool) {
         self.kernel = kernel
+        spacings = LaneSpacing.ladder(isWide: isWide)
         origin = Xoshiro256PlusPlus(seed: seed)
         generator = origin
         known = KnownJumps(kernel)
+        placed = Array(repeating: nil, count: spacings.count)
     }
 
     /// Moves to output number `target`.
@@ -88,9 +89,9 @@ struct StreamCursor: Sendable {
                 word += UInt64(head / 8)
             }
             let laneUse = !isAligned && use == .storePastCache ? Use.store : use
-            for spacing in kernel.spacings {
+            for (index, spacing) in spacings.enumerated() {
                 while left >= 8 * spacing.total {
-                    isEqual = runLanes(laneUse, spacing, from: word, at: place) && isEqual
+                    isEqual = runLanes(laneUse, index, spacing, from: word, at: place) && isEqual
                     place += 8 * spacing.total
                     left -= 8 * spacing.total
                     word += UInt64(spacing.total)
@@ -107,9 +108,10 @@ struct StreamCursor: Sendable {
 
     /// Uses as many outputs as the lanes cover.
     private mutating func runLanes(
-        _ use: Use, _ spacing: LaneSpacing, from start: UInt64, at memory: UnsafeMutableRawPointer
+        _ use: Use, _ index: Int, _ spacing: LaneSpacing, from start: UInt64,
+        at memory: UnsafeMutableRawPointer
     ) -> Bool {
-        if placed?.distance != spacing.distance || start < placed?.position ?? 0 {
+        if start < placed[index]?.position ?? .max {
             seek(to: start)
             let first = Lanes(
                 first: generator, doublings: spacing.doublings.prefix(3), jump: kernel.jump)
@@ -119,27 +121,26 @@ struct StreamCursor: Sendable {
                 kernel.jump(&lanes, spacing.doublings[3])
                 second = lanes
             }
-            placed = PlacedLanes(
-                first: first, second: second, position: start, distance: spacing.distance,
-                known: KnownJumps(kernel))
+            placed[index] = PlacedLanes(
+                first: first, second: second, position: start, known: KnownJumps(kernel))
         }
-        guard var moved = placed.take() else { return true }
+        guard var moved = placed[index].take() else { return true }
         let distance = start - moved.position
-        if distance > 0 { moved.known.jump(&moved.first, by: distance) }
         let isEqual: Bool
         if var second = moved.second.take() {
-            if distance > 0 { moved.known.jump(&second, by: distance) }
+            if distance > 0 { moved.known.jump(&moved.first, &second, by: distance) }
             isEqual = kernel.run(&moved.first, &second, use, at: memory, spacing)
             // The last lane stands at the end of what was used.
             generator = second.generator(ofLane: 7)
             moved.second = second
         } else {
+            if distance > 0 { moved.known.jump(&moved.first, by: distance) }
             isEqual = kernel.run(&moved.first, use, at: memory, spacing)
             generator = moved.first.generator(ofLane: 7)
         }
         position = start + UInt64(spacing.total)
         moved.position = start + UInt64(spacing.distance)
-        placed = consume moved
+        placed[index] = consume moved
         return isEqual
     }
 

@@ -7,16 +7,9 @@ struct Window: Sendable {
     /// Longer ranges are made in place as fast.
     static let servedMax = 32 << 10
     /// Small enough for the second-level cache.
-    static let bytesMax = 64 << 10
+    static let bytesMax = 256 << 10
 
-    private final class Memory: @unchecked Sendable {
-        // Unchecked: written only where one value refers to it.
-        let start = UnsafeMutableRawPointer.allocate(byteCount: bytesMax, alignment: 64)
-
-        deinit { start.deallocate() }
-    }
-
-    private var memory = Memory()
+    private var memory = ScratchMemory(byteCount: bytesMax)
     /// The offsets of the bytes that are here.
     private(set) var range = 0..<0
 
@@ -31,8 +24,7 @@ struct Window: Sendable {
     /// Memory for other bytes, which the caller makes now.
     mutating func replace(with range: Range<Int>) -> UnsafeMutableRawPointer {
         precondition(range.count <= Self.bytesMax, "a window is small")
-        if !isKnownUniquelyReferenced(&memory) { memory = Memory() }
         self.range = range
-        return memory.start
+        return ScratchMemory.unique(&memory)
     }
 }

@@ -22,9 +22,10 @@ package enum Processors {
     }
 
     /// The processors' worth of time that control groups grant, as containers and batch systems set
-    /// it: whole processors, 1 at least; nil where nothing limits it.
+    /// it.
     ///
     /// - Parameter root: the folder that stands for `/`: that itself, or a copy.
+    /// - Returns: whole processors, 1 at least; nil where nothing limits them.
     package static func quota(root: String = "/") -> Int? {
         let root = root.hasSuffix("/") ? root : root + "/"
         var least: Double?

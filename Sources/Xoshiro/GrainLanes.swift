@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// Compressible data with lanes. A run of grains is cut into stretches, one for each lane. Lanes make their
-// random bytes some rows ahead into a scratch memory in the first-level cache; from there each grain
-// is put together, a whole vector at a time, and used once. So no random byte is made that is not
-// needed, and nothing is read back from memory that may lie beyond the caches.
+// Compressible data with lanes. A run of grains is cut into stretches, one for each lane, and the lanes make
+// grain after grain together. Their rows go to where they belong at once, as often as the grain
+// repeats them, so that nothing waits for memory: no byte is made that is not needed, and none is
+// read back soon. Where rows are stored askew, they spill over the ends of a copy or of a grain; that is
+// mended some grains later, when what it takes has left the processor's store queue.
 
 public import CVector
 
@@ -35,74 +36,141 @@ public struct GrainShape: Sendable {
     public func words(inFirst grains: Int) -> Int { grains * numerator / denominator }
 }
 
+/// What is prepared for grains of one shape.
+public struct GrainPlan: Sendable {
+    /// How the derived bytes of a grain come about.
+    @usableFromInline
+    enum Method: Sendable {
+        /// Rows are stored a period on, again and again.
+        case copied
+        /// Each vector is a choice of the sixteen words that a grain begins with.
+        case chosen
+        /// They are zeros.
+        case zeros
+    }
+
+    /// The grains.
+    public let shape: GrainShape
+    /// Bytes from the start of a grain to where a cache line begins.
+    public let head: Int
+    @usableFromInline let method: Method
+    /// For ``Method/chosen``, the words of every vector from `head` on, and of the last vector; for
+    /// grains with the fewer random words, and then for those with one more.
+    @usableFromInline let choices: [Lanes.Vector]
+
+    /// Prepares for grains `head` bytes before a cache line; nil for grains that lanes cannot make.
+    ///
+    /// - Parameters:
+    ///   - shape: the grains.
+    ///   - head: 0 to 56.
+    ///   - isWide: whether the processor chooses words of two vectors in one instruction.
+    public init?(_ shape: GrainShape, head: Int, isWide: Bool) {
+        precondition(head % 8 == 0 && (0..<64).contains(head), "a head is less than a cache line")
+        let least = shape.wordsPerGrain.quotient
+        let most = shape.wordsPerGrain.remainder == 0 ? least : least + 1
+        // A row may lie on two grains, and go on for another in derived bytes.
+        guard least >= 9, 8 * most + 64 <= shape.grainBytes else { return nil }
+        method = shape.isZeroFilled ? .zeros : isWide && most <= 16 ? .chosen : .copied
+        self.shape = shape
+        self.head = head
+        choices = method == .chosen ? Self.choices(shape, head: head) : []
+    }
+
+    private init(_ other: GrainPlan, head: Int) {
+        shape = other.shape
+        method = other.method
+        self.head = head
+        choices = method == .chosen ? Self.choices(shape, head: head) : []
+    }
+
+    /// The same for another head.
+    public func with(head: Int) -> GrainPlan { GrainPlan(self, head: head) }
+
+    /// Bytes after which the derived part of a grain repeats (FORMAT.md section 4).
+    @inlinable @inline(always)
+    static func period(words: Int) -> Int { 8 &* (words & 1 == 1 ? words : words &- 1) }
+
+    private static func choices(_ shape: GrainShape, head: Int) -> [Lanes.Vector] {
+        let least = shape.wordsPerGrain.quotient
+        let offsets = (0..<shape.grainBytes / 64).map { head + 64 * $0 } + [shape.grainBytes - 64]
+        return (least...least + 1).flatMap { words in
+            let period = period(words: words) / 8
+            return offsets.map { offset in
+                var choice = Lanes.Vector.zero
+                for element in 0..<8 {
+                    let word = offset / 8 + element
+                    choice[element] = UInt64(
+                        word < words ? word : words - period + (word - words) % period)
+                }
+                return choice
+            }
+        }
+    }
+
+    /// Rounds for which there is room besides the memory that is filled: a grain is used two rounds
+    /// after it was made, and the next one has begun by then.
+    @inlinable static var rooms: Int { 4 }
+
+    /// Bytes of memory that a run needs besides that of the grains.
+    public var scratchBytes: Int { 64 + 8 * Self.rooms * shape.grainBytes }
+}
+
 /// Grains in a row that eight lanes share.
 public struct GrainRun: Sendable {
-    /// How random bytes are dealt to grains.
-    public let shape: GrainShape
+    /// What was prepared for them.
+    public let plan: GrainPlan
     /// The number of the first grain in its block.
     public let first: Int
-    /// Grains for each lane.
+    /// Grains.
+    public let count: Int
+    /// Grains for each lane but the last, which has the rest, one at least.
     public let countPerLane: Int
 
-    /// Describes `countPerLane` grains for each of the lanes, from grain `first` of a block on.
-    public init(_ shape: GrainShape, first: Int, countPerLane: Int, isAlternating: Bool) {
-        self.shape = shape
+    /// Describes `count` grains, as ``most(of:)`` gives them, from grain `first` of a block on.
+    public init(_ plan: GrainPlan, first: Int, count: Int) {
+        precondition(count >= 8 && count == Self.most(of: count), "every lane needs a grain")
+        self.plan = plan
         self.first = first
-        self.countPerLane = countPerLane
-        self.isAlternating = isAlternating
-        rowsPerRound = max(4, (8 * (shape.wordsPerGrain.quotient + 1) + 63) / 64)
+        self.count = count
+        // An odd number, if it can be: else the places that are stored to fall on one set of the
+        // first-level cache.
+        let share = (count + 7) / 8
+        countPerLane = 7 * (share | 1) < count ? share | 1 : share
     }
 
-    /// Whether rows and grains are made in turn even where nothing goes past the caches.
-    ///
-    /// A lane's steps wait for each other; putting grains together fills that time, where there are
-    /// registers for both.
-    public let isAlternating: Bool
-    /// Rows of 64 bytes that every lane makes while each uses some grains, one at least.
-    @usableFromInline let rowsPerRound: Int
-
-    /// Rows that lanes are ahead: memory that was just written in other pieces is slow to read.
-    @inlinable static var rowsAhead: Int { 2 }
-
-    /// Bytes of scratch memory that the lanes need.
-    public var scratchBytes: Int { 8 * scratchBytesPerLane }
-
-    /// Rows that may be left over.
-    @inlinable var leftRows: Int { rowsPerRound + Self.rowsAhead }
-
-    /// Rows for which there is room after what is left over of a grain.
-    @inlinable var roomRows: Int { max(3 * rowsPerRound, 16) }
-
-    /// What may be left over of a grain, rows, and a vector on both sides; an odd number of cache lines,
-    /// so that lanes do not share a cache set.
-    @inlinable var scratchBytesPerLane: Int { 64 * ((leftRows + roomRows + 2) | 1) }
-
-    /// Rows that the lane with the most random words needs.
-    @inlinable @inline(always) var rowCount: Int {
-        var most = 0
-        for lane in 0..<8 {
-            let grain = first + lane * countPerLane
-            most = max(
-                most, shape.words(inFirst: grain + countPerLane) - shape.words(inFirst: grain))
-        }
-        return (most + 7) / 8
+    /// The most of `count` grains that eight lanes share so that the last one has no more than others,
+    /// and at least one.
+    public static func most(of count: Int) -> Int {
+        7 * ((count + 7) / 8) < count ? count : count / 8 * 8
     }
+
+    /// Grains of a lane.
+    @inlinable
+    func count(ofLane lane: Int) -> Int { min(countPerLane, count - lane * countPerLane) }
 }
 
 extension Lanes {
+    /// A place and the random words of the grain there.
+    @usableFromInline typealias Grain = (place: UnsafeMutableRawPointer, words: Int)
+
     /// Where a lane is in its grains.
     @usableFromInline
-    struct Progress {
-        /// Where rows go when there is no room behind the last ones; a cache line begins here.
-        @usableFromInline let base: UnsafeMutableRawPointer
-        /// So far `end` may go before the next visit.
-        @usableFromInline let limit: UnsafeMutableRawPointer
-        /// The random bytes that no grain has yet: from here,
-        @usableFromInline var start: UnsafeMutableRawPointer
-        /// to here, where a cache line begins.
-        @usableFromInline var end: UnsafeMutableRawPointer
-        /// The place of the next grain.
-        @usableFromInline var place: UnsafeMutableRawPointer
+    struct Strand {
+        /// The grain that is being made.
+        @usableFromInline var grain: Grain
+        /// The grains of one, two and three rounds ago.
+        @usableFromInline var past: (Grain, Grain, Grain)
+        /// Where the lane's first row would be, counted back from the grain, and from the next one.
+        @usableFromInline var base: UnsafeMutableRawPointer
+        @usableFromInline var nextBase: UnsafeMutableRawPointer
+        /// Bytes after which the grain repeats, and where a copy of a row may begin at most.
+        @usableFromInline var period = 0
+        @usableFromInline var limit: UnsafeMutableRawPointer
+        /// The words of the lane up to the end of the grain.
+        @usableFromInline var end = 0
+        /// Where the next grain belongs.
+        @usableFromInline var target: UnsafeMutableRawPointer
+        /// Grains after this one.
         @usableFromInline var grainsLeft: Int
         /// (grains before the next one) * numerator modulo denominator.
         @usableFromInline var remainder: Int
@@ -110,16 +178,38 @@ extension Lanes {
         @inlinable @inline(always)
         init(
             _ run: GrainRun, lane: Int, at memory: UnsafeMutableRawPointer,
-            scratch: UnsafeMutableRawPointer
+            first: UnsafeMutableRawPointer
         ) {
-            let grain = run.first + lane * run.countPerLane
-            base = scratch + (lane * run.scratchBytesPerLane + 64 * (run.leftRows + 1))
-            limit = base + 64 * (run.roomRows - run.rowsPerRound)
-            start = base
-            end = base
-            place = memory + lane * run.countPerLane * run.shape.grainBytes
-            grainsLeft = run.countPerLane
-            remainder = grain * run.shape.numerator % run.shape.denominator
+            let shape = run.plan.shape
+            grain = (first, 0)
+            past = (grain, grain, grain)
+            limit = first
+            base = first
+            nextBase = first
+            target = memory + lane * run.countPerLane * shape.grainBytes
+            grainsLeft = run.count(ofLane: lane)
+            remainder = (run.first + lane * run.countPerLane) * shape.numerator % shape.denominator
+        }
+
+        /// Goes on to the next grain, which is made at `place`; the one after it will be at `next`.
+        @inlinable @inline(always)
+        mutating func advance(
+            _ shape: GrainShape, to place: UnsafeMutableRawPointer,
+            next: UnsafeMutableRawPointer
+        ) {
+            let (quotient, step) = shape.wordsPerGrain
+            let carried = remainder &+ step >= shape.denominator
+            remainder &+= carried ? step &- shape.denominator : step
+            let words = carried ? quotient &+ 1 : quotient
+            past = (grain, past.0, past.1)
+            grain = (place, words)
+            period = GrainPlan.period(words: words)
+            limit = place + (shape.grainBytes &- 64)
+            base = nextBase
+            end &+= words
+            nextBase = next - 8 &* end
+            target += shape.grainBytes
+            grainsLeft &-= 1
         }
     }
 
@@ -129,9 +219,9 @@ extension Lanes {
     /// - Parameters:
     ///   - use: what happens to the grains.
     ///   - memory: of any alignment; of 8 for ``Use/storePastCache``.
-    ///   - run: the grains.
-    ///   - scratch: ``GrainRun/scratchBytes`` bytes, aligned to 64.
-    ///   - words: the words that every lane has moved on by.
+    ///   - run: the grains; planned for the head of `memory` with ``Use/store``, for 0 otherwise.
+    ///   - scratch: ``GrainPlan/scratchBytes`` bytes, aligned to 64.
+    ///   - words: gets the words that every lane has moved on by.
     /// - Returns: whether the memory holds these grains now.
     @inlinable @inline(always)
     package mutating func run(
@@ -139,251 +229,217 @@ extension Lanes {
         scratch: UnsafeMutableRawPointer, words: inout Int
     ) -> Bool {
         // A loop for each, so that nothing is decided within.
-        switch use {
-        case .store: loop(.store, memory, run, scratch, &words)
-        case .storePastCache: loop(.storePastCache, memory, run, scratch, &words)
-        case .compare: loop(.compare, memory, run, scratch, &words)
+        switch (use, run.plan.method) {
+        case (.store, .copied): loop(.store, .copied, memory, run, scratch, &words)
+        case (.store, .chosen): loop(.store, .chosen, memory, run, scratch, &words)
+        case (.store, .zeros): loop(.store, .zeros, memory, run, scratch, &words)
+        case (.storePastCache, .copied):
+            loop(.storePastCache, .copied, memory, run, scratch, &words)
+        case (.storePastCache, .chosen):
+            loop(.storePastCache, .chosen, memory, run, scratch, &words)
+        case (.storePastCache, .zeros): loop(.storePastCache, .zeros, memory, run, scratch, &words)
+        case (.compare, .copied): loop(.compare, .copied, memory, run, scratch, &words)
+        case (.compare, .chosen): loop(.compare, .chosen, memory, run, scratch, &words)
+        case (.compare, .zeros): loop(.compare, .zeros, memory, run, scratch, &words)
         }
     }
 
     @inlinable @inline(always)
     mutating func loop(
-        _ use: Use, _ memory: UnsafeMutableRawPointer, _ run: GrainRun,
-        _ scratch: UnsafeMutableRawPointer, _ words: inout Int
+        _ use: Use, _ method: GrainPlan.Method, _ memory: UnsafeMutableRawPointer,
+        _ run: GrainRun, _ scratch: UnsafeMutableRawPointer, _ words: inout Int
     ) -> Bool {
-        withUnsafeTemporaryAllocation(of: Progress.self, capacity: 8) { progress in
+        let shape = run.plan.shape
+        // What is stored is made where it belongs; anything else, and what is made after the last grain
+        // of a lane, in rooms that are used in turn.
+        let rooms = scratch + 64
+        @inline(always) func room(_ round: Int, _ lane: Int) -> UnsafeMutableRawPointer {
+            rooms + (8 &* (round & (GrainPlan.rooms &- 1)) &+ lane) &* shape.grainBytes
+        }
+        return withUnsafeTemporaryAllocation(of: Strand.self, capacity: 8) { strands in
             for lane in 0..<8 {
-                progress.initializeElement(
-                    at: lane, to: Progress(run, lane: lane, at: memory, scratch: scratch))
+                let place = memory + lane * run.countPerLane * shape.grainBytes
+                strands.initializeElement(
+                    at: lane,
+                    to: Strand(
+                        run, lane: lane, at: memory, first: use == .store ? place : room(0, lane)))
             }
             var difference = Vector.zero
-            var rowsLeft = run.rowCount
-            words = 8 * rowsLeft
-            let perRound = run.rowsPerRound
-            @inline(always) func make(_ rows: Int) {
-                makeAhead(min(rows, rowsLeft), progress)
-                rowsLeft -= min(rows, rowsLeft)
-            }
-            // What goes past the caches takes its time too.
-            let isAlternating = use == .storePastCache || run.isAlternating
-            var isFirst = true
-            var isDone = false
-            while !isDone {
-                isDone = true
+            // Held in registers for the length of the loop.
+            var lanes = self
+            var row = 0
+            for round in 0..<run.countPerLane &+ 3 {
+                var least = Int.max
+                var most = 0
                 for lane in 0..<8 {
-                    let due =
-                        isAlternating
-                        ? (lane + 1) * perRound / 8 - lane * perRound / 8
-                        : lane == 0 ? perRound : 0
-                    make(isFirst ? due + GrainRun.rowsAhead : due)
-                    isFirst = false
-                    Self.put(&progress[lane], use, run.shape, &difference)
-                    if progress[lane].grainsLeft > 0 { isDone = false }
+                    let (target, left) = (strands[lane].target, strands[lane].grainsLeft)
+                    let isHere = use == .store && left > 0
+                    let isNextHere = use == .store && left > 1
+                    strands[lane].advance(
+                        shape, to: isHere ? target : room(round, lane),
+                        next: isNextHere ? target + shape.grainBytes : room(round &+ 1, lane))
+                    least = min(least, strands[lane].end)
+                    most = max(most, strands[lane].end)
                 }
+                // Between rows, lanes take turns with their grains before: loads and stores there fill
+                // the time in which steps wait for each other.
+                let rowCount = round < run.countPerLane ? (most &- row &+ 7) &>> 3 : 0
+                var turn = 0
+                var lead = 0
+                repeat {
+                    if rowCount > 0 {
+                        let rows = lanes.nextRows()
+                        Self.put(rows.0, row, strands[0], method)
+                        Self.put(rows.1, row, strands[1], method)
+                        Self.put(rows.2, row, strands[2], method)
+                        Self.put(rows.3, row, strands[3], method)
+                        Self.put(rows.4, row, strands[4], method)
+                        Self.put(rows.5, row, strands[5], method)
+                        Self.put(rows.6, row, strands[6], method)
+                        Self.put(rows.7, row, strands[7], method)
+                        if row &+ 8 > least {
+                            // It goes on in the next grain, where it is the first row.
+                            cvector_store(strands[0].nextBase + 8 &* row, rows.0)
+                            cvector_store(strands[1].nextBase + 8 &* row, rows.1)
+                            cvector_store(strands[2].nextBase + 8 &* row, rows.2)
+                            cvector_store(strands[3].nextBase + 8 &* row, rows.3)
+                            cvector_store(strands[4].nextBase + 8 &* row, rows.4)
+                            cvector_store(strands[5].nextBase + 8 &* row, rows.5)
+                            cvector_store(strands[6].nextBase + 8 &* row, rows.6)
+                            cvector_store(strands[7].nextBase + 8 &* row, rows.7)
+                        }
+                        row &+= 8
+                    }
+                    lead &+= 8
+                    while turn < 8, lead >= rowCount {
+                        lead &-= rowCount
+                        Self.finish(
+                            strands[turn], round, use, method, run.plan,
+                            strands[turn].target - 3 &* shape.grainBytes, &difference)
+                        turn &+= 1
+                    }
+                } while turn < 8
             }
+            self = lanes
+            words = row
             return cvector_is_zero(difference) != 0
         }
     }
 
-    /// Adds `rows` rows to the scratch memory of every lane.
-    @inlinable @inline(always)
-    mutating func makeAhead(_ rows: Int, _ progress: UnsafeMutableBufferPointer<Progress>) {
-        guard rows > 0 else { return }
-        // Held in registers for the length of the loop.
-        var lanes = self
-        let p0 = progress[0].end, p1 = progress[1].end, p2 = progress[2].end, p3 = progress[3].end
-        let p4 = progress[4].end, p5 = progress[5].end, p6 = progress[6].end, p7 = progress[7].end
-        for offset in stride(from: 0, to: 64 * rows, by: 64) {
-            let made = lanes.nextRows()
-            cvector_store(p0 + offset, made.0)
-            cvector_store(p1 + offset, made.1)
-            cvector_store(p2 + offset, made.2)
-            cvector_store(p3 + offset, made.3)
-            cvector_store(p4 + offset, made.4)
-            cvector_store(p5 + offset, made.5)
-            cvector_store(p6 + offset, made.6)
-            cvector_store(p7 + offset, made.7)
-        }
-        for lane in 0..<8 { progress[lane].end += 64 * rows }
-        self = lanes
-    }
-
-    /// Uses as many grains of a lane as it has random bytes for.
+    /// Stores a row of a grain, and its copies.
     @inlinable @inline(always)
     static func put(
-        _ progress: inout Progress, _ use: Use, _ shape: GrainShape, _ difference: inout Vector
+        _ vector: Vector, _ row: Int, _ strand: Strand, _ method: GrainPlan.Method
     ) {
-        let (quotient, step) = shape.wordsPerGrain
-        var place = progress.place
-        var source = progress.start
-        var remainder = progress.remainder
-        var grainsLeft = progress.grainsLeft
-        while grainsLeft > 0 {
-            let carried = remainder &+ step >= shape.denominator
-            let random = 8 &* (carried ? quotient &+ 1 : quotient)
-            guard random <= progress.end - source else { break }
-            putGrain(from: source, random, use, at: place, shape, &difference)
-            remainder &+= carried ? step &- shape.denominator : step
-            source += random
-            place += shape.grainBytes
-            grainsLeft &-= 1
-        }
-        progress.place = place
-        progress.remainder = remainder
-        progress.grainsLeft = grainsLeft
-        if grainsLeft == 0 {
-            // Other lanes may still need rows; these are nobody's.
-            progress.start = progress.base
-            progress.end = progress.base
-        } else if progress.end > progress.limit {
-            // What is left over goes before the base, and the next rows follow it.
-            let left = progress.end - source
-            let start = progress.base - left
-            var offset = 0
-            while offset < left {
-                cvector_store(start + offset, cvector_load(source + offset))
-                offset &+= 64
-            }
-            progress.start = start
-            progress.end = progress.base
-        } else {
-            progress.start = source
-        }
+        var place = strand.base + 8 &* row
+        repeat {
+            cvector_store(place, vector)
+            place += strand.period
+        } while method == .copied && place <= strand.limit
     }
 
-    /// Uses one grain.
+    /// Finishes grains of rounds before, and uses what is elsewhere.
     ///
-    /// - Parameters:
-    ///   - source: its random bytes, with 64 bytes of anything on both sides.
-    ///   - random: how many.
-    ///   - use: what happens to the grain.
-    ///   - place: its place, of any alignment.
-    ///   - shape: the grain.
-    ///   - difference: gets the bits that differ.
+    /// Memory that was stored to a moment ago in other pieces is slow to load from, so there are rounds
+    /// between; where a grain goes on to the first-level cache only, fewer.
     @inlinable @inline(always)
-    static func putGrain(
-        from source: UnsafeMutableRawPointer, _ random: Int, _ use: Use,
-        at place: UnsafeMutableRawPointer, _ shape: GrainShape, _ difference: inout Vector
+    static func finish(
+        _ strand: Strand, _ round: Int, _ use: Use, _ method: GrainPlan.Method, _ plan: GrainPlan,
+        _ target: UnsafeMutableRawPointer, _ difference: inout Vector
     ) {
-        // What follows the random bytes repeats what lies `period` before it: the largest odd multiple
-        // of 8 that is not above `random`.
-        let period = random & 8 == 8 ? random : random &- 8
-        // Words up to a boundary of 64 bytes, vectors, words again: a vector that lies on two cache lines
-        // costs twice, and cannot go past the caches.
-        let misalignment = Int(bitPattern: place) & 63
-        let head = misalignment & 7 == 0 ? (64 &- misalignment) & 63 : 0
-        let end = head == 0 ? shape.grainBytes : shape.grainBytes &- 64 &+ head
-        let shortest = shape.isZeroFilled ? 0 : period
-        putWords(from: source, random, shortest, 0, head, use, at: place, &difference)
-        if shape.isZeroFilled {
-            putZeros(from: source, random, head, end, use, at: place, &difference)
-        } else if period >= 64 {
-            putPeriods(from: source, random, period, head, end, use, at: place, &difference)
-        } else {
-            putShortPeriods(from: source, random, period, head, end, use, at: place, &difference)
+        let shape = plan.shape
+        switch (use, method) {
+        case (.store, .copied):
+            if round > 1 { finish(strand.past.1, method, plan) }
+            if round > 2 { finishEnd(strand.past.2, shape) }
+        case (.store, _):
+            if round > 1 { finish(strand.past.1, method, plan) }
+        case (_, .copied):
+            if round > 0 { finish(strand.past.0, method, plan) }
+            if round > 1 { finishEnd(strand.past.1, shape) }
+        default:
+            if round > 1 { finish(strand.past.1, method, plan) }
         }
-        putWords(from: source, random, shortest, end, shape.grainBytes, use, at: place, &difference)
+        if use != .store, round > 1, strand.grainsLeft > -3 {
+            Self.use(strand.past.1.place, use, at: target, shape.grainBytes, &difference)
+        }
     }
 
-    /// The word of a grain at `offset`; `period` is 0 where the rest is zeros.
+    /// Gives a grain what its rows did not.
     @inlinable @inline(always)
-    static func word(
-        _ offset: Int, from source: UnsafeMutableRawPointer, _ random: Int, _ period: Int
-    ) -> UInt64 {
-        guard offset < random || period > 0 else { return 0 }
-        let from =
-            offset < random ? offset : random &- period &+ (offset &- random) % period
-        return source.load(fromByteOffset: from, as: UInt64.self)
+    static func finish(_ grain: Grain, _ method: GrainPlan.Method, _ plan: GrainPlan) {
+        let (place, words) = grain
+        let last = place + (plan.shape.grainBytes &- 64)
+        switch method {
+        case .copied:
+            // The last row of a copy went on into the next one, which has no first row yet.
+            let period = GrainPlan.period(words: words)
+            let start = place + (8 &* words &- period)
+            let first = cvector_load(start)
+            var copy = start + period
+            while copy <= last {
+                cvector_store(copy, first)
+                copy += period
+            }
+        case .chosen:
+            plan.choices.withUnsafeBufferPointer { choices in
+                let count = plan.shape.grainBytes &>> 6
+                let isFewer = words == plan.shape.wordsPerGrain.quotient
+                let numbers = choices.baseAddress.unsafelyUnwrapped + (isFewer ? 0 : count &+ 1)
+                let first = cvector_load(place)
+                let second = cvector_load(place + 64)
+                // A grain begins with more random words than a vector has.
+                var index = plan.head == 0 ? 1 : 0
+                var target = place + (plan.head &+ 64 &* index)
+                while target <= last {
+                    cvector_store(target, cvector_choose(numbers[index], first, second))
+                    index &+= 1
+                    target += 64
+                }
+                cvector_store(last, cvector_choose(numbers[count], first, second))
+            }
+        case .zeros:
+            let random = 8 &* words
+            cvector_store(place + random, Vector.zero)
+            var target = place + (plan.head &+ ((random &- plan.head &+ 63) & ~63))
+            while target <= last {
+                cvector_store(target, Vector.zero)
+                target += 64
+            }
+            cvector_store(last, Vector.zero)
+        }
     }
 
-    /// Uses the words of a grain from `first` to `end`.
+    /// Gives a grain its end, in which the first row of the next one began.
     @inlinable @inline(always)
-    static func putWords(
-        from source: UnsafeMutableRawPointer, _ random: Int, _ period: Int, _ first: Int,
-        _ end: Int, _ use: Use, at place: UnsafeMutableRawPointer, _ difference: inout Vector
+    static func finishEnd(_ grain: Grain, _ shape: GrainShape) {
+        let last = grain.place + (shape.grainBytes &- 64)
+        cvector_store(last, cvector_load(last - GrainPlan.period(words: grain.words)))
+    }
+
+    /// Uses a grain that was made elsewhere.
+    @inlinable @inline(always)
+    static func use(
+        _ grain: UnsafeMutableRawPointer, _ use: Use, at target: UnsafeMutableRawPointer,
+        _ count: Int, _ difference: inout Vector
     ) {
-        var offset = first
-        while offset < end {
-            use.apply(
-                word: word(offset, from: source, random, period), at: place + offset, &difference)
+        // Past the caches go whole cache lines; what is before and after them are words.
+        let head = use == .storePastCache ? -Int(bitPattern: target) & 63 : 0
+        var offset = 0
+        while offset < head {
+            let word = grain.load(fromByteOffset: offset, as: UInt64.self)
+            use.apply(word: word, at: target + offset, &difference)
             offset &+= 8
         }
-    }
-
-    /// Uses the vectors of a grain whose rest is zeros, from `head` to `end`.
-    @inlinable @inline(always)
-    static func putZeros(
-        from source: UnsafeMutableRawPointer, _ random: Int, _ head: Int, _ end: Int, _ use: Use,
-        at place: UnsafeMutableRawPointer, _ difference: inout Vector
-    ) {
-        var offset = head
-        let whole = min(random, end)
-        while offset &+ 64 <= whole {
-            use.apply(cvector_load(source + offset), at: place + offset, &difference)
+        while offset &+ 64 <= count {
+            if use == .compare { cvector_prefetch(target + offset + 2 &* count) }
+            use.apply(cvector_load(grain + offset), at: target + offset, &difference)
             offset &+= 64
         }
-        if offset < whole {
-            let last = cvector_join(random &- offset, cvector_load(source + offset), Vector.zero)
-            use.apply(last, at: place + offset, &difference)
-            offset &+= 64
-        }
-        while offset < end {
-            use.apply(Vector.zero, at: place + offset, &difference)
-            offset &+= 64
-        }
-    }
-
-    /// Uses the vectors of a grain that repeats at least a vector, from `head` to `end`.
-    @inlinable @inline(always)
-    static func putPeriods(
-        from source: UnsafeMutableRawPointer, _ random: Int, _ period: Int, _ head: Int, _ end: Int,
-        _ use: Use, at place: UnsafeMutableRawPointer, _ difference: inout Vector
-    ) {
-        var offset = head
-        // Where in the random bytes the vector at `offset` begins.
-        var from = head
-        while offset < end {
-            let ahead = source + (from &- offset)
-            let stop = min(end, offset &+ ((random &- from) & ~63))
-            from &+= stop &- offset
-            while offset < stop {
-                use.apply(cvector_load(ahead + offset), at: place + offset, &difference)
-                offset &+= 64
-            }
-            guard offset < end else { return }
-            // The end of the random bytes, and again what follows `period` before it. Joined in
-            // registers: memory that was just written in parts would have to settle first.
-            let joined = cvector_join(
-                random &- from, cvector_load(source + from), cvector_load(source + (from &- period))
-            )
-            use.apply(joined, at: place + offset, &difference)
-            offset &+= 64
-            from &+= 64 &- period
-        }
-    }
-
-    /// Uses the vectors of a grain that repeats less than a vector, from `head` to `end`.
-    @inlinable @inline(always)
-    static func putShortPeriods(
-        from source: UnsafeMutableRawPointer, _ random: Int, _ period: Int, _ head: Int, _ end: Int,
-        _ use: Use, at place: UnsafeMutableRawPointer, _ difference: inout Vector
-    ) {
-        // The first vector, then one of `period` / 8 vectors after the other, again and again.
-        let count = period &>> 3
-        var index = -1
-        while index < count {
-            let first = head &+ 64 &* (index &+ 1)
-            var vector = Vector.zero
-            for element in 0..<8 {
-                vector[element] = word(first &+ 8 &* element, from: source, random, period)
-            }
-            let stop = index < 0 ? min(end, first &+ 64) : end
-            var offset = first
-            while offset < stop {
-                use.apply(vector, at: place + offset, &difference)
-                offset &+= 64 &* count
-            }
-            index &+= 1
+        while offset < count {
+            let word = grain.load(fromByteOffset: offset, as: UInt64.self)
+            use.apply(word: word, at: target + offset, &difference)
+            offset &+= 8
         }
     }
 

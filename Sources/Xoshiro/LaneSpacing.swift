@@ -20,28 +20,29 @@ public struct LaneSpacing: Sendable {
         }
     }
 
-    /// Bytes of the spacing for windows that stay in the second-level cache.
-    public static let windowBytes = 8 * 8 * ((1 << 10) - 8)
-
     /// Outputs that the narrowest spacing in use covers.
     public static let totalMin = 8 * ((1 << 8) - 8)
 
     /// Outputs that the lanes cover.
     public var total: Int { laneCount * distance }
 
-    /// The spacings in use, the widest first: a little less than powers of two, so that the places that
+    /// Gives the spacings in use, the widest first: a little less than powers of two, so that the places that
     /// are stored to do not fall on one set of the first-level cache.
     ///
     /// The widest covers just under 1 MiB, the narrowest 16 KiB; below that placing the lanes costs
     /// more than they save.
-    public static let ladder = stride(from: 14, through: 8, by: -1).map {
+    ///
+    /// - Parameter isWide: whether there are registers for two groups of lanes; they are used down to
+    ///   where moving twice the lanes costs more than it saves.
+    /// - Returns: some spacings; the same for every call.
+    public static func ladder(isWide: Bool) -> [LaneSpacing] { isWide ? pairLadder : ladder }
+
+    private static let ladder = stride(from: 14, through: 8, by: -1).map {
         LaneSpacing(distance: (1 << $0) - 8)
     }
 
-    /// ``ladder`` for processors with registers for two groups of lanes, down to where moving twice
-    /// the lanes costs more than it saves.
-    public static let pairLadder =
-        stride(from: 13, through: 12, by: -1).map {
+    private static let pairLadder =
+        stride(from: 13, through: 9, by: -1).map {
             LaneSpacing(distance: (1 << $0) - 8, laneCount: 16)
-        } + ladder.filter { $0.distance < 1 << 12 }
+        } + ladder.filter { $0.distance < 1 << 9 }
 }

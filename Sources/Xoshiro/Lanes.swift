@@ -13,6 +13,9 @@ public import CVector
 public struct Lanes: Sendable {
     /// One word of every lane.
     public typealias Vector = SIMD8<UInt64>
+    /// Eight words of every lane.
+    @usableFromInline
+    typealias Matrix = (Vector, Vector, Vector, Vector, Vector, Vector, Vector, Vector)
 
     // Word w of the state of every lane, lane i in element i.
     @usableFromInline var state: (Vector, Vector, Vector, Vector)
@@ -87,24 +90,60 @@ public struct Lanes: Sendable {
     @inlinable @inline(always)
     package mutating func jump(_ polynomial: JumpPolynomial) {
         withUnsafeTemporaryAllocation(of: Lanes.self, capacity: 4) { sums in
-            var next = self
-            _ = next.next()
-            sums.initializeElement(at: 0, to: Lanes.zero)
-            sums.initializeElement(at: 1, to: self)
-            sums.initializeElement(at: 2, to: next)
-            sums.initializeElement(at: 3, to: Self.sum(self, next))
+            prepareSums(sums)
             var lanes = Lanes.zero
             for index in 0..<4 {
                 var word = polynomial.words[3 &- index]
                 for _ in 0..<32 {
-                    _ = lanes.next()
-                    _ = lanes.next()
-                    lanes = Self.sum(lanes, sums[Int(word &>> 62)])
+                    lanes.stepTwice(adding: sums[Int(word &>> 62)])
                     word &<<= 2
                 }
             }
             self = lanes
         }
+    }
+
+    /// ``jump(_:)`` of sixteen lanes, in little more time than eight take: their steps alternate.
+    @inlinable @inline(always)
+    package static func jump(
+        _ first: inout Lanes, _ second: inout Lanes, _ polynomial: JumpPolynomial
+    ) {
+        // Two, as so much at most comes from the stack.
+        withUnsafeTemporaryAllocation(of: Lanes.self, capacity: 4) { sums in
+            withUnsafeTemporaryAllocation(of: Lanes.self, capacity: 4) { otherSums in
+                first.prepareSums(sums)
+                second.prepareSums(otherSums)
+                var (a, b) = (Lanes.zero, Lanes.zero)
+                for index in 0..<4 {
+                    var word = polynomial.words[3 &- index]
+                    for _ in 0..<32 {
+                        a.stepTwice(adding: sums[Int(word &>> 62)])
+                        b.stepTwice(adding: otherSums[Int(word &>> 62)])
+                        word &<<= 2
+                    }
+                }
+                (first, second) = (a, b)
+            }
+        }
+    }
+
+    /// The sums that two coefficients of a polynomial choose from: of nothing, of these lanes, of the
+    /// lanes a step on, and of both.
+    @inlinable @inline(always)
+    func prepareSums(_ sums: UnsafeMutableBufferPointer<Lanes>) {
+        var next = self
+        _ = next.next()
+        sums.initializeElement(at: 0, to: Lanes.zero)
+        sums.initializeElement(at: 1, to: self)
+        sums.initializeElement(at: 2, to: next)
+        sums.initializeElement(at: 3, to: Self.sum(self, next))
+    }
+
+    @inlinable @inline(always)
+    mutating func stepTwice(adding sum: Lanes) {
+        _ = next()
+        _ = next()
+        self = Self.sum(self, sum)
     }
 
     /// Not a state of the generator, but the neutral one of their sums.
@@ -131,13 +170,13 @@ public struct Lanes: Sendable {
     package mutating func next() -> Vector {
         let output = cvector_add(
             cvector_rotate_left_23(cvector_add(state.0, state.3)), state.0)
-        let t = cvector_shift_left_17(state.1)
-        state.2 = cvector_xor(state.2, state.0)
-        state.3 = cvector_xor(state.3, state.1)
-        state.1 = cvector_xor(state.1, state.2)
-        state.0 = cvector_xor(state.0, state.3)
-        state.2 = cvector_xor(state.2, t)
-        state.3 = cvector_rotate_left_45(state.3)
+        // The same assignments, each from the words before: no word waits for two others.
+        state = (
+            cvector_xor3(state.3, state.1, state.0),
+            cvector_xor3(state.2, state.0, state.1),
+            cvector_xor3(state.2, state.0, cvector_shift_left_17(state.1)),
+            cvector_rotate_left_45(cvector_xor(state.3, state.1))
+        )
         return output
     }
 
@@ -186,7 +225,7 @@ public struct Lanes: Sendable {
         var difference = Vector.zero
         let stretch = 8 * distance
         for offset in stride(from: 0, to: stretch, by: 64) {
-            lanes.useRows(use, memory + offset, stretch, &difference)
+            use.apply(rows: lanes.nextRows(), at: memory + offset, stretch, &difference)
         }
         self = lanes
         return cvector_is_zero(difference) != 0
@@ -201,41 +240,41 @@ public struct Lanes: Sendable {
         var difference = Vector.zero
         let stretch = 8 * distance
         for offset in stride(from: 0, to: stretch, by: 64) {
-            a.useRows(use, memory + offset, stretch, &difference)
-            b.useRows(use, memory + offset + 8 * stretch, stretch, &difference)
+            // Their steps alternate: what one group waits for, the other does meanwhile.
+            let a0 = a.next(), b0 = b.next(), a1 = a.next(), b1 = b.next()
+            let a2 = a.next(), b2 = b.next(), a3 = a.next(), b3 = b.next()
+            let a4 = a.next(), b4 = b.next(), a5 = a.next(), b5 = b.next()
+            let a6 = a.next(), b6 = b.next(), a7 = a.next(), b7 = b.next()
+            let place = memory + offset
+            use.apply(
+                rows: transposed((a0, a1, a2, a3, a4, a5, a6, a7)), at: place, stretch,
+                &difference)
+            use.apply(
+                rows: transposed((b0, b1, b2, b3, b4, b5, b6, b7)), at: place + 8 * stretch,
+                stretch,
+                &difference)
         }
         (first, second) = (a, b)
         return cvector_is_zero(difference) != 0
     }
 
-    /// Uses the next row of every lane, at places that lie `stretch` bytes apart.
+    /// The next eight outputs of every lane: a vector for each step.
     @inlinable @inline(always)
-    mutating func useRows(
-        _ use: Use, _ place: UnsafeMutableRawPointer, _ stretch: Int, _ difference: inout Vector
-    ) {
-        let rows = nextRows()
-        use.apply(rows.0, at: place, &difference)
-        use.apply(rows.1, at: place + stretch, &difference)
-        use.apply(rows.2, at: place + 2 * stretch, &difference)
-        use.apply(rows.3, at: place + 3 * stretch, &difference)
-        use.apply(rows.4, at: place + 4 * stretch, &difference)
-        use.apply(rows.5, at: place + 5 * stretch, &difference)
-        use.apply(rows.6, at: place + 6 * stretch, &difference)
-        use.apply(rows.7, at: place + 7 * stretch, &difference)
+    mutating func nextSteps() -> Matrix {
+        (next(), next(), next(), next(), next(), next(), next(), next())
     }
 
-    /// Eight steps, transposed: row i is the next eight outputs of lane i.
+    /// The next eight outputs of every lane: row i is that of lane i.
     @inlinable @inline(always)
-    mutating func nextRows() -> (
-        Vector, Vector, Vector, Vector, Vector, Vector, Vector, Vector
-    ) {
-        let a0 = next(), a1 = next(), a2 = next(), a3 = next()
-        let a4 = next(), a5 = next(), a6 = next(), a7 = next()
+    mutating func nextRows() -> Matrix { Self.transposed(nextSteps()) }
 
-        let b0 = cvector_even_lanes(a0, a1), b1 = cvector_odd_lanes(a0, a1)
-        let b2 = cvector_even_lanes(a2, a3), b3 = cvector_odd_lanes(a2, a3)
-        let b4 = cvector_even_lanes(a4, a5), b5 = cvector_odd_lanes(a4, a5)
-        let b6 = cvector_even_lanes(a6, a7), b7 = cvector_odd_lanes(a6, a7)
+    /// The rows of eight steps.
+    @inlinable @inline(always)
+    static func transposed(_ a: Matrix) -> Matrix {
+        let b0 = cvector_even_lanes(a.0, a.1), b1 = cvector_odd_lanes(a.0, a.1)
+        let b2 = cvector_even_lanes(a.2, a.3), b3 = cvector_odd_lanes(a.2, a.3)
+        let b4 = cvector_even_lanes(a.4, a.5), b5 = cvector_odd_lanes(a.4, a.5)
+        let b6 = cvector_even_lanes(a.6, a.7), b7 = cvector_odd_lanes(a.6, a.7)
 
         let c0 = cvector_even_pairs(b0, b2), c2 = cvector_odd_pairs(b0, b2)
         let c1 = cvector_even_pairs(b1, b3), c3 = cvector_odd_pairs(b1, b3)
@@ -265,6 +304,13 @@ public struct Lanes: Sendable {
         run(&first, &second, use, at: memory, distance: distance)
     }
 
+    /// ``jump(_:_:_:)`` for any processor of the architecture.
+    public static func jumpBaseline(
+        _ first: inout Lanes, _ second: inout Lanes, _ polynomial: JumpPolynomial
+    ) {
+        jump(&first, &second, polynomial)
+    }
+
     /// ``jump(_:)`` for any processor of the architecture.
     public mutating func jumpBaseline(_ polynomial: JumpPolynomial) {
         jump(polynomial)
@@ -291,6 +337,22 @@ public enum Use: Sendable {
         case .compare:
             difference = cvector_or(difference, cvector_xor(vector, cvector_load(place)))
         }
+    }
+
+    /// Does that with the rows of eight lanes, at places that lie `stretch` bytes apart.
+    @inlinable @inline(always)
+    func apply(
+        rows: Lanes.Matrix, at place: UnsafeMutableRawPointer, _ stretch: Int,
+        _ difference: inout Lanes.Vector
+    ) {
+        apply(rows.0, at: place, &difference)
+        apply(rows.1, at: place + stretch, &difference)
+        apply(rows.2, at: place + 2 * stretch, &difference)
+        apply(rows.3, at: place + 3 * stretch, &difference)
+        apply(rows.4, at: place + 4 * stretch, &difference)
+        apply(rows.5, at: place + 5 * stretch, &difference)
+        apply(rows.6, at: place + 6 * stretch, &difference)
+        apply(rows.7, at: place + 7 * stretch, &difference)
     }
 
     /// Does that with one word.

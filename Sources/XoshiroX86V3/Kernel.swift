@@ -32,3 +32,10 @@ public func runGrainLanesX86V3(
 public func jumpLanesX86V3(_ lanes: inout Lanes, _ polynomial: JumpPolynomial) {
     lanes.jump(polynomial)
 }
+
+/// ``Lanes/jump(_:_:_:)`` for processors of level x86-64-v3.
+public func jumpLanePairX86V3(
+    _ first: inout Lanes, _ second: inout Lanes, _ polynomial: JumpPolynomial
+) {
+    Lanes.jump(&first, &second, polynomial)
+}

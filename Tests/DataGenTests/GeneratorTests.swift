@@ -16,8 +16,10 @@ extension DataSpec {
     }
 
     /// Bytes of the data set, in chunks of `chunk`, each call on memory of another alignment.
-    func bytes(at offsets: Range<Int>, chunk: Int = .max, kernel: Kernel = .fastest) -> [UInt8] {
-        var generator = Generator(self, kernel: kernel)
+    func bytes(
+        at offsets: Range<Int>, chunk: Int = .max, kernel: Kernel = .fastest, isWide: Bool? = nil
+    ) -> [UInt8] {
+        var generator = Generator(self, kernel: kernel, isWide: isWide ?? (kernel == .x86V4))
         var result: [UInt8] = []
         var offset = offsets.lowerBound
         while offset < offsets.upperBound {

@@ -3,8 +3,9 @@
 import DataGen
 import Testing
 
-/// What must hold whatever is asked: random specifications, ranges, alignments and kernels, against the
-/// scalar reference. A failure prints the seed of its numbers.
+/// What must hold whatever is asked, against the scalar reference.
+///
+/// Specifications, ranges and alignments are random; a failure prints the seed of its numbers.
 @Suite struct PropertyTests {
     #if DEBUG
         static let rounds = 12
@@ -18,7 +19,8 @@ import Testing
         // From just above 1 to the most that a small grain holds.
         let compress =
             isCompressible
-            ? [1001, 1500, 2000, 3333, 10_000, 25_000].randomElement(using: &numbers) ?? 1001 : 1000
+            ? [1001, 1050, 1200, 1500, 2000, 3333, 7000, 10_000, 13_000, 25_000].randomElement(
+                using: &numbers) ?? 1001 : 1000
         let dedup = [1000, 1000, 1333, 2500, 1_000_000].randomElement(using: &numbers) ?? 1000
         return try DataSpec(
             size: Int.random(in: 1...(1 << 62), using: &numbers),
@@ -43,12 +45,12 @@ import Testing
         return start..<start + count
     }
 
-    @Test(arguments: Kernel.supported)
-    func everyRangeIsFilledComparedAndNothingElseTouched(kernel: Kernel) throws {
+    @Test(arguments: Kernel.supported, [false, true])
+    func everyRangeIsFilledComparedAndNothingElseTouched(kernel: Kernel, isWide: Bool) throws {
         var numbers = Numbered(seed: .random(in: 0...UInt64.max))
         for round in 0..<Self.rounds {
             let spec = try Self.randomSpec(&numbers.generator)
-            var generator = Generator(spec, kernel: kernel)
+            var generator = Generator(spec, kernel: kernel, isWide: isWide)
             for _ in 0..<3 {
                 let range = Self.randomRange(spec, &numbers.generator)
                 let truth = ScalarReference.bytes(of: spec, at: range)
@@ -82,6 +84,19 @@ import Testing
         }
     }
 
+    /// Lengths of which lanes of one spacing leave something for narrower ones.
+    @Test(arguments: [false, true], 14...18)
+    func lanesOfEverySpacingEndWhereTheyShould(isWide: Bool, power: Int) throws {
+        let spec = try DataSpec(size: 1 << 40, seed: .random(in: 0...UInt64.max))
+        let length = 3 << power
+        let truth = ScalarReference.bytes(of: spec, at: 0..<length)
+        for kernel in Kernel.supported {
+            let found = spec.bytes(
+                at: 0..<length, chunk: length, kernel: kernel, isWide: isWide)
+            #expect(found.elementsEqual(truth), "\(kernel), seed \(spec.seed)")
+        }
+    }
+
     /// Small pieces come out of a window that is made at once; its ends must not show.
     @Test(arguments: Kernel.supported, [1, 100, 4096, 30_000, 32_768, 32_769, 65_536])
     func piecesInARowEqualTheWhole(kernel: Kernel, piece: Int) throws {
@@ -90,10 +105,14 @@ import Testing
             let spec = try Self.randomSpec(&numbers.generator)
             let length = min(spec.size, piece == 1 ? 3000 : 200_000)
             let start = Int.random(in: 0...spec.size - length, using: &numbers.generator)
-            let found = spec.bytes(at: start..<start + length, chunk: piece, kernel: kernel)
-            #expect(
-                found.elementsEqual(ScalarReference.bytes(of: spec, at: start..<start + length)),
-                "\(spec) from \(start), seed \(numbers.seed)")
+            let truth = ScalarReference.bytes(of: spec, at: start..<start + length)
+            for isWide in [false, true] {
+                let found = spec.bytes(
+                    at: start..<start + length, chunk: piece, kernel: kernel, isWide: isWide)
+                #expect(
+                    found.elementsEqual(truth),
+                    "\(spec) from \(start), wide \(isWide), seed \(numbers.seed)")
+            }
         }
     }
 
