@@ -28,7 +28,7 @@ public struct Generator: Sendable {
     private var packed: ScratchMemory
     private let batchCount: Int
     /// For small ranges in a row.
-    private var window: Window?
+    private var window = Window()
     private let windowBytes: Int
     /// Where the last call ended.
     private var end = 0
@@ -113,7 +113,8 @@ public struct Generator: Sendable {
 
     /// Compares `buffer` with the bytes of the data set from `offset` on.
     ///
-    /// The bytes are made in registers and stored nowhere, unless some differ.
+    /// The bytes are made in registers, those of compressible data in the first-level cache, and
+    /// stored nowhere else unless some differ.
     ///
     /// - Parameters:
     ///   - buffer: what was found, of any alignment.
@@ -186,11 +187,11 @@ public struct Generator: Sendable {
     @inline(__always)
     private mutating func takeWindow(_ count: Int, at offset: Int) -> UnsafeRawBufferPointer? {
         guard count <= Window.servedMax, count > 0 else { return nil }
-        if window?.range.contains(offset) != true {
+        if !window.range.contains(offset) {
             guard offset == end, kernel != .scalar else { return nil }
             makeWindow(at: offset)
         }
-        let bytes = window?.bytes(count, at: offset)
+        let bytes = window.bytes(count, at: offset)
         end += bytes?.count ?? 0
         return bytes
     }
@@ -198,14 +199,10 @@ public struct Generator: Sendable {
     private mutating func makeWindow(at offset: Int) {
         // To an end where no grain is cut, and no cache line.
         let unit = spec.compressRatio == 1 ? 64 : spec.compressUnit
-        let length = windowBytes
-        let isLast = spec.size - offset <= length
-        let range = offset..<(isLast ? spec.size : (offset + length) / unit * unit)
-        // Taken out, so that its memory has one owner.
-        var window = self.window.take() ?? Window()
+        let isLast = spec.size - offset <= windowBytes
+        let range = offset..<(isLast ? spec.size : (offset + windowBytes) / unit * unit)
         let target = window.replace(with: range)
         _ = run(.store, range.count, at: offset, target)
-        self.window = window
     }
 
     /// Uses `count` bytes of the data set from `offset` on.
@@ -259,8 +256,8 @@ public struct Generator: Sendable {
             }
             // The random bytes of some grains together, as they lie in the stream.
             let after = (range.upperBound + grain - 1) / grain
-            let end = start == 0 && grains == nil ? min(after, g + batchCount) : g + 1
-            let packed = ScratchMemory.unique(&packed)
+            let end = start == 0 ? min(after, g + batchCount) : g + 1
+            let packed = packed.forWriting()
             let first = layout.randomBytes(inFirst: g)
             _ = cursor.run(
                 .store, layout.randomBytes(inFirst: end) - first, from: u * spec.dedupUnit + first,

@@ -11,7 +11,6 @@ struct GrainCursor: Sendable {
 
     private let kernel: Kernel
     private let origin: Xoshiro256PlusPlus
-    private let shape: GrainShape
     private var placed: Placed?
     private var jumps: KnownJumps
     private var originJumps: KnownJumps
@@ -32,7 +31,6 @@ struct GrainCursor: Sendable {
             let plan = GrainPlan(shape, head: 0, isWide: isWide)
         else { return nil }
         self.kernel = kernel
-        self.shape = shape
         self.plan = plan
         scratch = ScratchMemory(byteCount: plan.scratchBytes)
         origin = Xoshiro256PlusPlus(seed: seed)
@@ -56,11 +54,12 @@ struct GrainCursor: Sendable {
         let isOnWords = Int(bitPattern: memory) % 8 == 0
         let use = use == .storePastCache && !isOnWords ? .store : use
         let head = use == .store && isOnWords ? -Int(bitPattern: memory) & 63 : 0
-        if plan.head != head { plan = plan.with(head: head) }
+        if plan.head != head { plan.move(head: head) }
         let run = GrainRun(plan, first: first, count: count)
         var wanted = SIMD8<UInt64>.zero
         for lane in 0..<8 {
-            wanted[lane] = start + UInt64(shape.words(inFirst: first + lane * run.countPerLane))
+            wanted[lane] =
+                start + UInt64(plan.shape.words(inFirst: first + lane * run.countPerLane))
         }
         var placed = moved(to: wanted) ?? newlyPlaced(at: wanted)
         for lane in 0..<8 {
@@ -68,7 +67,7 @@ struct GrainCursor: Sendable {
         }
         var words = 0
         let isEqual = kernel.run(
-            &placed.lanes, use, at: memory, run, scratch: ScratchMemory.unique(&scratch),
+            &placed.lanes, use, at: memory, run, scratch: scratch.forWriting(),
             words: &words)
         placed.positions = wanted &+ SIMD8(repeating: UInt64(words))
         self.placed = placed

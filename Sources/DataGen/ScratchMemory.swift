@@ -1,25 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-/// Memory of one value, aligned to cache lines, that is kept from call to call.
+/// Memory of one value, aligned to cache lines: there from its first use on, and kept from call to call.
 ///
-/// Values that hold it are copied for other threads: who writes asks for ``unique(_:)`` memory before.
-final class ScratchMemory: @unchecked Sendable {
-    // Unchecked: written only where one value refers to it.
-    let start: UnsafeMutableRawPointer
-    private let byteCount: Int
+/// A copy of the value, for another thread, gets memory of its own when it is used.
+struct ScratchMemory: Sendable {
+    private final class Bytes: @unchecked Sendable {
+        // Unchecked: written only where one value refers to it.
+        let start: UnsafeMutableRawPointer
 
-    init(byteCount: Int) {
-        self.byteCount = byteCount
-        start = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
+        init(count: Int) {
+            start = UnsafeMutableRawPointer.allocate(byteCount: count, alignment: 64)
+        }
+
+        deinit { start.deallocate() }
     }
 
-    deinit { start.deallocate() }
+    private let byteCount: Int
+    private var bytes: Bytes?
 
-    /// `memory`, or other memory of the same size if some other value refers to it too.
-    static func unique(_ memory: inout ScratchMemory) -> UnsafeMutableRawPointer {
-        if !isKnownUniquelyReferenced(&memory) {
-            memory = ScratchMemory(byteCount: memory.byteCount)
-        }
-        return memory.start
+    init(byteCount: Int) { self.byteCount = byteCount }
+
+    /// What was written last; nil before the first use.
+    var content: UnsafeRawPointer? { bytes.map { UnsafeRawPointer($0.start) } }
+
+    /// The memory, for writing; it may hold something else than before.
+    mutating func forWriting() -> UnsafeMutableRawPointer {
+        if let start = bytes?.start, isKnownUniquelyReferenced(&bytes) { return start }
+        let new = Bytes(count: byteCount)
+        bytes = new
+        return new.start
     }
 }

@@ -15,9 +15,9 @@ struct Window: Sendable {
 
     /// The bytes from `offset` on, `count` at most; nil where they are not here.
     func bytes(_ count: Int, at offset: Int) -> UnsafeRawBufferPointer? {
-        guard range.contains(offset) else { return nil }
+        guard range.contains(offset), let content = memory.content else { return nil }
         return UnsafeRawBufferPointer(
-            start: memory.start + (offset - range.lowerBound),
+            start: content + (offset - range.lowerBound),
             count: min(count, range.upperBound - offset))
     }
 
@@ -25,6 +25,6 @@ struct Window: Sendable {
     mutating func replace(with range: Range<Int>) -> UnsafeMutableRawPointer {
         precondition(range.count <= Self.bytesMax, "a window is small")
         self.range = range
-        return ScratchMemory.unique(&memory)
+        return memory.forWriting()
     }
 }

@@ -52,11 +52,11 @@ public struct GrainPlan: Sendable {
     /// The grains.
     public let shape: GrainShape
     /// Bytes from the start of a grain to where a cache line begins.
-    public let head: Int
+    public private(set) var head: Int
     @usableFromInline let method: Method
     /// For ``Method/chosen``, the words of every vector from `head` on, and of the last vector; for
     /// grains with the fewer random words, and then for those with one more.
-    @usableFromInline let choices: [Lanes.Vector]
+    @usableFromInline private(set) var choices: [Lanes.Vector]
 
     /// Prepares for grains `head` bytes before a cache line; nil for grains that lanes cannot make.
     ///
@@ -76,15 +76,11 @@ public struct GrainPlan: Sendable {
         choices = method == .chosen ? Self.choices(shape, head: head) : []
     }
 
-    private init(_ other: GrainPlan, head: Int) {
-        shape = other.shape
-        method = other.method
+    /// Prepares for another head.
+    public mutating func move(head: Int) {
         self.head = head
-        choices = method == .chosen ? Self.choices(shape, head: head) : []
+        if method == .chosen { choices = Self.choices(shape, head: head) }
     }
-
-    /// The same for another head.
-    public func with(head: Int) -> GrainPlan { GrainPlan(self, head: head) }
 
     /// Bytes after which the derived part of a grain repeats (FORMAT.md section 4).
     @inlinable @inline(always)
@@ -177,7 +173,7 @@ extension Lanes {
 
         @inlinable @inline(always)
         init(
-            _ run: GrainRun, lane: Int, at memory: UnsafeMutableRawPointer,
+            _ run: GrainRun, lane: Int, target: UnsafeMutableRawPointer,
             first: UnsafeMutableRawPointer
         ) {
             let shape = run.plan.shape
@@ -186,7 +182,7 @@ extension Lanes {
             limit = first
             base = first
             nextBase = first
-            target = memory + lane * run.countPerLane * shape.grainBytes
+            self.target = target
             grainsLeft = run.count(ofLane: lane)
             remainder = (run.first + lane * run.countPerLane) * shape.numerator % shape.denominator
         }
@@ -258,11 +254,12 @@ extension Lanes {
         }
         return withUnsafeTemporaryAllocation(of: Strand.self, capacity: 8) { strands in
             for lane in 0..<8 {
-                let place = memory + lane * run.countPerLane * shape.grainBytes
+                let target = memory + lane * run.countPerLane * shape.grainBytes
                 strands.initializeElement(
                     at: lane,
                     to: Strand(
-                        run, lane: lane, at: memory, first: use == .store ? place : room(0, lane)))
+                        run, lane: lane, target: target,
+                        first: use == .store ? target : room(0, lane)))
             }
             var difference = Vector.zero
             // Held in registers for the length of the loop.
@@ -352,12 +349,10 @@ extension Lanes {
         case (.store, .copied):
             if round > 1 { finish(strand.past.1, method, plan) }
             if round > 2 { finishEnd(strand.past.2, shape) }
-        case (.store, _):
-            if round > 1 { finish(strand.past.1, method, plan) }
         case (_, .copied):
             if round > 0 { finish(strand.past.0, method, plan) }
             if round > 1 { finishEnd(strand.past.1, shape) }
-        default:
+        case (_, .chosen), (_, .zeros):
             if round > 1 { finish(strand.past.1, method, plan) }
         }
         if use != .store, round > 1, strand.grainsLeft > -3 {

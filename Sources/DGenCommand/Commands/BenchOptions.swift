@@ -104,7 +104,7 @@ struct BenchOptions {
                     // One length tells what a random position costs.
                     if operation == .random, count > 1 || bytes > 1 << 20 { continue }
                     for kernel in kernels {
-                        for (compress, dedup) in kinds(operation) {
+                        for (compress, dedup) in kinds {
                             cases.append(
                                 (
                                     Bench.Case(
@@ -120,7 +120,7 @@ struct BenchOptions {
         return cases
     }
 
-    private func kinds(_ operation: Operation) -> [(Ratio, Ratio)] {
+    private var kinds: [(Ratio, Ratio)] {
         compressRatios.flatMap { compress in dedupRatios.map { (compress, $0) } }
     }
 }
