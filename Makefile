@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test sanitize build bench lint format install uninstall setup clean
+.PHONY: help demo test sanitize python build wheel bench bench-io lint format install uninstall setup clean
 
 PREFIX ?= /usr/local
 SWIFT ?= swift
@@ -21,7 +21,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 endif
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## Write 1 GiB with 4 ranks, verify it with 3
 	@folder=$$(mktemp -d "$(DEMO)/dgen-mpi-demo.XXXXXX") && trap 'rm -rf "$$folder"' EXIT && \
@@ -31,11 +31,12 @@ demo: build ## Write 1 GiB with 4 ranks, verify it with 3
 	mpirun --oversubscribe -n 3 $(PROGRAM) verify "$$folder/demo"
 
 test: build lint sanitize ## Run all tests: Swift in debug and release, sanitizers, mpirun, Python, installation
-	$(SWIFT) test --disable-xctest --skip Integration
-	$(SWIFT) test --disable-xctest -c release --skip Integration
+	$(SWIFT) test --disable-xctest --skip 'Integration|Fork'
+	$(SWIFT) test --disable-xctest --filter Fork
+	$(SWIFT) test --disable-xctest -c release --skip 'Integration|Fork'
+	$(SWIFT) test --disable-xctest -c release --filter Fork
 	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest --filter Integration
-	$(VENV)/bin/python -m pip install --quiet ./python
-	cd python && ../$(VENV)/bin/python -m pytest --quiet
+	$(MAKE) --no-print-directory python
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(MAKE) --no-print-directory install PREFIX="$$folder" && \
 	"$$folder/bin/dgen-mpi" --version && \
@@ -44,32 +45,60 @@ test: build lint sanitize ## Run all tests: Swift in debug and release, sanitize
 	$(MAKE) --no-print-directory uninstall PREFIX="$$folder" && \
 	test -z "$$(find "$$folder" -type f)"
 
-# The thread sanitizer has no say in what a forked process does.
+python: build wheel ## Run the tests of the Python package: installed from the checkout, then from the wheel
+	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
+	cd python && DGEN_TESTS_NEED_ALL=1 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" ../$(VENV)/bin/pytest --quiet
+	cd / && "$(CURDIR)/$(VENV)/bin/stubtest" dgen_mpi._native \
+	    --allowlist "$(CURDIR)/python/tests/stubtest.allowlist"
+	# Where there is no Swift, and nothing but the wheel.
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	python3 -m venv "$$folder/venv" && \
+	"$$folder/venv/bin/python" -m pip install --quiet dist/dgen_mpi-*.whl && cd / && \
+	env -i PATH=/usr/bin:/bin "$$folder/venv/bin/python" -c "import dgen_mpi; \
+	    view = dgen_mpi.generate_buffer(1 << 20, seed=1); \
+	    assert dgen_mpi.DataSpec(1 << 20, 1).compare(view) == []; \
+	    print('the wheel works:', dgen_mpi.get_build_info())"
+
+wheel: setup $(VENV)/ready ## Build a wheel for this kind of Linux, for Python 3.11 and later, in dist
+	rm -rf dist build/wheels && mkdir -p build
+	$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/wheels ./python
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/auditwheel repair --wheel-dir dist \
+	    build/wheels/dgen_mpi-*.whl
+	$(VENV)/bin/auditwheel show dist/dgen_mpi-*.whl
+
 sanitize: setup ## Run the tests of the generator under the address and thread sanitizers
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.txt $(SWIFT) test --disable-xctest \
-	    --sanitize=address --scratch-path .build-address --filter 'Xoshiro|DataGen|NUMA'
-	TSAN_OPTIONS=die_after_fork=0 $(SWIFT) test --disable-xctest \
+	    --sanitize=address --scratch-path .build-address --filter 'Xoshiro|DataGen|NUMA' --skip Fork
+	$(SWIFT) test --disable-xctest \
 	    --sanitize=thread --scratch-path .build-thread --filter 'Parallel|WorkerPool|Property'
 
 build: setup ## Build dgen-mpi
 	$(SWIFT) build $(STATIC) --product dgen-mpi
 
 bench: build $(VENV)/ready ## Measure memory and write bandwidth, with the peers that can be installed
-	@$(VENV)/bin/python -m pip install --quiet numpy "dgen-py==0.3.0" || \
-	    echo "numpy and dgen-py could not be installed: measuring without them" >&2
+	@$(VENV)/bin/python -m pip install --quiet "dgen-py==0.3.0" || \
+	    echo "dgen-py could not be installed: measuring without it" >&2
+	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
 	$(VENV)/bin/python python/benchmarks/memory.py --program $(PROGRAM)
-	python3 python/benchmarks/write.py --program $(PROGRAM)
+	$(VENV)/bin/python python/benchmarks/buffers.py
+
+bench-io: build ## Measure writing, reading and verifying a file, with IOR beside it (on the PATH or IOR=)
+	python3 python/benchmarks/storage.py --program $(PROGRAM)
 
 lint: setup $(VENV)/ready ## Check style: swift-format, shellcheck, ruff, mypy
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
-	shellcheck .ci/run Tests/IntegrationTests/TwoNodes/boot.sh
+	shellcheck .ci/run Tests/IntegrationTests/*/*.sh jobs/*.sh
 	$(VENV)/bin/ruff check python Tests
 	$(VENV)/bin/ruff format --check python Tests
-	$(VENV)/bin/mypy --config-file python/pyproject.toml python/dgen_mpi python/benchmarks
+	$(VENV)/bin/ruff check --config python/pyproject.toml jobs
+	$(VENV)/bin/ruff format --check --config python/pyproject.toml jobs
+	$(VENV)/bin/mypy --config-file python/pyproject.toml python/dgen_mpi python/benchmarks \
+	    python/examples
 
 format: $(VENV)/ready ## Bring the sources into shape
 	$(SWIFT) format --in-place --recursive Package.swift Sources Tests
 	$(VENV)/bin/ruff format python Tests
+	$(VENV)/bin/ruff format --config python/pyproject.toml jobs
 
 install: build ## Install program, man page and completions under PREFIX (/usr/local)
 	$(SWIFT) package generate-manual > /dev/null
@@ -90,13 +119,16 @@ uninstall: ## Remove what install put under PREFIX
 	    "$(PREFIX)/share/fish/vendor_completions.d/dgen-mpi.fish"
 
 clean: ## Remove everything that was built
-	rm -rf .build .build-static .build-address .build-thread $(VENV) python/build python/*.egg-info
+	rm -rf .build .build-static .build-address .build-thread .build-python $(VENV) build dist \
+	    python/build python/*.egg-info
 
 # What the system must have, by Debian's and Ubuntu's names, and how to see that it is there.
-PACKAGES := libopenmpi-dev openmpi-bin libnuma-dev pkg-config python3-venv shellcheck procps util-linux \
-    binutils bzip2 cpio busybox-static qemu-user qemu-system-x86
-HAS_ALL := pkg-config --exists ompi-c numa && python3 -c 'import ensurepip' && \
-    type mpirun shellcheck pkill unshare strip bzip2 cpio busybox qemu-x86_64 qemu-system-x86_64
+PACKAGES := libopenmpi-dev openmpi-bin libnuma-dev pkg-config python3-dev python3-venv shellcheck procps util-linux \
+    binutils bzip2 cpio busybox-static qemu-user qemu-system-x86 slurm-wlm munge \
+    glusterfs-server iproute2
+HAS_ALL := PATH="$$PATH:/usr/sbin:/sbin" && pkg-config --exists ompi-c numa python3 && python3 -c 'import ensurepip' && \
+    type mpirun shellcheck pkill unshare strip bzip2 cpio busybox qemu-x86_64 qemu-system-x86_64 \
+    sbatch munged glusterd ip nsenter
 
 setup: ## Install the system packages that are missing, or say which
 	@command -v $(SWIFT) > /dev/null || { \
@@ -112,5 +144,10 @@ setup: ## Install the system packages that are missing, or say which
 
 $(VENV)/ready: python/pyproject.toml
 	python3 -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet "mypy>=1.10" "pytest>=8" "ruff>=0.6" "setuptools>=68"
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	# What the package wants for work on it, without building it.
+	$(VENV)/bin/python -c 'import tomllib; \
+	    extras = tomllib.load(open("python/pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+	    print(*extras["dev"], *extras["examples"], *extras["jobs"], sep="\n")' > $(VENV)/wanted
+	$(VENV)/bin/python -m pip install --quiet -r $(VENV)/wanted
 	touch $@

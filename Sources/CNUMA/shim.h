@@ -21,4 +21,9 @@ static inline int cnuma_current_cpu(void) {
     return syscall(SYS_getcpu, &cpu, (void *)0, (void *)0) < 0 ? -1 : (int)cpu;
 }
 
+// The same for the affinity mask of the calling thread; gives the bytes of it that the kernel knows.
+static inline int cnuma_affinity(unsigned char *mask, int bytes) {
+    return (int)syscall(SYS_sched_getaffinity, 0, bytes, mask);
+}
+
 #endif

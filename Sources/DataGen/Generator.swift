@@ -218,8 +218,15 @@ public struct Generator: Sendable {
         var done = 0
         while done < count {
             let (block, start) = (offset + done).quotientAndRemainder(dividingBy: spec.dedupUnit)
-            let part = min(spec.dedupUnit - start, count - done)
             let distinct = layout.distinctBlock(ofBlock: block)
+            // Distinct blocks follow each other in the stream, up to the last one; one by one where each
+            // is logged, or begins with a jump.
+            let isJoined = spec.compressRatio == 1 && !isTracing
+            let blocks = isJoined ? layout.distinctBlockCount - distinct : 1
+            let wanted = count - done
+            let part =
+                blocks > wanted / spec.dedupUnit + 1
+                ? wanted : min(blocks * spec.dedupUnit - start, wanted)
             if isTracing {
                 logger.trace("block \(block) is \(distinct): \(part) bytes from \(start)")
             }

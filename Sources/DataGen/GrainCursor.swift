@@ -53,7 +53,7 @@ struct GrainCursor: Sendable {
         // Only whole cache lines go past the caches.
         let isOnWords = Int(bitPattern: memory) % 8 == 0
         let use = use == .storePastCache && !isOnWords ? .store : use
-        let head = use == .store && isOnWords ? -Int(bitPattern: memory) & 63 : 0
+        let head = use != .compare && isOnWords ? -Int(bitPattern: memory) & 63 : 0
         if plan.head != head { plan.move(head: head) }
         let run = GrainRun(plan, first: first, count: count)
         var wanted = SIMD8<UInt64>.zero

@@ -41,6 +41,20 @@ public enum Kernel: String, Sendable, CaseIterable {
         #endif
     }()
 
+    /// The kernel that the variable `DGEN_KERNEL` names, or the fastest where it is nil.
+    ///
+    /// - Throws: ``InvalidField`` for a name that is not known, or a kernel that this machine cannot run.
+    package static func chosen(by name: String?) throws(InvalidField) -> Kernel {
+        guard let name else { return .fastest }
+        guard let kernel = Kernel(rawValue: name), kernel.isSupported else {
+            throw InvalidField(
+                field: "DGEN_KERNEL", value: name,
+                accepted: "one that this processor can run: "
+                    + supported.map(\.rawValue).joined(separator: " "))
+        }
+        return kernel
+    }
+
     /// Whether it is used as processors with many wide registers like it best.
     ///
     /// The state of sixteen lanes stays in registers there, and one instruction chooses words of two

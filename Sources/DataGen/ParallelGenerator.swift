@@ -29,7 +29,7 @@ public final class ParallelGenerator: @unchecked Sendable {
     /// The threads that work, the calling one among them.
     public var threadCount: Int { pool.count }
 
-    /// Starts the threads.
+    /// Prepares the threads, which start when they are needed first.
     ///
     /// - Parameters:
     ///   - spec: what the bytes are.
@@ -39,14 +39,24 @@ public final class ParallelGenerator: @unchecked Sendable {
     ///   - prepare: what each new thread does first, such as choosing its processors, given its number;
     ///     the calling thread has number 0 and is not asked.
     /// - Precondition: this machine supports `kernel`.
-    public init(
+    public convenience init(
         _ spec: DataSpec, threads: Int, kernel: Kernel = .fastest,
         logger: Logger = Logger(label: "generator"),
         prepare: @escaping @Sendable (Int) -> Void = { _ in }
     ) {
+        self.init(
+            spec, pool: WorkerPool(count: threads, prepare: prepare), kernel: kernel,
+            logger: logger)
+    }
+
+    /// ``init(_:threads:kernel:logger:prepare:)`` with threads that others use too, in turn.
+    package init(
+        _ spec: DataSpec, pool: WorkerPool, kernel: Kernel = .fastest,
+        logger: Logger = Logger(label: "generator")
+    ) {
         self.spec = spec
         self.kernel = kernel
-        pool = WorkerPool(count: threads, prepare: prepare)
+        self.pool = pool
         workers = .allocate(capacity: pool.count)
         workers.initialize(
             repeating: Worker(

@@ -2,17 +2,20 @@
 
 internal import Glibc
 
-/// Threads that are made once and wait, without using a processor, for work that is split among them.
+/// Threads that are made once, with the first work, and wait, without using a processor, for work that is
+/// split among them.
 ///
-/// The calling thread is worker 0 and works too. One call at a time; the pool ends its threads when it
-/// goes. A process that was forked has no threads but the one that forked: the pool starts them anew
-/// there.
+/// The calling thread is worker 0 and works too. Calls from several threads take turns; the pool ends its
+/// threads when it goes. A process that was forked has no threads but the one that forked: the pool
+/// starts them anew there.
 package final class WorkerPool: @unchecked Sendable {
     // Unchecked: everything that threads share is in `shared`, and touched under its mutex.
 
     /// What the calling thread and the workers share.
     private final class Shared: @unchecked Sendable {
         var mutex = pthread_mutex_t()
+        /// Held by the caller whose work is being done.
+        var turn = pthread_mutex_t()
         var changed = pthread_cond_t()
         /// The work of the round that runs, by worker.
         var work: (@Sendable (Int) -> Void)?
@@ -23,11 +26,13 @@ package final class WorkerPool: @unchecked Sendable {
 
         init() {
             pthread_mutex_init(&mutex, nil)
+            pthread_mutex_init(&turn, nil)
             pthread_cond_init(&changed, nil)
         }
 
         deinit {
             pthread_cond_destroy(&changed)
+            pthread_mutex_destroy(&turn)
             pthread_mutex_destroy(&mutex)
         }
 
@@ -73,13 +78,25 @@ package final class WorkerPool: @unchecked Sendable {
     private let wanted: Int
     private var shared = Shared()
     private var threads: [pthread_t] = []
+    private var isStarted = false
     /// The process that the threads belong to.
     private var process = getpid()
+
+    /// Guards against two threads of a forked process that start a pool anew.
+    ///
+    /// In such a process itself, nobody holds it at first, whoever did when it was forked.
+    nonisolated(unsafe) private static let forkGuard: UnsafeMutablePointer<pthread_mutex_t> = {
+        let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+        mutex.initialize(to: pthread_mutex_t())
+        pthread_mutex_init(mutex, nil)
+        pthread_atfork(nil, nil) { pthread_mutex_init(WorkerPool.forkGuard, nil) }
+        return mutex
+    }()
 
     /// The workers, the calling thread among them.
     package var count: Int { wanted }
 
-    /// Starts `count` - 1 threads.
+    /// Prepares for `count` - 1 threads, which the first work starts.
     ///
     /// - Parameters:
     ///   - count: the workers, the calling thread among them; at least 1.
@@ -87,10 +104,11 @@ package final class WorkerPool: @unchecked Sendable {
     package init(count: Int, prepare: @escaping @Sendable (Int) -> Void = { _ in }) {
         self.prepare = prepare
         wanted = max(count, 1)
-        start()
+        _ = Self.forkGuard
     }
 
     private func start() {
+        isStarted = true
         // Signals are for the threads that know what to do with them.
         var all = sigset_t()
         var before = sigset_t()
@@ -117,14 +135,14 @@ package final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// Starts again in a forked process: what the threads of the other one shared may be in any state,
-    /// so it is left behind.
-    private func startAfterFork() {
+    /// In a forked process, what the threads of the other one shared may be in any state, so it is left
+    /// behind.
+    private func leaveBehind() {
         _ = Unmanaged.passRetained(shared)
         shared = Shared()
         threads = []
+        isStarted = false
         process = getpid()
-        start()
     }
 
     deinit {
@@ -144,7 +162,15 @@ package final class WorkerPool: @unchecked Sendable {
     ///
     /// Where the system gives no more threads, the calling one does the work of those that are missing.
     package func run(_ work: @escaping @Sendable (Int) -> Void) {
-        if process != getpid() { startAfterFork() }
+        if process != getpid() {
+            pthread_mutex_lock(Self.forkGuard)
+            if process != getpid() { leaveBehind() }
+            pthread_mutex_unlock(Self.forkGuard)
+        }
+        let shared = shared
+        pthread_mutex_lock(&shared.turn)
+        defer { pthread_mutex_unlock(&shared.turn) }
+        if !isStarted { start() }
         shared.locked {
             shared.work = work
             shared.round += 1

@@ -71,13 +71,42 @@ package struct Communicator: @unchecked Sendable {
     }
 
     /// The ranks that give the same `color`, 0 to 2^31 - 1, in rank order.
-    ///
-    /// The corresponding C function is `MPI_Comm_split`.
     package func split(color: Int) throws(MPIError) -> Communicator {
+        try split(color: color, key: rank)
+    }
+
+    /// All ranks in the order of their keys, 0 to 2^31 - 1.
+    package func ordered(by key: Int) throws(MPIError) -> Communicator {
+        try split(color: 0, key: key)
+    }
+
+    /// The corresponding C function is `MPI_Comm_split`.
+    private func split(color: Int, key: Int) throws(MPIError) -> Communicator {
         var part = Communicator()
-        try check(MPI_Comm_split(handle, Int32(color), Int32(rank), &part.handle), "MPI_Comm_split")
+        try check(MPI_Comm_split(handle, Int32(color), Int32(key), &part.handle), "MPI_Comm_split")
         try part.ask()
         return part
+    }
+
+    /// Gives a value to one rank while another one gives its own to this rank.
+    ///
+    /// The corresponding C function is `MPI_Sendrecv`.
+    package func exchange(_ value: Int, to: Int, from: Int) throws(MPIError) -> Int {
+        var value = value
+        var received = 0
+        try check(
+            MPI_Sendrecv(
+                &value, 1, cmpi_int64(), Int32(to), 0, &received, 1, cmpi_int64(), Int32(from), 0,
+                handle, cmpi_status_ignore()),
+            "MPI_Sendrecv")
+        return received
+    }
+
+    /// Gives back what the library holds for the group; no rank uses it any more.
+    ///
+    /// The corresponding C function is `MPI_Comm_free`.
+    package mutating func release() throws(MPIError) {
+        try check(MPI_Comm_free(&handle), "MPI_Comm_free")
     }
 
     /// Waits until every rank has come here.
@@ -114,18 +143,6 @@ package struct Communicator: @unchecked Sendable {
     /// Combines one value over all ranks; every rank gets the result.
     package func allReduce(_ value: Int, _ operation: Operation) throws(MPIError) -> Int {
         try allReduce([value], operation)[0]
-    }
-
-    /// Combines `values` element by element; rank 0 gets the result, the others their own values.
-    ///
-    /// The corresponding C function is `MPI_Reduce`.
-    package func reduce(_ values: [Int], _ operation: Operation) throws(MPIError) -> [Int] {
-        var result = values
-        try check(
-            MPI_Reduce(
-                values, &result, Int32(values.count), cmpi_int64(), operation.handle, 0, handle),
-            "MPI_Reduce")
-        return result
     }
 
     /// Combines the values of all lower ranks.

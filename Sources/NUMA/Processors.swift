@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+internal import CNUMA
+
 /// The processors that this process may use.
 package enum Processors {
     /// Those in its affinity mask, which `mpirun --bind-to`, Slurm and `taskset` set; nil where the
@@ -8,6 +10,15 @@ package enum Processors {
 
     /// Those in the mask of the calling thread.
     package static var allowedForThread: [Int]? { allowed(in: "/proc/thread-self/status") }
+
+    /// The affinity mask of the calling thread as the kernel has it, to see whether it changed.
+    ///
+    /// A system call, where ``allowed`` reads a file. Empty where the kernel does not say.
+    package static var affinityMask: [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 1024) { bytes, count in
+            count = max(0, Int(cnuma_affinity(bytes.baseAddress, CInt(bytes.count))))
+        }
+    }
 
     private static func allowed(in path: String) -> [Int]? {
         let status = KernelFile.text(path) ?? ""

@@ -29,8 +29,8 @@ public struct LaneSpacing: Sendable {
     /// Gives the spacings in use, the widest first: a little less than powers of two, so that the places that
     /// are stored to do not fall on one set of the first-level cache.
     ///
-    /// The widest covers just under 1 MiB, the narrowest 16 KiB; below that placing the lanes costs
-    /// more than they save.
+    /// The widest covers just under 1 MiB, or 4 MiB with two groups, whose jump from one stretch to the next is
+    /// 2 % of filling 1 MiB; the narrowest 16 KiB: below that placing the lanes costs more than they save.
     ///
     /// - Parameter isWide: whether there are registers for two groups of lanes; they are used down to
     ///   where moving twice the lanes costs more than it saves.
@@ -42,7 +42,7 @@ public struct LaneSpacing: Sendable {
     }
 
     private static let pairLadder =
-        stride(from: 13, through: 9, by: -1).map {
+        stride(from: 15, through: 9, by: -1).map {
             LaneSpacing(distance: (1 << $0) - 8, laneCount: 16)
         } + ladder.filter { $0.distance < 1 << 9 }
 }

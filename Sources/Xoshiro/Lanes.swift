@@ -250,7 +250,7 @@ public struct Lanes: Sendable {
                 rows: transposed((a0, a1, a2, a3, a4, a5, a6, a7)), at: place, stretch,
                 &difference)
             use.apply(
-                rows: transposed((b0, b1, b2, b3, b4, b5, b6, b7)), at: place + 8 * stretch,
+                rows: transposed((b0, b1, b2, b3, b4, b5, b6, b7)), at: place + 8 &* stretch,
                 stretch,
                 &difference)
         }
@@ -347,12 +347,12 @@ public enum Use: Sendable {
     ) {
         apply(rows.0, at: place, &difference)
         apply(rows.1, at: place + stretch, &difference)
-        apply(rows.2, at: place + 2 * stretch, &difference)
-        apply(rows.3, at: place + 3 * stretch, &difference)
-        apply(rows.4, at: place + 4 * stretch, &difference)
-        apply(rows.5, at: place + 5 * stretch, &difference)
-        apply(rows.6, at: place + 6 * stretch, &difference)
-        apply(rows.7, at: place + 7 * stretch, &difference)
+        apply(rows.2, at: place + 2 &* stretch, &difference)
+        apply(rows.3, at: place + 3 &* stretch, &difference)
+        apply(rows.4, at: place + 4 &* stretch, &difference)
+        apply(rows.5, at: place + 5 &* stretch, &difference)
+        apply(rows.6, at: place + 6 &* stretch, &difference)
+        apply(rows.7, at: place + 7 &* stretch, &difference)
     }
 
     /// Does that with one word.

@@ -89,8 +89,9 @@
             let generate = try GenerateCommand.parse([])
             let verify = try VerifyCommand.parse([])
             let plan = try PlanCommand.parse([])
+            let test = try TestCommand.parse([])
             let keys = Set(
-                (generate.given + verify.given + plan.given).map(\.0) + [.hint])
+                (generate.given + verify.given + plan.given + test.given).map(\.0) + [.hint])
             #expect(keys == Set(OptionKey.allCases))
         }
     }
@@ -116,23 +117,26 @@
                 hint:
                   cb_nodes: 4
                   romio_cb_write: enable
-                """, name: "job.yaml")
+                """, name: "job.yaml"
+            ).options
             #expect(given[.size] == ["1.5GiB"])
             #expect(given[.seed] == ["18446744073709551615"])
             #expect(given[.dedupRatio] == ["2.5"])
             #expect(given[.collective] == ["true"])
             #expect(given[.hint] == ["cb_nodes=4", "romio_cb_write=enable"])
-            #expect(try JobFile.parse("hint: [a=1, b=2]", name: "j")[.hint] == ["a=1", "b=2"])
+            #expect(
+                try JobFile.parse("hint: [a=1, b=2]", name: "j").options[.hint] == ["a=1", "b=2"])
         }
 
         @Test func jsonIsYAML() throws {
             let given = try JobFile.parse(#"{"size": "1MiB", "dedup_ratio": 2.0}"#, name: "j")
+                .options
             #expect(given == [.size: ["1MiB"], .dedupRatio: ["2.0"]])
         }
 
         @Test func anEmptyFileGivesNothing() throws {
-            #expect(try JobFile.parse("", name: "j").isEmpty)
-            #expect(try JobFile.parse("# nothing\n", name: "j").isEmpty)
+            #expect(try JobFile.parse("", name: "j").options.isEmpty)
+            #expect(try JobFile.parse("# nothing\n", name: "j").options.isEmpty)
         }
 
         @Test func unknownKeysAreRefusedWithTheNearestKnownOne() {
@@ -151,6 +155,58 @@
         func otherShapesAreRefusedInOneLine(text: String) {
             #expect(!message(text).isEmpty, "accepted: \(text)")
             #expect(!message(text).contains("\n"))
+        }
+    }
+
+    @Suite struct ReadOrderTests {
+        @Test(arguments: [
+            [1], [4], [1, 1], [3, 1, 2], [2, 2, 2, 2], [5, 1, 1], [64, 64, 32, 64],
+        ])
+        func everyShardIsReadOnceAndFromAnotherNodeWhereThatCanBe(nodes: [Int]) {
+            let count = nodes.reduce(0, +)
+            let most = nodes.max() ?? 1
+            let nodeOf = nodes.enumerated().flatMap {
+                Array(repeating: $0.offset, count: $0.element)
+            }
+            for order in ReadOrder.allCases {
+                for seed: UInt64 in 0..<5 {
+                    let partners = (0..<count).map {
+                        order.partners(of: $0, among: count, ranksPerNode: most, seed: seed)
+                    }
+                    #expect(Set(partners.map(\.target)) == Set(0..<count))
+                    for (place, partner) in partners.enumerated() {
+                        #expect(partners[partner.target].origin == place)
+                        #expect(partners[partner.origin].target == place)
+                        if order == .shift, 2 * most <= count {
+                            #expect(nodeOf[place] != nodeOf[partner.target], "\(nodes)")
+                        }
+                    }
+                }
+            }
+        }
+
+        @Test func shufflesAreTheSameForTheSameSeedOnly() {
+            func order(_ seed: UInt64) -> [Int] {
+                let permutation = Permutation(count: 1000, seed: seed)
+                return (0..<1000).map { permutation[$0] }
+            }
+            #expect(order(1) == order(1))
+            #expect(order(1) != order(2))
+            // Few stay where they are.
+            #expect(order(3).enumerated().filter { $0.offset == $0.element }.count < 20)
+        }
+    }
+
+    @Suite struct SummaryTests {
+        @Test func numbersWorkedOutByHand() {
+            let summary = Report.Summary([3, 1, 2, 10])
+            #expect(summary.count == 4)
+            #expect(summary.minimum == 1)
+            #expect(summary.median == 2.5)
+            #expect(summary.mean == 4)
+            #expect(summary.maximum == 10)
+            #expect(abs(summary.standardDeviation - (50.0 / 3).squareRoot()) < 1e-12)
+            #expect(Report.Summary([7]).standardDeviation == 0)
         }
     }
 

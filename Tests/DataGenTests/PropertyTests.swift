@@ -9,8 +9,10 @@ import Testing
 @Suite struct PropertyTests {
     #if DEBUG
         static let rounds = 12
+        static let powers = 14...18
     #else
         static let rounds = 150
+        static let powers = 14...21
     #endif
 
     private static func randomSpec(_ numbers: inout SeededGenerator) throws -> DataSpec {
@@ -84,8 +86,45 @@ import Testing
         }
     }
 
+    /// Every way in which lanes make grains, where the random rounds above come to some of them only.
+    @Test(arguments: [512, 1024, 8192], DataSpec.Fill.allCases)
+    func grainsOfEveryShapeAtEveryHead(grain: Int, fill: DataSpec.Fill) throws {
+        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        #if DEBUG
+            let heads = [0, 56]
+        #else
+            let heads = Array(stride(from: 0, to: 64, by: 8))
+        #endif
+        for ratio in ["1.001", "1.2", "1.999", "3.5", "7"] {
+            let spec = try DataSpec(
+                size: 1 << 40, seed: numbers.generator.next(),
+                compressRatio: Ratio(parsing: ratio, field: "c"), dedupUnit: 64 * grain,
+                compressUnit: grain, fill: fill)
+            // As many as are left to lanes, and a rest.
+            let range = 5 * grain..<38 * grain + 100
+            let truth = ScalarReference.bytes(of: spec, at: range)
+            let memory = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: range.count + 64, alignment: 64)
+            defer { memory.deallocate() }
+            for kernel in Kernel.supported {
+                for (head, isPastCache) in heads.flatMap({ [($0, false), ($0, true)] }) {
+                    let note: Comment = "\(spec) \(kernel), head \(head), past cache \(isPastCache)"
+                    var generator = Generator(spec, kernel: kernel)
+                    let buffer = UnsafeMutableRawBufferPointer(
+                        rebasing: memory[(64 - head) % 64..<(64 - head) % 64 + range.count])
+                    generator.fill(buffer, at: range.lowerBound, isPastCache: isPastCache)
+                    #expect(buffer.elementsEqual(truth), note)
+                    var log = DamageLog(spec, limit: 1)
+                    generator.compare(
+                        UnsafeRawBufferPointer(buffer), at: range.lowerBound, log: &log)
+                    #expect(log.rangeCount == 0, note)
+                }
+            }
+        }
+    }
+
     /// Lengths of which lanes of one spacing leave something for narrower ones.
-    @Test(arguments: [false, true], 14...18)
+    @Test(arguments: [false, true], powers)
     func lanesOfEverySpacingEndWhereTheyShould(isWide: Bool, power: Int) throws {
         let spec = try DataSpec(size: 1 << 40, seed: .random(in: 0...UInt64.max))
         let length = 3 << power

@@ -48,35 +48,6 @@ import Testing
             #expect(seconds < 0.05, "worker \(worker) used \(seconds) of 0.5 s")
         }
     }
-
-    /// Python's `multiprocessing` forks; the threads stay behind.
-    @Test func aForkedProcessGoesOn() throws {
-        let spec = try DataSpec(size: 6 << 20, seed: 21, compressRatio: 1.5)
-        let generator = ParallelGenerator(spec, threads: 3)
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: spec.size, alignment: 64)
-        defer { buffer.deallocate() }
-        generator.fill(buffer, at: 0)
-        var log = DamageLog(spec, limit: 1)
-
-        // Swift hides `fork`, since a program that goes on afterwards has to know what it does.
-        typealias Fork = @convention(c) () -> pid_t
-        let symbol = try #require(dlsym(nil, "fork"))
-        let child = unsafeBitCast(symbol, to: Fork.self)()
-        if child == 0 {
-            // A hang must end as well.
-            alarm(60)
-            for index in buffer.indices { buffer[index] = 0 }
-            generator.fill(buffer, at: 0)
-            generator.compare(UnsafeRawBufferPointer(buffer), at: 0, log: &log)
-            _exit(log.rangeCount == 0 ? 0 : 1)
-        }
-        var status: Int32 = 0
-        #expect(waitpid(child, &status, 0) == child)
-        #expect(status == 0, "the forked process made other bytes, or hung")
-        // And so does this one.
-        generator.compare(UnsafeRawBufferPointer(buffer), at: 0, log: &log)
-        #expect(log.rangeCount == 0)
-    }
 }
 
 /// A value that several threads change, in a way that the thread sanitizer understands.

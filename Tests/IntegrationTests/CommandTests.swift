@@ -59,20 +59,16 @@ extension Integration {
             #expect(all["seed"] as? Int == 2)
         }
 
-        @Test func theJobFilesRunAsTheyStand() throws {
+        @Test func theFirstJobFileRunsAsItStands() throws {
             let folder = try Folder()
             let root = URL(filePath: #filePath).deletingLastPathComponent()
                 .deletingLastPathComponent().deletingLastPathComponent()
-            let jobs = root.appending(path: "jobs").path
-            for job in try FileManager.default.contentsOfDirectory(atPath: jobs)
-            where job.hasSuffix(".yaml") {
-                let words = ["--job", "\(jobs)/\(job)"]
-                let environment = ["DGEN_OUTPUT": folder.file("f")]
-                let written = try Launch.ranks(4, words, environment: environment)
-                #expect(written.status == 0, "\(job): \(written.error)")
-                let verified = try Launch.ranks(3, ["verify"] + words, environment: environment)
-                #expect(verified.status == 0, "\(job): \(verified.error)")
-            }
+            let words = ["--job", root.appending(path: "jobs/smoke.yaml").path]
+            let environment = ["DGEN_OUTPUT": folder.file("f")]
+            let written = try Launch.ranks(4, words, environment: environment)
+            #expect(written.status == 0, "\(written.error)")
+            let verified = try Launch.ranks(3, ["verify"] + words, environment: environment)
+            #expect(verified.status == 0, "\(verified.error)")
         }
 
         @Test func theReportIsValidJSONWithEveryPromisedField() throws {

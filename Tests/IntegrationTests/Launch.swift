@@ -26,6 +26,12 @@ enum Launch {
         return URL(filePath: bundle).deletingLastPathComponent().appending(path: "dgen-mpi").path
     }()
 
+    /// Whether this user may mount a file system of its own.
+    static let mayMount: Bool = {
+        let outcome = try? run(["unshare", "--mount", "true"], seconds: 5)
+        return outcome?.status == 0
+    }()
+
     /// Runs `words` with a limit of `seconds`; a program that outlives it counts as hung.
     static func run(
         _ words: [String], environment: [String: String] = [:], seconds: Int = 60

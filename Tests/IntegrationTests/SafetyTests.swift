@@ -3,12 +3,6 @@
 import Foundation
 import Testing
 
-/// Whether this user may mount a file system of its own.
-private let mayMount: Bool = {
-    let outcome = try? Launch.run(["unshare", "--mount", "true"], seconds: 5)
-    return outcome?.status == 0
-}()
-
 extension Integration {
     /// No success without the data stored.
     @Suite struct SafetyTests {
@@ -38,7 +32,7 @@ extension Integration {
         }
 
         @Test(
-            .enabled(if: mayMount, "mounting a small tmpfs needs root"),
+            .enabled(if: Launch.mayMount, "mounting a small tmpfs needs root"),
             arguments: [1, 2, 4, 8], ["ompio", "romio321"])
         func aFullFileSystemFailsTheRun(ranks: Int, component: String) throws {
             for mode in [[], ["--collective"]] {
@@ -57,7 +51,7 @@ extension Integration {
         }
 
         @Test(
-            .enabled(if: mayMount, "mounting a small tmpfs needs root"),
+            .enabled(if: Launch.mayMount, "mounting a small tmpfs needs root"),
             arguments: [1, 4], [[], ["--collective"]])
         func tooLittleSpaceIsRefusedBeforeTheFirstByte(ranks: Int, mode: [String]) throws {
             let folder = try Folder()
@@ -90,12 +84,17 @@ extension Integration {
                 [
                     "sh", "-c",
                     #"""
+                    manifest=$1; shift
                     "$@" -s 512MiB -t 4KiB --seed 1 &
-                    sleep 0.5
+                    until grep -qs writing "$manifest"; do sleep 0.01; done
+                    # It is held in the midst of it, however fast the machine is.
+                    kill -STOP $!
                     "$@" -s 1MiB --seed 2 --overwrite
                     second=$?
+                    kill -CONT $!
                     wait $! && exit $second
-                    """#, "sh", Launch.program, "-o", folder.file("f"), "--quiet",
+                    """#, "sh", folder.file("f.dgen.json"), Launch.program, "-o", folder.file("f"),
+                    "--quiet",
                 ])
             #expect(outcome.status == 3, "\(outcome.error)")
             #expect(outcome.complaints.count == 1)
@@ -104,7 +103,7 @@ extension Integration {
             #expect(verified.status == 0, "\(verified.output)")
         }
 
-        @Test(.enabled(if: mayMount, "being somebody else needs root"))
+        @Test(.enabled(if: Launch.mayMount, "being somebody else needs root"))
         func whatCannotBeOverwrittenKeepsItsManifest() throws {
             // Not in /dev/shm: Open MPI needs a folder there that is the user's own.
             let folder = try Folder(in: "/var/tmp")

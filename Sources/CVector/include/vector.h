@@ -15,6 +15,9 @@ typedef int64_t cvector_i64x8 __attribute__((ext_vector_type(8)));
 // The same without the alignment of the vector, for memory of the caller's.
 typedef uint64_t cvector_u64x8_unaligned __attribute__((ext_vector_type(8), aligned(1)));
 
+// So that Swift does not look whether there is a pointer.
+#pragma clang assume_nonnull begin
+
 #define CVECTOR_INLINE static inline __attribute__((always_inline))
 
 CVECTOR_INLINE cvector_u64x8 cvector_add(cvector_u64x8 a, cvector_u64x8 b) { return a + b; }
@@ -40,6 +43,45 @@ CVECTOR_INLINE void cvector_store(void *target, cvector_u64x8 a) {
     *(cvector_u64x8_unaligned *)target = a;
 }
 
+// Words of `a`, numbers 0 to 7, and of `b`, 8 to 15.
+CVECTOR_INLINE cvector_u64x8 cvector_choose(cvector_u64x8 numbers, cvector_u64x8 a, cvector_u64x8 b) {
+#if defined(__AVX512F__)
+    return (cvector_u64x8)__builtin_ia32_vpermi2varq512((cvector_i64x8)a, (cvector_i64x8)numbers,
+                                                        (cvector_i64x8)b);
+#else
+    cvector_u64x8 chosen;
+    for (int word = 0; word < 8; word++)
+        chosen[word] = numbers[word] < 8 ? a[numbers[word]] : b[numbers[word] - 8];
+    return chosen;
+#endif
+}
+
+// The cache line in which `place` lies, and what it holds; where loading whole lines saves nothing, `place`
+// itself and nothing.
+CVECTOR_INLINE const void *cvector_line(const void *place) {
+#if defined(__AVX512F__)
+    return (const void *)((uintptr_t)place & ~(uintptr_t)63);
+#else
+    return place;
+#endif
+}
+CVECTOR_INLINE cvector_u64x8 cvector_load_line(const void *line) {
+#if defined(__AVX512F__)
+    return *(const cvector_u64x8 *)line;
+#else
+    return (cvector_u64x8){0};
+#endif
+}
+// The vector at `place`, or where lines are loaded, words of `line`, numbers 0 to 7, and of `next`.
+CVECTOR_INLINE cvector_u64x8 cvector_load_across(const void *place, cvector_u64x8 numbers,
+                                                 cvector_u64x8 line, cvector_u64x8 next) {
+#if defined(__AVX512F__)
+    return cvector_choose(numbers, line, next);
+#else
+    return *(const cvector_u64x8_unaligned *)place;
+#endif
+}
+
 // Asks for the cache line at `place`, which need not exist.
 CVECTOR_INLINE void cvector_prefetch(const void *place) { __builtin_prefetch(place, 0, 3); }
 
@@ -57,18 +99,28 @@ static inline void cvector_fence(void) {
 #endif
 }
 
-// Words of `a`, numbers 0 to 7, and of `b`, 8 to 15.
-CVECTOR_INLINE cvector_u64x8 cvector_choose(cvector_u64x8 numbers, cvector_u64x8 a, cvector_u64x8 b) {
-#if defined(__AVX512F__)
-    return (cvector_u64x8)__builtin_ia32_vpermi2varq512((cvector_i64x8)a, (cvector_i64x8)numbers,
-                                                        (cvector_i64x8)b);
-#else
-    cvector_u64x8 chosen;
-    for (int word = 0; word < 8; word++)
-        chosen[word] = numbers[word] < 8 ? a[numbers[word]] : b[numbers[word] - 8];
-    return chosen;
-#endif
+// The bits of `a` where `mask` has ones, those of `b` elsewhere.
+CVECTOR_INLINE cvector_u64x8 cvector_select(cvector_u64x8 mask, cvector_u64x8 a, cvector_u64x8 b) {
+    return (a & mask) | (b & ~mask);
 }
+
+typedef uint32_t cvector_u32x16 __attribute__((ext_vector_type(16)));
+typedef int32_t cvector_i32x16 __attribute__((ext_vector_type(16)));
+typedef float cvector_f32x16 __attribute__((ext_vector_type(16)));
+typedef cvector_u32x16 cvector_u32x16_unaligned __attribute__((aligned(1)));
+typedef cvector_f32x16 cvector_f32x16_unaligned __attribute__((aligned(1)));
+
+// Sixteen words of 32 bits, in place: the upper 24 bits of each as a part of one, times `span`, plus `low`; each
+// operation rounded on its own.
+CVECTOR_INLINE void cvector_make_uniform(void *place, float low, float span) {
+#pragma clang fp contract(off)
+    cvector_u32x16 words = *(const cvector_u32x16_unaligned *)place;
+    // No word reaches the sign, so that the conversion of signed numbers will do, which every processor has.
+    cvector_f32x16 unit = __builtin_convertvector((cvector_i32x16)(words >> 8), cvector_f32x16) * 0x1p-24f;
+    *(cvector_f32x16_unaligned *)place = low + span * unit;
+}
+
+#pragma clang assume_nonnull end
 
 CVECTOR_INLINE int cvector_is_zero(cvector_u64x8 a) { return __builtin_reduce_or(a) == 0; }
 

@@ -4,9 +4,9 @@ import DataGen
 import Logging
 import MPI
 
-/// All ranks together compare a shared file with what it should hold.
+/// All ranks together read a shared file, and compare it with what it should hold.
 struct Comparison {
-    /// Damage of the whole file; `ranges` are complete on rank 0 only.
+    /// Damage of the whole file.
     struct Found {
         var ranges: [Damage] = []
         var rangeCount = 0
@@ -21,16 +21,34 @@ struct Comparison {
     private let job: Job
     private let path: String
     private let spec: DataSpec
-    private let shards: Shards
     private let title: String
+    private let compares: Bool
+    /// The ranks in the order of what they read.
+    private let readers: Communicator
+    /// What this rank reads.
+    private let shard: Range<Int>
 
-    /// Prepares a comparison of the file at `path`; `title` is what progress calls it.
-    init(_ job: Job, path: String, spec: DataSpec, shards: Shards, title: String) {
+    /// Prepares a comparison of the file at `path`.
+    ///
+    /// - Parameters:
+    ///   - job: the ranks.
+    ///   - path: the file.
+    ///   - spec: what it should hold.
+    ///   - shards: how it is dealt to `readers`.
+    ///   - title: what progress calls it.
+    ///   - readers: all ranks in the order of the shards that they read; in rank order if not given.
+    ///   - compares: whether what is read is looked at.
+    init(
+        _ job: Job, path: String, spec: DataSpec, shards: Shards, title: String,
+        readers: Communicator? = nil, compares: Bool = true
+    ) {
         self.job = job
         self.path = path
         self.spec = spec
-        self.shards = shards
         self.title = title
+        self.compares = compares
+        self.readers = readers ?? job.session.world
+        shard = shards[self.readers.rank]
     }
 
     /// Reads and compares, and tells where the time went; collective.
@@ -57,9 +75,8 @@ struct Comparison {
     }
 
     private func compare(
-        _ file: SharedFile, fileBytes: Int, _ transfers: Transfers, _ times: inout Times
+        _ file: any DataFile, fileBytes: Int, _ transfers: Transfers, _ times: inout Times
     ) throws -> DamageLog {
-        let shard = shards[job.session.world.rank]
         let generator = job.generator(spec)
         var log = DamageLog(spec, limit: Self.rangesMax)
         let buffer = job.transferBuffer(min(job.transferSize, max(shard.count, 1)), for: generator)
@@ -69,14 +86,16 @@ struct Comparison {
             let count = min(buffer.count, shard.upperBound - start)
             let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
             transfers.transfer(count) {
-                let read = try times.add(to: \.transferNanoseconds) {
+                let read = try times.transfer {
                     try job.watchdog.during(.read, offset: start) {
                         try readAll(file, part, at: start)
                     }
                 }
-                times.add(to: \.generateNanoseconds) {
-                    generator.compare(
-                        UnsafeRawBufferPointer(rebasing: part[..<read]), at: start, log: &log)
+                if compares {
+                    times.add(to: \.generateNanoseconds) {
+                        generator.compare(
+                            UnsafeRawBufferPointer(rebasing: part[..<read]), at: start, log: &log)
+                    }
                 }
                 // What the file does not have is wrong.
                 if read < count { log.add(offset: start + read, count: count - read) }
@@ -90,7 +109,7 @@ struct Comparison {
 
     /// Reads until `part` is full or the file is at its end.
     private func readAll(
-        _ file: SharedFile, _ part: UnsafeMutableRawBufferPointer, at offset: Int
+        _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, at offset: Int
     ) throws -> Int {
         var done = 0
         while done < part.count {
@@ -98,7 +117,7 @@ struct Comparison {
             let count: Int
             do {
                 count = try file.read(into: rest, at: offset + done)
-            } catch {
+            } catch let error as MPIError {
                 throw Failure(
                     .inputOutput,
                     "\(path): \(error.function) at offset \(offset + done): \(error.text)")
@@ -111,7 +130,7 @@ struct Comparison {
                 guard offset + done >= fileBytes else {
                     throw Failure(
                         .inputOutput,
-                        "\(path): MPI_File_read_at at offset \(offset + done): read nothing of a "
+                        "\(path): a read at offset \(offset + done): read nothing of a "
                             + "file of \(fileBytes) bytes and reported success")
                 }
                 break
@@ -127,7 +146,7 @@ struct Comparison {
     /// ranks: each rank adds its ranges to one table at the places that they have in file order, and
     /// the tables are summed.
     private func join(_ log: DamageLog) throws -> Found {
-        let world = job.session.world
+        let world = readers
         // Far enough before the file to be no neighbour of its first byte.
         let nowhere = -(1 << 40)
         let endBefore = try world.scanBefore(
@@ -146,7 +165,8 @@ struct Comparison {
             table[place + 1] = range.bytes + (isContinuation ? gapBytes : 0)
             table[place + 2] = range.wrongBytes
         }
-        table = try world.reduce(table, .sum)
+        // Rank 0 of all, which reports, may read any shard.
+        table = try world.allReduce(table, .sum)
         let totals = try world.allReduce(
             [newRanges, log.rangeBytes + gapBytes, log.wrongBytes], .sum)
         let kept = min(totals[0], Self.rangesMax)

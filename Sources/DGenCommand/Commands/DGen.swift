@@ -2,6 +2,7 @@
 // The command line: what can be said, and who does it. Values stay texts here; Settings reads them.
 
 import ArgumentParser
+import DataGen
 
 /// The root command.
 struct DGen: ParsableCommand {
@@ -22,7 +23,8 @@ struct DGen: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            GenerateCommand.self, VerifyCommand.self, PlanCommand.self, BenchCommand.self,
+            GenerateCommand.self, VerifyCommand.self, TestCommand.self, PlanCommand.self,
+            BenchCommand.self,
             InfoCommand.self,
         ],
         defaultSubcommand: GenerateCommand.self)
@@ -155,7 +157,15 @@ struct RunOptions: ParsableArguments {
     @OptionGroup var transfer: TransferOptions
     @OptionGroup var placement: PlacementOptions
 
-    @Option(help: "Progress on stderr: auto, bar, lines or none (default: auto).")
+    @Option(help: "How the file is accessed: mpi (MPI-IO) or posix (default: mpi).")
+    var io: String?
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "With --io posix: past the caches of the system, with O_DIRECT (default: no).")
+    var direct: Bool?
+
+    @Option(help: "Progress on stderr: auto, bar, lines, json or none (default: auto).")
     var progress: String?
 
     @Option(
@@ -164,20 +174,22 @@ struct RunOptions: ParsableArguments {
     )
     var watchdog: String?
 
+    @Option(
+        help: "Stop after this time with status 5: 90s, 30m, 2h or 1:30:00 (default: no limit).")
+    var timeLimit: String?
+
     var given: [(OptionKey, String?)] {
-        transfer.given + placement.given + [(.progress, progress), (.watchdog, watchdog)]
+        transfer.given + placement.given + [
+            (.progress, progress), (.watchdog, watchdog), (.timeLimit, timeLimit),
+            (.access, io), (.direct, direct?.description),
+        ]
     }
 }
 
-struct GenerateCommand: ParsableCommand, RunsUnderMPI {
-    static let configuration = CommandConfiguration(
-        commandName: "generate", abstract: "Write a data set into one shared file (the default).")
-
+/// How a file is written.
+struct WriteOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: "The file to write; its manifest is FILE.dgen.json.")
     var output: String?
-
-    @OptionGroup(title: "Data") var spec: SpecOptions
-    @OptionGroup(title: "Run") var run: RunOptions
 
     @Flag(
         inversion: .prefixedNo,
@@ -195,17 +207,42 @@ struct GenerateCommand: ParsableCommand, RunsUnderMPI {
         help: "Refuse when the file system has less room than the data set (default: yes).")
     var spaceCheck: Bool?
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Have the file system reserve the room before the first byte (default: no).")
+    var preallocate: Bool?
+
+    var given: [(OptionKey, String?)] {
+        [
+            (.output, output), (.collective, collective?.description),
+            (.overwrite, overwrite?.description), (.spaceCheck, spaceCheck?.description),
+            (.preallocate, preallocate?.description),
+        ]
+    }
+}
+
+struct GenerateCommand: ParsableCommand, RunsUnderMPI {
+    static let configuration = CommandConfiguration(
+        commandName: "generate", abstract: "Write a data set into one shared file (the default).")
+
+    @OptionGroup(title: "File") var write: WriteOptions
+    @OptionGroup(title: "Data") var spec: SpecOptions
+    @OptionGroup(title: "Run") var run: RunOptions
     @OptionGroup(title: "Result") var result: ResultOptions
 
     var job: String? { result.job }
-    var given: [(OptionKey, String?)] {
-        spec.given + run.given + result.given + [
-            (.output, output), (.collective, collective?.description),
-            (.overwrite, overwrite?.description), (.spaceCheck, spaceCheck?.description),
-        ]
-    }
+    var hint: [String] { write.hint }
+    var given: [(OptionKey, String?)] { write.given + spec.given + run.given + result.given }
 
-    func run(_ job: Job) throws -> ExitStatus { try Generate(job).write() }
+    func run(_ job: Job) throws -> ExitStatus {
+        // Where no subcommand is named, the job file may say what to do.
+        let isNamed = CommandLine.arguments.dropFirst().first == Self.configuration.commandName
+        switch isNamed ? .generate : job.settings.operation ?? .generate {
+        case .generate: return try Generate(job).write()
+        case .verify: return try Verify(job).run()
+        case .test: return try FileTest(job).run()
+        }
+    }
 }
 
 struct VerifyCommand: ParsableCommand, RunsUnderMPI {
@@ -230,6 +267,66 @@ struct VerifyCommand: ParsableCommand, RunsUnderMPI {
     }
 
     func run(_ job: Job) throws -> ExitStatus { try Verify(job).run() }
+}
+
+struct TestCommand: ParsableCommand, RunsUnderMPI {
+    static let configuration = CommandConfiguration(
+        commandName: "test",
+        abstract: "Write, read back and verify a file over and over, with statistics.",
+        discussion: """
+            Each rank reads what a rank on another node wrote, where there are several nodes. The file is \
+            removed afterwards, unless it differs from its specification or --keep is given.
+            """)
+
+    @Option(help: "What is done, in this order: write,read,verify (the default) or a part of it.")
+    var phases: String?
+
+    @Option(name: .customLong("repeat"), help: "How often (default: 1).")
+    var repetitions: String?
+
+    @Option(help: "How often before that, without being counted (default: 0).")
+    var warmUp: String?
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Write a new file each time, not the same one over (default: yes).")
+    var freshFile: Bool?
+
+    @Flag(inversion: .prefixedNo, help: "Leave the file there (default: no).")
+    var keep: Bool?
+
+    @Option(
+        help: """
+            Who reads what: shift (what the next node wrote), shuffle or same (what it wrote itself) \
+            (default: shift).
+            """)
+    var readOrder: String?
+
+    @Option(help: "What shuffle deals by (default: 0).")
+    var shuffleSeed: String?
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Ask each node to forget the file before it is read (default: no).")
+    var dropCache: Bool?
+
+    @OptionGroup(title: "File") var write: WriteOptions
+    @OptionGroup(title: "Data") var spec: SpecOptions
+    @OptionGroup(title: "Run") var run: RunOptions
+    @OptionGroup(title: "Result") var result: ResultOptions
+
+    var job: String? { result.job }
+    var hint: [String] { write.hint }
+    var given: [(OptionKey, String?)] {
+        write.given + spec.given + run.given + result.given + [
+            (.phases, phases), (.repetitions, repetitions), (.warmUp, warmUp),
+            (.freshFile, freshFile?.description), (.keep, keep?.description),
+            (.readOrder, readOrder), (.shuffleSeed, shuffleSeed),
+            (.dropCache, dropCache?.description),
+        ]
+    }
+
+    func run(_ job: Job) throws -> ExitStatus { try FileTest(job).run() }
 }
 
 struct PlanCommand: ParsableCommand, RunsAlone {

@@ -5,6 +5,7 @@ import Foundation
 import Logging
 import MPI
 import NUMA
+import Placing
 
 /// `dgen-mpi info`: what this program is and what it found on this machine.
 struct Info: Encodable {
@@ -85,7 +86,7 @@ struct Info: Encodable {
     private static func place(
         _ settings: Settings, threadsDefault: Int, _ topology: Topology
     ) throws -> [ThreadPlace] {
-        let threads = try settings.number(.threads, in: 1...4096, default: threadsDefault)
+        let threads = try settings.threads(default: threadsDefault)
         let placement = try settings.placement(threads: threads, topology: topology)
         let placer = Placer(placement, logger: Logger(label: "command"))
         // The memory first: pinning the calling thread must not decide for it.

@@ -83,6 +83,7 @@ enum Main {
         do {
             let settings = try Settings(
                 commandLine: command.commandLine, jobPath: command.job, environment: environment)
+            try settings.check()
             let (table, json) = try command.result(settings)
             switch try Report.destination(settings) {
             case "-": try StandardOutput.write(try JSON.encode(json))
@@ -116,6 +117,7 @@ enum Main {
             }
             let reportPath = try session.onRoot { try Report.destination(settings) }
             do {
+                try settings.check()
                 try LogLevels(settings).install(
                     origin: "rank \(session.world.rank) \(session.host)")
                 let job = try Job(session, settings, reportPath: reportPath)

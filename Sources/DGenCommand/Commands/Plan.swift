@@ -35,10 +35,9 @@ struct Plan: Encodable {
         let spec = try settings.spec(over: nil, drawingSeed: { 0 })
         let layout = Layout(spec)
         self.spec = EncodedSpec(spec)
-        ranks = try settings.number(.ranks, in: 1...1_000_000_000, default: 1)
-        align = try settings.size(.align, in: 1...(1 << 40), default: Job.alignDefault)
-        transferSize = try settings.size(
-            .transferSize, in: 1...(1 << 30), default: Job.transferSizeDefault)
+        ranks = try settings.ranks()
+        align = try settings.alignment()
+        transferSize = try settings.transferSize()
         let all = Shards(size: spec.size, ranks: ranks, alignment: align)
         blocks = layout.blockCount
         distinctBlocks = layout.distinctBlockCount

@@ -32,7 +32,7 @@ struct Verify {
         job.logger.info("verify \(path): \(spec.size) bytes, seed \(spec.seed)")
         let shards = Shards(
             size: spec.size, ranks: session.world.size,
-            alignment: try job.settings.size(.align, in: 1...(1 << 40), default: Job.alignDefault))
+            alignment: try job.settings.alignment())
         let comparison = Comparison(
             job, path: path, spec: spec, shards: shards, title: "verify")
         var times = Times()
@@ -40,7 +40,8 @@ struct Verify {
         var operation = Report.Operation(operation: "verify")
         operation.transferSize = job.transferSize
         try job.measure(&operation, times, bytes: min(spec.size, found.fileBytes))
-        note(found, operation)
+        job.report.operations = [operation]
+        job.note(found)
         let isRight = found.rangeCount == 0 && found.fileBytes == spec.size
         job.logger.info("verify \(path): \(isRight ? "every byte is right" : "differs")")
         job.show(table(found, spec, operation, manifestStatus, isRight: isRight))
@@ -78,18 +79,6 @@ struct Verify {
             job.logger.warning("\(path): the options given differ from its manifest; they are used")
         }
         return (spec, manifest?.status)
-    }
-
-    private func note(_ found: Comparison.Found, _ operation: Report.Operation) {
-        job.report.operations = [operation]
-        job.report.damage = found.ranges.map {
-            Report.DamagedRange(offset: $0.offset, bytes: $0.bytes, wrongBytes: $0.wrongBytes)
-        }
-        job.report.damageRanges = found.rangeCount
-        job.report.damageBytes = found.rangeBytes
-        job.report.wrongBytes = found.wrongBytes
-        job.report.firstWrongOffset = found.ranges.first?.offset
-        job.report.fileBytes = found.fileBytes
     }
 
     private func table(

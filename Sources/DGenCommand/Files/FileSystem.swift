@@ -196,17 +196,52 @@ enum FileSystem {
         if (try? state(path))??.size == 0 { unlink(path) }
     }
 
-    /// Marks the file at `path` as being written by this process until it ends.
+    /// Marks a file as being written by this process, as long as it lives.
+    final class Lock {
+        private let file: Int32
+
+        /// Takes the lock of the file at `path`.
+        ///
+        /// - Throws: ``Failure`` if another process has it. File systems that have no locks are left
+        ///   alone.
+        init(_ path: String) throws {
+            file = open(path, O_RDWR | O_CLOEXEC)
+            guard file >= 0 else { throw failure(path, "cannot be opened") }
+            guard flock(file, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK else { return }
+            throw Failure(.inputOutput, "\(path): another run is writing it")
+        }
+
+        deinit { if file >= 0 { close(file) } }
+    }
+
+    /// Takes a file away, if it is there.
+    static func remove(_ path: String) throws {
+        guard unlink(path) == 0 || errno == ENOENT else {
+            throw failure(path, "cannot be removed")
+        }
+    }
+
+    /// Has the file system reserve room for `bytes` bytes of the file at `path`.
     ///
-    /// - Throws: ``Failure`` if another process has done so. File systems that have no locks are left
-    ///   alone.
-    static func lock(_ path: String) throws {
-        let file = open(path, O_RDWR | O_CLOEXEC)
+    /// The corresponding C function is `posix_fallocate`.
+    static func allocate(_ path: String, bytes: Int) throws {
+        let file = open(path, O_WRONLY | O_CLOEXEC)
         guard file >= 0 else { throw failure(path, "cannot be opened") }
-        // Not closed: that would give up the lock.
-        guard flock(file, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK else { return }
-        close(file)
-        throw Failure(.inputOutput, "\(path): another run is writing it")
+        defer { close(file) }
+        // It returns its error, and leaves errno alone.
+        errno = posix_fallocate(file, 0, off_t(bytes))
+        guard errno == 0 else { throw failure(path, "cannot be preallocated") }
+    }
+
+    /// Asks the system to forget what this node holds of a file in memory.
+    ///
+    /// The corresponding C function is `posix_fadvise`.
+    static func dropCache(_ path: String) throws {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw failure(path, "cannot be opened") }
+        defer { close(file) }
+        errno = posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED)
+        guard errno == 0 else { throw failure(path, "its cache cannot be dropped") }
     }
 
     /// Writes all of `bytes` to an open file, which messages call `path`.

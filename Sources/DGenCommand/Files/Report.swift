@@ -35,8 +35,44 @@ struct Report: Encodable {
         /// Reading back what a collective write stored; after the close, not part of `seconds`.
         var proofSeconds: Double?
         var slowestRank = 0
+        var slowestNode = ""
+        /// Of the calls that move bytes, of all ranks.
+        var latencyNs: Latencies.Percentiles?
+        /// Ranks that read what their own node wrote, where a test reads.
+        var readersOnOwnNode: Int?
         var transferSize = 0
         var collective = false
+    }
+
+    /// Bytes per second over the repetitions of an operation.
+    struct Summary: Encodable {
+        let count: Int
+        let minimum: Double
+        let median: Double
+        let mean: Double
+        let maximum: Double
+        /// Of a sample; 0 for a single one.
+        let standardDeviation: Double
+
+        init(_ rates: [Double]) {
+            precondition(!rates.isEmpty, "a summary is of something")
+            let sorted = rates.sorted()
+            let count = sorted.count
+            self.count = count
+            minimum = sorted[0]
+            maximum = sorted[count - 1]
+            median = (sorted[(count - 1) / 2] + sorted[count / 2]) / 2
+            let mean = sorted.reduce(0, +) / Double(count)
+            self.mean = mean
+            let squares = sorted.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+            standardDeviation = count > 1 ? (squares / Double(count - 1)).squareRoot() : 0
+        }
+    }
+
+    /// The summary of each operation by its name.
+    static func summary(of operations: [Operation]) -> [String: Summary] {
+        Dictionary(grouping: operations, by: \.operation)
+            .mapValues { Summary($0.map(\.bytesPerSecond)) }
     }
 
     struct DamagedRange: Encodable {
@@ -58,9 +94,12 @@ struct Report: Encodable {
     var threadsPerRank = 1
     var path: String?
     var fileSystem: String?
+    var access = Access.mpi.rawValue
+    var direct = false
     var hints: Hints?
     var spec: EncodedSpec?
     var operations: [Operation] = []
+    var summary: [String: Summary] = [:]
     var damage: [DamagedRange] = []
     var damageRanges = 0
     var damageBytes = 0
@@ -75,10 +114,7 @@ struct Report: Encodable {
     ///
     /// - Throws: ``Failure`` where that is a file that the run reads or writes.
     static func destination(_ settings: Settings) throws -> String? {
-        guard let path = settings.text(.report) else { return nil }
-        guard !path.isEmpty else {
-            throw InvalidField(field: "report", value: "", accepted: "a file, or - for stdout")
-        }
+        guard let path = try settings.reportPath() else { return nil }
         guard path != "-" else { return path }
         var others = [(settings.jobPath, "the job file")]
         if let output = settings.text(.output) {
@@ -100,6 +136,7 @@ struct Report: Encodable {
             default: "failed"
             }
         exitStatus = status.rawValue
+        summary = Self.summary(of: operations)
         self.error = error
         finished = Date()
     }

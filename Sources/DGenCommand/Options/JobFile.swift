@@ -1,42 +1,80 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+import DataGen
 import Yams
 
-/// A file of options in YAML (JSON is YAML): one mapping whose keys are the options in snake case.
-enum JobFile {
-    static func read(_ path: String) throws -> Settings.Given {
+/// A file of options in YAML (JSON is YAML): one mapping whose keys are the options in snake case, and what those who
+/// start the job want to know.
+struct JobFile {
+    /// What a job does.
+    enum Operation: String, CaseIterable, Codable {
+        case generate, verify, test
+    }
+
+    /// The texts of each option.
+    private(set) var options: Settings.Given = [:]
+    /// What the job does, if the file says so.
+    private(set) var operation: Operation?
+
+    static func read(_ path: String) throws -> JobFile {
         let text = try FileSystem.readText(path, bytesMax: 1 << 20, what: "job file")
         return try parse(text, name: path)
     }
 
-    /// The options that `text` gives.
+    /// What `text` says.
     ///
     /// - Parameters:
     ///   - text: YAML or JSON.
     ///   - name: what to call the file in messages.
-    /// - Returns: the texts of each option.
+    /// - Returns: the options as texts, not checked yet.
     /// - Throws: ``Failure`` in one line that says where and what.
-    static func parse(_ text: String, name: String) throws -> Settings.Given {
-        guard let root = try compose(text, name: name) else { return [:] }
+    static func parse(_ text: String, name: String) throws -> JobFile {
+        var file = JobFile()
+        guard let root = try compose(text, name: name) else { return file }
         guard let mapping = root.mapping else {
             throw Failure(
                 .usage, "\(name): a job file is a mapping of options, such as 'size: 1GiB'")
         }
-        var given: Settings.Given = [:]
         for (keyNode, value) in mapping {
             let name = "\(name):\(keyNode.mark?.line ?? 1)"
             guard let word = keyNode.scalar?.string else {
                 throw Failure(.usage, "\(name): an option's name must be a word")
             }
-            guard let key = OptionKey(rawValue: word) else {
-                let advice = OptionKey.nearest(to: word).map { "did you mean '\($0.rawValue)'?" }
-                let all = OptionKey.allCases.map(\.rawValue).sorted().joined(separator: " ")
+            if let key = OptionKey(rawValue: word) {
+                file.options[key] = try texts(of: value, for: key, name: name)
+            } else if let key = LaunchKey(rawValue: word) {
+                do {
+                    try key.check(value)
+                } catch {
+                    throw Failure(.usage, "\(name): \(Failure(error).message)")
+                }
+            } else {
+                let known =
+                    OptionKey.allCases.map(\.rawValue) + LaunchKey.allCases.map(\.rawValue)
+                let advice = word.nearest(in: known).map { "did you mean '\($0)'?" }
+                let all = known.sorted().joined(separator: " ")
                 throw Failure(
                     .usage, "\(name): unknown key '\(word)'; \(advice ?? "known: \(all)")")
             }
-            given[key] = try texts(of: value, for: key, name: name)
         }
-        return given
+        try file.noteLaunch(mapping, name: name)
+        return file
+    }
+
+    /// Takes what the program itself wants to know of the launch, and checks that ranks fit on the nodes.
+    private mutating func noteLaunch(_ mapping: Node.Mapping, name: String) throws {
+        func text(_ key: LaunchKey) -> String? { mapping[Node(key.rawValue)]?.scalar?.string }
+        operation = text(.operation).flatMap(Operation.init(rawValue:))
+        guard let nodes = text(.nodes).flatMap(LaunchKey.count),
+            let ranks = options[.ranks]?.last.flatMap({ Int($0) })
+        else { return }
+        let most = (text(.ranksPerNode).flatMap(LaunchKey.count) ?? ranks) * nodes
+        guard (nodes...max(nodes, most)).contains(ranks) else {
+            let refusal = InvalidField(
+                field: OptionKey.ranks.rawValue, value: "\(ranks)",
+                accepted: "\(nodes) to \(most) for the nodes and ranks_per_node given")
+            throw Failure(.usage, "\(name): \(refusal.description)")
+        }
     }
 
     /// Parses YAML, with the parser's complaint in one line.
@@ -55,7 +93,7 @@ enum JobFile {
         switch (node, key) {
         case (.scalar(let scalar), _) where node.tag != Tag(.null):
             return [scalar.string]
-        case (.sequence(let sequence), .hint):
+        case (.sequence(let sequence), _) where key.isList:
             return try sequence.map { try text(of: $0, for: key, name: name) }
         case (.mapping(let mapping), .hint):
             return try mapping.map {
@@ -63,7 +101,12 @@ enum JobFile {
                 return "\(hint)=\(try text(of: $0.value, for: key, name: name))"
             }
         default:
-            let accepted = key == .hint ? "a mapping or a list of KEY=VALUE" : "one value"
+            let accepted =
+                switch key {
+                case .hint: "a mapping or a list of KEY=VALUE"
+                case .phases: "a list of phases"
+                default: "one value"
+                }
             throw Failure(.usage, "\(name): \(key.rawValue): give \(accepted)")
         }
     }

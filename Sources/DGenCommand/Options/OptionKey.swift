@@ -15,32 +15,46 @@ enum OptionKey: String, CaseIterable, Codable, CodingKeyRepresentable {
     case spaceCheck = "space_check"
     case threads, watchdog, numa
     case numaNode = "numa_node"
+    case phases, keep, preallocate, direct
+    case access = "io"
+    case repetitions = "repeat"
+    case warmUp = "warm_up"
+    case freshFile = "fresh_file"
+    case readOrder = "read_order"
+    case shuffleSeed = "shuffle_seed"
+    case dropCache = "drop_cache"
+    case timeLimit = "time_limit"
+
+    /// Whether a job file may give a list of values.
+    var isList: Bool { self == .hint || self == .phases }
 
     var environmentName: String { "DGEN_" + rawValue.uppercased() }
+}
 
-    /// The known key that `name` was probably meant to be, if one is near.
-    static func nearest(to name: String) -> OptionKey? {
-        let wanted = name.lowercased().replacing("-", with: "_")
-        let ranked = allCases.map { (key: $0, distance: editDistance(wanted, $0.rawValue)) }
+extension String {
+    /// The one of `names` that this was probably meant to be, if one is near.
+    func nearest(in names: [String]) -> String? {
+        let wanted = lowercased().replacing("-", with: "_")
+        let ranked = names.map { (name: $0, distance: wanted.editDistance(to: $0)) }
         guard let best = ranked.min(by: { $0.distance < $1.distance }),
-            best.distance <= max(2, best.key.rawValue.count / 3)
+            best.distance <= max(2, best.name.count / 3)
         else { return nil }
-        return best.key
+        return best.name
     }
 
-    /// The fewest insertions, deletions and replacements between two words (Levenshtein).
-    private static func editDistance(_ first: String, _ second: String) -> Int {
-        let second = Array(second)
-        var row = Array(0...second.count)
-        for (index, letter) in first.enumerated() {
+    /// The fewest insertions, deletions and replacements that lead to `other` (Levenshtein).
+    private func editDistance(to other: String) -> Int {
+        let other = Array(other)
+        var row = Array(0...other.count)
+        for (index, letter) in enumerated() {
             var diagonal = row[0]
             row[0] = index + 1
-            for column in second.indices {
-                let replaced = diagonal + (letter == second[column] ? 0 : 1)
+            for column in other.indices {
+                let replaced = diagonal + (letter == other[column] ? 0 : 1)
                 diagonal = row[column + 1]
-                row[column + 1] = min(replaced, row[column] + 1, diagonal + 1)
+                row[column + 1] = Swift.min(replaced, row[column] + 1, diagonal + 1)
             }
         }
-        return row[second.count]
+        return row[other.count]
     }
 }

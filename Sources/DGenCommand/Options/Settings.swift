@@ -24,6 +24,8 @@ struct Settings: Codable {
     private(set) var environment: [String: String] = [:]
     /// The job file that was read.
     private(set) var jobPath: String?
+    /// What the job file wants to be done.
+    private(set) var operation: JobFile.Operation?
 
     /// Options as one of the places gives them; several texts only where an option may be repeated.
     typealias Given = [OptionKey: [String]]
@@ -33,8 +35,7 @@ struct Settings: Codable {
         for (key, texts) in jobFile { entries[key] = Entry(texts: texts, source: .jobFile) }
         for key in OptionKey.allCases {
             guard let text = environment[key.environmentName] else { continue }
-            let texts =
-                key == .hint ? text.split(separator: ",").map(String.init) : [text]
+            let texts = key.isList ? text.split(separator: ",").map(String.init) : [text]
             entries[key] = Entry(texts: texts, source: .environment)
         }
         for (key, texts) in commandLine {
@@ -49,10 +50,32 @@ struct Settings: Codable {
         commandLine: Given, jobPath: String?, environment: [String: String]
     ) throws {
         let path = jobPath ?? environment["DGEN_JOB"]
+        let file = try path.map { try JobFile.read($0) }
         self.init(
-            commandLine: commandLine, environment: environment,
-            jobFile: try path.map { try JobFile.read($0) } ?? [:])
+            commandLine: commandLine, environment: environment, jobFile: file?.options ?? [:])
         self.jobPath = path
+        operation = file?.operation
+    }
+
+    /// Checks every option that was given, also those that the command at hand does not read.
+    ///
+    /// - Throws: `InvalidField` for the first that no command accepts.
+    func check() throws {
+        _ = try (transferSize(), alignment(), ranks(), watchdogSeconds(), progressStyle(), hints())
+        _ = try (size(.size), size(.dedupUnit), size(.compressUnit), seed())
+        _ = try (ratio(.dedupRatio), ratio(.compressRatio))
+        _ = try choice(.fill, default: DataSpec.Fill.backref)
+        _ = try choice(.readOrder, default: ReadOrder.same)
+        let flags: [OptionKey] = [
+            .collective, .overwrite, .spaceCheck, .quiet, .verbose, .freshFile, .keep, .dropCache,
+            .preallocate, .direct,
+        ]
+        for key in flags { _ = try flag(key, default: false) }
+        _ = try access()
+        _ = try (phases(), repetitions(), warmUps(), shuffleSeed(), timeLimitSeconds())
+        _ = try (threads(default: 1), numaMode(), numaNode())
+        if has(.output) { _ = try dataPath(missing: "output: missing; give a file") }
+        _ = try reportPath()
     }
 
     func has(_ key: OptionKey) -> Bool { entries[key] != nil }
@@ -118,6 +141,118 @@ struct Settings: Codable {
         return choice
     }
 
+    // What is accepted for each option stands here and nowhere else.
+
+    /// The most bytes of one MPI-IO call.
+    func transferSize() throws -> Int {
+        try size(
+            .transferSize, in: 1...SharedFile.transferBytesMax, default: Job.transferSizeDefault)
+    }
+
+    /// What shard boundaries are multiples of.
+    func alignment() throws -> Int {
+        try size(.align, in: 1...(1 << 40), default: Job.alignDefault)
+    }
+
+    /// The ranks to plan for.
+    func ranks() throws -> Int { try number(.ranks, in: 1...1_000_000_000, default: 1) }
+
+    /// Threads of each rank that make bytes.
+    func threads(default count: Int) throws -> Int {
+        try number(.threads, in: 1...4096, default: count)
+    }
+
+    /// Seconds that one step may take; 0 for no limit.
+    func watchdogSeconds() throws -> Int {
+        try number(.watchdog, in: 0...1_000_000, default: Job.watchdogSecondsDefault)
+    }
+
+    /// How files are written and read, and whether past the system's caches.
+    func access() throws -> (Access, isDirect: Bool) {
+        let access = try choice(.access, default: Access.mpi)
+        let isDirect = try flag(.direct, default: false)
+        func refuse(_ key: OptionKey, _ accepted: String) -> InvalidField {
+            InvalidField(field: key.rawValue, value: text(key) ?? "", accepted: accepted)
+        }
+        guard access == .posix else {
+            guard !isDirect else { throw refuse(.direct, "it with io posix only") }
+            return (access, false)
+        }
+        guard try !flag(.collective, default: false) else {
+            throw refuse(.collective, "it with io mpi only")
+        }
+        guard !has(.hint) else { throw refuse(.hint, "hints with io mpi only") }
+        for (key, bytes) in [
+            (OptionKey.transferSize, try transferSize()), (.align, try alignment()),
+        ]
+        where isDirect && bytes % PosixFile.directUnit != 0 {
+            throw refuse(key, "a multiple of \(PosixFile.directUnit) bytes with direct")
+        }
+        return (access, isDirect)
+    }
+
+    /// What a test does with the file, in this order; each phase as often as it is named.
+    func phases() throws -> [FileTest.Phase] {
+        guard has(.phases) else { return [.write, .read, .verify] }
+        let names = texts(.phases).flatMap {
+            $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        }
+        let phases = names.compactMap(FileTest.Phase.init(rawValue:))
+        guard !phases.isEmpty, phases.count == names.count else {
+            throw InvalidField(
+                field: OptionKey.phases.rawValue, value: names.joined(separator: ","),
+                accepted: "a list of write, read and verify")
+        }
+        return phases
+    }
+
+    /// How often a test goes through its phases.
+    func repetitions() throws -> Int { try number(.repetitions, in: 1...1_000_000, default: 1) }
+
+    /// How often it does so before that.
+    func warmUps() throws -> Int { try number(.warmUp, in: 0...1000, default: 0) }
+
+    /// What decides who reads what, where that is shuffled.
+    func shuffleSeed() throws -> UInt64 {
+        UInt64(try number(.shuffleSeed, in: 0...Int.max, default: 0))
+    }
+
+    /// Seconds after which the run stops by itself; nil for no limit.
+    func timeLimitSeconds() throws -> Int? {
+        guard let text = text(.timeLimit) else { return nil }
+        guard let seconds = Duration.seconds(text) else {
+            throw InvalidField(
+                field: OptionKey.timeLimit.rawValue, value: text, accepted: Duration.accepted)
+        }
+        return seconds
+    }
+
+    /// How progress is shown.
+    func progressStyle() throws -> Progress.Style {
+        try flag(.quiet, default: false) ? .none : try choice(.progress, default: .auto)
+    }
+
+    /// Where the report goes, `-` being stdout; nil for nowhere.
+    func reportPath() throws -> String? {
+        guard let path = text(.report) else { return nil }
+        guard !path.isEmpty else {
+            throw InvalidField(field: "report", value: "", accepted: "a file, or - for stdout")
+        }
+        return path
+    }
+
+    private func numaMode() throws -> Placement.Mode { try choice(.numa, default: .auto) }
+
+    private func numaNode() throws -> Int? {
+        let node = has(.numaNode) ? try number(.numaNode, in: 0...65535, default: 0) : nil
+        if let node, try numaMode() == .off {
+            throw InvalidField(
+                field: OptionKey.numaNode.rawValue, value: "\(node)",
+                accepted: "no node with numa off")
+        }
+        return node
+    }
+
     /// The hints in the order given; of the same key the last counts.
     func hints() throws -> [(key: String, value: String)] {
         var hints: [(key: String, value: String)] = []
@@ -158,9 +293,12 @@ struct Settings: Codable {
     /// Variables `DGEN_*` that mean nothing here, each with the name that was probably meant.
     var unknownVariables: [(name: String, nearest: String?)] {
         let known =
-            OptionKey.allCases.map(\.environmentName) + ["DGEN_JOB", "DGEN_LOG", "DGEN_KERNEL"]
+            OptionKey.allCases.map(\.environmentName) + [
+                "DGEN_JOB", "DGEN_LOG", "DGEN_KERNEL", "DGEN_MPI_PROGRAM",
+            ]
         return environment.keys.filter { !known.contains($0) }.sorted().map { name in
-            (name, OptionKey.nearest(to: String(name.dropFirst(5)))?.environmentName)
+            let meant = String(name.dropFirst(5)).nearest(in: OptionKey.allCases.map(\.rawValue))
+            return (name, meant.flatMap(OptionKey.init(rawValue:))?.environmentName)
         }
     }
 
@@ -175,27 +313,11 @@ struct Settings: Codable {
     }
 
     /// The kernel that `DGEN_KERNEL` forces, or the fastest.
-    func kernel() throws -> Kernel {
-        guard let name = environment["DGEN_KERNEL"] else { return .fastest }
-        guard let kernel = Kernel(rawValue: name), kernel.isSupported else {
-            throw InvalidField(
-                field: "DGEN_KERNEL", value: name,
-                accepted: "one that this processor can run: "
-                    + Kernel.supported.map(\.rawValue).joined(separator: " "))
-        }
-        return kernel
-    }
+    func kernel() throws -> Kernel { try Kernel.chosen(by: environment["DGEN_KERNEL"]) }
 
     /// Where `threads` threads of this process and their memory go.
     func placement(threads: Int, topology: Topology) throws -> Placement {
-        let mode = try choice(.numa, default: Placement.Mode.auto)
-        let node: Int? =
-            has(.numaNode) ? try number(.numaNode, in: 0...65535, default: 0) : nil
-        if mode == .off, let node {
-            throw InvalidField(
-                field: OptionKey.numaNode.rawValue, value: "\(node)",
-                accepted: "no node with numa off")
-        }
+        let (mode, node) = (try numaMode(), try numaNode())
         do {
             return try Placement(
                 threads: threads, mode: mode, node: node, topology: topology,

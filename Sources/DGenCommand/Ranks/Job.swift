@@ -4,6 +4,7 @@ import DataGen
 import Logging
 import MPI
 import NUMA
+import Placing
 
 /// What `generate` and `verify` have in common: one run of all ranks over one shared file.
 final class Job {
@@ -16,6 +17,10 @@ final class Job {
     /// The most bytes of one MPI-IO call.
     let transferSize: Int
     let hints: [(key: String, value: String)]
+    /// How files are written and read.
+    let access: Access
+    /// Whether the system's caches are passed by.
+    private let isDirect: Bool
     let isQuiet: Bool
     let kernel: Kernel
     /// Threads that make bytes, at most.
@@ -48,22 +53,24 @@ final class Job {
         self.settings = settings
         let world = session.world
         isQuiet = try settings.flag(.quiet, default: false)
-        transferSize = try settings.size(
-            .transferSize, in: 1...SharedFile.transferBytesMax, default: Self.transferSizeDefault)
+        transferSize = try settings.transferSize()
         hints = try settings.hints()
+        (access, isDirect) = try settings.access()
         // Each node has processors of its own.
         kernel = try session.together { try settings.kernel() }
         let share = try session.threadShare()
-        threads = try settings.number(.threads, in: 1...4096, default: share)
+        threads = try settings.threads(default: share)
         let threads = threads
         placer = Placer(
             try session.together {
                 try settings.placement(threads: threads, topology: Topology())
             }, logger: logger)
-        progressStyle = isQuiet ? .none : try settings.choice(.progress, default: .auto)
+        progressStyle = try settings.progressStyle()
         self.reportPath = reportPath
-        let limit = try settings.number(
-            .watchdog, in: 0...1_000_000, default: Self.watchdogSecondsDefault)
+        let limit = try settings.watchdogSeconds()
+        if let seconds = try settings.timeLimitSeconds() {
+            Interruption.stop(afterSeconds: seconds)
+        }
         watchdog = Watchdog(place: "rank \(world.rank) on \(session.host)", limitSeconds: limit)
         session.watchdog = watchdog
         sums = try world.duplicate()
@@ -72,6 +79,8 @@ final class Job {
             ranksPerNode: session.ranksPerNode)
         report.threadsPerRank = try world.allReduce(threads, .maximum)
         report.kernel = kernel.rawValue
+        report.access = access.rawValue
+        report.direct = isDirect
         report.hints = Report.Hints(
             requested: Dictionary(hints.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
         logger.info(
@@ -97,7 +106,7 @@ final class Job {
             let failure = Failure(error)
             (status, message) = (failure.status, failure.message)
         }
-        if session.isRoot, let fileSystem = report.fileSystem {
+        if session.isRoot, access == .mpi, let fileSystem = report.fileSystem {
             // A fifth of a second, so not while an operation is timed.
             report.mpi?.ioComponent = IOComponents().used(on: fileSystem)
         }
@@ -134,12 +143,17 @@ final class Job {
         if session.isRoot, !isQuiet, reportPath != "-" { result = table }
     }
 
-    /// Adds who did an operation, and how fast.
-    func addRates(of operation: Report.Operation, to table: inout Table) {
+    /// Adds how many ranks there are, and on how many nodes.
+    func addRanks(to table: inout Table) {
         table.row(
             "ranks",
             "\(session.world.size) on \(session.nodeCount) "
                 + (session.nodeCount == 1 ? "node" : "nodes"))
+    }
+
+    /// Adds who did an operation, and how fast.
+    func addRates(of operation: Report.Operation, to table: inout Table) {
+        addRanks(to: &table)
         table.row(
             "bandwidth",
             "\(ByteSize.format(Int(operation.bytesPerSecond)))/s (\(operation.seconds.fixed(3)) s)")
@@ -172,12 +186,27 @@ final class Job {
         return buffer
     }
 
+    /// How files are accessed, for people.
+    var accessName: String {
+        access == .mpi ? "MPI-IO" : isDirect ? "POSIX with O_DIRECT" : "POSIX"
+    }
+
     /// Opens the shared file on all ranks, or on none; collective.
     func open(
         _ path: String, _ mode: SharedFile.Mode, hints: [(key: String, value: String)]
-    ) throws -> SharedFile {
-        try session.together {
+    ) throws -> any DataFile {
+        if access == .posix, mode != .read {
+            _ = try session.onRoot {
+                try PosixFile.create(path, isNew: mode == .createNew)
+                return true
+            }
+        }
+        return try session.together {
             try watchdog.during(.open) {
+                guard access == .mpi else {
+                    return try PosixFile(path, isWritten: mode != .read, isDirect: isDirect)
+                        as any DataFile
+                }
                 do {
                     return try SharedFile(
                         path, mode, hints: hints, on: session.world, logger: mpiLogger)
@@ -189,10 +218,22 @@ final class Job {
     }
 
     /// Notes what the library says of an open file; collective.
-    func noteHints(of file: SharedFile) throws {
+    func noteHints(of file: any DataFile) throws {
         let reported = try session.together { try file.reportedHints() }
         report.hints?.reported = Dictionary(
             reported.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
+    }
+
+    /// Notes what is wrong with a file.
+    func note(_ found: Comparison.Found) {
+        report.damage = found.ranges.map {
+            Report.DamagedRange(offset: $0.offset, bytes: $0.bytes, wrongBytes: $0.wrongBytes)
+        }
+        report.damageRanges = found.rangeCount
+        report.damageBytes = found.rangeBytes
+        report.wrongBytes = found.wrongBytes
+        report.firstWrongOffset = found.ranges.first?.offset
+        report.fileBytes = found.fileBytes
     }
 
     /// Fills in the times of an operation: those of the slowest rank; collective.
@@ -205,6 +246,9 @@ final class Job {
             ], .maximum
         ).map { Double($0) / 1e9 }
         operation.slowestRank = slowest.rank
+        operation.slowestNode = String(
+            decoding: try session.world.broadcast(
+                Array(session.host.utf8), from: slowest.rank), as: UTF8.self)
         operation.bytes = bytes
         operation.seconds = all[0]
         operation.bytesPerSecond = all[0] > 0 ? Double(bytes) / all[0] : 0
@@ -213,6 +257,7 @@ final class Job {
         operation.transferSeconds = all[3]
         operation.syncSeconds = all[4]
         operation.closeSeconds = all[5]
+        operation.latencyNs = try times.latencies.merged(over: session.world)
         logger.debug(
             """
             \(operation.operation): generated for \(Double(times.generateNanoseconds) / 1e9) s, \
@@ -230,6 +275,19 @@ struct Times {
     var transferNanoseconds = 0
     var syncNanoseconds = 0
     var closeNanoseconds = 0
+    /// Of each transfer.
+    var latencies = Latencies()
+
+    /// Runs a transfer, adds the time that it took, and notes it for itself.
+    mutating func transfer<Result>(_ step: () throws -> Result) rethrows -> Result {
+        let clock = Stopwatch()
+        defer {
+            let nanoseconds = clock.elapsedNanoseconds
+            transferNanoseconds += nanoseconds
+            latencies.record(nanoseconds)
+        }
+        return try step()
+    }
 
     /// Runs `step` and adds the time that it took to one of the sums.
     mutating func add<Result>(

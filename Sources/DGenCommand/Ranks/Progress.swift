@@ -9,38 +9,50 @@ struct Progress {
     enum Style: String, CaseIterable {
         /// A bar on a terminal, lines elsewhere.
         case auto
-        case bar, lines, none
+        case bar, lines
+        /// An object a line, for programs.
+        case json
+        case none
     }
 
     private let title: String
     private let totalBytes: Int
-    private let isBar: Bool
+    private let style: Style
     private let intervalSeconds: Double
     private let clock = Stopwatch()
     private var shownSeconds = 0.0
     private var hasBar = false
 
-    /// Progress of an operation over `totalBytes`; nil where none is to be shown.
-    init?(_ style: Style, title: String, totalBytes: Int) {
-        switch style {
-        case .none: return nil
-        case .bar: isBar = true
-        case .lines: isBar = false
-        case .auto: isBar = isatty(STDERR_FILENO) == 1
-        }
+    /// Progress of an operation over `totalBytes`; with ``Style/none`` it is shown when it is asked for only.
+    init(_ style: Style, title: String, totalBytes: Int) {
+        self.style = style != .auto ? style : isatty(STDERR_FILENO) == 1 ? .bar : .lines
         self.title = title
         self.totalBytes = totalBytes
-        intervalSeconds = isBar ? 0.2 : 5
+        intervalSeconds = self.style == .lines ? 5 : 0.2
     }
 
     /// Shows that `doneBytes` are done, if it is time to show something.
     mutating func update(doneBytes: Int) {
         let seconds = clock.elapsedSeconds
-        guard seconds - shownSeconds >= intervalSeconds else { return }
+        if Interruption.wantsProgress {
+            let text = Self.line(title, doneBytes, of: totalBytes, seconds: seconds, bar: false)
+            return StandardError.write("dgen-mpi: \(text)\n")
+        }
+        // Programs hear of the end too, however soon it comes.
+        let isEnd = style == .json && doneBytes >= totalBytes
+        guard style != .none, isEnd || seconds - shownSeconds >= intervalSeconds else { return }
         shownSeconds = seconds
-        let text = Self.line(title, doneBytes, of: totalBytes, seconds: seconds, bar: isBar)
-        StandardError.write(isBar ? "\r\u{1B}[K\(text)" : "dgen-mpi: \(text)\n")
-        hasBar = isBar
+        guard style != .json else {
+            return StandardError.write(
+                """
+                {"operation": "\(title)", "bytes": \(doneBytes), "total_bytes": \(totalBytes), \
+                "seconds": \(seconds.fixed(3))}
+
+                """)
+        }
+        hasBar = style == .bar
+        let text = Self.line(title, doneBytes, of: totalBytes, seconds: seconds, bar: hasBar)
+        StandardError.write(hasBar ? "\r\u{1B}[K\(text)" : "dgen-mpi: \(text)\n")
     }
 
     /// Takes the bar away.

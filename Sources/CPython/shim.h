@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// Python's C API as Swift cannot import it: macros, statically initialised structs, and global variables that
+// Swift would call unsafe. The limited API of Python 3.11: one binary for that version and later.
+
+#ifndef DGEN_CPYTHON_SHIM_H
+#define DGEN_CPYTHON_SHIM_H
+
+// Before Python's headers ask the C library for more than Swift's module of it has: both must describe the
+// same structs.
+#include <features.h>
+
+#define Py_LIMITED_API 0x030B0000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+static inline PyObject *cpython_none(void) { return Py_NewRef(Py_None); }
+
+static inline PyObject *cpython_value_error(void) { return PyExc_ValueError; }
+static inline PyObject *cpython_type_error(void) { return PyExc_TypeError; }
+static inline PyObject *cpython_buffer_error(void) { return PyExc_BufferError; }
+static inline PyObject *cpython_memory_error(void) { return PyExc_MemoryError; }
+
+// An instance of a type of ours: what Python needs, and a Swift object that it owns.
+typedef struct {
+    PyObject_HEAD
+    void *content;
+} cpython_instance;
+static inline PyObject *cpython_new_instance(PyTypeObject *type, void *content) {
+    cpython_instance *instance = PyObject_New(cpython_instance, type);
+    if (instance) instance->content = content;
+    return (PyObject *)instance;
+}
+static inline void *cpython_content(PyObject *object) { return ((cpython_instance *)object)->content; }
+static inline int cpython_is_instance(PyObject *object, PyTypeObject *type) {
+    return PyObject_TypeCheck(object, type);
+}
+// An instance of a type that was made at run time keeps that type.
+static inline void cpython_free_instance(PyObject *object) {
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_Free(object);
+    Py_DECREF(type);
+}
+
+// Calls, which take a variable number of arguments in C.
+static inline PyObject *cpython_call_one(PyObject *function, PyObject *argument) {
+    return PyObject_CallFunctionObjArgs(function, argument, NULL);
+}
+// logger.log(number, format, text), which takes the arguments and gives nothing back.
+static inline void cpython_call_log(PyObject *logger, PyObject *method, PyObject *number,
+                                    PyObject *format, PyObject *text) {
+    Py_XDECREF(PyObject_CallMethodObjArgs(logger, method, number, format, text, NULL));
+    Py_DECREF(method);
+    Py_DECREF(number);
+    Py_DECREF(format);
+    Py_DECREF(text);
+}
+
+// A method whose arguments come as an array.
+typedef PyObject *(*cpython_fast_function)(PyObject *, PyObject *const *, Py_ssize_t);
+static inline PyMethodDef cpython_method(const char *name, cpython_fast_function function,
+                                         const char *documentation) {
+    return (PyMethodDef){name, (PyCFunction)(void (*)(void))function, METH_FASTCALL, documentation};
+}
+
+static inline PyType_Slot cpython_slot(int slot, void *function) {
+    return (PyType_Slot){slot, function};
+}
+// `name` and what `slots` refers to last as long as the type.
+static inline PyTypeObject *cpython_new_type(PyObject *module, const char *name, PyType_Slot *slots) {
+    PyType_Spec spec = {name, (int)sizeof(cpython_instance), 0,
+                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+                            Py_TPFLAGS_IMMUTABLETYPE,
+                        slots};
+    return (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+}
+
+static inline PyObject *cpython_new_module(const char *name, const char *documentation,
+                                           PyMethodDef *methods) {
+    static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT};
+    definition.m_name = name;
+    definition.m_doc = documentation;
+    definition.m_size = -1;
+    definition.m_methods = methods;
+    return PyModule_Create(&definition);
+}
+
+#endif

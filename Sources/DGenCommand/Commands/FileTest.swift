@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Logging
+import MPI
+
+/// `dgen-mpi test`: writes, reads and verifies a file over and over, and says how fast.
+struct FileTest {
+    /// What is done with the file.
+    enum Phase: String, CaseIterable {
+        case write, read, verify
+    }
+
+    private let job: Job
+    private let writing: Writing
+    private let phases: [Phase]
+    private let repetitions: Int
+    private let warmUps: Int
+    private let isFreshFile: Bool
+    private let keeps: Bool
+    private let dropsCache: Bool
+    private let order: ReadOrder
+    private let shuffleSeed: UInt64
+
+    private var session: Session { job.session }
+    private var path: String { writing.path }
+
+    /// Reads the options; the same on every rank; collective.
+    init(_ job: Job) throws {
+        self.job = job
+        let settings = job.settings
+        writing = try Writing(job)
+        phases = try settings.phases()
+        repetitions = try settings.repetitions()
+        warmUps = try settings.warmUps()
+        isFreshFile = try settings.flag(.freshFile, default: true)
+        keeps = try settings.flag(.keep, default: false)
+        dropsCache = try settings.flag(.dropCache, default: false)
+        order = try settings.choice(.readOrder, default: .shift)
+        shuffleSeed = try settings.shuffleSeed()
+        guard phases.contains(.write) || settings.has(.seed) else {
+            throw Failure(
+                .usage, "seed: missing; a test that does not write needs that of the file")
+        }
+    }
+
+    /// Runs all phases of all repetitions; collective.
+    func run() throws -> ExitStatus {
+        job.report.path = path
+        job.report.spec = EncodedSpec(writing.spec)
+        let writes = phases.contains(.write)
+        if !writes { try requireFile() }
+        var isWritten = false
+        var isRight = true
+        for iteration in -warmUps..<repetitions where isRight {
+            for phase in phases where isRight {
+                if phase == .write, isWritten, isFreshFile {
+                    try writing.remove()
+                    isWritten = false
+                }
+                job.logger.info("\(phase) \(iteration): \(path)")
+                isRight = try run(phase, iteration, over: isWritten)
+                isWritten = isWritten || phase == .write
+            }
+        }
+        job.show(table(isRight: isRight))
+        // A file with damage is evidence.
+        if isWritten, isRight, !keeps { try writing.remove() }
+        return isRight ? .done : .mismatch
+    }
+
+    private func requireFile() throws {
+        job.report.fileSystem = try session.onRoot {
+            guard try FileSystem.state(path)?.isRegular == true else {
+                throw Failure(
+                    .inputOutput, "\(path): no such file; a test that does not write reads one")
+            }
+            return FileSystem.type(path)
+        }
+    }
+
+    /// One phase; false where the file is not what it should be.
+    ///
+    /// Warm-ups are not reported.
+    private func run(_ phase: Phase, _ iteration: Int, over isOurs: Bool) throws -> Bool {
+        var operation: Report.Operation
+        var isRight = true
+        switch phase {
+        case .write:
+            operation = try writing.write(iteration: iteration, over: isOurs)
+        case .read, .verify:
+            operation = Report.Operation(operation: phase.rawValue, iteration: iteration)
+            operation.transferSize = job.transferSize
+            isRight = try read(phase, &operation)
+        }
+        if iteration >= 0 { job.report.operations.append(operation) }
+        return isRight
+    }
+
+    private func read(_ phase: Phase, _ operation: inout Report.Operation) throws -> Bool {
+        if dropsCache {
+            try session.together {
+                if session.node.rank == 0 { try FileSystem.dropCache(path) }
+            }
+        }
+        var readers = try order.readers(
+            session, seed: shuffleSeed &+ UInt64(bitPattern: Int64(operation.iteration)))
+        operation.readersOnOwnNode = readers.onOwnNode
+        let comparison = Comparison(
+            job, path: path, spec: writing.spec, shards: writing.shards, title: phase.rawValue,
+            readers: readers.ranks, compares: phase == .verify)
+        var times = Times()
+        let found = try comparison.run(&times)
+        try readers.ranks.release()
+        try job.measure(&operation, times, bytes: min(writing.spec.size, found.fileBytes))
+        let isRight = found.rangeCount == 0 && found.fileBytes == writing.spec.size
+        if !isRight { job.note(found) }
+        return isRight
+    }
+
+    private func table(isRight: Bool) -> Table {
+        let spec = writing.spec
+        var table = Table()
+        table.row("tested", path)
+        table.row("size", "\(ByteSize.format(spec.size)) (\(spec.size) bytes)")
+        table.row("seed", "\(spec.seed)")
+        job.addRanks(to: &table)
+        table.row("transfers", "\(ByteSize.format(job.transferSize)), \(job.accessName)")
+        if let reader = job.report.operations.last(where: { $0.readersOnOwnNode != nil }) {
+            let own = reader.readersOnOwnNode ?? 0
+            table.row(
+                "read order",
+                "\(order.rawValue), \(own) of \(session.world.size) ranks read what their own node "
+                    + "wrote" + (own > 0 && !dropsCache ? ": from its cache, maybe" : ""))
+        }
+        let heads = ["runs", "median", "least", "most", "deviation", "slowest rank"]
+        table.row("phase", Self.line(heads))
+        let summaries = Report.summary(of: job.report.operations)
+        for phase in Phase.allCases where phases.contains(phase) {
+            let name = phase.rawValue
+            guard let summary = summaries[name] else { continue }
+            let slowest = job.report.operations.filter { $0.operation == name }
+                .max { $0.seconds < $1.seconds }
+            let rates = [
+                summary.median, summary.minimum, summary.maximum, summary.standardDeviation,
+            ]
+            table.row(
+                name,
+                Self.line(
+                    ["\(summary.count)"] + rates.map { ByteSize.format(Int($0)) + "/s" } + [
+                        slowest.map { "\($0.slowestRank) on \($0.slowestNode)" } ?? ""
+                    ]))
+        }
+        let latencies = job.report.operations.filter { $0.iteration == repetitions - 1 }
+        for operation in latencies {
+            guard let latency = operation.latencyNs else { continue }
+            let values = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max]
+            table.row(
+                "\(operation.operation) latency",
+                zip(["p50", "p90", "p99", "p99.9", "max"], values)
+                    .map { "\($0) \((Double($1) / 1e6).fixed(3)) ms" }.joined(separator: ", "))
+        }
+        if phases.contains(.verify) {
+            table.row(
+                "result", isRight ? "every byte is right" : "DIFFERS from its specification")
+        }
+        return table
+    }
+
+    /// Texts in columns, flush right but for the last one.
+    private static func line(_ cells: [String]) -> String {
+        let padded = cells.dropLast().enumerated().map { index, text in
+            String(repeating: " ", count: max(0, (index == 0 ? 4 : 14) - text.count)) + text
+        }
+        return (padded + [cells.last ?? ""]).joined(separator: "  ")
+    }
+}

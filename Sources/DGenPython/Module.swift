@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// The extension module `dgen_mpi._native`. Names, defaults, documentation and most checks of arguments are
+// in the package's Python code; what stands here is what Python cannot do.
+
+internal import CPython
+internal import DataGen
+internal import Glibc
+internal import Logging
+internal import NUMA
+
+/// The kernel that `DGEN_KERNEL` names, or the fastest.
+func chosenKernel() throws(PythonError) -> Kernel {
+    do throws(InvalidField) {
+        return try Kernel.chosen(by: getenv("DGEN_KERNEL").map { String(cString: $0) })
+    } catch {
+        throw .value(error.description)
+    }
+}
+
+/// Fills a buffer with numbers of FORMAT.md section 5: `uniform(buffer, seed, low, high, max_threads,
+/// numa_mode, numa_node)`.
+private func uniform(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+    let seed = try arguments.seed(1)
+    let (low, high) = (Float(try arguments.number(2)), Float(try arguments.number(3)))
+    guard low.isFinite, high.isFinite, low < high, (high - low).isFinite else {
+        throw .value(
+            "low, high: \(low) and \(high) are not accepted; give finite float32 numbers, low below high"
+        )
+    }
+    let kernel = try chosenKernel()
+    let threads = try Threads.wanted(arguments, 4)
+    return try withBuffer(of: try arguments.object(0), isWritten: true) {
+        (buffer) throws(PythonError) in
+        guard buffer.count % 4 == 0 else {
+            throw .value("buffer: \(buffer.count) bytes are no whole number of float32 numbers")
+        }
+        let numbers = UniformNumbers(seed: seed, low: low, high: high, kernel: kernel)
+        inParts(of: buffer, unit: 4, threads) { part, start in
+            var numbers = numbers
+            numbers.fill(part, from: start / 4)
+        }
+        return cpython_none()
+    }
+}
+
+/// Gives the rows of a buffer the length 1: `normalize_rows(buffer, dim, max_threads, numa_mode,
+/// numa_node)`.
+private func normalizeRows(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+    let dimension = try arguments.integer(1, "dim", in: 1...Int.max / 8)
+    let threads = try Threads.wanted(arguments, 2)
+    return try withBuffer(of: try arguments.object(0), isWritten: true) {
+        (buffer) throws(PythonError) in
+        guard buffer.count % (4 * dimension) == 0 else {
+            throw .value(
+                "buffer: \(buffer.count) bytes are no whole number of rows of \(dimension) float32 numbers"
+            )
+        }
+        inParts(of: buffer, unit: 4 * dimension, threads) { part, _ in
+            UniformNumbers.normalizeRows(part, dimension: dimension)
+        }
+        return cpython_none()
+    }
+}
+
+/// Deals whole units of a buffer to threads, without Python's lock.
+private func inParts(
+    of buffer: UnsafeMutableRawBufferPointer, unit: Int, _ threads: Threads,
+    _ work: @escaping (UnsafeMutableRawBufferPointer, Int) -> Void
+) {
+    withoutInterpreterLock {
+        let count = buffer.count / unit
+        // A part of less is made sooner than a thread wakes up.
+        let parts = min(threads.pool.count, buffer.count >> 18, count)
+        guard parts > 1 else { return work(buffer, 0) }
+        let shards = Shards(size: count, ranks: parts, alignment: 1)
+        // Safe to share: each thread has a part of its own.
+        nonisolated(unsafe) let (work, buffer) = (work, buffer)
+        threads.pool.run { index in
+            guard index < parts else { return }
+            let part = shards[index]
+            let start = part.lowerBound * unit
+            work(
+                UnsafeMutableRawBufferPointer(
+                    rebasing: buffer[start..<start + part.count * unit]), start)
+        }
+    }
+}
+
+/// `allocate(size)`: their contents are whatever they are.
+private func allocate(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+    try BytesView.new(count: try arguments.integer(0, "size", in: 0...Int.max))
+}
+
+/// `create_bytearrays(count, size)`: their contents are whatever they are.
+private func byteArrays(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+    let count = try arguments.integer(0, "count", in: 0...Int.max)
+    let size = try arguments.integer(1, "size", in: 0...Int.max)
+    guard let list = PyList_New(count) else { throw PythonError() }
+    for index in 0..<count {
+        guard let array = PyByteArray_FromStringAndSize(nil, size),
+            PyList_SetItem(list, index, array) == 0
+        else {
+            Py_DecRef(list)
+            throw PythonError()
+        }
+    }
+    return list
+}
+
+/// `topology(root)`: the memory nodes of the machine whose `/sys` and `/proc` stand under `root`.
+private func topology(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+    let topology = Topology(root: try arguments.text(0))
+    return try newDictionary([
+        ("cores", newInteger(topology.coreCount)),
+        ("threads", newInteger(topology.threadCount)),
+        (
+            "nodes",
+            try newList(topology.nodes) { (node) throws(PythonError) in
+                try newDictionary([
+                    ("id", newInteger(node.id)),
+                    ("cpus", try newList(node.cpus, newInteger)),
+                    (
+                        "memory_total_bytes",
+                        node.memoryTotalBytes.map(newInteger) ?? cpython_none()
+                    ),
+                    ("memory_free_bytes", node.memoryFreeBytes.map(newInteger) ?? cpython_none()),
+                    ("distances", try newList(node.distances, newInteger)),
+                ])
+            }
+        ),
+    ])
+}
+
+/// `build_info()`: how this module was made, and what it uses here.
+private func buildInfo(_: Arguments) throws(PythonError) -> PythonObject? {
+    #if DEBUG
+        let kind = "debug"
+    #else
+        let kind = "release"
+    #endif
+    let kernel = try chosenKernel()
+    return try newDictionary([
+        ("version", newText(Version.current)),
+        ("build", newText(kind)),
+        ("kernel", newText(kernel.rawValue)),
+        ("kernels", try newList(Kernel.supported) { newText($0.rawValue) }),
+        ("processors", newInteger(Processors.usable)),
+    ])
+}
+
+/// `parse_size(text, field)`: a number of bytes.
+private func parseSize(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+    let (text, field) = (try arguments.text(0), try arguments.text(1))
+    do throws(InvalidField) {
+        return newInteger(try ByteSize.parse(text, field: field))
+    } catch {
+        throw .value(error.description)
+    }
+}
+
+/// `format_size(count)`: a size for people.
+private func formatSize(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+    newText(ByteSize.format(try arguments.integer(0, "bytes", in: 0...Int.max)))
+}
+
+/// What Python calls when it imports the module.
+@_cdecl("PyInit__native")
+public func PyInit__native() -> UnsafeMutableRawPointer? {
+    let functions = [
+        pythonFunction(
+            "source",
+            """
+            source(size, seed, dedup_thousandths, compress_thousandths, dedup_unit, compress_unit, fill, \
+            max_threads, numa_mode, numa_node, /)
+            --
+
+            Return a data set; a compress_unit or max_threads of 0 and a numa_node of -1 are chosen here.
+            """
+        ) { _, arguments, count in call(arguments, count, wanted: 10, Source.new) },
+        pythonFunction(
+            "allocate",
+            """
+            allocate(size, /)
+            --
+
+            Return new memory, whose contents are whatever they are.
+            """
+        ) { _, arguments, count in call(arguments, count, wanted: 1, allocate) },
+        pythonFunction(
+            "uniform",
+            """
+            uniform(buffer, seed, low, high, max_threads, numa_mode, numa_node, /)
+            --
+
+            Fill `buffer` with float32 numbers.
+            """
+        ) { _, arguments, count in call(arguments, count, wanted: 7, uniform) },
+        pythonFunction(
+            "normalize_rows",
+            """
+            normalize_rows(buffer, dim, max_threads, numa_mode, numa_node, /)
+            --
+
+            Give every row of `dim` float32 numbers the length 1.
+            """
+        ) { _, arguments, count in call(arguments, count, wanted: 5, normalizeRows) },
+        pythonFunction(
+            "create_bytearrays",
+            """
+            create_bytearrays(count, size, /)
+            --
+
+            Return a list of new bytearrays, whose contents are whatever they are.
+            """
+        ) { _, arguments, count in call(arguments, count, wanted: 2, byteArrays) },
+        pythonFunction(
+            "topology",
+            """
+            topology(root, /)
+            --
+
+            Return cores, threads and memory nodes of the machine whose `/sys` and `/proc` stand under `root`.
+            """
+        ) { _, arguments, count in call(arguments, count, wanted: 1, topology) },
+        pythonFunction(
+            "parse_size",
+            """
+            parse_size(text, field, /)
+            --
+
+            Return the bytes of a size such as 64KiB, or raise a ValueError that names `field`.
+            """
+        ) { _, arguments, count in call(arguments, count, wanted: 2, parseSize) },
+        pythonFunction(
+            "format_size",
+            """
+            format_size(count, /)
+            --
+
+            Return a size for people, in binary units.
+            """
+        ) { _, arguments, count in call(arguments, count, wanted: 1, formatSize) },
+        pythonFunction(
+            "build_info",
+            """
+            build_info()
+            --
+
+            Return version, kind of build, kernels, and the processors that this process may use.
+            """
+        ) { _, arguments, count in call(arguments, count, wanted: 0, buildInfo) },
+    ]
+    // As long as the process: the module refers to them.
+    let table = UnsafeMutablePointer<PyMethodDef>.allocate(capacity: functions.count + 1)
+    for (index, function) in functions.enumerated() { (table + index).initialize(to: function) }
+    (table + functions.count).initialize(to: PyMethodDef())
+    guard
+        let module = cpython_new_module(
+            "_native", "What Python cannot do: bytes made at memory speed.", table)
+    else { return nil }
+    do {
+        try makeUnsuitableBufferError(module)
+        try BytesView.makeType(module)
+        try Source.makeType(module)
+    } catch {
+        Py_DecRef(module)
+        return nil
+    }
+    if !isLogSetUp {
+        isLogSetUp = true
+        LoggingSystem.bootstrap(PythonLogHandler.init(label:))
+    }
+    return UnsafeMutableRawPointer(module)
+}
+
+// Touched under Python's lock only.
+nonisolated(unsafe) private var isLogSetUp = false

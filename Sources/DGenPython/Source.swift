@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+internal import CPython
+internal import DataGen
+internal import Glibc
+internal import Logging
+
+/// A data set, any range of which fills or is compared with Python's buffers, and a place in it.
+///
+/// Python's lock guards the place. Bytes are made without it, under a lock of the source's own, so that threads that
+/// share a source take turns.
+final class Source {
+    private let spec: DataSpec
+    private let layout: Layout
+    private let kernel: Kernel
+    private let threads: Threads
+    private let logger: Logger
+    private var generator: ParallelGenerator
+    private var lock = Lock()
+    /// The offset of the next byte, and where there is no next one; within the data set.
+    private var position = 0
+    private var end: Int
+    nonisolated(unsafe) private static var type: PythonType<Source>?
+
+    /// A lock that a forked process finds free, whoever held it when it was forked.
+    private final class Lock {
+        let process = getpid()
+        let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+
+        init() {
+            mutex.initialize(to: pthread_mutex_t())
+            pthread_mutex_init(mutex, nil)
+        }
+
+        deinit {
+            if process == getpid() { pthread_mutex_destroy(mutex) }
+            mutex.deallocate()
+        }
+    }
+
+    private init(_ spec: DataSpec, kernel: Kernel, threads: Threads) {
+        self.spec = spec
+        self.kernel = kernel
+        self.threads = threads
+        end = spec.size
+        layout = Layout(spec)
+        logger = Logger(label: "generator")
+        generator = ParallelGenerator(spec, pool: threads.pool, kernel: kernel, logger: logger)
+        logger.debug(
+            """
+            \(spec.size) bytes of seed \(spec.seed), dedup ratio \(spec.dedupRatio), compress ratio \
+            \(spec.compressRatio): kernel \(kernel.rawValue), threads \(threads.pool.count)
+            """)
+    }
+
+    /// Calls `body`, as one of the threads that share the source at a time; other Python threads run
+    /// meanwhile where it `isLong`.
+    private func exclusively(isLong: Bool, _ body: (ParallelGenerator) -> Void) {
+        // Only one thread of a forked process comes here first: it has Python's lock.
+        if lock.process != getpid() {
+            // Another thread may have been in the midst of its work.
+            generator = ParallelGenerator(spec, pool: threads.pool, kernel: kernel, logger: logger)
+            lock = Lock()
+        }
+        let (lock, generator) = (lock, generator)
+        if !isLong, pthread_mutex_trylock(lock.mutex) == 0 {
+            defer { pthread_mutex_unlock(lock.mutex) }
+            return body(generator)
+        }
+        withoutInterpreterLock {
+            pthread_mutex_lock(lock.mutex)
+            defer { pthread_mutex_unlock(lock.mutex) }
+            body(generator)
+        }
+    }
+
+    /// Shorter buffers are filled sooner than Python's lock changes hands.
+    private static let longMin = 16 << 10
+
+    private func fill(_ buffer: UnsafeMutableRawBufferPointer, at offset: Int) {
+        exclusively(isLong: buffer.count >= Self.longMin) { $0.fill(buffer, at: offset) }
+    }
+
+    /// Takes the next bytes, `count` at most.
+    private func take(_ count: Int) -> Range<Int> {
+        let range = position..<position + min(count, max(0, end - position))
+        position = range.upperBound
+        return range
+    }
+
+    /// A range that lies within the data set.
+    private func range(_ count: Int, _ offset: Int) throws(PythonError) -> Range<Int> {
+        guard offset <= spec.size, count <= spec.size - offset else {
+            throw .value(
+                "offset: \(count) bytes from \(offset) on go past the end of the data set; it has \(spec.size) bytes"
+            )
+        }
+        return offset..<offset + count
+    }
+
+    /// What is found in a buffer.
+    private func compare(
+        _ buffer: UnsafeMutableRawBufferPointer, at offset: Int, limit: Int
+    ) -> DamageLog {
+        var log = DamageLog(spec, limit: limit)
+        exclusively(isLong: true) { generator in
+            generator.compare(UnsafeRawBufferPointer(buffer), at: offset, log: &log)
+        }
+        return log
+    }
+
+    // MARK: Python's side
+
+    private static func of(_ object: PythonObject?) throws(PythonError) -> Source {
+        guard let type else { throw PythonError(cpython_type_error(), "the module is not there") }
+        return try type.content(object)
+    }
+
+    /// `source(size, seed, dedup_thousandths, compress_thousandths, dedup_unit, compress_unit, fill,
+    /// max_threads, numa_mode, numa_node)`.
+    static func new(_ arguments: Arguments) throws(PythonError) -> PythonObject {
+        let name = try arguments.text(6)
+        guard let fill = DataSpec.Fill(rawValue: name) else {
+            throw .value("fill: '\(name)' is not accepted; give backref or zeros")
+        }
+        let grain = try arguments.integer(5, "compress_unit", in: Int.min...Int.max)
+        let threads = try Threads.wanted(arguments, 7)
+        let size = try arguments.integer(0, "size", in: 0...Int.max)
+        let seed = try arguments.seed(1)
+        let dedup = try arguments.integer(2, "dedup_ratio", in: Int.min...Int.max)
+        let compress = try arguments.integer(3, "compress_ratio", in: Int.min...Int.max)
+        let block = try arguments.integer(4, "dedup_unit", in: Int.min...Int.max)
+        let spec: DataSpec
+        do {
+            spec = try DataSpec(
+                size: size, seed: seed, dedupRatio: Ratio(thousandths: dedup),
+                compressRatio: Ratio(thousandths: compress), dedupUnit: block,
+                compressUnit: grain == 0 ? nil : grain, fill: fill)
+        } catch {
+            throw .value(error.description)
+        }
+        guard let type else { throw PythonError(cpython_type_error(), "the module is not there") }
+        return try type.new(Source(spec, kernel: try chosenKernel(), threads: threads))
+    }
+
+    private static func fill(
+        _ source: Source, _ arguments: Arguments
+    ) throws(PythonError) -> PythonObject? {
+        let offset = try arguments.integer(1, "offset", in: 0...Int.max)
+        let wanted = try arguments.integer(2, "count", in: -1...Int.max)
+        return try withBuffer(of: try arguments.object(0), isWritten: true) {
+            (buffer) throws(PythonError) in
+            let count = wanted < 0 ? buffer.count : min(wanted, buffer.count)
+            _ = try source.range(count, offset)
+            source.fill(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: offset)
+            return newInteger(count)
+        }
+    }
+
+    private static func fillNext(
+        _ source: Source, _ arguments: Arguments
+    ) throws(PythonError) -> PythonObject? {
+        try withBuffer(of: try arguments.object(0), isWritten: true) { (buffer) in
+            let range = source.take(buffer.count)
+            source.fill(
+                UnsafeMutableRawBufferPointer(rebasing: buffer[..<range.count]),
+                at: range.lowerBound)
+            return newInteger(range.count)
+        }
+    }
+
+    private static func compare(
+        _ source: Source, _ arguments: Arguments
+    ) throws(PythonError) -> PythonObject? {
+        let offset = try arguments.integer(1, "offset", in: 0...Int.max)
+        let limit = try arguments.integer(2, "limit", in: 1...1_000_000)
+        return try withBuffer(of: try arguments.object(0), isWritten: false) {
+            (buffer) throws(PythonError) in
+            _ = try source.range(buffer.count, offset)
+            let log = source.compare(buffer, at: offset, limit: limit)
+            return try newTuple([
+                try newList(log.ranges) { (range) throws(PythonError) in
+                    try newTuple([
+                        newInteger(range.offset), newInteger(range.bytes),
+                        newInteger(range.wrongBytes),
+                    ])
+                },
+                newInteger(log.rangeCount), newInteger(log.rangeBytes), newInteger(log.wrongBytes),
+            ])
+        }
+    }
+
+    private static func reserve(
+        _ source: Source, _ arguments: Arguments
+    ) throws(PythonError) -> PythonObject? {
+        try withBuffer(of: try arguments.object(0), isWritten: true) {
+            (buffer) throws(PythonError) in
+            let range = source.take(buffer.count)
+            return try newTuple([newInteger(range.lowerBound), newInteger(range.count)])
+        }
+    }
+
+    private static func seek(
+        _ source: Source, _ arguments: Arguments
+    ) throws(PythonError) -> PythonObject? {
+        let position = try arguments.integer(0, "offset", in: 0...source.spec.size)
+        source.end = try arguments.integer(1, "end", in: position...source.spec.size)
+        source.position = position
+        return cpython_none()
+    }
+
+    private static func describe(
+        _ source: Source, _ arguments: Arguments
+    ) throws(PythonError) -> PythonObject? {
+        try newDictionary([
+            ("compress_unit", newInteger(source.spec.compressUnit)),
+            ("blocks", newInteger(source.layout.blockCount)),
+            ("distinct_blocks", newInteger(source.layout.distinctBlockCount)),
+            ("expected_stored_bytes", newInteger(source.layout.expectedStoredBytes)),
+            ("kernel", newText(source.kernel.rawValue)),
+            ("threads", newInteger(source.threads.pool.count)),
+        ])
+    }
+
+    private static func allocate(
+        _ source: Source, _ arguments: Arguments
+    ) throws(PythonError) -> PythonObject? {
+        try BytesView.new(count: try arguments.integer(0, "size", in: 0...Int.max)) { memory in
+            source.threads.placer.place(memory, for: source.generator)
+        }
+    }
+
+    static func makeType(_ module: PythonObject) throws(PythonError) {
+        type = try PythonType(
+            "dgen_mpi._native.Source", module: module,
+            documentation: "A data set of FORMAT.md, and a place in it.",
+            methods: [
+                pythonFunction(
+                    "fill",
+                    """
+                    fill($self, buffer, offset, count, /)
+                    --
+
+                    Fill the first `count` bytes of `buffer` (all, if it is -1) with the bytes from `offset` on, and
+                    return how many.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 3, Source.fill)
+                },
+                pythonFunction(
+                    "fill_next",
+                    """
+                    fill_next($self, buffer, /)
+                    --
+
+                    Fill `buffer` with the next bytes, and return how many: fewer at the end.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 1, Source.fillNext)
+                },
+                pythonFunction(
+                    "compare",
+                    """
+                    compare($self, buffer, offset, limit, /)
+                    --
+
+                    Return the first `limit` damaged ranges as tuples (offset, bytes, wrong bytes), the
+                    number of all, their bytes, and the number of wrong bytes.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 3, Source.compare)
+                },
+                pythonFunction(
+                    "reserve",
+                    """
+                    reserve($self, buffer, /)
+                    --
+
+                    Take the next bytes for `buffer` without making them, and return their offset and number.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 1, Source.reserve)
+                },
+                pythonFunction(
+                    "tell",
+                    """
+                    tell($self, /)
+                    --
+
+                    Return the offset of the next byte.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 0) { source, _ in
+                        newInteger(source.position)
+                    }
+                },
+                pythonFunction(
+                    "seek",
+                    """
+                    seek($self, offset, end, /)
+                    --
+
+                    Go on at `offset`, and before `end` no further.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 2, Source.seek)
+                },
+                pythonFunction(
+                    "describe",
+                    """
+                    describe($self, /)
+                    --
+
+                    Return what follows from the specification, the kernel, and the threads.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 0, Source.describe)
+                },
+                pythonFunction(
+                    "allocate",
+                    """
+                    allocate($self, size, /)
+                    --
+
+                    Return memory on the nodes of the threads that fill it.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 1, Source.allocate)
+                },
+            ])
+    }
+}

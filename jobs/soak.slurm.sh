@@ -1,0 +1,117 @@
+#!/bin/bash
+#SBATCH --job-name=soak
+#SBATCH --output=soak.log
+#SBATCH --ntasks=4
+#SBATCH --time=8:00:00
+#SBATCH --signal=B:TERM@60
+# soak: 4 cases of dgen-mpi; `dgen report soak` shows the results.
+set -u
+top=$PWD
+
+stopped=
+child=
+worst=0
+
+# A batch system that ends the job says so first: dgen-mpi then stops at the next transfer, and
+# its report is valid.
+# shellcheck disable=SC2317 # Called by the trap.
+stop() {
+    stopped=1
+    [ -z "$child" ] || kill -TERM "$child" 2> /dev/null
+}
+trap stop TERM INT
+# Where the batch system is not asked to, see `dgen submit`.
+if [ -n "${dgen_stop_after:-}" ]; then
+    { sleep "$dgen_stop_after" && kill -TERM $$; } 2> /dev/null &
+    timer=$!
+    trap 'kill "$timer" 2> /dev/null' EXIT
+fi
+
+# step REPORT COMMAND...: runs a command, unless its report says that it is done.
+step() {
+    local report=$1 status
+    shift
+    [ -z "$stopped" ] || return 5
+    grep -qs '"exit_status" : 0,' "$report" && return 0
+    printf 'dgen-step %s\n' "$report" >&2
+    "$@" "--report=$report" < /dev/null &
+    child=$!
+    wait "$child"
+    status=$?
+    # A signal ends the wait, but not yet the command.
+    while kill -0 "$child" 2> /dev/null; do
+        wait "$child"
+        status=$?
+    done
+    child=
+    return "$status"
+}
+
+# begin FOLDER, end FOLDER STATUS: what a case did is in its folder.
+begin() {
+    mkdir -p "$1" && rm -f "$1/exit_status"
+}
+end() {
+    [ "$2" = 0 ] || [ -z "$stopped" ] || set -- "$1" 5
+    printf '%s\n' "$2" > "$1/exit_status"
+    [ "$2" = 0 ] || worst=$2
+}
+
+# seed1
+cd "$top" || exit 2
+begin "$top"/soak/seed1
+step "$top"/soak/seed1/1-generate.report.json \
+    mpirun -n 4 --oversubscribe \
+    dgen-mpi generate --size=64MiB --seed=1 --dedup-ratio=1.5 --compress-ratio=1.333 --overwrite --time-limit=2h --output=soak-seed1.dat &&
+step "$top"/soak/seed1/2-verify.report.json \
+    mpirun -n 3 --oversubscribe \
+    dgen-mpi verify --size=64MiB --seed=1 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed1.dat &&
+step "$top"/soak/seed1/3-verify.report.json \
+    mpirun -n 1 --oversubscribe \
+    dgen-mpi verify --size=64MiB --seed=1 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed1.dat &&
+rm -f -- soak-seed1.dat soak-seed1.dat.dgen.json
+end "$top"/soak/seed1 "$?"
+
+# seed2
+begin "$top"/soak/seed2
+step "$top"/soak/seed2/1-generate.report.json \
+    mpirun -n 4 --oversubscribe \
+    dgen-mpi generate --size=64MiB --seed=2 --dedup-ratio=1.5 --compress-ratio=1.333 --overwrite --time-limit=2h --output=soak-seed2.dat &&
+step "$top"/soak/seed2/2-verify.report.json \
+    mpirun -n 3 --oversubscribe \
+    dgen-mpi verify --size=64MiB --seed=2 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed2.dat &&
+step "$top"/soak/seed2/3-verify.report.json \
+    mpirun -n 1 --oversubscribe \
+    dgen-mpi verify --size=64MiB --seed=2 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed2.dat &&
+rm -f -- soak-seed2.dat soak-seed2.dat.dgen.json
+end "$top"/soak/seed2 "$?"
+
+# seed3
+begin "$top"/soak/seed3
+step "$top"/soak/seed3/1-generate.report.json \
+    mpirun -n 4 --oversubscribe \
+    dgen-mpi generate --size=64MiB --seed=3 --dedup-ratio=1.5 --compress-ratio=1.333 --overwrite --time-limit=2h --output=soak-seed3.dat &&
+step "$top"/soak/seed3/2-verify.report.json \
+    mpirun -n 3 --oversubscribe \
+    dgen-mpi verify --size=64MiB --seed=3 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed3.dat &&
+step "$top"/soak/seed3/3-verify.report.json \
+    mpirun -n 1 --oversubscribe \
+    dgen-mpi verify --size=64MiB --seed=3 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed3.dat &&
+rm -f -- soak-seed3.dat soak-seed3.dat.dgen.json
+end "$top"/soak/seed3 "$?"
+
+# seed4
+begin "$top"/soak/seed4
+step "$top"/soak/seed4/1-generate.report.json \
+    mpirun -n 4 --oversubscribe \
+    dgen-mpi generate --size=64MiB --seed=4 --dedup-ratio=1.5 --compress-ratio=1.333 --overwrite --time-limit=2h --output=soak-seed4.dat &&
+step "$top"/soak/seed4/2-verify.report.json \
+    mpirun -n 3 --oversubscribe \
+    dgen-mpi verify --size=64MiB --seed=4 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed4.dat &&
+step "$top"/soak/seed4/3-verify.report.json \
+    mpirun -n 1 --oversubscribe \
+    dgen-mpi verify --size=64MiB --seed=4 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed4.dat &&
+rm -f -- soak-seed4.dat soak-seed4.dat.dgen.json
+end "$top"/soak/seed4 "$?"
+
+exit "$worst"

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Arguments that several functions take, as the extension wants them."""
+
+from __future__ import annotations
+
+import operator
+import os
+import secrets
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
+
+from dgen_mpi import _native
+
+if TYPE_CHECKING:
+    import numpy as np
+    from typing_extensions import Buffer
+
+    # To a type checker, arrays are buffers from Python 3.12 on only.
+    BufferLike: TypeAlias = Buffer | np.ndarray[Any, Any]
+
+RatioLike: TypeAlias = int | float | str | Decimal | Fraction
+"""What a ratio may be given as."""
+
+THREADS_MAX = 4096
+"""More are never started, whatever is allowed."""
+
+DEDUP_UNIT = 1 << 20
+"""The block, in bytes, unless something else is asked for."""
+
+ANY_NODE = -1
+"""No memory node is preferred."""
+
+
+def size_of(value: SupportsIndex, name: str = "size", least: int = 0) -> int:
+    """Return a number of bytes or things.
+
+    Raises
+    ------
+    TypeError
+        For what is no whole number.
+    ValueError
+        For less than `least`.
+    OverflowError
+        For 2**63 and more.
+    """
+    number = operator.index(value)
+    if number < least:
+        raise ValueError(f"{name}: '{number}' is not accepted; give {least} or more")
+    if number >= 1 << 63:
+        raise OverflowError(f"{name}: '{number}' is not accepted; give less than 2**63")
+    return number
+
+
+def seed_of(value: SupportsIndex | None) -> int:
+    """Return a seed; for None one that is drawn at random below 2**53, as JSON keeps it exactly."""
+    if value is None:
+        return secrets.randbits(53)
+    number = operator.index(value)
+    if not 0 <= number < 1 << 64:
+        raise ValueError(f"seed: '{number}' is not accepted; give 0 to 2**64 - 1")
+    return number
+
+
+def thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
+    """Return a thousand times a ratio.
+
+    Parameters
+    ----------
+    value
+        The ratio.
+    name
+        What it is called in errors.
+    is_exact
+        Whether more than three decimals are an error, rather than rounded to the nearest.
+
+    Raises
+    ------
+    ValueError
+        For what is no finite number, and for more decimals than `is_exact` allows.
+    """
+    accepted = "a number from 1 up with at most 3 decimals"
+    try:
+        if isinstance(value, Fraction):
+            number = Decimal(value.numerator) / Decimal(value.denominator)
+        elif isinstance(value, int | str | Decimal):
+            number = Decimal(value)
+        else:
+            # The shortest decimal form, so that 1.333 is what was written.
+            number = Decimal(repr(float(value)))
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite() or abs(number) > 10**9:
+        raise ValueError(f"{name}: '{value}' is not accepted; give {accepted}")
+    scaled = number * 1000
+    rounded = int(scaled.to_integral_value())
+    if is_exact and rounded != scaled:
+        raise ValueError(f"{name}: '{value}' is not accepted; give {accepted}")
+    return rounded
+
+
+def threads_of(value: SupportsIndex | None) -> int:
+    """Return how many threads to use; 0, to let the extension see, for None and 0.
+
+    The environment variable `DGEN_THREADS` goes before what the extension sees.
+    """
+    name = "max_threads"
+    if value is None:
+        text = os.environ.get("DGEN_THREADS", "")
+        if not text:
+            return 0
+        name = "DGEN_THREADS"
+        number = int(text) if text.isascii() and text.isdigit() else 0
+        value = number
+    count = operator.index(value)
+    if count < 0 or (count == 0 and name == "DGEN_THREADS"):
+        shown = os.environ["DGEN_THREADS"] if name == "DGEN_THREADS" else count
+        raise ValueError(f"{name}: '{shown}' is not accepted; give a number of threads")
+    return min(count, THREADS_MAX)
+
+
+def numa_mode_of(value: str) -> str:
+    """Return the extension's name of a way to use memory nodes."""
+    modes = {"auto": "auto", "force": "force", "disabled": "off", "off": "off"}
+    mode = modes.get(value.lower())
+    if mode is None:
+        raise ValueError(f"numa_mode: '{value}' is not accepted; give auto, force or disabled")
+    return mode
+
+
+def numa_node_of(value: SupportsIndex | None) -> int:
+    """Return a memory node, or `ANY_NODE` for None."""
+    if value is None:
+        return ANY_NODE
+    node = operator.index(value)
+    if not 0 <= node <= 65535:
+        raise ValueError(f"numa_node: '{node}' is not accepted; give the number of a node")
+    return node
+
+
+def open_source(
+    size: int,
+    seed: int,
+    dedup_ratio: RatioLike,
+    compress_ratio: RatioLike,
+    *,
+    is_exact: bool,
+    dedup_unit: SupportsIndex = DEDUP_UNIT,
+    compress_unit: SupportsIndex | None = None,
+    fill: str = "backref",
+    max_threads: SupportsIndex | None = None,
+    numa_mode: str = "auto",
+    numa_node: SupportsIndex | None = None,
+) -> _native.Source:
+    """Open a data set.
+
+    Parameters
+    ----------
+    size, seed
+        As `size_of` and `seed_of` give them.
+    is_exact
+        Whether ratios with more than three decimals are an error, rather than rounded.
+    dedup_ratio, compress_ratio, dedup_unit, compress_unit, fill, max_threads, numa_mode, numa_node
+        As in `dgen_mpi.DataSpec`.
+    """
+    return _native.source(
+        size,
+        seed,
+        thousandths(dedup_ratio, "dedup_ratio", is_exact=is_exact),
+        thousandths(compress_ratio, "compress_ratio", is_exact=is_exact),
+        size_of(dedup_unit, "dedup_unit", least=1),
+        0 if compress_unit is None else size_of(compress_unit, "compress_unit", least=1),
+        fill,
+        threads_of(max_threads),
+        numa_mode_of(numa_mode),
+        numa_node_of(numa_node),
+    )

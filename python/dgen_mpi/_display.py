@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Progress on stderr: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
+
+from dgen_mpi import _native
+from dgen_mpi.jobs import CampaignFolder, Case, Ended, Event, Progressed, Started, State
+
+LINE_SECONDS = 5
+"""How often a line is printed where there is no terminal."""
+
+
+def _bars() -> Progress:
+    title = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    return Progress(
+        TextColumn("{task.description}", table_column=title),
+        BarColumn(bar_width=16),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[amount]}"),
+        TimeRemainingColumn(compact=True),
+        console=Console(stderr=True),
+        expand=True,
+    )
+
+
+def _amount(done: int, total: int, seconds: float) -> str:
+    """Return how much of how much, and how fast."""
+    rate = _native.format_size(int(done / seconds)) if seconds > 0 else "-"
+    return f"{_native.format_size(done)} of {_native.format_size(total)}, {rate}/s"
+
+
+class Display:
+    """What a campaign does, case by case and as a whole.
+
+    Parameters
+    ----------
+    folder
+        The campaign.
+    is_quiet
+        Whether nothing is shown.
+    """
+
+    def __init__(self, folder: CampaignFolder, *, is_quiet: bool = False) -> None:
+        self._folder = folder
+        self._is_quiet = is_quiet
+        self._bars = _bars() if sys.stderr.isatty() and not is_quiet else None
+        self._total: TaskID | None = None
+        self._task: TaskID | None = None
+        self._wanted = sum(case.bytes_moved for case in folder.unfinished())
+        self._before = 0
+        self._started = self._shown = time.monotonic()
+        self._case_started = self._started
+        self._phase = ("", "")
+        self._phase_bytes = self._done = 0
+
+    def __enter__(self) -> Display:
+        """Begin to show."""
+        if self._bars is not None:
+            self._bars.start()
+            self._total = self._bars.add_task(
+                f"[bold]{self._folder.campaign.name}", total=self._wanted, amount=""
+            )
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Take the bars away."""
+        if self._bars is not None:
+            self._bars.stop()
+
+    def show(self, event: Event) -> None:
+        """Show what happened."""
+        if self._is_quiet:
+            return
+        if isinstance(event, Started):
+            self._phase = ("", "")
+            self._phase_bytes = self._done = 0
+            self._case_started = time.monotonic()
+            if self._bars is not None:
+                self._task = self._bars.add_task(
+                    event.case.name, total=event.case.bytes_moved, amount=""
+                )
+            else:
+                self._line(f"{event.case.name}: started")
+        elif isinstance(event, Progressed):
+            self._progress(event)
+        else:
+            self._end(event)
+
+    def _progress(self, event: Progressed) -> None:
+        # The proof of a collective write is not counted among what is moved.
+        # A test moves the file several times: what it has done stays done.
+        if (event.step, event.operation) != self._phase or event.bytes < self._phase_bytes:
+            self._phase = (event.step, event.operation)
+            self._done = max(self._done + self._phase_bytes, _before_step(event.case, event.step))
+        self._phase_bytes = event.bytes if event.operation in ("write", "read", "verify") else 0
+        done = min(self._done + self._phase_bytes, event.case.bytes_moved)
+        if self._bars is not None and self._task is not None and self._total is not None:
+            all_done = self._before + done
+            seconds = time.monotonic() - self._started
+            self._bars.update(
+                self._task,
+                completed=done,
+                description=f"{event.case.name} {event.operation}",
+                amount=_amount(event.bytes, event.total_bytes, event.seconds),
+            )
+            self._bars.update(
+                self._total, completed=all_done, amount=_amount(all_done, self._wanted, seconds)
+            )
+            return
+        now = time.monotonic()
+        if now - self._shown < LINE_SECONDS:
+            return
+        self._shown = now
+        share = 100 * event.bytes // max(1, event.total_bytes)
+        rate = event.bytes / event.seconds if event.seconds else 0
+        all_done = self._before + done
+        speed = all_done / (now - self._started)
+        left = (self._wanted - all_done) / speed if speed else 0
+        self._line(
+            f"{event.case.name}: {event.operation} {share}%, "
+            f"{_native.format_size(int(rate))}/s; campaign "
+            f"{_native.format_size(all_done)} of {_native.format_size(self._wanted)}, "
+            f"{left:.0f} s left"
+        )
+
+    def _end(self, event: Ended) -> None:
+        if event.was_done:
+            self._line(f"{event.case.name}: was done before")
+            return
+        self._before += event.case.bytes_moved
+        seconds = time.monotonic() - self._case_started
+        reason = f": {event.message}" if event.message else ""
+        mark = "" if event.state is State.DONE else "[red]"
+        self._line(f"{event.case.name}: {event.state} after {seconds:.1f} s{reason}", mark)
+        if self._bars is not None and self._total is not None and self._task is not None:
+            self._bars.remove_task(self._task)
+            seconds = time.monotonic() - self._started
+            self._bars.update(
+                self._total,
+                completed=self._before,
+                amount=_amount(self._before, self._wanted, seconds),
+            )
+
+    def _line(self, text: str, mark: str = "") -> None:
+        if self._bars is not None:
+            self._bars.console.print(f"{mark}{text}", highlight=False)
+        else:
+            print(f"dgen: {text}", file=sys.stderr, flush=True)
+
+    @staticmethod
+    @contextmanager
+    def bytes(title: str, *, is_quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+        """Show progress of one thing that is counted in bytes.
+
+        Yields
+        ------
+        callable
+            To be called with the bytes done and all bytes.
+        """
+        if is_quiet or not sys.stderr.isatty():
+            yield lambda _done, _all: None
+            return
+        with _bars() as bars:
+            task = bars.add_task(title, total=None, amount="")
+            started = time.monotonic()
+            yield lambda done, total: bars.update(
+                task,
+                completed=done,
+                total=total,
+                amount=_amount(done, total, time.monotonic() - started),
+            )
+
+
+def _before_step(case: Case, step: str) -> int:
+    """Return the bytes that the steps before one move."""
+    return sum(case.step_bytes[: case.step_names.index(step)]) if step in case.step_names else 0

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""How well the contents of a file deduplicate and compress, measured with real compressors.
+
+Needs what ``pip install 'dgen-mpi[jobs]'`` installs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import random
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dgen_mpi import DataSpec, _native
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+ANALYSIS_FORMAT = "dgen-analysis/1"
+
+SEGMENT = 16 << 20
+"""Bytes that are read and measured at once; content-defined chunks end where one ends."""
+
+DEDUP_UNITS = (4 << 10, 64 << 10, 1 << 20)
+CHUNK_UNITS = (8 << 10, 64 << 10)
+COMPRESS_UNITS = (4 << 10, 64 << 10, 1 << 20)
+CODECS = ("lz4", "zstd", "zlib")
+LABELS = {"fixed": "blocks", "content-defined": "chunks"}
+
+DIGESTS_MAX = 1 << 21
+"""Digests kept of one kind of blocks; of more, a part chosen by their contents stands for all."""
+
+
+@dataclass(frozen=True)
+class _Measures:
+    dedup_units: tuple[int, ...]
+    chunk_units: tuple[int, ...]
+    compress_units: tuple[int, ...]
+    codecs: tuple[str, ...]
+
+
+class _Blocks:
+    """Blocks of one kind, and how many bytes of them are there once.
+
+    Constant memory: of more than `DIGESTS_MAX` different blocks, those whose digest ends in zeros
+    are counted, a sample by contents, which keeps all copies of a block or none (Wegman's adaptive
+    sampling).
+    """
+
+    def __init__(self) -> None:
+        self.mask = 0
+        self.counts: Counter[bytes] = Counter()
+        self.sizes: dict[bytes, int] = {}
+        self.seen = 0
+
+    def add(self, digests: list[tuple[bytes, int]]) -> None:
+        for digest, length in digests:
+            self.seen += 1
+            if not self.mask & int.from_bytes(digest[:4], "little"):
+                self.counts[digest] += 1
+                self.sizes[digest] = length
+        while len(self.counts) > DIGESTS_MAX:
+            self.mask = self.mask << 1 | 1
+            for digest in list(self.counts):
+                if self.mask & int.from_bytes(digest[:4], "little"):
+                    del self.counts[digest], self.sizes[digest]
+
+    @property
+    def ratio(self) -> float:
+        total = sum(count * self.sizes[digest] for digest, count in self.counts.items())
+        distinct = sum(self.sizes.values())
+        return total / distinct if distinct else 1.0
+
+
+def analyze(
+    path: str | os.PathLike[str],
+    *,
+    dedup_units: Sequence[int] = DEDUP_UNITS,
+    chunk_units: Sequence[int] = CHUNK_UNITS,
+    compress_units: Sequence[int] = COMPRESS_UNITS,
+    codecs: Sequence[str] = CODECS,
+    sample_bytes: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Measure how well a file deduplicates and compresses.
+
+    Parameters
+    ----------
+    path
+        Any file. If it has a manifest (``FILE.dgen.json``), what it was asked for is told too, and
+        its block is one of the units.
+    dedup_units
+        Sizes of fixed blocks in bytes, at most 16 MiB.
+    chunk_units
+        Average sizes of content-defined chunks (FastCDC) in bytes, 256 B to 1 MiB.
+    compress_units
+        Bytes that are compressed on their own, at most 16 MiB. A unit that does not become smaller
+        counts as it is.
+    codecs
+        ``"lz4"``, ``"zstd"`` (level 3) and ``"zlib"`` (level 6).
+    sample_bytes
+        How much of the file is read, in pieces of 16 MiB chosen at random; all of it if it is not
+        given. Blocks that are the same in pieces that are not read are not found: of a sample,
+        dedup ratios are too low.
+    seed
+        Chooses the pieces.
+    threads
+        How many measure at the same time; as many as there are processors if it is not given.
+    progress
+        Is called with the bytes done and all bytes, now and then.
+
+    Returns
+    -------
+    dict
+        ``dgen-analysis/1``: `path`, `file_bytes`, `sampled_bytes`, `dedup` (`kind`, `unit`,
+        `blocks`, `ratio`), `compression` (`codec`, `unit`, `ratio`), `spec` or None.
+
+    Raises
+    ------
+    ValueError
+        For an empty file, a unit or a codec that is not known.
+    OSError
+        For a file that cannot be read.
+    """
+    path = Path(path)
+    file_bytes = path.stat().st_size
+    if not path.is_file():
+        raise ValueError(f"{path}: not a regular file")
+    if file_bytes == 0:
+        raise ValueError(f"{path}: empty, nothing to analyze")
+    spec = _specification(path)
+    if spec is not None and dedup_units and spec["dedup_unit"] <= SEGMENT:
+        dedup_units = (*dedup_units, spec["dedup_unit"])
+    measures = _Measures(
+        _units(dedup_units, "dedup_units", 512, SEGMENT),
+        _units(chunk_units, "chunk_units", 256, 1 << 20),
+        _units(compress_units, "compress_units", 512, SEGMENT),
+        tuple(codecs),
+    )
+    for codec in codecs:
+        if codec not in CODECS:
+            raise ValueError(f"codecs: '{codec}' is not accepted; give {' or '.join(CODECS)}")
+    # Pieces of whole blocks, whatever their size.
+    step = SEGMENT
+    for unit in (*measures.dedup_units, *measures.compress_units):
+        if step % unit:
+            step = unit * max(1, SEGMENT // unit)
+    starts = list(range(0, file_bytes, step))
+    if sample_bytes is not None and sample_bytes < file_bytes:
+        count = max(1, round(sample_bytes / step))
+        starts = sorted(random.Random(seed).sample(starts, min(count, len(starts))))
+    total = sum(min(step, file_bytes - start) for start in starts)
+    blocks: dict[tuple[str, int], _Blocks] = {}
+    stored: Counter[tuple[str, int]] = Counter()
+    done = 0
+    for found in _measured(path, [(start, step) for start in starts], measures, threads):
+        length, digests, compressed = found
+        for key, several in digests.items():
+            blocks.setdefault(key, _Blocks()).add(several)
+        stored.update(compressed)
+        done += length
+        if progress is not None:
+            progress(done, total)
+    return {
+        "format": ANALYSIS_FORMAT,
+        "path": str(path.absolute()),
+        "file_bytes": file_bytes,
+        "sampled_bytes": done,
+        "dedup": [
+            {"kind": kind, "unit": unit, "blocks": found.seen, "ratio": found.ratio}
+            for (kind, unit), found in blocks.items()
+        ],
+        "compression": [
+            {"codec": codec, "unit": unit, "ratio": done / count}
+            for (codec, unit), count in stored.items()
+        ],
+        "spec": spec,
+    }
+
+
+def _units(units: Sequence[int], name: str, least: int, most: int) -> tuple[int, ...]:
+    for unit in units:
+        if not least <= unit <= most:
+            bounds = f"{_native.format_size(least)} to {_native.format_size(most)}"
+            raise ValueError(f"{name}: '{unit}' is not accepted; give {bounds}")
+    return tuple(dict.fromkeys(units))
+
+
+def _specification(path: Path) -> dict[str, Any] | None:
+    """Return what the manifest of a file says; None where there is none that can be used."""
+    manifest = Path(f"{path}.dgen.json")
+    if not manifest.exists():
+        return None
+    try:
+        spec = DataSpec.from_manifest(path)
+    except (OSError, ValueError) as error:
+        logging.getLogger("dgen_mpi.analyze").warning("%s: %s", manifest, error)
+        return None
+    return {
+        "size": spec.size,
+        "seed": spec.seed,
+        "dedup_ratio": spec.dedup_ratio,
+        "compress_ratio": spec.compress_ratio,
+        "dedup_unit": spec.dedup_unit,
+        "compress_unit": spec.compress_unit,
+    }
+
+
+_Found = tuple[int, dict[tuple[str, int], list[tuple[bytes, int]]], dict[tuple[str, int], int]]
+
+
+def _measured(
+    path: Path, pieces: list[tuple[int, int]], measures: _Measures, threads: int | None
+) -> Iterator[_Found]:
+    threads = threads or len(os.sched_getaffinity(0))
+    # Hashes and compressors work without Python's lock.
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = []
+        for piece in pieces:
+            waiting.append(pool.submit(_measure, path, piece, measures))
+            if len(waiting) >= 2 * threads:
+                yield waiting.pop(0).result()
+        for found in waiting:
+            yield found.result()
+
+
+def _measure(path: Path, piece: tuple[int, int], measures: _Measures) -> _Found:
+    from fastcdc import fastcdc
+
+    start, length = piece
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read(length)
+    view = memoryview(data)
+    digests: dict[tuple[str, int], list[tuple[bytes, int]]] = {}
+    for unit in measures.dedup_units:
+        digests["fixed", unit] = [
+            _digest(view[place : place + unit]) for place in range(0, len(data), unit)
+        ]
+    for unit in measures.chunk_units:
+        chunks = fastcdc(data, unit // 4, unit, unit * 8)
+        digests["content-defined", unit] = [
+            _digest(view[chunk.offset : chunk.offset + chunk.length]) for chunk in chunks
+        ]
+    stored: dict[tuple[str, int], int] = {}
+    for codec in measures.codecs:
+        compress = _compressor(codec)
+        for unit in measures.compress_units:
+            stored[codec, unit] = sum(
+                min(len(compress(view[place : place + unit])), len(view[place : place + unit]))
+                for place in range(0, len(data), unit)
+            )
+    return len(data), digests, stored
+
+
+def _digest(block: memoryview) -> tuple[bytes, int]:
+    return hashlib.blake2b(block, digest_size=16).digest(), len(block)
+
+
+def _compressor(codec: str) -> Callable[[memoryview], bytes]:
+    if codec == "lz4":
+        import lz4.block
+
+        return lambda block: bytes(lz4.block.compress(block, store_size=False))
+    if codec == "zstd":
+        import zstandard
+
+        return zstandard.ZstdCompressor(level=3).compress
+    return lambda block: zlib.compress(block, 6)
+
+
+def table(analysis: dict[str, Any]) -> Table:
+    """Return a table for people of what `analyze` found."""
+    from rich.table import Table
+
+    table = Table(header_style="bold")
+    table.add_column("measure")
+    table.add_column("unit", justify="right")
+    table.add_column("ratio", justify="right")
+    table.add_column("requested", justify="right")
+    spec = analysis["spec"]
+    for found in analysis["dedup"]:
+        asked = ""
+        if spec and found["kind"] == "fixed" and found["unit"] == spec["dedup_unit"]:
+            asked = f"{spec['dedup_ratio']:g}"
+        name = "dedup, fixed blocks" if found["kind"] == "fixed" else "dedup, chunks by content"
+        unit = _native.format_size(found["unit"])
+        table.add_row(name, unit, f"{found['ratio']:.3f}", asked)
+    for found in analysis["compression"]:
+        asked = f"{spec['compress_ratio']:g}" if spec else ""
+        unit = _native.format_size(found["unit"])
+        table.add_row(f"compression, {found['codec']}", unit, f"{found['ratio']:.3f}", asked)
+    return table
+
+
+def draw(analysis: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Draw what `analyze` found as bars, PNG or SVG by the suffix; raises OSError."""
+    from matplotlib.figure import Figure
+
+    bars = [
+        (
+            f"{LABELS[found['kind']]}\n{_native.format_size(found['unit'])}",
+            found["ratio"],
+            "C0",
+        )
+        for found in analysis["dedup"]
+    ] + [
+        (f"{found['codec']}\n{_native.format_size(found['unit'])}", found["ratio"], "C1")
+        for found in analysis["compression"]
+    ]
+    figure = Figure(figsize=(max(6.0, 0.8 * len(bars)), 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(range(len(bars)), [bar[1] for bar in bars], color=[bar[2] for bar in bars], width=0.7)
+    axes.set_xticks(range(len(bars)), [bar[0] for bar in bars], fontsize=7)
+    for index, bar in enumerate(bars):
+        axes.annotate(f"{bar[1]:.2f}", (index, bar[1]), ha="center", va="bottom", fontsize=7)
+    spec = analysis["spec"]
+    if spec:
+        for name, color in (("dedup_ratio", "C0"), ("compress_ratio", "C1")):
+            axes.axhline(
+                spec[name], color=color, linestyle="--", linewidth=1, label=f"requested {name}"
+            )
+        axes.legend(fontsize=8)
+    axes.set_ylabel("ratio")
+    axes.set_title(Path(analysis["path"]).name, fontsize=10)
+    figure.savefig(path, dpi=150)
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return an analysis that was written to a file; raises ValueError for what is none."""
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or content.get("format") != ANALYSIS_FORMAT:
+        raise ValueError(f"{path}: not an analysis ({ANALYSIS_FORMAT})")
+    return content

@@ -1,0 +1,862 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""What `dgen` does: job files, campaigns, results, and looks into files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.prompt import Prompt
+from rich.table import Table
+
+import dgen_mpi
+from dgen_mpi import _native, analyze, report
+from dgen_mpi._display import Display
+from dgen_mpi.jobs import (
+    SCHEDULERS,
+    BatchSystem,
+    Campaign,
+    CampaignFolder,
+    Case,
+    Ended,
+    Job,
+    JobError,
+    State,
+    campaign_schema,
+    files,
+    is_axis,
+    job_schema,
+    run,
+    script,
+    values,
+)
+from dgen_mpi.jobs.model import ONLY_TEST
+
+DONE, DIFFERS, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 5
+"""Exit statuses, as those of `dgen-mpi`."""
+
+STATUS_OF = {
+    State.DONE: DONE,
+    State.MISMATCH: DIFFERS,
+    State.INTERRUPTED: INTERRUPTED,
+    State.CANCELLED: INTERRUPTED,
+}
+
+CHUNK = 8 << 20
+"""Bytes that `verify` reads at once."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit status: that of `dgen-mpi`, 0 to 5."""
+    logging.basicConfig(format="dgen: %(levelname)s: %(message)s", level=logging.WARNING)
+    signal.signal(signal.SIGTERM, _interrupt)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    # The fields of a new job may stand anywhere.
+    if options.command is _new and all("=" in word and word[0] != "-" for word in rest):
+        options.settings += rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if options.verbose:
+        logging.getLogger("dgen_mpi").setLevel(logging.INFO)
+    try:
+        status: int = options.command(options)
+    except (JobError, report.ReportError, ValueError) as error:
+        return _complain(str(error), USAGE)
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        return _complain(f"{error.filename or 'input or output'}: {error.strerror}", FAILED)
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+    return status
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"dgen: error: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dgen", description="Campaigns of dgen-mpi jobs, their results, and looks into files."
+    )
+    parser.add_argument("--version", action="version", version=dgen_mpi.__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(
+        name: str, function: Callable[[argparse.Namespace], int], help_text: str
+    ) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help_text, description=help_text)
+        made.set_defaults(command=function)
+        made.add_argument("--json", action="store_true", help="print JSON")
+        made.add_argument("-v", "--verbose", action="store_true", help="log what is done")
+        return made
+
+    made = command("new", _new, "Write a commented job file, from options or by asking.")
+    made.add_argument("file", type=Path, help="the file to write")
+    made.add_argument("--force", action="store_true", help="replace an existing file")
+    made.add_argument(
+        "settings", nargs="*", metavar="FIELD=VALUE", help="fields, such as size=1GiB ranks=[1,2,4]"
+    )
+
+    made = command("check", _check, "Check a job or campaign file, and show what it would do.")
+    _add_file(made)
+
+    made = command("render", _render, "Write batch scripts, to be read before they are submitted.")
+    _add_file(made)
+    made.add_argument("--scheduler", choices=SCHEDULERS, default="slurm")
+    made.add_argument("--single", metavar="FILE", help="one script for all cases; '-' for stdout")
+
+    made = command("run", _run, "Run a campaign on this machine; what was done is not done again.")
+    _add_file(made)
+    made.add_argument("--dry-run", action="store_true", help="show what would be run, and how long")
+    made.add_argument("--rate", help="bytes per second to estimate times with, such as 1.5GiB")
+    made.add_argument(
+        "--measure", action="store_true", help="measure that rate with a file of 256 MiB"
+    )
+    made.add_argument("--stop-at-failure", action="store_true", help="leave the rest alone then")
+
+    made = command("submit", _submit, "Give a campaign to a batch system.")
+    _add_file(made)
+    made.add_argument("--executor", default="slurm", help="slurm, pbs, lsf, flux or local")
+    made.add_argument("--wait", action="store_true", help="wait until all jobs have ended")
+
+    made = command("status", _status, "Show how far the cases of a campaign are.")
+    made.add_argument("folder", type=Path)
+    made.add_argument("--wait", action="store_true", help="wait until all jobs have ended")
+
+    made = command("cancel", _cancel, "Cancel the jobs of a campaign.")
+    made.add_argument("folder", type=Path)
+    made.add_argument("cases", nargs="*", help="only these")
+
+    made = command("report", _report, "Tabulate, compare and draw the results of campaigns.")
+    made.add_argument("paths", nargs="+", help="folders of campaigns, or reports")
+    made.add_argument(
+        "--csv", metavar="FILE", help="write a line for each operation; '-' for stdout"
+    )
+    made.add_argument("--compare", metavar="FOLDER", help="an earlier campaign to compare with")
+    made.add_argument("--plot", metavar="FILE", help="draw the bandwidth, PNG or SVG")
+    made.add_argument(
+        "-x", default="ranks", help="what it is drawn against: ranks, transfer_size, ..."
+    )
+    made.add_argument("--series", help="a line for each value of this field")
+    made.add_argument(
+        "--plot-ratios",
+        metavar="FILE",
+        help="draw requested against measured ratios (dgen analyze)",
+    )
+
+    made = command("analyze", _analyze, "Measure how well a file deduplicates and compresses.")
+    made.add_argument("paths", nargs="+", metavar="FILE", help="files, or folders of campaigns")
+    made.add_argument("--sample", help="read only so much, such as 1GiB")
+    made.add_argument("--dedup-units", default="4KiB,64KiB,1MiB", help="fixed blocks")
+    made.add_argument("--chunk-units", default="8KiB,64KiB", help="average chunks by content")
+    made.add_argument("--compress-units", default="4KiB,64KiB,1MiB", help="units of compression")
+    made.add_argument("--codecs", default="lz4,zstd,zlib")
+    made.add_argument("--threads", type=int, help="as many as there are processors")
+    made.add_argument("--plot", metavar="FILE", help="draw the ratios, PNG or SVG")
+
+    made = command(
+        "verify", _verify, "Compare a file with what its manifest says, in this process."
+    )
+    made.add_argument("file", type=Path)
+    made.add_argument("--threads", type=int, help="as many as there are processors")
+
+    made = command(
+        "schema", _schema, "Print the JSON Schema of job or campaign files, for editors."
+    )
+    made.add_argument("kind", choices=["job", "campaign"], nargs="?", default="campaign")
+    return parser
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="a job or campaign file")
+    parser.add_argument("-d", "--folder", type=Path, help="where results go: ./NAME by default")
+
+
+def _print_json(content: Any) -> None:
+    json.dump(content, sys.stdout, indent=2, default=str)
+    print()
+
+
+def _console() -> Console:
+    # A table in a pipe is as wide as it is.
+    return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+def _open(options: argparse.Namespace) -> CampaignFolder:
+    campaign = Campaign.load(options.file)
+    return CampaignFolder.create(campaign, options.folder or Path(campaign.name))
+
+
+# new, check, schema
+
+
+_QUESTIONS = (
+    ("output", "The file to write", "data"),
+    ("size", "Its size", "1GiB"),
+    ("ranks", "MPI ranks", "4"),
+    ("dedup_ratio", "Dedup ratio", "1"),
+    ("compress_ratio", "Compress ratio", "1"),
+)
+
+
+def _new(options: argparse.Namespace) -> int:
+    given: dict[str, Any] = {}
+    for setting in options.settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise JobError(f"'{setting}' is not accepted; give FIELD=VALUE")
+        is_structure = (text[:1], text[-1:]) in (("[", "]"), ("{", "}"))
+        given |= files.parse(f"{key}: {text}", setting) if is_structure else {key: text}
+    if options.file.exists() and not options.force:
+        raise JobError(f"{options.file}: exists; give --force to replace it")
+    is_sweep = "runs" in given or any(is_axis(key, value) for key, value in given.items())
+    for key, question, default in _QUESTIONS:
+        if key in given:
+            continue
+        # Cases that may run at the same time write files of their own.
+        default = "{name}.dat" if key == "output" and is_sweep else default
+        if sys.stdin.isatty() and not options.json:
+            given[key] = Prompt.ask(question, default=default)
+        elif key in ("output", "size"):
+            given[key] = default
+    text = _commented(given)
+    campaign = Campaign.from_yaml(text, str(options.file), options.file.stem)
+    options.file.write_text(text, encoding="utf-8")
+    if options.json:
+        _print_json({"file": str(options.file), "cases": [case.name for case in campaign.cases]})
+    else:
+        count = len(campaign.cases)
+        print(f"{options.file}: {count} {'case' if count == 1 else 'cases'}")
+        print(f"next: dgen check {shlex.quote(str(options.file))}")
+    return DONE
+
+
+_GROUPS = (
+    ("What is done", ("name", "operation", "steps")),
+    (
+        "The data: size and contents",
+        ("size", "seed", "dedup_ratio", "compress_ratio", "dedup_unit", "compress_unit", "fill"),
+    ),
+    (
+        "The file, and how it is written",
+        (
+            "output",
+            "overwrite",
+            "transfer_size",
+            "align",
+            "collective",
+            "hint",
+            "space_check",
+            "preallocate",
+            "io",
+        ),
+    ),
+    (
+        "What a test does with it, with operation: test",
+        ("phases", "repeat", "warm_up", "fresh_file", "keep", "read_order", "drop_cache"),
+    ),
+    (
+        "How it is launched",
+        ("ranks", "nodes", "ranks_per_node", "launcher", "launcher_arguments", "environment"),
+    ),
+    ("For a batch system", ("time_limit", "stop_before", "account", "partition", "directives")),
+)
+
+_SUGGESTED = {
+    "operation": "generate",
+    "seed": "42",
+    "dedup_ratio": "2",
+    "compress_ratio": "1.5",
+    "dedup_unit": "1MiB",
+    "compress_unit": "1024",
+    "fill": "backref",
+    "overwrite": "true",
+    "transfer_size": "4MiB",
+    "align": "1MiB",
+    "collective": "true",
+    "hint": "{striping_factor: 4}",
+    "space_check": "false",
+    "preallocate": "true",
+    "io": "posix",
+    "phases": "[write, read]",
+    "repeat": "3",
+    "warm_up": "1",
+    "fresh_file": "false",
+    "keep": "true",
+    "read_order": "shuffle",
+    "drop_cache": "true",
+    "ranks": "4",
+    "nodes": "2",
+    "ranks_per_node": "2",
+    "launcher": "srun",
+    "launcher_arguments": "[--oversubscribe]",
+    "environment": "{OMPI_MCA_io: romio321}",
+    "time_limit": "30m",
+    "stop_before": "60s",
+    "account": "project",
+    "partition": "batch",
+    "directives": "[--constraint=cpu]",
+    "name": "my-campaign",
+    "steps": "[{operation: generate, ranks: 4}, {operation: verify, ranks: 3}]",
+}
+
+
+def _commented(given: dict[str, Any]) -> str:
+    """Return a job file with all that is given, and the rest as comments."""
+    fields = Job.model_fields
+    lines = [
+        "# A job of dgen-mpi. A field may have a list of values: a case for every combination.",
+        "#   dgen check FILE    dgen run FILE    dgen report FOLDER",
+        "# Sizes as 4096, 64KiB, 1.5GiB. Lines that begin with # are not used.",
+    ]
+    rest = dict(given)
+    for title, keys in _GROUPS:
+        lines += ["", f"# {title}."]
+        for key in keys:
+            described = fields[key].description if key in fields else "Jobs run one after another."
+            if key in rest:
+                lines += [
+                    f"# {described}",
+                    files.dump({key: _plain(rest.pop(key))}).rstrip(),
+                ]
+            else:
+                lines.append(f"# {key}: {_SUGGESTED[key]}  # {described}")
+    if rest:
+        lines += ["", files.dump(_plain(rest)).rstrip()]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Return texts that are numbers or flags as such, so that they are written without quotes."""
+    if isinstance(value, dict):
+        return {key: _plain(element) for key, element in value.items()}
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
+    if value in ("true", "false"):
+        return value == "true"
+    for kind in (int, float):
+        try:
+            if str(kind(value)) == value:
+                return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _check(options: argparse.Namespace) -> int:
+    campaign = Campaign.load(options.file)
+    if options.json:
+        _print_json(_plan(campaign))
+        return DONE
+    table = Table(header_style="bold")
+    for name in ("case", "steps"):
+        table.add_column(name)
+    for name in ("writes", "expected stored"):
+        table.add_column(name, justify="right")
+    for case in campaign.cases:
+        table.add_row(
+            case.name,
+            ", ".join(
+                f"{job.operation} with {job.rank_count}"
+                f" {'rank' if job.rank_count == 1 else 'ranks'}"
+                for job in case.steps
+            ),
+            _native.format_size(case.bytes_written),
+            _native.format_size(case.expected_stored_bytes),
+        )
+    _console().print(table)
+    print(f"{campaign.name}: {_total(campaign)}")
+    return DONE
+
+
+def _total(campaign: Campaign) -> str:
+    count = len(campaign.cases)
+    stored = sum(case.expected_stored_bytes for case in campaign.cases)
+    return (
+        f"{count} {'case' if count == 1 else 'cases'}, "
+        f"{_native.format_size(campaign.bytes_written)} written, "
+        f"{_native.format_size(stored)} expected to be stored"
+    )
+
+
+def _plan(campaign: Campaign, seconds: dict[str, float] | None = None) -> dict[str, Any]:
+    return {
+        "name": campaign.name,
+        "bytes_written": campaign.bytes_written,
+        "expected_stored_bytes": sum(case.expected_stored_bytes for case in campaign.cases),
+        "cases": [
+            {
+                "name": case.name,
+                "values": case.values,
+                "bytes_written": case.bytes_written,
+                "expected_stored_bytes": case.expected_stored_bytes,
+                "commands": [job.command() for job in case.steps],
+                **({"seconds": seconds[case.name]} if seconds else {}),
+            }
+            for case in campaign.cases
+        ],
+    }
+
+
+def _schema(options: argparse.Namespace) -> int:
+    _print_json(job_schema() if options.kind == "job" else campaign_schema())
+    return DONE
+
+
+# render, run, submit, status, cancel
+
+
+def _render(options: argparse.Namespace) -> int:
+    campaign = Campaign.load(options.file)
+    scheduler = options.scheduler
+    if options.single:
+        folder = options.folder or campaign.name
+        text = script(campaign.cases, folder, scheduler=scheduler, name=campaign.name)
+        if options.single == "-":
+            print(text, end="")
+            return DONE
+        Path(options.single).write_text(text, encoding="utf-8")
+        written = [options.single]
+    else:
+        folder = CampaignFolder.create(campaign, options.folder or Path(campaign.name))
+        written = []
+        for case in folder.campaign.cases:
+            path = folder.place(case) / f"{scheduler}.sh"
+            name = folder.title(case)
+            text = script([case], folder.path, scheduler=scheduler, name=name)
+            path.write_text(text, encoding="utf-8")
+            written.append(str(path))
+    if options.json:
+        _print_json({"scheduler": scheduler, "scripts": written})
+    else:
+        print("\n".join(written))
+    return DONE
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.dry_run:
+        return _dry_run(options)
+    folder = _open(options)
+    cases = folder.campaign.cases
+    ended: list[Ended] = []
+    with Display(folder, is_quiet=options.json) as display:
+        for event in run(folder, stop_at_failure=options.stop_at_failure):
+            display.show(event)
+            if isinstance(event, Ended):
+                ended.append(event)
+    if options.json:
+        _print_json(_states(folder, {case.name: folder.state(case) for case in cases}, ended))
+    else:
+        print(f"results: dgen report {shlex.quote(os.path.relpath(folder.path))}")
+    return _worst([event.state for event in ended])
+
+
+def _worst(states: Sequence[State]) -> int:
+    """Return the exit status of several cases: that of the first that did not end well."""
+    bad = [state for state in states if state is not State.DONE]
+    return STATUS_OF.get(bad[0], FAILED) if bad else DONE
+
+
+def _dry_run(options: argparse.Namespace) -> int:
+    campaign = Campaign.load(options.file)
+    place = options.folder or Path(campaign.name)
+    rate, source = _rate(options, campaign, place)
+    seconds = {case.name: case.bytes_moved / rate for case in campaign.cases} if rate else None
+    if options.json:
+        plan = _plan(campaign, seconds)
+        _print_json(plan | {"bytes_per_second": rate, "rate_source": source})
+        return DONE
+    for case in campaign.cases:
+        stored = _native.format_size(case.expected_stored_bytes)
+        time_text = f", about {_duration(seconds[case.name])}" if seconds else ""
+        written = _native.format_size(case.bytes_written)
+        print(f"{case.name}: {written} written, {stored} expected to be stored{time_text}")
+        for job in case.steps:
+            print(f"    {job.command()}")
+    print(f"{campaign.name}: {_total(campaign)}")
+    if seconds and rate:
+        whole = _duration(sum(seconds.values()))
+        print(f"about {whole} at {_native.format_size(int(rate))}/s, {source}")
+    else:
+        print("time: unknown; give --rate, or --measure to measure one")
+    return DONE
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _rate(options: argparse.Namespace, campaign: Campaign, place: Path) -> tuple[float | None, str]:
+    """Return bytes per second to expect, and where that comes from."""
+    if options.rate:
+        return float(values.size(options.rate, 1)), "as given"
+    if options.measure:
+        return _measured_rate(campaign.cases[0]), "measured with a file of 256 MiB"
+    if (place / "index.json").exists():
+        found = report.load(place)
+        if found:
+            total = sum(result.seconds for result in found)
+            moved = sum(result.bytes for result in found)
+            if total > 0 and moved > 0:
+                return moved / total, "as in the results that are there"
+    return None, ""
+
+
+def _measured_rate(case: Case) -> float:
+    """Return bytes per second of a small job, launched as a case is, beside its file."""
+    first = case.steps[0]
+    work = Path(first.working_directory or ".").absolute()
+    output = Path(work / (first.output or "data"))
+    sample = output.with_name(f".{output.name}.dgen-measure.{os.getpid()}")
+    settings = {
+        key: value
+        for key, value in first.settings().items()
+        if key not in ("name", "operation", "report", "space_check", "quiet", "verbose", *ONLY_TEST)
+    }
+    settings |= {"output": str(sample), "size": "256MiB", "report": "-", "progress": "none"}
+    settings.setdefault("program", os.environ.get("DGEN_MPI_PROGRAM", "dgen-mpi"))
+    job = Job.from_mapping(settings, "measure")
+    environment = {**os.environ, **(first.environment or {})}
+    try:
+        started = subprocess.run(
+            ["bash", "-c", job.command()],
+            cwd=work,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        for path in (sample, Path(f"{sample}.dgen.json")):
+            path.unlink(missing_ok=True)
+    try:
+        operation = json.loads(started.stdout)["operations"][0]
+        return float(operation["bytes_per_second"])
+    except (ValueError, LookupError) as error:
+        reason = started.stderr.strip().splitlines()[:1] or ["no report"]
+        raise JobError(f"measure: {reason[0]}") from error
+
+
+def _submit(options: argparse.Namespace) -> int:
+    folder = _open(options)
+    system = BatchSystem(options.executor)
+    with folder.locked():
+        states = system.states(folder, folder.campaign.cases)
+        # What is done, or is with the batch system already, is not given to it again.
+        wanted = [
+            case
+            for case in folder.campaign.cases
+            if states[case.name] not in (State.DONE, State.QUEUED, State.RUNNING)
+        ]
+        names = system.submit(folder, wanted)
+    if options.wait:
+        return _show_states(options, folder, system.wait(folder, folder.campaign.cases))
+    if options.json:
+        _print_json({"folder": str(folder.path), "executor": options.executor, "jobs": names})
+    else:
+        for case, native in names.items():
+            print(f"{case}: {options.executor} job {native}")
+        print(f"next: dgen status {shlex.quote(os.path.relpath(folder.path))}")
+    return DONE
+
+
+def _systems(folder: CampaignFolder) -> dict[str, BatchSystem]:
+    names = {
+        submission["executor"]
+        for case in folder.campaign.cases
+        if (submission := folder.submission(case)) is not None and not folder.state(case).is_final
+    }
+    return {name: BatchSystem(name) for name in sorted(names)}
+
+
+def _status(options: argparse.Namespace) -> int:
+    folder = CampaignFolder.open(options.folder)
+    states = {case.name: folder.state(case) for case in folder.campaign.cases}
+    for name, system in _systems(folder).items():
+        mine = [
+            case
+            for case in folder.campaign.cases
+            if (folder.submission(case) or {}).get("executor") == name
+        ]
+        states |= system.wait(folder, mine) if options.wait else system.states(folder, mine)
+    if folder.is_running():
+        for case in folder.campaign.cases:
+            is_open = folder.exit_status(case) is None and folder.submission(case) is None
+            if states[case.name] is State.INTERRUPTED and is_open:
+                states[case.name] = State.RUNNING
+    return _show_states(options, folder, states)
+
+
+def _show_states(
+    options: argparse.Namespace, folder: CampaignFolder, states: dict[str, State]
+) -> int:
+    if options.json:
+        _print_json(_states(folder, states))
+    else:
+        table = Table(header_style="bold")
+        for name in ("case", "state", "job", "what went wrong"):
+            table.add_column(name)
+        for case in folder.campaign.cases:
+            submission = folder.submission(case) or {}
+            table.add_row(
+                case.name,
+                str(states[case.name]),
+                str(submission.get("native_id", "")),
+                _reason(folder, case, states[case.name]),
+            )
+        _console().print(table)
+    # Cases that go on are no failures.
+    return _worst([state for state in states.values() if state.is_final])
+
+
+def _reason(folder: CampaignFolder, case: Case, state: State) -> str:
+    if state is State.DONE or not state.is_final:
+        return ""
+    for step in folder.results(case):
+        if step.report is not None and not step.is_done:
+            return f"{step.name}: {step.report.get('error') or step.report.get('status')}"
+    status = folder.exit_status(case)
+    return "ended without a report" if status is None else f"ended with status {status}"
+
+
+def _states(
+    folder: CampaignFolder, states: dict[str, State], ended: Sequence[Ended] = ()
+) -> dict[str, Any]:
+    earlier = {event.case.name for event in ended if event.was_done}
+    return {
+        "folder": str(folder.path),
+        "cases": [
+            {
+                "name": case.name,
+                "state": str(states[case.name]),
+                "was_done": case.name in earlier,
+                "reason": _reason(folder, case, states[case.name]),
+                "submission": folder.submission(case),
+            }
+            for case in folder.campaign.cases
+        ],
+    }
+
+
+def _cancel(options: argparse.Namespace) -> int:
+    folder = CampaignFolder.open(options.folder)
+    known = {case.name: case for case in folder.campaign.cases}
+    for name in options.cases:
+        if name not in known:
+            raise JobError(f"case: '{name}' is not accepted; give one of {' '.join(known)}")
+    cases = [known[name] for name in options.cases] or list(known.values())
+    cancelled: list[str] = []
+    for system in _systems(folder).values():
+        cancelled += system.cancel(folder, cases)
+    if options.json:
+        _print_json({"cancelled": cancelled})
+    else:
+        print("\n".join(f"{name}: cancelled" for name in cancelled) or "nothing to cancel")
+    return DONE
+
+
+# report, analyze, verify
+
+
+def _report(options: argparse.Namespace) -> int:
+    results = report.load(*options.paths)
+    written = []
+    if options.plot:
+        report.draw(results, options.plot, options.x, options.series)
+        written.append(options.plot)
+    if options.plot_ratios:
+        found = [
+            analyze.load(path)
+            for folder in map(Path, options.paths)
+            for path in sorted(folder.rglob("analysis*.json"))
+        ]
+        if not found:
+            raise report.ReportError("no analysis; run dgen analyze FOLDER first")
+        report.draw_ratios(found, options.plot_ratios)
+        written.append(options.plot_ratios)
+    changes = report.compare(report.load(options.compare), results) if options.compare else None
+    if options.csv == "-":
+        results.to_csv(sys.stdout)
+    elif options.csv:
+        with Path(options.csv).open("w", encoding="utf-8", newline="") as file:
+            results.to_csv(file)
+        written.append(options.csv)
+    if options.json:
+        content = results.to_json()
+        if changes is not None:
+            content["changes"] = [
+                {
+                    "case": change.case,
+                    "step": change.step,
+                    "operation": change.operation,
+                    "before": change.before.median,
+                    "after": change.after.median,
+                    "percent": change.percent,
+                    "before_spread_percent": change.before.spread_percent,
+                    "after_spread_percent": change.after.spread_percent,
+                    "stands_out": change.stands_out,
+                }
+                for change in changes
+            ]
+        _print_json(content)
+    elif options.csv != "-":
+        console = _console()
+        console.print(report.comparison_table(changes) if changes else results.table())
+        _warn_of_unfinished(options.paths)
+    for path in written:
+        print(f"written: {path}", file=sys.stderr)
+    return DONE
+
+
+def _warn_of_unfinished(paths: Sequence[str]) -> None:
+    for path in paths:
+        if not (Path(path) / "index.json").exists():
+            continue
+        folder = CampaignFolder.open(path)
+        for case in folder.campaign.cases:
+            state = folder.state(case)
+            if state is not State.DONE:
+                reason = _reason(folder, case, state)
+                print(f"{case.name}: {state}{f': {reason}' if reason else ''}")
+
+
+def _sizes(text: str, field: str) -> tuple[int, ...]:
+    found = []
+    for part in filter(None, text.split(",")):
+        try:
+            found.append(values.size(part.strip(), 1))
+        except ValueError as error:
+            raise JobError(f"{field}: {error}") from error
+    return tuple(found)
+
+
+def _analyze(options: argparse.Namespace) -> int:
+    wanted: list[tuple[Path, Path | None]] = []
+    for text in options.paths:
+        path = Path(text)
+        if not path.is_dir():
+            wanted.append((path, None))
+            continue
+        folder = CampaignFolder.open(path)
+        for case in folder.campaign.cases:
+            for number, output in enumerate(case.outputs):
+                if Path(output).exists():
+                    suffix = f"-{number}" if number else ""
+                    wanted.append((Path(output), folder.place(case) / f"analysis{suffix}.json"))
+    if not wanted:
+        raise JobError("no files to analyze: they are not there any more")
+    if options.plot and len(wanted) > 1:
+        raise JobError("plot: one file at a time; dgen report --plot-ratios draws several")
+    sample = _sizes(options.sample, "sample")[0] if options.sample else None
+    found = []
+    for path, kept in wanted:
+        with Display.bytes(f"analyze {path.name}", is_quiet=options.json) as progress:
+            analysis = analyze.analyze(
+                path,
+                dedup_units=_sizes(options.dedup_units, "dedup_units"),
+                chunk_units=_sizes(options.chunk_units, "chunk_units"),
+                compress_units=_sizes(options.compress_units, "compress_units"),
+                codecs=tuple(filter(None, options.codecs.split(","))),
+                sample_bytes=sample,
+                threads=options.threads,
+                progress=progress,
+            )
+        found.append(analysis)
+        if kept is not None:
+            kept.write_text(json.dumps(analysis, indent=2) + "\n", encoding="utf-8")
+        if options.plot:
+            analyze.draw(analysis, options.plot)
+        if not options.json:
+            read, whole = analysis["sampled_bytes"], analysis["file_bytes"]
+            sampled = "" if read == whole else f", {_native.format_size(read)} of it read"
+            print(f"{path}: {_native.format_size(whole)}{sampled}")
+            _console().print(analyze.table(analysis))
+    if options.json:
+        _print_json(found[0] if len(found) == 1 and len(options.paths) == 1 else found)
+    return DONE
+
+
+def _verify(options: argparse.Namespace) -> int:
+    path: Path = options.file
+    spec = dgen_mpi.DataSpec.from_manifest(path, max_threads=options.threads)
+    file_bytes = path.stat().st_size
+    buffer = bytearray(CHUNK)
+    ranges: list[dgen_mpi.Damage] = []
+    count = wrong = 0
+    started = time.monotonic()
+    with (
+        path.open("rb", buffering=0) as file,
+        Display.bytes(f"verify {path.name}", is_quiet=options.json) as progress,
+    ):
+        offset = 0
+        while offset < spec.size:
+            length = file.readinto(memoryview(buffer)[: min(CHUNK, spec.size - offset)])
+            if not length:
+                break
+            damage = spec.compare(memoryview(buffer)[:length], offset)
+            wrong += damage.wrong_bytes
+            for damaged in damage:
+                # One that goes on where the last one ended is the same.
+                last = ranges[-1] if ranges else None
+                if last and last.offset + last.bytes == damaged.offset:
+                    ranges[-1] = dgen_mpi.Damage(
+                        last.offset,
+                        last.bytes + damaged.bytes,
+                        last.wrong_bytes + damaged.wrong_bytes,
+                    )
+                    continue
+                count += 1
+                if len(ranges) < 1000:
+                    ranges.append(damaged)
+            offset += length
+            progress(offset, spec.size)
+    missing = max(0, spec.size - offset)
+    seconds = time.monotonic() - started
+    is_right = wrong == 0 and file_bytes == spec.size
+    if options.json:
+        _print_json(
+            {
+                "path": str(path.absolute()),
+                "status": "ok" if is_right else "mismatch",
+                "size": spec.size,
+                "file_bytes": file_bytes,
+                "seconds": seconds,
+                "wrong_bytes": wrong + missing,
+                "damage_ranges": count,
+                "damage": [damaged._asdict() for damaged in ranges],
+            }
+        )
+        return DONE if is_right else DIFFERS
+    rate = report.rate(offset / seconds if seconds else 0)
+    print(f"{path}: {_native.format_size(offset)} compared, {rate}")
+    for damaged in ranges[:20]:
+        print(f"  offset {damaged.offset}: {damaged.wrong_bytes} of {damaged.bytes} bytes wrong")
+    if file_bytes != spec.size:
+        print(f"  the file has {file_bytes} bytes instead of {spec.size}")
+    verdict = "every byte is right" if is_right else f"{wrong + missing} bytes wrong or missing"
+    print(verdict)
+    return DONE if is_right else DIFFERS

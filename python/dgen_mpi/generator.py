@@ -1,0 +1,575 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Buffers and streams of test data, under the names of dgen-py 0.3."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+from dgen_mpi import _native
+from dgen_mpi._arguments import (
+    DEDUP_UNIT,
+    RatioLike,
+    numa_mode_of,
+    open_source,
+    seed_of,
+    size_of,
+    thousandths,
+    threads_of,
+)
+from dgen_mpi._native import BytesView
+
+if TYPE_CHECKING:
+    from dgen_mpi._arguments import BufferLike
+
+CHUNK_SIZE = 32 << 20
+"""The chunk of a generator, in bytes, unless something else is asked for."""
+
+_POOL_BYTES = 1 << 20
+# A pool's data set: after so much it goes on with another seed.
+_POOL_DATA_BYTES = 256 << 20
+
+
+def _length(buffer: BufferLike) -> int:
+    """Return the length of a buffer in bytes."""
+    view: memoryview = memoryview(buffer)  # type: ignore[arg-type]  # arrays are buffers
+    return view.nbytes
+
+
+def generate_buffer(
+    size: SupportsIndex,
+    dedup_ratio: RatioLike = 1.0,
+    compress_ratio: RatioLike = 1.0,
+    numa_mode: str = "auto",
+    max_threads: SupportsIndex | None = None,
+    numa_node: SupportsIndex | None = None,
+    method: str = "parallel",
+    *,
+    seed: SupportsIndex | None = None,
+) -> BytesView:
+    """Return new memory that holds a data set.
+
+    Parameters
+    ----------
+    size
+        Length in bytes, 0 or more.
+    dedup_ratio, compress_ratio
+        As in `dgen_mpi.DataSpec`, rounded to the nearest thousandth. Blocks have 1 MiB: smaller
+        buffers have nothing to deduplicate.
+    numa_mode, max_threads, numa_node
+        As in `dgen_mpi.DataSpec`; they do not change the bytes.
+    method
+        Accepted for programs that were written for dgen-py, and not used.
+    seed
+        For the same bytes again; drawn at random if it is not given.
+
+    Returns
+    -------
+    BytesView
+        Memory for ``memoryview(...)`` or ``numpy.frombuffer(...)``, which copy nothing.
+
+    Raises
+    ------
+    ValueError
+        For a value that is not legal.
+    MemoryError
+        Where there is no memory for it.
+
+    Notes
+    -----
+    Without a seed, up to 1 MiB is a slice of a block that was made before, one for each thread.
+    Memory of 1 MiB and more that is no longer used is kept for the next call, up to 128 MiB.
+    """
+    count = size_of(size)
+    if seed is None and numa_node is None and 0 < count <= _POOL_BYTES:
+        numa_mode_of(numa_mode)
+        threads_of(max_threads)
+        return _thread_pool(dedup_ratio, compress_ratio).next_slice(count)
+    source = open_source(
+        count,
+        seed_of(seed),
+        dedup_ratio,
+        compress_ratio,
+        is_exact=False,
+        max_threads=max_threads,
+        numa_mode=numa_mode,
+        numa_node=numa_node,
+    )
+    view = source.allocate(count)
+    source.fill_next(view)
+    return view
+
+
+def generate_data(
+    size: SupportsIndex,
+    dedup_ratio: RatioLike = 1.0,
+    compress_ratio: RatioLike = 1.0,
+    numa_mode: str = "auto",
+    max_threads: SupportsIndex | None = None,
+    numa_node: SupportsIndex | None = None,
+    method: str = "parallel",
+    *,
+    seed: SupportsIndex | None = None,
+) -> BytesView:
+    """Return new memory that holds a data set: another name of `generate_buffer`."""
+    return generate_buffer(
+        size, dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node, method, seed=seed
+    )
+
+
+def generate_into_buffer(
+    buffer: BufferLike,
+    dedup_ratio: RatioLike = 1.0,
+    compress_ratio: RatioLike = 1.0,
+    numa_mode: str = "auto",
+    max_threads: SupportsIndex | None = None,
+    numa_node: SupportsIndex | None = None,
+    method: str = "parallel",
+    *,
+    seed: SupportsIndex | None = None,
+) -> int:
+    """Fill a buffer with a data set of its length, and return that length.
+
+    Parameters
+    ----------
+    buffer
+        Writable memory in one piece, of any type and shape.
+    dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node, method, seed
+        As in `generate_buffer`.
+
+    Raises
+    ------
+    UnsuitableBufferError
+        For memory that is read-only or not in one piece.
+    TypeError
+        For what is no buffer.
+    ValueError
+        For a value that is not legal.
+    """
+    source = open_source(
+        _length(buffer),
+        seed_of(seed),
+        dedup_ratio,
+        compress_ratio,
+        is_exact=False,
+        max_threads=max_threads,
+        numa_mode=numa_mode,
+        numa_node=numa_node,
+    )
+    return source.fill_next(buffer)
+
+
+def fill_buffer(
+    buffer: BufferLike,
+    dedup_ratio: RatioLike = 1.0,
+    compress_ratio: RatioLike = 1.0,
+    numa_mode: str = "auto",
+    max_threads: SupportsIndex | None = None,
+    numa_node: SupportsIndex | None = None,
+    method: str = "parallel",
+    *,
+    seed: SupportsIndex | None = None,
+) -> int:
+    """Fill a buffer with a data set: another name of `generate_into_buffer`."""
+    return generate_into_buffer(
+        buffer, dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node, method, seed=seed
+    )
+
+
+class Generator:
+    """The bytes of a data set in order, a buffer at a time: for more than memory holds.
+
+    Parameters
+    ----------
+    size
+        Length of the data set in bytes, up to 2**63 - 1.
+    dedup_ratio, compress_ratio
+        As in `dgen_mpi.DataSpec`, rounded to the nearest thousandth.
+    numa_mode, max_threads, numa_node
+        As in `dgen_mpi.DataSpec`; they do not change the bytes.
+    chunk_size
+        Bytes of a chunk where none is given: 32 MiB by default. Does not change the bytes.
+    block_size, method
+        Accepted for programs that were written for dgen-py, and not used: how work is divided does
+        not change the bytes.
+    seed
+        For the same bytes again; drawn at random if it is not given.
+    dedup_unit, compress_unit, fill
+        As in `dgen_mpi.DataSpec`.
+
+    Raises
+    ------
+    ValueError
+        For a value that is not legal.
+
+    Notes
+    -----
+    Constant memory, whatever the size. Threads may share a generator: each call gets bytes of its
+    own.
+
+    Examples
+    --------
+    >>> gen = Generator(size=100_000, seed=42)
+    >>> buffer = bytearray(65_536)
+    >>> while (count := gen.fill_chunk(buffer)) > 0:
+    ...     print(count)
+    65536
+    34464
+    """
+
+    def __init__(
+        self,
+        size: SupportsIndex,
+        dedup_ratio: RatioLike = 1.0,
+        compress_ratio: RatioLike = 1.0,
+        numa_mode: str = "auto",
+        max_threads: SupportsIndex | None = None,
+        numa_node: SupportsIndex | None = None,
+        chunk_size: SupportsIndex | None = None,
+        block_size: SupportsIndex | None = None,
+        seed: SupportsIndex | None = None,
+        method: str = "parallel",
+        *,
+        dedup_unit: SupportsIndex = DEDUP_UNIT,
+        compress_unit: SupportsIndex | None = None,
+        fill: str = "backref",
+    ) -> None:
+        self._size = size_of(size)
+        self._chunk_size = CHUNK_SIZE if chunk_size is None else size_of(chunk_size, "chunk_size")
+        self._open = functools.partial(
+            open_source,
+            self._size,
+            dedup_ratio=dedup_ratio,
+            compress_ratio=compress_ratio,
+            is_exact=False,
+            dedup_unit=dedup_unit,
+            compress_unit=compress_unit,
+            fill=fill,
+            max_threads=max_threads,
+            numa_mode=numa_mode,
+            numa_node=numa_node,
+        )
+        self._seed = seed_of(seed)
+        self._source = self._open(self._seed)
+        # Bytes that were made before the seed was set.
+        self._before = 0
+
+    def fill_chunk(self, buffer: BufferLike, /) -> int:
+        """Fill a buffer with the next bytes.
+
+        Parameters
+        ----------
+        buffer
+            Writable memory in one piece, of any type and shape.
+
+        Returns
+        -------
+        int
+            Bytes filled: fewer than the buffer has at the end of the data set, then 0. The rest of
+            the buffer stays as it is.
+
+        Raises
+        ------
+        UnsuitableBufferError
+            For memory that is read-only or not in one piece.
+        TypeError
+            For what is no buffer.
+        """
+        return self._source.fill_next(buffer)
+
+    def get_chunk(self, chunk_size: SupportsIndex | None = None) -> BytesView | None:
+        """Return the next bytes in new memory; None at the end.
+
+        Parameters
+        ----------
+        chunk_size
+            How many at most; the generator's chunk if it is not given.
+        """
+        wanted = self._chunk_size if chunk_size is None else size_of(chunk_size, "chunk_size")
+        # A range of the stream for this call alone, whoever else shares the generator.
+        view = self._source.allocate(min(wanted, self._size - self.position()))
+        count = self._source.fill_next(view)
+        if count == 0:
+            return None
+        return view if count == len(view) else view.slice(0, count)
+
+    def reset(self) -> None:
+        """Go back to the start of the data set; the seed stays."""
+        self._before = 0
+        self._source.seek(0, self._size)
+
+    def position(self) -> int:
+        """Return how many bytes were made."""
+        return self._before + self._source.tell()
+
+    def seek(self, offset: SupportsIndex) -> None:
+        """Go on at an offset of the data set, at most its size: in some microseconds."""
+        self._source.seek(size_of(offset, "offset"), self._size)
+        self._before = 0
+
+    def total_size(self) -> int:
+        """Return the length of the data set in bytes."""
+        return self._size
+
+    def is_complete(self) -> bool:
+        """Tell whether all bytes were made."""
+        return self.position() >= self._size
+
+    def set_seed(self, seed: SupportsIndex | None) -> None:
+        """Go on with the first bytes of the data set of another seed.
+
+        Parameters
+        ----------
+        seed
+            The seed, which may be the present one; drawn at random for None.
+
+        Notes
+        -----
+        `position` and `is_complete` count all bytes that were made: a loop over the generator ends
+        however often the seed is set. `reset` goes to the start of the data set of the seed.
+        """
+        position = self.position()
+        self._seed = seed_of(seed)
+        self._source = self._open(self._seed)
+        self._source.seek(0, self._size - position)
+        self._before = position
+
+    @property
+    def seed(self) -> int:
+        """The seed of the data set."""
+        return self._seed
+
+    @property
+    def chunk_size(self) -> int:
+        """Bytes of a chunk where none is given."""
+        return self._chunk_size
+
+    async def fill_chunk_async(self, buffer: BufferLike) -> int:
+        """Fill a buffer with the next bytes in a thread of the event loop's executor.
+
+        The bytes are chosen at the call, so calls that run at once get the bytes in the order in
+        which they were awaited or scheduled. See `fill_chunk`.
+        """
+        offset, count = self._source.reserve(buffer)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, self._source.fill, buffer, offset, count)
+
+    async def get_chunk_async(self, chunk_size: SupportsIndex | None = None) -> BytesView | None:
+        """Return the next bytes in new memory, made as in `fill_chunk_async`; None at the end."""
+        wanted = self._chunk_size if chunk_size is None else size_of(chunk_size, "chunk_size")
+        view = self._source.allocate(min(wanted, self._size - self.position()))
+        count = await self.fill_chunk_async(view)
+        if count == 0:
+            return None
+        return view if count == len(view) else view.slice(0, count)
+
+    def __iter__(self) -> Iterator[BytesView]:
+        """Give chunk after chunk, to the end of the data set."""
+        while (view := self.get_chunk()) is not None:
+            yield view
+
+    async def __aiter__(self) -> AsyncIterator[BytesView]:
+        """Give chunk after chunk; other tasks of the event loop run while one is made."""
+        while (view := await self.get_chunk_async()) is not None:
+            yield view
+
+    def __repr__(self) -> str:
+        """Tell size, seed and position."""
+        return f"Generator(size={self._size}, seed={self._seed}, position={self.position()})"
+
+
+StreamingGenerator = Generator
+
+
+class BufferPool:
+    """Small pieces of test data, cut from blocks that are made at once.
+
+    Parameters
+    ----------
+    dedup_ratio, compress_ratio
+        As in `dgen_mpi.DataSpec`, rounded to the nearest thousandth. The pool goes through data
+        sets of 256 MiB, and it is over each of them that blocks repeat.
+    seed
+        For the same pieces again; drawn at random if it is not given.
+
+    Notes
+    -----
+    No byte is given out twice. For one thread: give each a pool of its own. In a forked process a
+    pool without a given seed goes on with another one.
+    """
+
+    def __init__(
+        self,
+        dedup_ratio: RatioLike = 1.0,
+        compress_ratio: RatioLike = 1.0,
+        *,
+        seed: SupportsIndex | None = None,
+    ) -> None:
+        self._is_seeded = seed is not None
+        self._next_seed = seed_of(seed)
+        self._dedup = self._compress = 0
+        self.reconfigure(dedup_ratio, compress_ratio)
+
+    def reconfigure(self, dedup_ratio: RatioLike = 1.0, compress_ratio: RatioLike = 1.0) -> None:
+        """Go on with data of other ratios; with the same, nothing changes."""
+        ratios = (
+            thousandths(dedup_ratio, "dedup_ratio", is_exact=False),
+            thousandths(compress_ratio, "compress_ratio", is_exact=False),
+        )
+        if ratios != (self._dedup, self._compress):
+            self._dedup, self._compress = ratios
+            self._open()
+
+    def _open(self) -> None:
+        self._process = os.getpid()
+        self._source = self._data(_POOL_DATA_BYTES, max_threads=1, numa_mode="disabled")
+        self._block = _native.allocate(0)
+        self._used = 0
+
+    def _refill(self) -> None:
+        if self._source.tell() >= _POOL_DATA_BYTES:
+            self._open()
+        self._block = _native.allocate(_POOL_BYTES)
+        self._source.fill_next(self._block)
+        self._used = 0
+
+    def next_slice(self, size: SupportsIndex) -> BytesView:
+        """Return the next bytes of the pool.
+
+        Parameters
+        ----------
+        size
+            How many, 1 at least. More than 1 MiB are made in memory of their own.
+
+        Notes
+        -----
+        Copies nothing: views share the memory of a block. What is left of a block that is too short
+        for `size` is not used.
+        """
+        count = size_of(size, least=1)
+        if self._process != os.getpid() and not self._is_seeded:
+            self._next_seed = seed_of(None)
+            self._open()
+        if count > _POOL_BYTES:
+            source = self._data(count)
+            view = source.allocate(count)
+            source.fill_next(view)
+            return view
+        if count > len(self._block) - self._used:
+            self._refill()
+        start = self._used
+        self._used += count
+        return self._block.slice(start, self._used)
+
+    def _data(self, size: int, **kind: Any) -> _native.Source:  # noqa: ANN401 - as open_source
+        """Open the next data set of the pool."""
+        return open_source(
+            size,
+            self._take_seed(),
+            Fraction(self._dedup, 1000),
+            Fraction(self._compress, 1000),
+            is_exact=True,
+            **kind,
+        )
+
+    def _take_seed(self) -> int:
+        seed = self._next_seed
+        self._next_seed = (seed + 1) % (1 << 64) if self._is_seeded else seed_of(None)
+        return seed
+
+    @property
+    def remaining(self) -> int:
+        """Bytes that are left of the block: 0 to 1 MiB."""
+        if len(self._block) == 0:
+            self._refill()
+        return len(self._block) - self._used
+
+    @property
+    def dedup_ratio(self) -> float:
+        """Logical blocks per distinct block."""
+        return self._dedup / 1000
+
+    @property
+    def compress_ratio(self) -> float:
+        """Bytes per compressed byte."""
+        return self._compress / 1000
+
+
+class _ThreadPools(threading.local):
+    """The pools of a thread, the last few kinds of data."""
+
+    def __init__(self) -> None:
+        self.pools: dict[tuple[int, int], BufferPool] = {}
+
+
+_thread_pools = _ThreadPools()
+
+
+def _thread_pool(dedup_ratio: RatioLike, compress_ratio: RatioLike) -> BufferPool:
+    """Return the pool of this thread for data of these ratios."""
+    key = (
+        thousandths(dedup_ratio, "dedup_ratio", is_exact=False),
+        thousandths(compress_ratio, "compress_ratio", is_exact=False),
+    )
+    pools = _thread_pools.pools
+    pool = pools.get(key)
+    if pool is None:
+        if len(pools) >= 8:
+            del pools[next(iter(pools))]
+        pool = pools[key] = BufferPool(dedup_ratio, compress_ratio)
+    return pool
+
+
+def create_bytearrays(count: SupportsIndex, size: SupportsIndex) -> list[bytearray]:
+    """Return new bytearrays whose contents are whatever they are, for filling.
+
+    Parameters
+    ----------
+    count
+        How many.
+    size
+        Bytes of each.
+
+    Raises
+    ------
+    ValueError, OverflowError
+        For a negative number, and for one that is too large.
+    MemoryError
+        Where there is no memory for them.
+
+    Notes
+    -----
+    Memory is only reserved: milliseconds for gigabytes.
+    """
+    return _native.create_bytearrays(size_of(count, "count"), size_of(size))
+
+
+def bench_rolling_pool(obj_size: SupportsIndex, total_bytes: SupportsIndex) -> tuple[int, float]:
+    """Measure how fast a pool gives out pieces.
+
+    Parameters
+    ----------
+    obj_size
+        Bytes of a piece, 1 at least.
+    total_bytes
+        Bytes to give out.
+
+    Returns
+    -------
+    tuple of int and float
+        Bytes given out, a multiple of `obj_size`, and seconds.
+    """
+    size = size_of(obj_size, "obj_size", least=1)
+    total = size_of(total_bytes, "total_bytes")
+    count = max(total // size, 1)
+    pool = BufferPool()
+    start = time.perf_counter()
+    for _ in range(count):
+        pool.next_slice(size)
+    return count * size, time.perf_counter() - start

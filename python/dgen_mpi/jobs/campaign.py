@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""A campaign: jobs for every combination of the values that are swept."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dgen_mpi.jobs import files, values
+from dgen_mpi.jobs.files import JobError
+from dgen_mpi.jobs.model import Job, same_value, shown
+
+T = TypeVar("T")
+
+LISTS = ("hint", "phases", "launcher_arguments", "modules", "setup", "directives")
+"""The fields whose values are lists: several values of them are a list of lists (or mappings)."""
+
+CASES_MAX = 10_000
+"""The most cases of one campaign."""
+
+OWN_KEYS = ("steps", "include", "exclude", "runs", "remove_data")
+"""The keys of a campaign file that are no fields of a job."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One combination of values: jobs that are run one after the other."""
+
+    name: str
+    """Its name: the same for the same values, whatever else is swept."""
+    values: dict[str, Any]
+    """What is swept, as it stands in the file."""
+    steps: tuple[Job, ...]
+    """The jobs; one that does not end well is the last."""
+    remove_data: bool = False
+    """Whether the files that it wrote are removed once all steps have ended well."""
+
+    @property
+    def step_names(self) -> list[str]:
+        """Names of the steps: ``1-generate``, ``2-verify``."""
+        return [f"{number}-{job.operation}" for number, job in enumerate(self.steps, 1)]
+
+    @property
+    def outputs(self) -> list[str]:
+        """The files that it writes."""
+        written = [job.output for job in self.steps if job.writes and job.output]
+        return list(dict.fromkeys(written))
+
+    @property
+    def bytes_written(self) -> int:
+        """What all steps write together."""
+        return sum(
+            (job.size or 0) * job.rounds * job.phase_names.count("write") for job in self.steps
+        )
+
+    @property
+    def bytes_moved(self) -> int:
+        """What all steps write and read; of a step without size as much as the one before."""
+        return sum(self.step_bytes)
+
+    @property
+    def step_bytes(self) -> list[int]:
+        """What each step writes and reads."""
+        found, last = [], 0
+        for job in self.steps:
+            last = job.size or last
+            found.append(last * job.rounds * len(job.phase_names))
+        return found
+
+    @property
+    def expected_stored_bytes(self) -> int:
+        """What a store that deduplicates and compresses is expected to keep of what is written."""
+        return sum(job.expected_stored_bytes or 0 for job in self.steps)
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """Jobs for every combination of the values that are swept.
+
+    A campaign file is a job file in which fields may have lists of values; `cases` has a case for
+    every combination. Besides, it may have
+
+    ``steps``
+        A list of mappings: jobs that each case runs one after the other, each with the fields of
+        the file and its own over them. One step if it is not there.
+    ``exclude``
+        A list of mappings: combinations that have all values of one of them are left out.
+    ``include``
+        A list of mappings: further cases, with the first value of each list that they do not name.
+    ``runs``
+        How often each case is run, 1 to 1000.
+    ``remove_data``
+        Whether files are removed once all steps of their case have ended well.
+
+    In ``output``, ``{name}`` stands for the name of the case and ``{campaign}`` for that of the
+    campaign.
+    """
+
+    name: str
+    cases: tuple[Case, ...]
+    text: str = ""
+    """The file."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Campaign:
+        """Return the campaign of a file; raises `JobError` with one line for what is wrong."""
+        path = Path(path)
+        return cls.from_yaml(files.read(path), str(path), default_name=path.stem)
+
+    @classmethod
+    def from_yaml(
+        cls, text: str, name: str = "campaign", default_name: str = "campaign"
+    ) -> Campaign:
+        """Return the campaign that YAML describes.
+
+        Parameters
+        ----------
+        text
+            A campaign or job file.
+        name
+            What the file is called in errors.
+        default_name
+            The name of a campaign that has none.
+
+        Raises
+        ------
+        JobError
+            For the first thing that is not accepted.
+        """
+        content = files.parse(text, name)
+        files.refuse_unknown(content, [*Job.model_fields, *OWN_KEYS], name)
+        own = {key: content.pop(key) for key in OWN_KEYS if key in content}
+        default_name = re.sub(r"[^A-Za-z0-9._-]+", "-", default_name).strip("._-") or "campaign"
+        title = _checked(f"{name}: name", values.word, content.pop("name", default_name))
+        if "report" in content:
+            raise JobError(f"{name}: report: a campaign keeps the reports in its folder")
+        axes = {key: value for key, value in content.items() if is_axis(key, value)}
+        for key, several in axes.items():
+            if not several:
+                raise JobError(f"{name}: {key}: a list of values is empty")
+            for one, other in itertools.combinations(several, 2):
+                if one == other or same_value(key, one, other):
+                    raise JobError(f"{name}: {key}: '{shown(other)}' is there twice")
+        fixed = {key: value for key, value in content.items() if key not in axes}
+        runs = _checked(f"{name}: runs", values.integer, own.get("runs", "1"), 1, 1000)
+        removes = _checked(f"{name}: remove_data", values.flag, own.get("remove_data", "false"))
+        steps = _mappings(own.get("steps", [{}]), f"{name}: steps") or [{}]
+        combinations = _combinations(axes, own, name)
+        if not 1 <= len(combinations) * runs <= CASES_MAX:
+            raise JobError(f"{name}: {len(combinations) * runs} cases; give 1 to {CASES_MAX}")
+        cases = []
+        names: dict[str, dict[str, Any]] = {}
+        for swept in combinations:
+            for number in range(1, runs + 1):
+                chosen = {**swept, "run": number} if runs > 1 else swept
+                case_name = _name_of(chosen, names)
+                names[case_name] = chosen
+                jobs = []
+                for index, step in enumerate(steps, 1):
+                    where = name if len(steps) == 1 else f"{name}: steps[{index}]"
+                    if "name" in step or "report" in step:
+                        raise JobError(f"{where}: a step has no name and no report of its own")
+                    fields = {**fixed, **swept, **step}
+                    output = fields.get("output")
+                    if isinstance(output, str):
+                        output = output.replace("{name}", case_name)
+                        fields["output"] = output.replace("{campaign}", title)
+                    jobs.append(_job({"name": case_name, **fields}, where))
+                cases.append(Case(case_name, chosen, tuple(jobs), removes))
+        _refuse_shared_outputs(cases, name)
+        return cls(title, tuple(cases), text)
+
+    @property
+    def bytes_written(self) -> int:
+        """What all cases write together."""
+        return sum(case.bytes_written for case in self.cases)
+
+
+def is_axis(key: str, value: Any) -> bool:
+    """Return whether a value is a list of values rather than one."""
+    if not isinstance(value, list):
+        return False
+    if key not in LISTS:
+        return True
+    return bool(value) and all(isinstance(element, list | dict) for element in value)
+
+
+def _checked(where: str, check: Callable[..., T], *arguments: Any) -> T:
+    """Return what a check returns; its refusal says where."""
+    try:
+        return check(*arguments)
+    except ValueError as error:
+        raise JobError(f"{where}: {error}") from error
+
+
+def _mappings(value: Any, where: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(element, dict) for element in value):
+        raise JobError(f"{where}: give a list of mappings")
+    for index, element in enumerate(value, 1):
+        files.refuse_unknown(element, Job.model_fields, f"{where}[{index}]")
+    return value
+
+
+def _combinations(
+    axes: dict[str, list[Any]], own: dict[str, Any], name: str
+) -> list[dict[str, Any]]:
+    """Return the swept values of each case, in the order of the file."""
+    excluded = _mappings(own.get("exclude", []), f"{name}: exclude")
+    included = _mappings(own.get("include", []), f"{name}: include")
+    for rule in excluded:
+        for key in rule:
+            if key not in axes:
+                raise JobError(f"{name}: exclude: '{key}' has no list of values")
+    found = []
+    for chosen in itertools.product(*axes.values()):
+        swept = dict(zip(axes, chosen, strict=True))
+        rules = (
+            all(same_value(key, swept[key], value) for key, value in rule.items())
+            for rule in excluded
+            if rule
+        )
+        if not any(rules):
+            found.append(swept)
+    found += [{**{key: several[0] for key, several in axes.items()}, **rule} for rule in included]
+    return found
+
+
+def _name_of(swept: dict[str, Any], taken: dict[str, dict[str, Any]]) -> str:
+    """Return the name of a case: what is swept, in words that are good for folders."""
+    parts = []
+    for key, value in swept.items():
+        text = re.sub(r"[^A-Za-z0-9.]+", "_", shown(value)).strip("_.")
+        parts.append(f"{key}{text}" if text[:1].isdigit() else f"{key}_{text}")
+    name = "-".join(parts) or "all"
+    if taken.get(name) == swept:
+        raise JobError(f"two cases have the same values: {name}")
+    if len(name) > 80 or name in taken:
+        digest = hashlib.sha256(repr(sorted(swept.items(), key=str)).encode()).hexdigest()[:8]
+        name = f"{name[:71]}-{digest}"
+    return name
+
+
+def _job(fields: dict[str, Any], where: str) -> Job:
+    job = Job.from_mapping(fields, where)
+    if job.output is None:
+        raise JobError(f"{where}: output: missing; give the file to {job.operation}")
+    if job.size is None and job.operation != "verify":
+        raise JobError(f"{where}: size: missing; give bytes as 4096, 64KiB, 1.5GiB or 10GB")
+    return job
+
+
+def _refuse_shared_outputs(cases: list[Case], name: str) -> None:
+    """Refuse cases that would write over each other's files: they may run at the same time."""
+    owners: dict[str, str] = {}
+    for case in cases:
+        for output in case.outputs:
+            if output in owners:
+                raise JobError(
+                    f"{name}: output: '{output}' is written by {owners[output]} and {case.name}; "
+                    "put {name} into it"
+                )
+            owners[output] = case.name
+
+
+def campaign_schema() -> dict[str, Any]:
+    """Return the JSON Schema of campaign files: fields of a job or lists of their values."""
+    schema = job_schema()
+    fields = schema["properties"]
+    job_fields = {"type": "object", "properties": fields, "additionalProperties": False}
+    own: dict[str, Any] = {
+        "steps": {"type": "array", "items": {"$ref": "#/$defs/fields"}, "minItems": 1},
+        "include": {"type": "array", "items": {"$ref": "#/$defs/fields"}},
+        "exclude": {"type": "array", "items": {"$ref": "#/$defs/fields"}},
+        "runs": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "remove_data": {"type": "boolean"},
+    }
+    swept = {
+        key: {
+            "description": field.get("description", ""),
+            "anyOf": [
+                {key: value for key, value in field.items() if key != "description"},
+                {"type": "array", "minItems": 1},
+            ],
+        }
+        for key, field in fields.items()
+        if key not in ("name", "report")
+    }
+    return {
+        **schema,
+        "title": "Campaign",
+        "description": "Jobs of dgen-mpi for every combination of the values that are swept.",
+        "properties": {"name": fields["name"], **swept, **own},
+        "$defs": {"fields": job_fields},
+    }
+
+
+def job_schema() -> dict[str, Any]:
+    """Return the JSON Schema of job files."""
+    schema = Job.model_json_schema()
+    for field in schema["properties"].values():
+        # Optional means left out, which JSON Schema says by itself.
+        kinds = [kind for kind in field.pop("anyOf", []) if kind != {"type": "null"}]
+        if len(kinds) == 1:
+            field.update(kinds[0])
+        elif kinds:
+            field["anyOf"] = kinds
+        field.pop("default", None)
+        field.pop("title", None)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "description": "One run of dgen-mpi, and how it is launched.",
+    }

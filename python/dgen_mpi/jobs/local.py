@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Cases run on this machine, one after the other, with what happens told as it happens."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dgen_mpi.jobs.campaign import Case
+from dgen_mpi.jobs.folder import CampaignFolder, State
+
+STOP_SECONDS = 20
+"""How long a case that is told to stop may take for it."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Started:
+    """A case begins."""
+
+    case: Case
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """A step of a case has moved some bytes."""
+
+    case: Case
+    step: str
+    operation: str
+    bytes: int
+    total_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A case has ended, or had before."""
+
+    case: Case
+    state: State
+    message: str = ""
+    """What went wrong, as the program said it."""
+    was_done: bool = False
+    """Whether an earlier run did it."""
+
+
+Event = Started | Progressed | Ended
+
+
+def run(folder: CampaignFolder, *, stop_at_failure: bool = False) -> Iterator[Event]:
+    """Run the cases of a campaign that have not ended well, one after the other.
+
+    Whoever stops iterating, or is interrupted, stops the case that runs: it ends at the next
+    transfer, with a valid report. So does the death of this process.
+
+    Parameters
+    ----------
+    folder
+        The campaign.
+    stop_at_failure
+        Whether cases after one that fails are left alone.
+
+    Yields
+    ------
+    Event
+        What happens, progress about five times a second.
+
+    Raises
+    ------
+    JobError
+        Where somebody else runs this campaign.
+    """
+    with folder.locked() as lock:
+        for case in folder.campaign.cases:
+            if folder.state(case) is State.DONE:
+                yield Ended(case, State.DONE, was_done=True)
+                continue
+            if folder.state(case) is State.QUEUED:
+                system = (folder.submission(case) or {}).get("executor")
+                advice = f"{system} has it; dgen status asks how it is, dgen cancel takes it back"
+                yield Ended(case, State.QUEUED, advice)
+                continue
+            yield Started(case)
+            message = ""
+            for event in _run_case(folder, case, lock):
+                if isinstance(event, str):
+                    message = event
+                else:
+                    yield event
+            state = folder.state(case)
+            yield Ended(case, state, "" if state is State.DONE else message)
+            if state is not State.DONE and stop_at_failure:
+                return
+
+
+def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Iterator[Progressed | str]:
+    """Run a case; texts are errors that were printed."""
+    # What an earlier run was given to is over.
+    (folder.place(case) / "submission.json").unlink(missing_ok=True)
+    with folder.log(case).open("a", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            ["bash", str(folder.script(case))],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={**os.environ, "DGEN_PROGRESS": "json"},
+            # Interrupts from the terminal come to this process, which hands them on.
+            start_new_session=True,
+            pass_fds=(lock,),
+            preexec_fn=_dies_with_parent(),
+        )
+        step = ""
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.startswith("dgen-step "):
+                    step = Path(line.split(" ", 1)[1].strip()).name.removesuffix(".report.json")
+                    continue
+                progress = _progress(case, step, line)
+                if progress is not None:
+                    yield progress
+                    continue
+                log.write(line)
+                log.flush()
+                if line.startswith("dgen-mpi: error: "):
+                    yield line.removeprefix("dgen-mpi: error: ").strip()
+            status = process.wait()
+            if status and not folder.exit_status(case):
+                yield f"its script ended with status {status}; see {folder.log(case)}"
+        finally:
+            if process.poll() is None:
+                logging.getLogger("dgen_mpi.jobs").info("%s: stopping", case.name)
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=STOP_SECONDS)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
+
+
+def _dies_with_parent() -> Callable[[], None]:
+    """Return what a child process calls so that it is told to stop when this process dies."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _progress(case: Case, step: str, line: str) -> Progressed | None:
+    if not line.startswith('{"operation"'):
+        return None
+    try:
+        said = json.loads(line)
+        return Progressed(
+            case,
+            step,
+            str(said["operation"]),
+            int(said["bytes"]),
+            int(said["total_bytes"]),
+            float(said["seconds"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The shell scripts that cases are: what `run`, `submit` and `render` start, and people read."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from dgen_mpi.jobs import values
+from dgen_mpi.jobs.campaign import Case
+from dgen_mpi.jobs.files import JobError
+from dgen_mpi.jobs.model import Job
+
+SCHEDULERS = ("slurm", "pbs", "lsf", "flux")
+"""The batch systems that scripts are written for."""
+
+STOP_BEFORE = 60
+"""Seconds before the limit at which a job is told to stop, if nothing else is asked for."""
+
+_FUNCTIONS = r"""
+stopped=
+child=
+worst=0
+
+# A batch system that ends the job says so first: dgen-mpi then stops at the next transfer, and
+# its report is valid.
+# shellcheck disable=SC2317 # Called by the trap.
+stop() {
+    stopped=1
+    [ -z "$child" ] || kill -TERM "$child" 2> /dev/null
+}
+trap stop TERM INT
+# Where the batch system is not asked to, see `dgen submit`.
+if [ -n "${dgen_stop_after:-}" ]; then
+    { sleep "$dgen_stop_after" && kill -TERM $$; } 2> /dev/null &
+    timer=$!
+    trap 'kill "$timer" 2> /dev/null' EXIT
+fi
+
+# step REPORT COMMAND...: runs a command, unless its report says that it is done.
+step() {
+    local report=$1 status
+    shift
+    [ -z "$stopped" ] || return 5
+    grep -qs '"exit_status" : 0,' "$report" && return 0
+    printf 'dgen-step %s\n' "$report" >&2
+    "$@" "--report=$report" < /dev/null &
+    child=$!
+    wait "$child"
+    status=$?
+    # A signal ends the wait, but not yet the command.
+    while kill -0 "$child" 2> /dev/null; do
+        wait "$child"
+        status=$?
+    done
+    child=
+    return "$status"
+}
+
+# again REPORT OUTPUT: lets a write that was cut off begin again; no other file is replaced.
+again() {
+    grep -Eqs '"exit_status" : [345],' "$1" &&
+        grep -qs '"status" : "writing"' "$2.dgen.json" &&
+        printf '%s\n' --overwrite
+}
+
+# begin FOLDER, end FOLDER STATUS: what a case did is in its folder.
+begin() {
+    mkdir -p "$1" && rm -f "$1/exit_status"
+}
+end() {
+    [ "$2" = 0 ] || [ -z "$stopped" ] || set -- "$1" 5
+    printf '%s\n' "$2" > "$1/exit_status"
+    [ "$2" = 0 ] || worst=$2
+}
+"""
+
+
+def script(
+    cases: Sequence[Case],
+    folder: str | PurePath,
+    *,
+    scheduler: str | None = None,
+    name: str = "dgen",
+) -> str:
+    """Return a shell script that runs cases one after the other, a batch script for a scheduler.
+
+    Parameters
+    ----------
+    cases
+        The cases; nodes, time limit, account and partition of a batch script are the most that one
+        of them wants.
+    folder
+        The folder of the campaign, where reports go.
+    scheduler
+        ``"slurm"``, ``"pbs"``, ``"lsf"`` or ``"flux"``; None for a script of no batch system.
+    name
+        The name of the job.
+
+    Raises
+    ------
+    JobError
+        For a scheduler that is not known.
+    """
+    lines = ["#!/bin/bash"]
+    if scheduler is not None:
+        lines += directives(cases, scheduler, name, folder)
+    count = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
+    lines += [f"# {name}: {count} of dgen-mpi; `dgen report {folder}` shows the results.", "set -u"]
+    if scheduler == "pbs":
+        lines.append('cd "${PBS_O_WORKDIR:-.}" || exit 2')
+    lines += ["top=$PWD", *_functions(cases)]
+    before: list[str] = []
+    for case in cases:
+        lines += ["", f"# {case.name}"]
+        prepared = _preparation(case.steps[0])
+        if prepared != before:
+            lines += prepared
+            before = prepared
+        lines += _steps(case, PurePath(folder) / case.name)
+    return "\n".join([*lines, "", 'exit "$worst"', ""])
+
+
+def _functions(cases: Sequence[Case]) -> list[str]:
+    """Return the functions that a script calls."""
+    parts = _FUNCTIONS.rstrip().split("\n\n")
+    if not any(_may_begin_again(job) for case in cases for job in case.steps):
+        parts = [part for part in parts if not part.startswith("# again ")]
+    return "\n\n".join(parts).splitlines()
+
+
+def _may_begin_again(job: Job) -> bool:
+    return job.writes and job.overwrite is None
+
+
+def _preparation(job: Job) -> list[str]:
+    """Return what all steps of a case need; the first one says it."""
+    lines = ['cd "$top" || exit 2']
+    if job.working_directory is not None:
+        lines.append(f"cd {shlex.quote(job.working_directory)} || exit 2")
+    if job.modules:
+        lines.append(f"module load {shlex.join(job.modules)}")
+    return [*lines, *(job.setup or [])]
+
+
+def _steps(case: Case, folder: PurePath) -> list[str]:
+    place = shlex.quote(str(folder))
+    if not folder.is_absolute():
+        place = f'"$top"/{place}'
+    commands = []
+    for name, job in zip(case.step_names, case.steps, strict=True):
+        variables = [f"{key}={text}" for key, text in (job.environment or {}).items()]
+        parts = [f"step {place}/{name}.report.json"]
+        parts += [f"env {shlex.join(variables)}"] if variables else []
+        words = shlex.join(job.arguments())
+        if _may_begin_again(job) and job.output is not None:
+            words += f" \\\n    $(again {place}/{name}.report.json {shlex.quote(job.output)})"
+        commands.append(" \\\n    ".join([*parts, job.launch(), words]))
+    if case.remove_data and case.outputs:
+        written = [path for output in case.outputs for path in (output, f"{output}.dgen.json")]
+        commands.append(f"rm -f -- {shlex.join(written)}")
+    begins_again = any(map(_may_begin_again, case.steps))
+    note = ["# shellcheck disable=SC2046 # One word, or none."] if begins_again else []
+    return [f"begin {place}", *note, " &&\n".join(commands), f'end {place} "$?"']
+
+
+def directives(
+    cases: Sequence[Case], scheduler: str, name: str, folder: str | PurePath
+) -> list[str]:
+    """Return the lines of a batch script that the batch system reads.
+
+    They ask for what the largest of the jobs needs, for the time that all cases need together.
+    """
+    jobs = [job for case in cases for job in case.steps]
+    wanted = Resources.of(cases)
+    # A relative folder is not there yet, and a batch system makes none.
+    is_there = PurePath(folder).is_absolute() and len(cases) == 1
+    log = shlex.quote(f"{folder}/{cases[0].name}/log.txt" if is_there else f"{name}.log")
+    more = list(dict.fromkeys(line for job in jobs for line in job.directives or []))
+    seconds, stop = wanted.seconds, wanted.stop_before
+    time = None if seconds is None else values.clock(seconds)
+    options: list[str | int | None]
+    if scheduler == "slurm":
+        mark = "#SBATCH"
+        options = [
+            f"--job-name={name}",
+            f"--output={log}",
+            f"--ntasks={wanted.ranks}",
+            wanted.nodes and f"--nodes={wanted.nodes}",
+            wanted.ranks_per_node and f"--ntasks-per-node={wanted.ranks_per_node}",
+            time and f"--time={time}",
+            # To the script alone, which hands it on.
+            stop and f"--signal=B:TERM@{stop}",
+            wanted.account and f"--account={wanted.account}",
+            wanted.partition and f"--partition={wanted.partition}",
+        ]
+    elif scheduler == "pbs":
+        mark = "#PBS"
+        nodes, on_node = wanted.nodes or 1, wanted.ranks_per_node or wanted.ranks
+        options = [
+            f"-N {name[:15]}",
+            f"-o {log}",
+            "-j oe",
+            f"-l select={nodes}:ncpus={on_node}:mpiprocs={on_node}",
+            time and f"-l walltime={time}",
+            wanted.account and f"-A {wanted.account}",
+            wanted.partition and f"-q {wanted.partition}",
+        ]
+    elif scheduler == "lsf":
+        mark = "#BSUB"
+        options = [
+            f"-J {name}",
+            f"-o {log}",
+            f"-n {wanted.ranks}",
+            wanted.ranks_per_node and f'-R "span[ptile={wanted.ranks_per_node}]"',
+            seconds and f"-W {-(-seconds // 60) // 60}:{-(-seconds // 60) % 60:02}",
+            stop and f"-wt {-(-stop // 60)} -wa TERM",
+            wanted.account and f"-P {wanted.account}",
+            wanted.partition and f"-q {wanted.partition}",
+        ]
+    elif scheduler == "flux":
+        mark = "#flux:"
+        options = [
+            f"--job-name={name}",
+            f"--output={log}",
+            f"--ntasks={wanted.ranks}",
+            wanted.nodes and f"--nodes={wanted.nodes}",
+            seconds and f"--time-limit={seconds}s",
+            stop and f"--signal=SIGTERM@{stop}s",
+            wanted.account and f"--bank={wanted.account}",
+            wanted.partition and f"--queue={wanted.partition}",
+        ]
+    else:
+        raise JobError(f"scheduler: '{scheduler}' is not accepted; give {' or '.join(SCHEDULERS)}")
+    return [f"{mark} {option}" for option in [*options, *more] if option]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a batch system is asked for."""
+
+    ranks: int
+    nodes: int | None
+    ranks_per_node: int | None
+    seconds: int | None
+    """The time for all; None where a case does not say."""
+    stop_before: int | None
+    account: str | None
+    partition: str | None
+
+    @classmethod
+    def of(cls, cases: Sequence[Case]) -> Resources:
+        """Return what cases that run one after the other need."""
+        jobs = [job for case in cases for job in case.steps]
+        limits = [max((job.time_limit or 0 for job in case.steps), default=0) for case in cases]
+        seconds = sum(limits) if all(limits) else None
+        stop = next((job.stop_before for job in jobs if job.stop_before), STOP_BEFORE)
+        return cls(
+            ranks=max(job.rank_count for job in jobs),
+            nodes=max((job.nodes or 0 for job in jobs), default=0) or None,
+            ranks_per_node=max((job.ranks_on_node or 0 for job in jobs), default=0) or None,
+            seconds=seconds,
+            stop_before=min(stop, seconds // 2) if seconds is not None else None,
+            account=next((job.account for job in jobs if job.account), None),
+            partition=next((job.partition for job in jobs if job.partition), None),
+        )

@@ -1,0 +1,484 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Results of campaigns: read, tabulated, compared and drawn.
+
+Needs what ``pip install 'dgen-mpi[jobs]'`` installs.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from dgen_mpi import _native
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+REPORT_FORMAT = "dgen-report/1"
+
+
+class ReportError(ValueError):
+    """A report, or the folder of a campaign, that cannot be used; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One operation of one run: a write or a verification of a whole file."""
+
+    campaign: str
+    case: str
+    step: str
+    operation: str
+    iteration: int
+    status: str
+    """How its run ended: ok, mismatch, failed or interrupted."""
+    bytes: int
+    seconds: float
+    """From the first rank's open to the last rank's close."""
+    bytes_per_second: float
+    generate_seconds: float
+    transfer_seconds: float
+    sync_seconds: float
+    ranks: int
+    nodes: int
+    transfer_size: int
+    collective: bool
+    size: int
+    dedup_ratio: float
+    compress_ratio: float
+    kernel: str
+    file_system: str
+    path: str
+    started: str
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """What the campaign swept."""
+
+    def value(self, name: str) -> Any:
+        """Return a field of this name, or else what the campaign swept under it."""
+        fields = {field.name for field in dataclasses.fields(self)}
+        found = getattr(self, name) if name in fields else self.values.get(name)
+        return _number(found)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Operations of the same kind: runs of a case, and repetitions of a test."""
+
+    campaign: str
+    case: str
+    """The case, without the number of the run."""
+    step: str
+    operation: str
+    count: int
+    minimum: float
+    """In bytes per second, as all that follow."""
+    median: float
+    mean: float
+    maximum: float
+    standard_deviation: float
+    results: tuple[Result, ...]
+
+    @property
+    def spread_percent(self) -> float:
+        """The distance between the extremes, as a part of the median."""
+        return 100 * (self.maximum - self.minimum) / self.median if self.median else 0.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """The same operations in two campaigns."""
+
+    case: str
+    step: str
+    operation: str
+    before: Summary
+    after: Summary
+
+    @property
+    def percent(self) -> float:
+        """How much faster the second is; negative where it is slower."""
+        if not self.before.median:
+            return 0.0
+        return 100 * (self.after.median / self.before.median - 1)
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether the two do not overlap; with one run each, that says little."""
+        return self.after.minimum > self.before.maximum or self.after.maximum < self.before.minimum
+
+
+class Results(list[Result]):
+    """Operations of one or more campaigns."""
+
+    def summaries(self) -> list[Summary]:
+        """Return the operations grouped by case and step, runs and repetitions together."""
+        groups: dict[tuple[str, str, str, str], list[Result]] = {}
+        for result in self:
+            if result.bytes_per_second > 0:
+                key = (result.campaign, _without_run(result), result.step, result.operation)
+                groups.setdefault(key, []).append(result)
+        return [_summary(key, found) for key, found in groups.items()]
+
+    def table(self) -> Table:
+        """Return a table for people: a row for each case and operation."""
+        from rich.table import Table
+
+        table = Table(header_style="bold")
+        for name in ("case", "step", "operation"):
+            table.add_column(name)
+        for name in ("ranks", "size", "runs", "median", "minimum", "maximum", "spread"):
+            table.add_column(name, justify="right")
+        for summary in self.summaries():
+            first = summary.results[0]
+            several = summary.count > 1
+            table.add_row(
+                summary.case,
+                summary.step,
+                summary.operation,
+                str(first.ranks),
+                _native.format_size(first.bytes),
+                str(summary.count),
+                rate(summary.median),
+                rate(summary.minimum) if several else "",
+                rate(summary.maximum) if several else "",
+                f"{summary.spread_percent:.0f} %" if several else "",
+            )
+        return table
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat record for each operation; what was swept under ``swept_...``."""
+        found = []
+        for result in self:
+            record = dataclasses.asdict(result)
+            swept = record.pop("values")
+            found.append(record | {f"swept_{key}": _text(value) for key, value in swept.items()})
+        return found
+
+    def to_csv(self, file: TextIO) -> None:
+        """Write a line for each operation."""
+        records = self.records()
+        names = list(dict.fromkeys(key for record in records for key in record))
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what programs read: every operation, and the summaries."""
+        summaries = []
+        for summary in self.summaries():
+            fields = dataclasses.asdict(dataclasses.replace(summary, results=()))
+            fields.pop("results")
+            summaries.append(fields | {"spread_percent": summary.spread_percent})
+        return {
+            "format": "dgen-results/1",
+            "results": [dataclasses.asdict(result) for result in self],
+            "summaries": summaries,
+        }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a pandas data frame with a row for each operation; needs pandas."""
+        import pandas as pd
+
+        return pd.DataFrame(self.records())
+
+
+def load(*paths: str | Path) -> Results:
+    """Return the operations of campaigns and reports.
+
+    Parameters
+    ----------
+    paths
+        Folders of campaigns, folders in which there are reports somewhere, or reports.
+
+    Raises
+    ------
+    ReportError
+        For what is none of these, and for a file that is no report.
+    """
+    results = Results()
+    for path in map(Path, paths):
+        if not path.exists():
+            raise ReportError(f"{path}: no such file or directory")
+        found = [path] if path.is_file() else sorted(path.rglob("*.report.json"))
+        if not found and not (path / "index.json").exists():
+            raise ReportError(f"{path}: no reports")
+        cases = _cases(path) if path.is_dir() else {}
+        # In the order of the campaign, not of the alphabet.
+        order = {name: number for number, name in enumerate(cases)}
+        found.sort(key=lambda report: order.get(report.parent.name, len(order)))
+        title = path.resolve().name if path.is_dir() else path.resolve().parent.name
+        for report in found:
+            results += _read(report, title, cases.get(report.parent.name, {}))
+    return results
+
+
+def _cases(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what each case of a campaign sweeps."""
+    index = folder / "index.json"
+    if not index.exists():
+        return {}
+    try:
+        content = json.loads(index.read_text(encoding="utf-8"))
+        return {case["name"]: case["values"] for case in content["cases"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReportError(f"{index}: not readable: {error}") from error
+
+
+def _read(path: Path, campaign: str, swept: dict[str, Any]) -> list[Result]:
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path}: not readable: {error}") from error
+    if not isinstance(report, dict) or report.get("format") != REPORT_FORMAT:
+        raise ReportError(f"{path}: not a report ({REPORT_FORMAT})")
+    spec, mpi = report.get("spec") or {}, report.get("mpi") or {}
+    return [
+        Result(
+            campaign=campaign,
+            case=path.parent.name,
+            step=path.name.removesuffix(".report.json"),
+            operation=operation["operation"],
+            iteration=operation.get("iteration", 0),
+            status=report.get("status", ""),
+            bytes=operation["bytes"],
+            seconds=operation["seconds"],
+            bytes_per_second=operation["bytes_per_second"],
+            generate_seconds=operation.get("generate_seconds", 0.0),
+            transfer_seconds=operation.get("transfer_seconds", 0.0),
+            sync_seconds=operation.get("sync_seconds", 0.0),
+            ranks=mpi.get("ranks", 0),
+            nodes=mpi.get("nodes", 0),
+            transfer_size=operation.get("transfer_size", 0),
+            collective=operation.get("collective", False),
+            size=spec.get("size", 0),
+            dedup_ratio=spec.get("dedup_ratio", 1),
+            compress_ratio=spec.get("compress_ratio", 1),
+            kernel=report.get("kernel", ""),
+            file_system=report.get("file_system") or "",
+            path=report.get("path") or "",
+            started=report.get("started", ""),
+            values=swept,
+        )
+        for operation in report.get("operations", [])
+    ]
+
+
+def _without_run(result: Result) -> str:
+    if "run" not in result.values:
+        return result.case
+    name = f"run{result.values['run']}"
+    return result.case.removesuffix(f"-{name}") if result.case != name else "all"
+
+
+def _summary(key: tuple[str, str, str, str], results: list[Result]) -> Summary:
+    campaign, case, step, operation = key
+    rates = [result.bytes_per_second for result in results]
+    return Summary(
+        campaign,
+        case,
+        step,
+        operation,
+        len(rates),
+        min(rates),
+        statistics.median(rates),
+        statistics.fmean(rates),
+        max(rates),
+        statistics.stdev(rates) if len(rates) > 1 else 0.0,
+        tuple(results),
+    )
+
+
+def compare(before: Results, after: Results) -> list[Change]:
+    """Return the operations that two campaigns have in common, by case and step.
+
+    Raises
+    ------
+    ReportError
+        Where they have none in common.
+    """
+    found = {(it.case, it.step, it.operation): it for it in before.summaries()}
+    changes = [
+        Change(*key, found[key], it)
+        for it in after.summaries()
+        if (key := (it.case, it.step, it.operation)) in found
+    ]
+    if not changes:
+        raise ReportError("the two campaigns have no case and step in common")
+    return changes
+
+
+def comparison_table(changes: Iterable[Change]) -> Table:
+    """Return a table for people: a row for each case and operation of two campaigns."""
+    from rich.table import Table
+
+    table = Table(header_style="bold")
+    for name in ("case", "operation"):
+        table.add_column(name)
+    for name in ("before", "spread", "after", "spread", "change", ""):
+        table.add_column(name, justify="right")
+    for change in changes:
+        table.add_row(
+            change.case,
+            change.operation,
+            rate(change.before.median),
+            f"{change.before.spread_percent:.0f} %",
+            rate(change.after.median),
+            f"{change.after.spread_percent:.0f} %",
+            f"{change.percent:+.1f} %",
+            "" if change.stands_out else "within the spread",
+        )
+    return table
+
+
+def draw(results: Results, path: str | Path, x: str = "ranks", series: str | None = None) -> None:
+    """Draw bandwidth against a field, medians with bars from the least to the most.
+
+    Parameters
+    ----------
+    results
+        What is drawn; a line for each operation, or for each value of `series` of each.
+    path
+        The picture; PNG or SVG by its suffix, or whatever matplotlib knows.
+    x
+        A field of `Result`, or something that the campaign swept.
+    series
+        The same, for several lines.
+
+    Raises
+    ------
+    ReportError
+        For a field that no result has, and for a picture that cannot be written.
+    """
+    lines: dict[str, dict[Any, list[float]]] = {}
+    for result in results:
+        place = result.value(x)
+        if place is None or result.bytes_per_second <= 0:
+            continue
+        name = result.operation
+        if series is not None:
+            name += f", {series} {_text(result.value(series))}"
+        lines.setdefault(name, {}).setdefault(place, []).append(result.bytes_per_second / 2**30)
+    if not lines:
+        raise ReportError(f"x: no result has '{x}'")
+    figure, axes = _figure()
+    places = sorted({place for line in lines.values() for place in line}, key=_order)
+    are_numbers = all(isinstance(place, int | float) for place in places)
+    for name, line in lines.items():
+        here = [place for place in places if place in line]
+        medians = [statistics.median(line[place]) for place in here]
+        extremes = [
+            [m - min(line[place]) for place, m in zip(here, medians, strict=True)],
+            [max(line[place]) - m for place, m in zip(here, medians, strict=True)],
+        ]
+        at = here if are_numbers else [places.index(place) for place in here]
+        axes.errorbar(at, medians, yerr=extremes, marker="o", capsize=4, label=name)
+    if not are_numbers:
+        axes.set_xticks(range(len(places)), [_text(place) for place in places])
+    elif len(places) > 1 and min(places) > 0 and max(places) / min(places) >= 8:
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(places, [_size_or_number(x, place) for place in places])
+        axes.minorticks_off()
+    else:
+        axes.set_xticks(places, [_size_or_number(x, place) for place in places])
+    axes.set_xlabel(x.replace("_", " "))
+    axes.set_ylabel("GiB/s")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    _save(figure, path)
+
+
+def draw_ratios(analyses: Sequence[dict[str, Any]], path: str | Path) -> None:
+    """Draw measured against requested ratios.
+
+    Parameters
+    ----------
+    analyses
+        What `dgen_mpi.analyze.analyze` found of files with a manifest.
+    path
+        The picture, as in `draw`.
+
+    Raises
+    ------
+    ReportError
+        Where no analysis has a specification to compare with.
+    """
+    points: dict[str, list[tuple[float, float]]] = {}
+    for analysis in analyses:
+        spec = analysis.get("spec")
+        if not spec:
+            continue
+        for found in analysis["compression"]:
+            name = f"{found['codec']}, {_native.format_size(found['unit'])} units"
+            points.setdefault(name, []).append((spec["compress_ratio"], found["ratio"]))
+        for found in analysis["dedup"]:
+            if found["kind"] == "fixed" and found["unit"] == spec["dedup_unit"]:
+                name = f"dedup, {_native.format_size(found['unit'])} blocks"
+                points.setdefault(name, []).append((spec["dedup_ratio"], found["ratio"]))
+    if not points:
+        raise ReportError("no analysis is of a file with a manifest")
+    figure, axes = _figure()
+    most = max(value for several in points.values() for pair in several for value in pair)
+    axes.plot([1, most], [1, most], color="grey", linewidth=1, label="as requested")
+    for name, several in points.items():
+        several.sort()
+        style = "s--" if name.startswith("dedup") else "o-"
+        axes.plot(*zip(*several, strict=True), style, markersize=5, label=name)
+    axes.set_xlabel("requested ratio")
+    axes.set_ylabel("measured ratio")
+    axes.legend(fontsize="small")
+    _save(figure, path)
+
+
+def _figure() -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.grid(visible=True, alpha=0.3)
+    return figure, axes
+
+
+def _save(figure: Any, path: str | Path) -> None:
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path}: {error}") from error
+
+
+def rate(bytes_per_second: float) -> str:
+    """Return a rate for people, in binary units."""
+    return f"{_native.format_size(int(bytes_per_second))}/s"
+
+
+def _number(value: Any) -> Any:
+    """Return what was swept as a number, if it is one or a size."""
+    if not isinstance(value, str):
+        return _text(value) if isinstance(value, dict | list) else value
+    for parse in (int, float, lambda text: _native.parse_size(text, "size")):
+        try:
+            return parse(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_text(element)}" for key, element in value.items())
+    return " ".join(map(_text, value)) if isinstance(value, list) else str(value)
+
+
+def _size_or_number(field: str, value: float) -> str:
+    is_size = field.endswith(("size", "unit", "align", "bytes"))
+    return _native.format_size(int(value)) if is_size else f"{value:g}"
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    return isinstance(value, str), value

@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Data sets with random access: the bytes that `mpirun dgen-mpi` writes, in memory."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
+
+from dgen_mpi._arguments import DEDUP_UNIT, RatioLike, open_source, seed_of, size_of, thousandths
+
+if TYPE_CHECKING:
+    from dgen_mpi._arguments import BufferLike
+
+MANIFEST_FORMAT = "dgen/1"
+"""The format of manifests that are understood."""
+
+
+WHOLE_BUFFER = -1
+"""For the extension: as many bytes as the buffer has."""
+
+
+class Damage(NamedTuple):
+    """A range of a data set that is not as it should be."""
+
+    offset: int
+    """The offset in the data set of its first wrong byte."""
+    bytes: int
+    """Its length, from the first wrong byte to the last."""
+    wrong_bytes: int
+    """How many of its bytes are wrong."""
+
+
+class DamagedRanges(list[Damage]):
+    """The damaged ranges that a comparison found, in ascending order; empty if there are none.
+
+    Wrong bytes with less than a grain (``compress_unit``) of right ones between them are one range.
+
+    Attributes
+    ----------
+    range_count
+        All ranges, also those that the list has no room for.
+    range_bytes
+        The lengths of all ranges together.
+    wrong_bytes
+        All wrong bytes.
+    """
+
+    def __init__(
+        self, ranges: list[Damage], range_count: int, range_bytes: int, wrong_bytes: int
+    ) -> None:
+        super().__init__(ranges)
+        self.range_count = range_count
+        self.range_bytes = range_bytes
+        self.wrong_bytes = wrong_bytes
+
+
+class DataSpec:
+    """A data set: every byte is a function of these values and of its offset alone.
+
+    Parameters
+    ----------
+    size
+        Length in bytes, 0 to 2**63 - 1.
+    seed
+        0 to 2**64 - 1; drawn at random if it is not given.
+    dedup_ratio
+        Logical blocks per distinct block: 1 to 1000000, at most 3 decimals.
+    compress_ratio
+        Bytes per compressed byte: 1 up to what the grain holds (64 for 1024 bytes), at most 3
+        decimals.
+    dedup_unit
+        The block, in bytes: a multiple of 512 up to 1 GiB.
+    compress_unit
+        The grain, in bytes: a multiple of 64, 512 to 65536, that divides `dedup_unit`. 1024 if it
+        is not given, or 512 where 1024 does not divide `dedup_unit`.
+    fill
+        What the compressible part of a grain is: ``"backref"`` or ``"zeros"``.
+    max_threads
+        Threads that make bytes; as many as the process may use if it is not given. They share the
+        work of buffers of 2 MiB and more. Does not change the bytes.
+    numa_mode
+        Whether these threads and new memory are kept on memory nodes: ``"auto"`` (where there are
+        several), ``"force"`` or ``"disabled"``.
+    numa_node
+        The memory node for all of them.
+
+    Raises
+    ------
+    ValueError
+        For a value that is not legal; the message names field, value and what is accepted.
+
+    Notes
+    -----
+    Opening a data set takes some microseconds and constant memory, whatever its size. Threads may
+    share one: they take turns. It works in processes that are forked.
+
+    Examples
+    --------
+    >>> spec = DataSpec(10_000_000, seed=42, dedup_ratio=2, compress_ratio=1.5)
+    >>> last = bytearray(1000)
+    >>> spec.fill(last, offset=spec.size - 1000)
+    1000
+    >>> spec.compare(last, offset=spec.size - 1000)
+    []
+    """
+
+    def __init__(
+        self,
+        size: SupportsIndex,
+        seed: SupportsIndex | None = None,
+        dedup_ratio: RatioLike = 1,
+        compress_ratio: RatioLike = 1,
+        dedup_unit: SupportsIndex = DEDUP_UNIT,
+        compress_unit: SupportsIndex | None = None,
+        fill: str = "backref",
+        *,
+        max_threads: SupportsIndex | None = None,
+        numa_mode: str = "auto",
+        numa_node: SupportsIndex | None = None,
+    ) -> None:
+        self._size = size_of(size)
+        self._seed = seed_of(seed)
+        self._dedup = thousandths(dedup_ratio, "dedup_ratio", is_exact=True)
+        self._compress = thousandths(compress_ratio, "compress_ratio", is_exact=True)
+        self._dedup_unit = size_of(dedup_unit, "dedup_unit", least=1)
+        self._fill = fill
+        self._source = open_source(
+            self._size,
+            self._seed,
+            dedup_ratio,
+            compress_ratio,
+            is_exact=True,
+            dedup_unit=dedup_unit,
+            compress_unit=compress_unit,
+            fill=fill,
+            max_threads=max_threads,
+            numa_mode=numa_mode,
+            numa_node=numa_node,
+        )
+        self._derived = self._source.describe()
+
+    @classmethod
+    def from_manifest(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        max_threads: SupportsIndex | None = None,
+        numa_mode: str = "auto",
+        numa_node: SupportsIndex | None = None,
+    ) -> DataSpec:
+        """Return the data set that a file should hold.
+
+        Parameters
+        ----------
+        path
+            The data file, beside which ``PATH.dgen.json`` is, or that manifest itself.
+        max_threads, numa_mode, numa_node
+            As in `DataSpec`.
+
+        Raises
+        ------
+        OSError
+            Where the manifest cannot be read.
+        ValueError
+            For what is no manifest of format ``dgen/1``.
+
+        Notes
+        -----
+        A run that did not end well leaves a manifest that says so; it is read with a warning in the
+        log.
+        """
+        manifest = Path(path)
+        if manifest.suffixes[-2:] != [".dgen", ".json"]:
+            manifest = manifest.with_name(manifest.name + ".dgen.json")
+        text = manifest.read_text(encoding="utf-8")
+        try:
+            # Ratios as they are written.
+            content: Any = json.loads(text, parse_float=Decimal)
+        except ValueError as error:
+            raise ValueError(f"{manifest}: not a manifest: {error}") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"{manifest}: not a manifest")
+        known = content.get("format")
+        if known != MANIFEST_FORMAT:
+            raise ValueError(
+                f"{manifest}: format: '{known}' is not known here; only {MANIFEST_FORMAT} is"
+            )
+        status, fields = content.get("status"), content.get("spec")
+        if status not in ("complete", "writing"):
+            raise ValueError(f"{manifest}: status: must be writing or complete")
+        if not isinstance(fields, dict):
+            raise ValueError(f"{manifest}: spec: missing")
+        names = [
+            *("size", "seed", "dedup_ratio", "compress_ratio"),
+            *("dedup_unit", "compress_unit", "fill"),
+        ]
+        for name in names:
+            if name not in fields:
+                raise ValueError(f"{manifest}: spec: {name}: missing")
+        if status == "writing":
+            logging.getLogger("dgen_mpi.manifest").warning(
+                "%s: the run that wrote this file did not end well", manifest
+            )
+        try:
+            return cls(
+                **{name: fields[name] for name in names},
+                max_threads=max_threads,
+                numa_mode=numa_mode,
+                numa_node=numa_node,
+            )
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{manifest}: spec: {error}") from error
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self._size
+
+    @property
+    def seed(self) -> int:
+        """The seed of the stream."""
+        return self._seed
+
+    @property
+    def dedup_ratio(self) -> float:
+        """Logical blocks per distinct block."""
+        return self._dedup / 1000
+
+    @property
+    def compress_ratio(self) -> float:
+        """Bytes per compressed byte."""
+        return self._compress / 1000
+
+    @property
+    def dedup_unit(self) -> int:
+        """The block, in bytes."""
+        return self._dedup_unit
+
+    @property
+    def compress_unit(self) -> int:
+        """The grain, in bytes."""
+        return int(self._derived["compress_unit"])
+
+    @property
+    def fill_kind(self) -> str:
+        """What the compressible part of a grain is."""
+        return self._fill
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of the data set, the last of which may be cut short."""
+        return int(self._derived["blocks"])
+
+    @property
+    def distinct_blocks(self) -> int:
+        """Distinct blocks among them, 1 at least."""
+        return int(self._derived["distinct_blocks"])
+
+    @property
+    def expected_stored_bytes(self) -> int:
+        """Bytes that a store which deduplicates and compresses at these units should keep."""
+        return int(self._derived["expected_stored_bytes"])
+
+    @property
+    def kernel(self) -> str:
+        """The kernel that makes the bytes."""
+        return str(self._derived["kernel"])
+
+    @property
+    def threads(self) -> int:
+        """Threads that share the work of large buffers."""
+        return int(self._derived["threads"])
+
+    def fill(self, buffer: BufferLike, offset: SupportsIndex = 0) -> int:
+        """Fill a buffer with the bytes from an offset on.
+
+        Parameters
+        ----------
+        buffer
+            Writable memory in one piece (C order), of any type and shape: a numpy array, a
+            bytearray, a memoryview, an array, an mmap, shared memory, a torch tensor's ``numpy()``.
+        offset
+            In bytes. Buffer and offset lie within the data set.
+
+        Returns
+        -------
+        int
+            The length of the buffer in bytes.
+
+        Raises
+        ------
+        UnsuitableBufferError
+            For memory that is read-only or not in one piece: a `BufferError` and a `ValueError`.
+        TypeError
+            For what is no buffer.
+        ValueError
+            For a range outside the data set.
+
+        Notes
+        -----
+        Nothing is copied. Other Python threads run meanwhile. Linear in the length of the buffer
+        and independent of the offset: some microseconds to go elsewhere, nothing to go on.
+        """
+        return self._source.fill(buffer, size_of(offset, "offset"), WHOLE_BUFFER)
+
+    def compare(
+        self, buffer: BufferLike, offset: SupportsIndex = 0, *, limit: SupportsIndex = 1000
+    ) -> DamagedRanges:
+        """Compare a buffer with the bytes from an offset on, at the speed of generation.
+
+        Parameters
+        ----------
+        buffer
+            Memory in one piece (C order), which may be read-only.
+        offset
+            Where in the data set it should be from, in bytes.
+        limit
+            The most ranges to list; all are counted.
+
+        Returns
+        -------
+        DamagedRanges
+            Damaged ranges in ascending order, empty where every byte is right.
+
+        Raises
+        ------
+        UnsuitableBufferError
+            For memory that is not in one piece: a `BufferError` and a `ValueError`.
+        TypeError
+            For what is no buffer.
+        ValueError
+            For a range outside the data set.
+        """
+        ranges, *counts = self._source.compare(
+            buffer, size_of(offset, "offset"), size_of(limit, "limit", least=1)
+        )
+        return DamagedRanges([Damage(*found) for found in ranges], *counts)
+
+    def as_dict(self) -> dict[str, int | float | str]:
+        """Return the specification as manifests have it."""
+        return {
+            "size": self.size,
+            "seed": self.seed,
+            "dedup_ratio": self.dedup_ratio,
+            "compress_ratio": self.compress_ratio,
+            "dedup_unit": self.dedup_unit,
+            "compress_unit": self.compress_unit,
+            "fill": self.fill_kind,
+        }
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both are the same bytes."""
+        return isinstance(other, DataSpec) and self.as_dict() == other.as_dict()
+
+    def __hash__(self) -> int:
+        """Hash what the bytes are."""
+        return hash(tuple(self.as_dict().values()))
+
+    def __repr__(self) -> str:
+        """Tell the specification."""
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.as_dict().items())
+        return f"DataSpec({fields})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what the bytes are: another process may have other processors."""
+        return (DataSpec, tuple(self.as_dict().values()))

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Arrays of float32 numbers, under the names of dgen-py 0.3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, SupportsIndex
+
+from dgen_mpi import _native
+from dgen_mpi._arguments import ANY_NODE, numa_mode_of, seed_of, size_of, threads_of
+from dgen_mpi._native import BytesView
+
+if TYPE_CHECKING:
+    from dgen_mpi._arguments import BufferLike
+
+# Formats of the buffer protocol that hold float32 in the machine's own order.
+_FLOAT_FORMATS = ("f", "=f", "<f", "@f")
+_BYTE_FORMATS = ("B", "b", "c")
+
+
+def _require_range(low: float, high: float) -> None:
+    if not low < high:
+        raise ValueError(
+            f"low, high: '{low}' and '{high}' are not accepted; low must be below high"
+        )
+
+
+def generate_uniform(
+    count: SupportsIndex,
+    low: float = 0.0,
+    high: float = 1.0,
+    max_threads: SupportsIndex | None = None,
+    numa_mode: str = "auto",
+    seed: SupportsIndex | None = None,
+) -> BytesView:
+    """Return float32 numbers that are evenly spread over ``[low, high)``.
+
+    Parameters
+    ----------
+    count
+        How many numbers, not bytes.
+    low, high
+        Finite numbers, `low` below `high`, no further apart than float32 can hold.
+    max_threads, numa_mode
+        As in `dgen_mpi.DataSpec`; they do not change the numbers.
+    seed
+        For the same numbers again; drawn at random if it is not given.
+
+    Returns
+    -------
+    BytesView
+        ``4 * count`` bytes, for ``numpy.frombuffer(..., dtype=numpy.float32)``, which copies
+        nothing.
+
+    Raises
+    ------
+    ValueError
+        For a value that is not accepted.
+
+    Notes
+    -----
+    Number `i` is a function of seed, bounds and `i` alone: the words of 32 bits of the seed's
+    stream, the upper 24 bits of each divided by 2**24 and brought to the range in float32.
+    """
+    view = _native.allocate(4 * size_of(count, "count"))
+    _require_range(low, high)
+    _native.uniform(
+        view, seed_of(seed), low, high, threads_of(max_threads), numa_mode_of(numa_mode), ANY_NODE
+    )
+    return view
+
+
+def normalize_rows(
+    buffer: BufferLike, dim: SupportsIndex, max_threads: SupportsIndex | None = None
+) -> None:
+    """Divide every row of float32 numbers by its length, in place.
+
+    Parameters
+    ----------
+    buffer
+        Writable memory in one piece: float32 numbers, or bytes that are such; whole rows.
+    dim
+        Numbers in a row, 1 at least.
+    max_threads
+        As in `dgen_mpi.DataSpec`; it does not change the numbers.
+
+    Raises
+    ------
+    UnsuitableBufferError
+        For memory that is read-only or not in one piece.
+    TypeError
+        For what is no buffer.
+    ValueError
+        For numbers of another type, and for no whole number of rows.
+
+    Notes
+    -----
+    A row of zeros stays as it is.
+    """
+    view: memoryview = memoryview(buffer)  # type: ignore[arg-type]  # arrays are buffers
+    if view.format not in (*_FLOAT_FORMATS, *_BYTE_FORMATS):
+        raise ValueError(
+            f"buffer: numbers of format '{view.format}' are not accepted; give float32"
+        )
+    rows = size_of(dim, "dim", least=1)
+    _native.normalize_rows(buffer, rows, threads_of(max_threads), "auto", ANY_NODE)
+
+
+def generate_uniform_vectors(
+    rows: SupportsIndex,
+    dim: SupportsIndex,
+    low: float = 0.0,
+    high: float = 1.0,
+    normalize: bool = True,
+    max_threads: SupportsIndex | None = None,
+    numa_mode: str = "auto",
+    seed: SupportsIndex | None = None,
+) -> BytesView:
+    """Return rows of float32 numbers, evenly spread over ``[low, high)``, of length 1 if asked.
+
+    Parameters
+    ----------
+    rows
+        How many rows.
+    dim
+        Numbers in a row, 1 at least.
+    low, high, max_threads, numa_mode, seed
+        As in `generate_uniform`.
+    normalize
+        Whether each row is divided by its length, as `normalize_rows` does.
+
+    Returns
+    -------
+    BytesView
+        ``4 * rows * dim`` bytes in C order, for ``numpy.frombuffer(...).reshape(rows, dim)``.
+
+    Raises
+    ------
+    ValueError
+        For a value that is not accepted.
+    """
+    dimension = size_of(dim, "dim", least=1)
+    view = generate_uniform(
+        size_of(rows, "rows") * dimension, low, high, max_threads, numa_mode, seed
+    )
+    if normalize:
+        _native.normalize_rows(
+            view, dimension, threads_of(max_threads), numa_mode_of(numa_mode), ANY_NODE
+        )
+    return view

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""What several tests need: the program, and commands that end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# Open MPI refuses to run as root, as in containers, unless told twice.
+os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT", "1")
+os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def missing(what: str) -> None:
+    """Skip a test for want of something; `make python` has everything, so there it fails."""
+    if os.environ.get("DGEN_TESTS_NEED_ALL"):
+        pytest.fail(f"{what}, and no test may be skipped here")
+    pytest.skip(what)
+
+
+def states(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return what `--json` says of each case."""
+    return {case["name"]: case for case in json.loads(done.stdout)["cases"]}
+
+
+@pytest.fixture(scope="session")
+def program() -> str:
+    """Return the program `dgen-mpi`, with `mpirun` to start it."""
+    path = os.environ.get("DGEN_MPI_PROGRAM", "")
+    if not path or shutil.which("mpirun") is None:
+        missing("DGEN_MPI_PROGRAM does not name the program, or there is no mpirun")
+    return path
+
+
+@pytest.fixture
+def dgen(tmp_path: Path, program: str) -> Command:
+    """Return a function that runs `python -m dgen_mpi` in a folder of the test's own."""
+
+    def run(
+        *arguments: str | Path, status: int = 0, **more: Any
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-W", "error::DeprecationWarning:dgen_mpi", "-m", "dgen_mpi"]
+            + [str(argument) for argument in arguments],
+            **{"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 300} | more,
+        )
+        assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
+        return done
+
+    return run

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""`dgen` as a new user meets it: from the README, with mistakes, and without a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Command
+
+from dgen_mpi import DataSpec
+from dgen_mpi.jobs import Campaign
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_path_of_the_readme(dgen: Command, tmp_path: Path) -> None:
+    """Its commands as they stand: new, check, run, report, one picture."""
+    section = README.split("## Campaigns", 1)[1].split("\n## ", 1)[0]
+    commands = re.findall(r"^    dgen (.*?)(?:  +#.*)?$", section, re.MULTILINE)
+    assert [command.split()[0] for command in commands[:5]] == [
+        *("new", "check", "run", "report", "report")
+    ]
+    for command in commands[:5]:
+        dgen(*shlex.split(command), stdin=subprocess.DEVNULL)
+    (picture,) = tmp_path.glob("*.png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_new_asks_on_a_terminal(tmp_path: Path) -> None:
+    """What it was not told, with defaults; the file it writes is a campaign."""
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dgen_mpi", "new", "asked.yaml", "size=2MiB"],
+        cwd=tmp_path,
+        stdin=child,
+        stdout=child,
+        stderr=child,
+    )
+    os.close(child)
+    os.write(parent, b"here.dat\n3\n\n1.5\n")
+    assert process.wait(timeout=60) == 0
+    os.close(parent)
+    (case,) = Campaign.load(tmp_path / "asked.yaml").cases
+    (job,) = case.steps
+    assert (job.output, job.size, job.rank_count) == ("here.dat", 2 << 20, 3)
+    assert float(job.compress_ratio or 0) == 1.5
+
+
+def test_new_comments_every_field_and_suggestions_are_accepted(
+    dgen: Command, tmp_path: Path
+) -> None:
+    """Each line that is commented out may be used."""
+    dgen("new", "job.yaml", stdin=subprocess.DEVNULL)
+    text = (tmp_path / "job.yaml").read_text()
+    suggested = re.findall(r"^# (\w+: .*?)  # ", text, re.MULTILINE)
+    assert len(suggested) > 20
+    for line in suggested:
+        if not line.startswith(("collective", "nodes", "ranks_per_node")):
+            Campaign.from_yaml(f"{line}\n" + re.sub(rf"(?m)^{line.split(':')[0]}:.*\n", "", text))
+    assert "exists; give --force" in dgen("new", "job.yaml", status=2).stderr
+    dgen("new", "job.yaml", "--force", "ranks=[1,2]", "hint={a: 1}", "--json")
+    assert len(Campaign.load(tmp_path / "job.yaml").cases) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check", "missing.yaml"], "missing.yaml: not readable: No such file"),
+        (["check", "bad.yaml"], "bad.yaml: unknown key 'sizes'; did you mean 'size'?"),
+        (["run", "bad.yaml"], "did you mean 'size'?"),
+        (["status", "nowhere"], "not the folder of a campaign"),
+        (["report", "nowhere"], "nowhere: no such file"),
+        (["new", "x.yaml", "size"], "'size' is not accepted; give FIELD=VALUE"),
+        (["new", "x.yaml", "size=1XB"], "size: '1XB' is not accepted"),
+        (["verify", "nowhere"], "nowhere.dgen.json"),
+    ],
+)
+def test_mistakes_are_one_line(
+    arguments: list[str], said: str, dgen: Command, tmp_path: Path
+) -> None:
+    """That names what is wrong; nothing is left behind."""
+    (tmp_path / "bad.yaml").write_text("sizes: 1\n")
+    status = 3 if arguments[0] == "verify" else 2
+    done = dgen(*arguments, status=status)
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_verify_finds_what_is_wrong(dgen: Command, tmp_path: Path) -> None:
+    """Without MPI: every byte, across the pieces that are read, short files and long ones."""
+    spec = DataSpec(20_000_003, 9, 2, 1.5)
+    data = bytearray(spec.size)
+    spec.fill(data)
+    fields = (
+        "size",
+        "seed",
+        "dedup_ratio",
+        "compress_ratio",
+        "dedup_unit",
+        "compress_unit",
+        "fill_kind",
+    )
+    manifest = {name.removesuffix("_kind"): getattr(spec, name) for name in fields}
+    (tmp_path / "data.dgen.json").write_text(
+        json.dumps({"format": "dgen/1", "status": "complete", "spec": manifest})
+    )
+    (tmp_path / "data").write_bytes(data)
+    assert "every byte is right" in dgen("verify", "data").stdout
+    # Over the edge of what is read at once, and far away.
+    for place in (8_388_607, 8_388_608, 19_999_999):
+        data[place] ^= 255
+    (tmp_path / "data").write_bytes(data)
+    found = json.loads(dgen("verify", "data", "--json", status=1).stdout)
+    assert found["wrong_bytes"] == 3
+    assert [(it["offset"], it["bytes"]) for it in found["damage"]] == [
+        (8_388_607, 2),
+        (19_999_999, 1),
+    ]
+    (tmp_path / "data").write_bytes(data[:-100])
+    short = dgen("verify", "data", status=1).stdout
+    assert "the file has 19999903 bytes instead of 20000003" in short
+    (tmp_path / "data").write_bytes(data + b"more")
+    assert "20000007 bytes instead" in dgen("verify", "data", status=1).stdout
+
+
+def test_json_everywhere_a_program_may_read(dgen: Command, tmp_path: Path) -> None:
+    """Nothing but JSON on stdout, nothing on stderr."""
+    (tmp_path / "c.yaml").write_text(
+        'name: c\noutput: "{name}.dat"\nsize: 1MiB\nranks: [1, 2]\n'
+        "launcher_arguments: [--oversubscribe]\n"
+    )
+    for arguments in (
+        ["check", "c.yaml"],
+        ["render", "c.yaml"],
+        ["run", "c.yaml"],
+        ["run", "c.yaml", "--dry-run"],
+        ["status", "c"],
+        ["cancel", "c"],
+        ["report", "c"],
+        ["report", "c", "--compare", "c"],
+        ["analyze", "ranks1.dat"],
+        ["analyze", "c"],
+        ["verify", "ranks2.dat"],
+        ["schema", "job"],
+        ["new", "d.yaml", "output=x"],
+    ):
+        done = dgen(*arguments, "--json")
+        json.loads(done.stdout)
+        assert done.stderr == ""
+
+
+def test_a_reader_that_goes_away_is_no_crash(program: str, tmp_path: Path) -> None:
+    """As with `dgen schema | head -1`."""
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {sys.executable} -m dgen_mpi schema job | head -1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.stdout == "{\n"
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    """The package alone needs nothing; the command line says what it wants."""
+    (tmp_path / "pydantic.py").write_text("raise ImportError('no', name='pydantic')")
+    (tmp_path / "rich.py").write_text("raise ImportError('no', name='rich')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    alone = subprocess.run(
+        [sys.executable, "-c", "import dgen_mpi; print(len(dgen_mpi.generate_buffer(10)))"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert alone.stdout == "10\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "dgen_mpi", "check", "x"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "is missing: pip install 'dgen-mpi[jobs]'" in done.stderr

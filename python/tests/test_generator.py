@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Generators, pools and one-call functions, under the names of dgen-py."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import io
+import os
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import stream
+
+import dgen_mpi
+from dgen_mpi import BufferPool, BytesView, DataReader, DataSpec, Generator, _native
+
+MIB = 1 << 20
+
+
+def drained(generator: Generator, chunk: int) -> str:
+    """Return the SHA-256 of all that a generator gives in chunks of one size."""
+    digest = hashlib.sha256()
+    buffer = bytearray(chunk)
+    while (count := generator.fill_chunk(buffer)) > 0:
+        digest.update(memoryview(buffer)[:count])
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("kind", [{}, {"dedup_ratio": 2, "compress_ratio": 1.5}])
+def test_same_stream_for_every_chunk_size_and_thread_count(kind: dict[str, Any]) -> None:
+    """What comes out does not depend on how it is asked for."""
+    size = 40 * MIB + 12_345
+    expected = drained(Generator(size, seed=5, max_threads=1, **kind), size)
+    for chunk in (65_536, 3 * MIB // 2, 32 * MIB):
+        for threads in (1, 2, 3):
+            assert drained(Generator(size, seed=5, max_threads=threads, **kind), chunk) == expected
+    assert drained(Generator(size, seed=5, **kind), 4096) == expected
+    small = 100_003
+    expected = drained(Generator(small, seed=5, **kind), small)
+    for chunk in (1, 100, 1000):
+        assert drained(Generator(small, seed=5, **kind), chunk) == expected
+
+
+def test_a_generator_counts() -> None:
+    """Lengths at the end, position, completeness; what is left of a buffer stays as it is."""
+    generator = Generator(size=100, seed=1)
+    buffer = bytearray(b"x" * 64)
+    assert (generator.position(), generator.total_size()) == (0, 100)
+    assert generator.chunk_size == 32 * MIB
+    assert generator.fill_chunk(buffer) == 64
+    assert not generator.is_complete()
+    buffer[:] = b"x" * 64
+    assert generator.fill_chunk(buffer) == 36
+    assert bytes(buffer[36:]) == b"x" * 28
+    assert generator.is_complete()
+    assert generator.fill_chunk(buffer) == 0
+    assert generator.get_chunk(10) is None
+    generator.reset()
+    assert generator.position() == 0
+    first = generator.get_chunk(64)
+    assert first is not None
+    assert bytes(first) == stream(1, 8)
+    assert generator.get_chunk(0) is None
+    rest = generator.get_chunk(1 << 50)
+    assert rest is not None
+    assert bytes(first) + bytes(rest) == stream(1, 13)[:100]
+    assert Generator(0).is_complete()
+    assert "seed=1" in repr(generator)
+    with pytest.raises(AttributeError):
+        generator.chunk_size = 3  # type: ignore[misc]
+
+
+def test_setting_a_seed_starts_its_stream() -> None:
+    """In the midst of a block too; a loop over the generator ends all the same."""
+    generator = Generator(size=1000, seed=1)
+    buffer = bytearray(100)
+    pieces = []
+    while not generator.is_complete():
+        generator.set_seed(2)
+        generator.fill_chunk(buffer)
+        pieces.append(bytes(buffer))
+    assert pieces == [stream(2, 13)[:100]] * 10
+    assert generator.position() == 1000
+    assert generator.get_chunk(1) is None
+    generator.reset()
+    assert generator.position() == 0
+    assert bytes(generator.get_chunk(1000) or b"") == stream(2, 125)
+    generator.set_seed(None)
+    assert generator.seed != 2
+    with pytest.raises(ValueError, match="seed"):
+        generator.set_seed(-1)
+
+
+def test_a_generator_goes_anywhere() -> None:
+    """As a data set does."""
+    generator = Generator(size=1 << 60, seed=3, compress_ratio=2)
+    generator.seek((1 << 59) + 77)
+    found = bytes(generator.get_chunk(1000) or b"")
+    expected = bytearray(1000)
+    DataSpec(1 << 60, 3, compress_ratio=2).fill(expected, (1 << 59) + 77)
+    assert found == expected
+    with pytest.raises(ValueError, match="offset"):
+        generator.seek((1 << 60) + 1)
+
+
+def test_chunks_are_iterated() -> None:
+    """With `for`, to the end."""
+    chunks = list(Generator(size=1000, seed=1, chunk_size=300))
+    assert [len(chunk) for chunk in chunks] == [300, 300, 300, 100]
+    assert b"".join(map(bytes, chunks)) == stream(1, 125)
+
+
+def test_fractional_ratios_are_not_truncated() -> None:
+    """Two thirds of the blocks are distinct; computed ratios are rounded to a thousandth."""
+    view = dgen_mpi.generate_buffer(48 * MIB, dedup_ratio=1.5, seed=1)
+    blocks = {bytes(view.slice(i * MIB, (i + 1) * MIB)) for i in range(48)}
+    assert len(blocks) == 32
+    assert bytes(dgen_mpi.generate_buffer(9000, compress_ratio=4 / 3, seed=1)) == bytes(
+        dgen_mpi.generate_buffer(9000, compress_ratio=1.333, seed=1)
+    )
+
+
+def test_one_call_fills_or_returns_a_data_set() -> None:
+    """The same bytes by each name."""
+    expected = bytearray(3 * MIB)
+    DataSpec(3 * MIB, 4, 1.5, 2).fill(expected)
+    views = [
+        dgen_mpi.generate_buffer(3 * MIB, 1.5, 2, "auto", 2, seed=4),
+        dgen_mpi.generate_data(3 * MIB, dedup_ratio=1.5, compress_ratio=2, seed=4),
+    ]
+    assert all(bytes(view) == expected for view in views)
+    for function in (dgen_mpi.generate_into_buffer, dgen_mpi.fill_buffer):
+        buffer = np.zeros(3 * MIB // 8)
+        assert function(buffer, 1.5, 2, "DISABLED", seed=4) == 3 * MIB
+        assert buffer.tobytes() == expected
+    assert bytes(dgen_mpi.generate_buffer(0)) == b""
+    assert dgen_mpi.generate_into_buffer(bytearray()) == 0
+    assert bytes(dgen_mpi.generate_buffer(500)) != bytes(dgen_mpi.generate_buffer(500))
+
+
+@pytest.mark.parametrize("size", [1, 64, 4096, MIB, MIB + 1, 5 * MIB])
+def test_a_view_shares_its_memory(size: int) -> None:
+    """Nothing is copied on the way to numpy."""
+    view = dgen_mpi.generate_data(size)
+    assert isinstance(view, BytesView)
+    assert len(view) == size
+    memory = memoryview(view)
+    assert (memory.format, memory.itemsize, memory.shape) == ("B", 1, (size,))
+    found = np.frombuffer(view, dtype=np.uint8)
+    other = np.frombuffer(memory, dtype=np.uint8)
+    assert found.ctypes.data == other.ctypes.data
+    found[0] ^= 1
+    assert other[0] == found[0]
+    before = bytes(view)
+    del view, memory
+    assert found.tobytes() == before
+
+
+def test_views_are_not_made_or_changed() -> None:
+    """Only functions of the package make them."""
+    with pytest.raises(TypeError):
+        BytesView()
+    view = dgen_mpi.generate_buffer(100)
+    for start, stop in [(-1, 3), (5, 3), (0, 101)]:
+        with pytest.raises(ValueError, match="st"):
+            view.slice(start, stop)
+    assert bytes(view.slice(10, 20).slice(2, 5)) == bytes(view)[12:15]
+    with pytest.raises(TypeError):
+        view[0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("size", "error"), [(-1, ValueError), (1 << 63, OverflowError), (1.5, TypeError)]
+)
+def test_wrong_sizes_raise(size: Any, error: type[Exception]) -> None:
+    """Exceptions that can be caught, and no more."""
+    for function in (dgen_mpi.generate_buffer, Generator, BufferPool().next_slice):
+        with pytest.raises(error):
+            function(size)
+
+
+def test_too_much_memory_raises() -> None:
+    """The process goes on."""
+    with pytest.raises(MemoryError):
+        dgen_mpi.generate_buffer(1 << 60)
+    with pytest.raises(MemoryError):
+        dgen_mpi.create_bytearrays(1, 1 << 60)
+
+
+def test_a_pool_gives_every_byte_once() -> None:
+    """Views of one block, then of the next; ratios as they were asked for."""
+    pool = BufferPool(seed=1)
+    assert pool.remaining == MIB
+    pieces = [pool.next_slice(65_536) for _ in range(40)]
+    assert len({bytes(piece) for piece in pieces}) == 40
+    assert b"".join(map(bytes, pieces[:16])) == stream(1, MIB // 8)
+    assert pool.remaining == MIB // 2
+    assert len(pool.next_slice(MIB)) == MIB
+    assert pool.remaining == 0
+    assert len(pool.next_slice(2 * MIB)) == 2 * MIB
+    held = pool.next_slice(100)
+    before = bytes(held)
+    left = pool.remaining
+    pool.reconfigure()
+    assert pool.remaining == left
+    pool.reconfigure(compress_ratio=2.5)
+    assert (pool.dedup_ratio, pool.compress_ratio, pool.remaining) == (1, 2.5, MIB)
+    assert bytes(held) == before
+    for size in (0, -1):
+        with pytest.raises(ValueError, match="size"):
+            pool.next_slice(size)
+    assert bytes(BufferPool().next_slice(64)) != bytes(BufferPool().next_slice(64))
+
+
+def test_a_pool_never_runs_dry() -> None:
+    """After its data set comes another one."""
+    pool = BufferPool(seed=8)
+    blocks = {hashlib.sha256(pool.next_slice(MIB)).digest() for _ in range(260)}
+    assert len(blocks) == 260
+
+
+def test_bytearrays_are_made() -> None:
+    """Objects of their own, of any contents."""
+    arrays = dgen_mpi.create_bytearrays(count=3, size=1000)
+    assert [len(found) for found in arrays] == [1000] * 3
+    assert len({id(found) for found in arrays}) == 3
+    assert all(type(found) is bytearray for found in arrays)
+    assert dgen_mpi.create_bytearrays(0, 10) == []
+    for count, size in [(-1, 1), (1, -1)]:
+        with pytest.raises(ValueError, match="is not accepted"):
+            dgen_mpi.create_bytearrays(count, size)
+
+
+def test_the_pool_is_measured() -> None:
+    """Whole pieces, one at least."""
+    assert dgen_mpi.bench_rolling_pool(1000, 10_500)[0] == 10_000
+    done, seconds = dgen_mpi.bench_rolling_pool(1000, 0)
+    assert done == 1000
+    assert seconds > 0
+    with pytest.raises(ValueError, match="obj_size"):
+        dgen_mpi.bench_rolling_pool(0, 1)
+
+
+def test_asynchronous_calls_leave_the_loop_free() -> None:
+    """Other tasks run meanwhile; calls at once get consecutive bytes."""
+
+    async def main() -> None:
+        generator = Generator(size=512 * MIB, seed=1, max_threads=1)
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0)
+
+        ticker = asyncio.create_task(tick())
+        await generator.fill_chunk_async(bytearray(256 * MIB))
+        ticker.cancel()
+        assert ticks > 20
+        generator.reset()
+        buffers = [bytearray(size) for size in (1000, 1, 5 * MIB, 0, 77)]
+        counts = await asyncio.gather(*map(generator.fill_chunk_async, buffers))
+        assert counts == [1000, 1, 5 * MIB, 0, 77]
+        expected = bytearray(sum(counts))
+        DataSpec(512 * MIB, 1).fill(expected)
+        assert b"".join(buffers) == expected
+        small = Generator(size=1000, seed=1, chunk_size=300)
+        chunks = [bytes(chunk) async for chunk in small]
+        assert b"".join(chunks) == stream(1, 125)
+        assert await small.get_chunk_async() is None
+        with pytest.raises(BufferError):
+            await small.fill_chunk_async(b"read-only")
+
+    asyncio.run(main())
+
+
+def test_a_reader_is_a_file() -> None:
+    """Reading, seeking, buffering, copying."""
+    spec = DataSpec(10_000, 1)
+    expected = stream(1, 1250)
+    with DataReader(spec) as reader:
+        assert reader.readable()
+        assert reader.seekable()
+        assert not reader.writable()
+        assert reader.read(10) == expected[:10]
+        assert reader.tell() == 10
+        assert reader.seek(-5, os.SEEK_CUR) == 5
+        assert reader.read(5) == expected[5:10]
+        assert reader.seek(-3, os.SEEK_END) == 9997
+        assert reader.read(100) == expected[-3:]
+        assert reader.read(100) == b""
+        assert reader.seek(1 << 40) == 1 << 40
+        assert reader.read() == b""
+        for offset, whence in [(-1, os.SEEK_SET), (0, 9)]:
+            with pytest.raises(ValueError, match="is not accepted"):
+                reader.seek(offset, whence)
+        reader.seek(0)
+        numbers = np.zeros(1250)
+        assert reader.readinto(numbers) == 10_000
+        assert numbers.tobytes() == expected
+        reader.seek(0)
+        copy = io.BytesIO()
+        shutil.copyfileobj(reader, copy)
+        assert copy.getvalue() == expected
+        reader.seek(0)
+        assert io.BufferedReader(reader, 64).read() == expected
+    with pytest.raises(ValueError, match="closed"):
+        reader.tell()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_garbage_raises_and_does_no_harm(data: st.DataObject) -> None:
+    """Whatever is given to whatever, Python goes on."""
+    garbage = st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(1 << 70), 1 << 70),
+        st.floats(),
+        st.text(max_size=5),
+        st.binary(max_size=5),
+        st.builds(bytearray, st.binary(max_size=50)),
+        st.builds(lambda n: np.zeros(n)[::2], st.integers(0, 9)),
+    )
+    source = _native.source(1000, 1, 1000, 2000, 1 << 20, 0, "backref", 1, "off", -1)
+    functions = [
+        *(_native.source, _native.uniform, _native.normalize_rows, _native.topology),
+        *(source.fill, source.fill_next, source.compare, source.reserve, source.seek),
+        *(source.tell, source.describe, _native.build_info),
+        *(Generator, BufferPool, DataSpec, dgen_mpi.generate_into_buffer),
+        dgen_mpi.normalize_rows,
+    ]
+    function = data.draw(st.sampled_from(functions))
+    arguments = data.draw(st.lists(garbage, max_size=10))
+    with contextlib.suppress(
+        TypeError, ValueError, OverflowError, BufferError, MemoryError, AttributeError
+    ):
+        function(*arguments)
+    assert _native.source(8, 1, 1000, 1000, 1 << 20, 0, "backref", 1, "off", -1).tell() == 0

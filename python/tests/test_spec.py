@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Data sets: their bytes, any range of them, comparing, manifests."""
+
+from __future__ import annotations
+
+import array
+import hashlib
+import json
+import logging
+import mmap
+import pickle
+import time
+from decimal import Decimal
+from fractions import Fraction
+from multiprocessing import shared_memory
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import data_set, stream
+
+from dgen_mpi import Damage, DataSpec, UnsuitableBufferError
+
+VECTORS = json.loads(
+    (Path(__file__).parents[2] / "Tests/Vectors/format-v1.json").read_text(encoding="utf-8"),
+    parse_float=Decimal,
+)
+
+
+def content(spec: DataSpec, start: int = 0, stop: int | None = None) -> bytes:
+    """Return a range of a data set."""
+    buffer = bytearray((spec.size if stop is None else stop) - start)
+    spec.fill(buffer, start)
+    return bytes(buffer)
+
+
+@pytest.mark.parametrize("vector", VECTORS["data_sets"])
+def test_equals_the_vector(vector: dict[str, Any]) -> None:
+    """Every reference data set has the bytes and blocks that it should."""
+    spec = DataSpec(**vector["spec"])
+    assert spec.blocks == vector["blocks"]
+    assert spec.distinct_blocks == vector["distinct_blocks"]
+    assert hashlib.sha256(content(spec)).hexdigest() == vector["sha256"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["stream"])
+def test_stream_equals_the_vector(vector: dict[str, Any]) -> None:
+    """Any place of the stream of a seed."""
+    expected = bytes.fromhex(vector["hex"])
+    spec = DataSpec((1 << 63) - 1, vector["seed"])
+    start = vector["offset"]
+    if start + len(expected) <= spec.size:
+        assert content(spec, start, start + len(expected)) == expected
+
+
+def test_the_largest_data_set_equals_the_vector() -> None:
+    """Any place of a data set of 2**63 - 1 bytes."""
+    vector = VECTORS["huge"]
+    spec = DataSpec(**vector["spec"])
+    assert spec.distinct_blocks == vector["distinct_blocks"]
+    for sample in vector["samples"]:
+        expected = bytes.fromhex(sample["hex"])
+        start = sample["offset"]
+        assert content(spec, start, start + len(expected)) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 40_000),
+    st.integers(0, 3),
+    st.sampled_from([1000, 1500, 2000, 1_000_000]),
+    st.sampled_from([1000, 1001, 1500, 2000, 4000, 10_000, 25_000]),
+    st.sampled_from([(4096, 1024), (8192, 512), (4608, 576)]),
+    st.sampled_from(["backref", "zeros"]),
+    st.data(),
+)
+def test_every_range_equals_plain_python(
+    size: int,
+    seed: int,
+    dedup: int,
+    compress: int,
+    units: tuple[int, int],
+    fill: str,
+    data: st.DataObject,
+) -> None:
+    """Any range of any small data set, against the text of the format in plain Python."""
+    truth = data_set(size, seed, dedup, compress, *units, fill)
+    spec = DataSpec(size, seed, Decimal(dedup) / 1000, Decimal(compress) / 1000, *units, fill)
+    start = data.draw(st.integers(0, size))
+    stop = data.draw(st.integers(start, size))
+    memory = np.full(stop - start + 128, 0xA5, dtype=np.uint8)
+    shift = data.draw(st.integers(0, 64))
+    part = memory[shift : shift + stop - start]
+    assert spec.fill(part, start) == stop - start
+    assert part.tobytes() == truth[start:stop]
+    assert (memory[:shift] == 0xA5).all()
+    assert (memory[shift + stop - start :] == 0xA5).all()
+    assert spec.compare(part, start) == []
+    if stop > start:
+        wrong = data.draw(st.integers(0, stop - start - 1))
+        part[wrong] ^= 1 << data.draw(st.integers(0, 7))
+        assert spec.compare(part, start) == [Damage(start + wrong, 1, 1)]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_same_bytes_for_every_thread_count(threads: int) -> None:
+    """Threads share the work and change nothing."""
+    values = {"size": 20_000_003, "seed": 9, "dedup_ratio": 1.5, "compress_ratio": 2.5}
+    digest = hashlib.sha256(content(DataSpec(**values, max_threads=1))).hexdigest()
+    assert hashlib.sha256(content(DataSpec(**values, max_threads=threads))).hexdigest() == digest
+
+
+@pytest.mark.parametrize("kernel", ["scalar", "baseline", "x86-v3", "x86-v4"])
+def test_same_bytes_for_every_kernel(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels are forced as for the program."""
+    expected = content(DataSpec(300_000, 5, compress_ratio=2))
+    monkeypatch.setenv("DGEN_KERNEL", kernel)
+    try:
+        spec = DataSpec(300_000, 5, compress_ratio=2)
+    except ValueError:
+        pytest.skip(f"this processor cannot run {kernel}")
+    assert spec.kernel == kernel
+    assert content(spec) == expected
+
+
+def test_an_unknown_kernel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says which there are."""
+    monkeypatch.setenv("DGEN_KERNEL", "mmx")
+    with pytest.raises(ValueError, match=r"DGEN_KERNEL: 'mmx' is not accepted; give .*scalar"):
+        DataSpec(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"size": -1}, "size: '-1' is not accepted; give 0 or more"),
+        ({"seed": -1}, "seed: '-1' is not accepted; give 0 to"),
+        ({"seed": 1 << 64}, "seed: '18446744073709551616' is not accepted"),
+        ({"dedup_ratio": 0.5}, "dedup_ratio: '0.5' is not accepted; give 1 to 1000000"),
+        ({"dedup_ratio": -1}, "dedup_ratio"),
+        ({"dedup_ratio": float("nan")}, "dedup_ratio: 'nan' is not accepted"),
+        ({"dedup_ratio": float("inf")}, "dedup_ratio: 'inf' is not accepted"),
+        ({"dedup_ratio": 1.0005}, "at most 3 decimals"),
+        ({"dedup_ratio": "two"}, "dedup_ratio: 'two' is not accepted"),
+        ({"compress_ratio": 1e300}, "compress_ratio"),
+        ({"compress_ratio": 65}, "compress_ratio: '65' is not accepted; give 1 to 64"),
+        ({"dedup_unit": 1000}, "dedup_unit: '1000' is not accepted; give a multiple of 512"),
+        ({"compress_unit": 100}, "compress_unit: '100' is not accepted"),
+        ({"fill": "ones"}, "fill: 'ones' is not accepted; give backref or zeros"),
+        ({"max_threads": -1}, "max_threads: '-1' is not accepted"),
+        ({"numa_mode": "x"}, "numa_mode: 'x' is not accepted; give auto, force or disabled"),
+        ({"numa_node": 12345}, "numa_node: '12345' is not accepted; give a node"),
+    ],
+)
+def test_wrong_values_are_named(values: dict[str, Any], message: str) -> None:
+    """The message names field, value and what is accepted."""
+    with pytest.raises(ValueError, match=message):
+        DataSpec(**{"size": 1000, "seed": 1, **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ({"size": 1.5}, TypeError),
+        ({"size": "1"}, TypeError),
+        ({"size": 1 << 63}, OverflowError),
+        ({"seed": 1.0}, TypeError),
+        ({"dedup_ratio": None}, TypeError),
+        ({"dedup_unit": 1 << 70}, OverflowError),
+        ({"fill": 3}, TypeError),
+        ({"numa_mode": 3}, AttributeError),
+    ],
+)
+def test_wrong_types_are_refused(values: dict[str, Any], error: type[Exception]) -> None:
+    """As Python has it for numbers and texts."""
+    with pytest.raises(error):
+        DataSpec(**{"size": 1000, "seed": 1, **values})
+
+
+def test_ratios_are_exact() -> None:
+    """Whatever they are given as."""
+    kinds: list[Any] = [1.333, "1.333", Decimal("1.333"), Fraction(1333, 1000)]
+    specs = {DataSpec(10, 1, ratio, np.float64(2.5)) for ratio in kinds}
+    assert len(specs) == 1
+    assert specs.pop().as_dict()["compress_ratio"] == 2.5
+
+
+def test_a_seed_is_drawn_below_2_to_the_53() -> None:
+    """So that every reader of JSON keeps it exactly."""
+    seeds = {DataSpec(10).seed for _ in range(50)}
+    assert len(seeds) == 50
+    assert max(seeds) < 1 << 53
+
+
+def test_opening_the_largest_costs_nothing() -> None:
+    """Constant time and memory, whatever the size."""
+    DataSpec(1, 1)
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        DataSpec(1 << 60, 1, dedup_ratio=3, compress_ratio=2)
+        times.append(time.perf_counter() - start)
+    assert sorted(times)[10] < 0.001
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "<f4", ">i8", "c16", "M8[s]", "?", "S7", "f2"])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4), (0, 5)])
+def test_arrays_of_any_type_and_shape(dtype: str, shape: tuple[int, ...]) -> None:
+    """All that counts is that memory is in one piece."""
+    made = np.zeros(shape, dtype=dtype)
+    spec = DataSpec(10_000, 3)
+    assert spec.fill(made, 777) == made.nbytes
+    assert made.tobytes() == stream(3, 1250)[777 : 777 + made.nbytes]
+    assert spec.compare(made, 777) == []
+
+
+def test_buffers_of_all_kinds(tmp_path: Path) -> None:
+    """Everything writable with the buffer protocol."""
+    spec = DataSpec(4096, 3)
+    expected = stream(3, 512)
+    name = tmp_path / "mapped"
+    name.write_bytes(bytes(4096))
+    shared = shared_memory.SharedMemory(create=True, size=4096)
+    try:
+        with name.open("r+b") as file, mmap.mmap(file.fileno(), 4096) as mapped:
+            for buffer in (bytearray(4096), array.array("d", bytes(4096)), mapped, shared.buf):
+                assert spec.fill(buffer) == 4096
+                assert bytes(memoryview(buffer).cast("B")[:4096]) == expected
+        inner = memoryview(bytearray(6000))[1000:5096]
+        spec.fill(inner)
+        assert bytes(inner) == expected
+        assert bytes(inner.obj[:1000]) == bytes(1000)
+    finally:
+        shared.close()
+        shared.unlink()
+    assert name.read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    "buffer",
+    [
+        b"read-only",
+        memoryview(b"read-only"),
+        np.zeros(10)[::2],
+        np.zeros((4, 4)).T,
+        np.broadcast_to(np.zeros(1), 8),
+        memoryview(bytearray(10))[::-1],
+    ],
+)
+def test_unsuitable_memory_is_refused(buffer: Any) -> None:
+    """Nothing is written, and programs for dgen-py catch the error that they expect."""
+    before = bytes(buffer)
+    for kind in (UnsuitableBufferError, BufferError, ValueError):
+        with pytest.raises(kind):
+            DataSpec(1000, 1).fill(buffer)
+    assert bytes(buffer) == before
+
+
+@pytest.mark.parametrize("buffer", ["text", None, 3, [1, 2], object()])
+def test_what_is_no_buffer_is_refused(buffer: Any) -> None:
+    """As Python has it."""
+    with pytest.raises(TypeError):
+        DataSpec(1000, 1).fill(buffer)
+    with pytest.raises(TypeError):
+        DataSpec(1000, 1).compare(buffer)
+
+
+@pytest.mark.parametrize(
+    ("length", "offset"), [(1001, 0), (1, 1000), (10, 991), (0, 1001), (1, (1 << 63) - 1)]
+)
+def test_ranges_outside_are_refused(length: int, offset: int) -> None:
+    """Neither filled nor compared."""
+    spec = DataSpec(1000, 1)
+    with pytest.raises(ValueError, match="go past the end of the data set; it has 1000 bytes"):
+        spec.fill(bytearray(length), offset)
+    with pytest.raises(ValueError, match="go past the end"):
+        spec.compare(bytes(length), offset)
+
+
+def test_damage_is_found_where_it_is() -> None:
+    """Wrong bytes that lie close together are one range; a list that is cut counts all."""
+    spec = DataSpec(8 << 20, 4, dedup_ratio=2, compress_ratio=2)
+    found = bytearray(content(spec))
+    assert spec.compare(bytes(found)) == []
+    for offset in (5, 10, 500_000, 8_000_000):
+        found[offset] ^= 0xFF
+    damage = spec.compare(memoryview(found).toreadonly(), limit=2)
+    assert damage == [Damage(5, 6, 2), Damage(500_000, 1, 1)]
+    assert (damage.range_count, damage.range_bytes, damage.wrong_bytes) == (3, 8, 4)
+    assert damage[0].offset == 5
+    with pytest.raises(ValueError, match="limit"):
+        spec.compare(bytes(10), limit=0)
+
+
+def test_manifests_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By the name of the data or their own; what is no manifest is refused."""
+    spec = DataSpec(12_345, (1 << 64) - 1, dedup_ratio=2.5, compress_ratio=1.333, fill="zeros")
+    data = tmp_path / "data"
+    manifest = tmp_path / "data.dgen.json"
+
+    def write(**changes: Any) -> None:
+        whole = {"format": "dgen/1", "status": "complete", "spec": spec.as_dict(), "new": 1}
+        manifest.write_text(json.dumps({**whole, **changes}), encoding="utf-8")
+
+    write()
+    assert DataSpec.from_manifest(data) == spec
+    assert DataSpec.from_manifest(str(manifest)) == spec
+    write(status="writing")
+    with caplog.at_level(logging.WARNING, logger="dgen_mpi"):
+        assert DataSpec.from_manifest(data) == spec
+    assert "did not end well" in caplog.text
+    for changes, message in [
+        ({"format": "dgen/2"}, "format: 'dgen/2' is not known here"),
+        ({"status": "done"}, "status: must be"),
+        ({"spec": None}, "spec: missing"),
+        ({"spec": {"size": 1}}, "spec: seed: missing"),
+        ({"spec": {**spec.as_dict(), "dedup_ratio": 0}}, "spec: dedup_ratio: '0' is not"),
+        ({"spec": {**spec.as_dict(), "size": "x"}}, "spec: "),
+    ]:
+        write(**changes)
+        with pytest.raises(ValueError, match=message):
+            DataSpec.from_manifest(data)
+    manifest.write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match="not a manifest"):
+        DataSpec.from_manifest(data)
+    manifest.unlink()
+    with pytest.raises(FileNotFoundError):
+        DataSpec.from_manifest(data)
+
+
+def test_equal_specs_are_equal() -> None:
+    """As values: comparing, hashing, pickling, showing."""
+    spec = DataSpec(1000, 7, 1.5)
+    same = pickle.loads(pickle.dumps(spec))
+    assert same == spec
+    assert hash(same) == hash(spec)
+    assert same != DataSpec(1000, 8, 1.5)
+    assert eval(repr(spec), {"DataSpec": DataSpec}) == spec
+    assert content(same) == content(spec)
