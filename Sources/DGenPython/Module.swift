@@ -161,7 +161,7 @@ private func parseSize(_ arguments: Arguments) throws(PythonError) -> PythonObje
 
 /// `format_size(count)`: a size for people.
 private func formatSize(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
-    newText(ByteSize.format(try arguments.integer(0, "bytes", in: 0...Int.max)))
+    newText(ByteSize.format(try arguments.integer(0, "count", in: 0...Int.max)))
 }
 
 /// What Python calls when it imports the module.
