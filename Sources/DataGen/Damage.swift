@@ -54,17 +54,21 @@ public struct DamageLog: Sendable, Equatable {
 
     /// Adds a run of `count` wrong bytes at `offset`, which is not before the end of the last.
     public mutating func add(offset: Int, count: Int) {
-        wrongBytes += count
-        if var joined = last, offset - joined.end < gap {
-            rangeBytes += offset + count - joined.end
-            joined.bytes = offset + count - joined.offset
-            joined.wrongBytes += count
+        add(Damage(offset: offset, bytes: count, wrongBytes: count))
+    }
+
+    /// Adds a range that is not before the end of the last.
+    private mutating func add(_ new: Damage) {
+        wrongBytes += new.wrongBytes
+        if var joined = last, new.offset - joined.end < gap {
+            rangeBytes += new.end - joined.end
+            joined.bytes = new.end - joined.offset
+            joined.wrongBytes += new.wrongBytes
             last = joined
             if rangeCount <= limit { ranges[rangeCount - 1] = joined }
         } else {
-            let new = Damage(offset: offset, bytes: count, wrongBytes: count)
             last = new
-            rangeBytes += count
+            rangeBytes += new.bytes
             rangeCount += 1
             if rangeCount <= limit { ranges.append(new) }
         }
@@ -91,5 +95,77 @@ public struct DamageLog: Sendable, Equatable {
         rangeCount += later.rangeCount
         ranges += rest.prefix(limit - ranges.count)
         last = later.rangeCount == 1 ? first : lastOfLater
+    }
+
+    /// Adds the ranges of a log of other bytes of the same data set, wherever they lie between those of this one.
+    ///
+    /// Ranges of both are joined where both still have them: past ``limit``, what lies between those of the other log is
+    /// counted as both logs counted it.
+    ///
+    /// - Precondition: `other` kept as many ranges as this log may.
+    public mutating func merge(_ other: DamageLog) {
+        precondition(other.limit >= limit, "a log that kept too few ranges cannot be merged")
+        guard let first = other.firstOffset, let lastOfOther = other.last else { return }
+        guard let firstHere = firstOffset, let lastHere = last else {
+            append(other)
+            return
+        }
+        if first >= lastHere.end { return append(other) }
+        if firstHere >= lastOfOther.end {
+            var joined = other.keeping(limit)
+            joined.append(self)
+            self = joined
+            return
+        }
+        let all = (ranges + other.ranges).sorted { $0.offset < $1.offset }
+        var merged = DamageLog(gap: gap, limit: .max)
+        for range in all { merged.add(range) }
+        merged.rangeCount += rangeCount - ranges.count + other.rangeCount - other.ranges.count
+        merged.rangeBytes = rangeBytes + other.rangeBytes + merged.rangeBytes
+        merged.rangeBytes -= all.reduce(0) { $0 + $1.bytes }
+        merged.wrongBytes = wrongBytes + other.wrongBytes
+        // Where the last range was not kept, nothing can be joined to it.
+        if let last = merged.last {
+            let later = lastHere.offset > lastOfOther.offset ? lastHere : lastOfOther
+            merged.last = later.offset > last.offset ? later : last
+        }
+        self = merged.keeping(limit)
+    }
+
+    /// The same log with a smaller limit.
+    private func keeping(_ limit: Int) -> DamageLog {
+        var log = DamageLog(gap: gap, limit: limit)
+        log.ranges = Array(ranges.prefix(limit))
+        log.last = last
+        (log.rangeCount, log.rangeBytes, log.wrongBytes) = (rangeCount, rangeBytes, wrongBytes)
+        return log
+    }
+
+    private init(gap: Int, limit: Int) {
+        self.gap = gap
+        self.limit = limit
+    }
+
+    /// The log as numbers, to be told to other processes: ``init(_:numbers:limit:)`` reads them.
+    public var numbers: [Int] {
+        let all = ranges + (last.map { [$0] } ?? [])
+        return [rangeCount, rangeBytes, wrongBytes]
+            + all.flatMap { [$0.offset, $0.bytes, $0.wrongBytes] }
+    }
+
+    /// The log that ``numbers`` describes.
+    ///
+    /// - Parameters:
+    ///   - spec: the data set.
+    ///   - numbers: of a log with the same limit.
+    ///   - limit: the most ranges that are kept.
+    public init(_ spec: DataSpec, numbers: [Int], limit: Int) {
+        self.init(spec, limit: limit)
+        (rangeCount, rangeBytes, wrongBytes) = (numbers[0], numbers[1], numbers[2])
+        let all = stride(from: 3, to: numbers.count, by: 3).map {
+            Damage(offset: numbers[$0], bytes: numbers[$0 + 1], wrongBytes: numbers[$0 + 2])
+        }
+        ranges = Array(all.dropLast())
+        last = all.last
     }
 }

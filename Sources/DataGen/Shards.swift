@@ -45,6 +45,17 @@ public struct Shards: Sendable, Hashable, RandomAccessCollection {
         return overflow ? size : Swift.min(start, size)
     }
 
+    /// The rank whose shard has the byte at `offset`.
+    ///
+    /// - Precondition: `offset` lies within the file.
+    public func rank(of offset: Int) -> Int {
+        precondition((0..<size).contains(offset), "no such byte")
+        let unit = offset / alignment
+        let longer = ranksWithOneMore * (unitsPerRank + 1)
+        return unit < longer
+            ? unit / (unitsPerRank + 1) : ranksWithOneMore + (unit - longer) / unitsPerRank
+    }
+
     /// The length of the longest shard in bytes: that of rank 0.
     public var longest: Int { self[0].count }
 

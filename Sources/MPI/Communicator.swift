@@ -34,6 +34,14 @@ package struct Communicator: @unchecked Sendable {
         return world
     }
 
+    /// This rank alone.
+    package static func alone() throws(MPIError) -> Communicator {
+        var alone = Communicator()
+        alone.handle = cmpi_comm_self()
+        try alone.ask()
+        return alone
+    }
+
     /// How values of several ranks become one.
     package enum Operation: Sendable {
         case sum, minimum, maximum
@@ -159,6 +167,53 @@ package struct Communicator: @unchecked Sendable {
             MPI_Exscan(&value, &result, 1, cmpi_int64(), operation.handle, handle), "MPI_Exscan")
         // MPI leaves the result undefined on rank 0.
         return rank == 0 ? initial : result
+    }
+
+    /// Combines lists of numbers, of any length on each rank, in rank order: neighbours first, then what came of them. Every
+    /// rank gets the result.
+    ///
+    /// A rank holds two lists at most, and sends and receives O(log ranks) of them.
+    ///
+    /// The corresponding C functions are `MPI_Send` and `MPI_Recv`.
+    package func combine(
+        _ numbers: [Int], _ combine: (_ lower: [Int], _ higher: [Int]) -> [Int]
+    ) throws(MPIError) -> [Int] {
+        var all = numbers
+        var distance = 1
+        while distance < size {
+            if rank % (2 * distance) != 0 {
+                try send(all, to: rank - distance)
+                break
+            }
+            if rank + distance < size {
+                all = combine(all, try receive(from: rank + distance))
+            }
+            distance *= 2
+        }
+        let bytes = try broadcast(rank == 0 ? all.withUnsafeBytes { [UInt8]($0) } : [])
+        return bytes.withUnsafeBytes { Array($0.bindMemory(to: Int.self)) }
+    }
+
+    private func send(_ numbers: [Int], to other: Int) throws(MPIError) {
+        var count = Int64(numbers.count)
+        try check(MPI_Send(&count, 1, cmpi_int64(), Int32(other), 0, handle), "MPI_Send")
+        try check(
+            MPI_Send(numbers, Int32(numbers.count), cmpi_int64(), Int32(other), 0, handle),
+            "MPI_Send")
+    }
+
+    private func receive(from other: Int) throws(MPIError) -> [Int] {
+        var count: Int64 = 0
+        try check(
+            MPI_Recv(&count, 1, cmpi_int64(), Int32(other), 0, handle, cmpi_status_ignore()),
+            "MPI_Recv")
+        var numbers = [Int](repeating: 0, count: Int(count))
+        try check(
+            MPI_Recv(
+                &numbers, Int32(count), cmpi_int64(), Int32(other), 0, handle,
+                cmpi_status_ignore()),
+            "MPI_Recv")
+        return numbers
     }
 
     /// Starts to sum `values` element by element over all ranks without waiting.

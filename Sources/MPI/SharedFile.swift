@@ -8,10 +8,9 @@ package final class SharedFile {
     /// The most bytes of one call: counts are C `int`, and larger calls have a bad history.
     package static let transferBytesMax = 1 << 30
 
-    /// The longest key and value of a hint in bytes, as the library sets them.
-    package static let hintBytesMax = (
-        key: Int(MPI_MAX_INFO_KEY) - 1, value: Int(MPI_MAX_INFO_VAL) - 1
-    )
+    /// The longest key and value of a hint in bytes: Open MPI's, the shortest of the libraries', so that what one of them
+    /// accepts the others accept.
+    package static let hintBytesMax = (key: 35, value: 255)
 
     /// How a file is opened.
     package enum Mode: Sendable {
@@ -142,6 +141,27 @@ package final class SharedFile {
                 handle, MPI_Offset(offset), buffer.baseAddress, count, cmpi_byte(), &status),
             "MPI_File_read_at")
         return min(try Self.moved(&status), buffer.count)
+    }
+
+    /// Reads into the buffers of all ranks together, each from its own offset on; collective.
+    ///
+    /// A rank with nothing to read gives an empty buffer.
+    ///
+    /// - Returns: the bytes read, as ``read(into:at:)``.
+    ///
+    /// The corresponding C function is `MPI_File_read_at_all`.
+    package func readTogether(
+        into buffer: UnsafeMutableRawBufferPointer, at offset: Int
+    ) throws(MPIError) -> Int {
+        let count = Self.count(buffer.count)
+        logger.trace("read together \(count) bytes at \(offset)")
+        var status = MPI_Status()
+        try check(
+            MPI_File_read_at_all(
+                handle, MPI_Offset(offset), buffer.baseAddress, count, cmpi_byte(), &status),
+            "MPI_File_read_at_all")
+        // A component may leave the status of an empty call untouched.
+        return count > 0 ? min(try Self.moved(&status), buffer.count) : 0
     }
 
     /// Brings what all ranks wrote to stable storage; collective.

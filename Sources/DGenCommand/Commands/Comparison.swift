@@ -4,51 +4,61 @@ import DataGen
 import Logging
 import MPI
 
-/// All ranks together read a shared file, and compare it with what it should hold.
+/// All ranks together read a data set, and compare it with what it should hold.
 struct Comparison {
-    /// Damage of the whole file.
+    /// What was found in all files.
     struct Found {
-        var ranges: [Damage] = []
-        var rangeCount = 0
-        var rangeBytes = 0
-        var wrongBytes = 0
+        var log: DamageLog
         var fileBytes = 0
+
+        /// Whether the files hold `spec` and nothing else.
+        func isRight(_ spec: DataSpec) -> Bool {
+            log.rangeCount == 0 && fileBytes == spec.size
+        }
     }
 
     /// The most ranges that a report lists; all are counted.
     static let rangesMax = 1000
 
     private let job: Job
-    private let path: String
+    private let files: FileSet
     private let spec: DataSpec
     private let title: String
     private let compares: Bool
+    private let isCollective: Bool
     /// The ranks in the order of what they read.
     private let readers: Communicator
-    /// What this rank reads.
-    private let shard: Range<Int>
+    /// What each of them reads.
+    private let pattern: Pattern
 
-    /// Prepares a comparison of the file at `path`.
+    /// Prepares a comparison.
     ///
     /// - Parameters:
     ///   - job: the ranks.
-    ///   - path: the file.
-    ///   - spec: what it should hold.
-    ///   - shards: how it is dealt to `readers`.
+    ///   - files: what is read.
+    ///   - spec: what they should hold.
     ///   - title: what progress calls it.
-    ///   - readers: all ranks in the order of the shards that they read; in rank order if not given.
+    ///   - pattern: which reader reads what; a shard each, if not given.
+    ///   - readers: all ranks in the order of what they read; in rank order if not given.
+    ///   - isCollective: whether all ranks read together.
     ///   - compares: whether what is read is looked at.
     init(
-        _ job: Job, path: String, spec: DataSpec, shards: Shards, title: String,
-        readers: Communicator? = nil, compares: Bool = true
+        _ job: Job, _ files: FileSet, _ spec: DataSpec, title: String, pattern: Pattern? = nil,
+        readers: Communicator? = nil, isCollective: Bool = false, compares: Bool = true
     ) {
         self.job = job
-        self.path = path
+        self.files = files
         self.spec = spec
         self.title = title
         self.compares = compares
+        self.isCollective = isCollective
         self.readers = readers ?? job.session.world
-        shard = shards[self.readers.rank]
+        self.pattern =
+            pattern
+            ?? Pattern(
+                Shards(
+                    size: spec.size, ranks: self.readers.size, alignment: files.shards.alignment),
+                transferSize: job.transferSize)
     }
 
     /// Reads and compares, and tells where the time went; collective.
@@ -56,11 +66,11 @@ struct Comparison {
         let world = job.session.world
         try job.watchdog.during(.agreement) { try world.barrier() }
         let clock = Stopwatch()
-        let file = try times.add(to: \.openNanoseconds) { try job.open(path, .read, hints: []) }
+        let file = try times.add(to: \.openNanoseconds) { try job.open(files, .read) }
         try job.noteHints(of: file)
-        let fileBytes = try job.session.together { try file.size() }
+        let fileBytes = try job.fileBytes(file, files.layout)
         let transfers = job.transfers(title: title, totalBytes: spec.size)
-        let log = try compare(file, fileBytes: fileBytes, transfers, &times)
+        let log = try readTransfers(file, transfers, &times)
         transfers.end()
         try job.session.agree(transfers.failure)
         try job.session.together {
@@ -69,42 +79,131 @@ struct Comparison {
             }
         }
         times.totalNanoseconds = clock.elapsedNanoseconds
-        var found = try join(log)
-        found.fileBytes = fileBytes
-        return found
+        return Found(log: try join(log), fileBytes: fileBytes)
     }
 
-    private func compare(
-        _ file: any DataFile, fileBytes: Int, _ transfers: Transfers, _ times: inout Times
+    /// A part of a transfer that lies in one file, and how much of it was there.
+    private struct Extent {
+        let range: Range<Int>
+        let read: Int
+    }
+
+    /// What one transfer brought, from the thread that reads to the one that compares.
+    private final class Findings {
+        var extents: [[Extent]]
+        var log: DamageLog
+
+        init(_ spec: DataSpec, depth: Int) {
+            extents = Array(repeating: [], count: depth)
+            log = DamageLog(spec, limit: Comparison.rangesMax)
+        }
+    }
+
+    private func readTransfers(
+        _ file: any DataFile, _ transfers: Transfers, _ times: inout Times
     ) throws -> DamageLog {
+        let (spec, pattern, rank) = (spec, pattern, readers.rank)
         let generator = job.generator(spec)
-        var log = DamageLog(spec, limit: Self.rangesMax)
-        let buffer = job.transferBuffer(min(job.transferSize, max(shard.count, 1)), for: generator)
-        defer { buffer.deallocate() }
-        var start = shard.lowerBound
-        while start < shard.upperBound, !transfers.mustStop {
-            let count = min(buffer.count, shard.upperBound - start)
-            let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-            transfers.transfer(count) {
-                let read = try times.transfer {
-                    try job.watchdog.during(.read, offset: start) {
-                        try readAll(file, part, at: start)
-                    }
-                }
-                if compares {
-                    times.add(to: \.generateNanoseconds) {
-                        generator.compare(
-                            UnsafeRawBufferPointer(rebasing: part[..<read]), at: start, log: &log)
-                    }
+        let depth = job.queueDepth
+        let findings = Findings(spec, depth: depth)
+        let rounds = pattern.transfersPerRank
+        let (compares, start) = (compares, { (round: Int) in pattern[round, rank].lowerBound })
+        let relay = job.relay(
+            generator, count: rounds, bytes: pattern.longestTransfer, .afterGivenBack
+        ) { round, buffer in
+            var log = DamageLog(spec, limit: Self.rangesMax)
+            for extent in findings.extents[round % depth] {
+                let (offset, read) = (extent.range.lowerBound, extent.read)
+                if compares, read > 0 {
+                    let place = offset - start(round)
+                    generator.compare(
+                        UnsafeRawBufferPointer(rebasing: buffer[place..<place + read]), at: offset,
+                        log: &log)
                 }
                 // What the file does not have is wrong.
-                if read < count { log.add(offset: start + read, count: count - read) }
+                if read < extent.range.count {
+                    log.add(offset: offset + read, count: extent.range.count - read)
+                }
             }
-            try transfers.exchange()
-            start += count
+            findings.log.merge(log)
         }
-        try transfers.finish()
-        return log
+        do {
+            defer {
+                relay.finish()
+                if compares { times.generateNanoseconds += relay.workNanoseconds }
+            }
+            for round in 0..<rounds where isCollective || !transfers.mustStop {
+                let range = pattern[round, rank]
+                let part = UnsafeMutableRawBufferPointer(
+                    rebasing: relay.take()[..<range.count])
+                var extents: [Extent] = []
+                if isCollective {
+                    extents = try readTogether(file, part, range, transfers, &times)
+                } else {
+                    transfers.transfer(range.count) {
+                        extents = try times.transfer { try read(file, part, range) }
+                    }
+                }
+                findings.extents[round % depth] = extents
+                relay.giveBack()
+                if isCollective {
+                    try transfers.exchangeTogether()
+                    if transfers.mustStop { break }
+                } else {
+                    try transfers.exchange()
+                }
+            }
+            if !isCollective { try transfers.finish() }
+        }
+        return findings.log
+    }
+
+    /// Reads one transfer, file by file.
+    private func read(
+        _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ range: Range<Int>
+    ) throws -> [Extent] {
+        var extents: [Extent] = []
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            let end = min(range.upperBound, file.extentEnd(at: offset))
+            let place = offset - range.lowerBound
+            let rest = UnsafeMutableRawBufferPointer(
+                rebasing: part[place..<place + end - offset])
+            let read = try job.watchdog.during(.read, offset: offset) {
+                try readAll(file, rest, at: offset)
+            }
+            extents.append(Extent(range: offset..<end, read: read))
+            offset = end
+        }
+        return extents
+    }
+
+    /// One round of collective reading, which every rank takes part in whatever has happened to it.
+    private func readTogether(
+        _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ range: Range<Int>,
+        _ transfers: Transfers, _ times: inout Times
+    ) throws -> [Extent] {
+        transfers.noteInterruption()
+        let wanted = transfers.failure == nil ? part : .init(rebasing: part[..<0])
+        let offset = range.lowerBound
+        var extents: [Extent] = []
+        let outcome = Result {
+            try times.transfer {
+                try job.watchdog.during(.read, offset: offset) {
+                    try describing(offset) {
+                        try file.readTogether(into: wanted, at: offset)
+                    }
+                }
+            }
+        }
+        transfers.transfer(wanted.count) {
+            let count = try outcome.get()
+            let rest = UnsafeMutableRawBufferPointer(rebasing: wanted[count...])
+            // A part of it, or nothing: the end of the file, or a failure that was not reported.
+            let more = try readAll(file, rest, at: offset + count)
+            if !wanted.isEmpty { extents = [Extent(range: range, read: count + more)] }
+        }
+        return extents
     }
 
     /// Reads until `part` is full or the file is at its end.
@@ -114,24 +213,19 @@ struct Comparison {
         var done = 0
         while done < part.count {
             let rest = UnsafeMutableRawBufferPointer(rebasing: part[done...])
-            let count: Int
-            do {
-                count = try file.read(into: rest, at: offset + done)
-            } catch let error as MPIError {
-                throw Failure(
-                    .inputOutput,
-                    "\(path): \(error.function) at offset \(offset + done): \(error.text)")
+            let count = try describing(offset + done) {
+                try file.read(into: rest, at: offset + done)
             }
             guard count > 0 else {
                 // Open MPI's default component reports a failed read as a success of no bytes.
-                let fileBytes = try job.watchdog.during(.read, offset: offset + done) {
-                    try file.size()
+                let end = try job.watchdog.during(.read, offset: offset + done) {
+                    try file.storedEnd(at: offset + done)
                 }
-                guard offset + done >= fileBytes else {
+                guard offset + done >= end else {
                     throw Failure(
                         .inputOutput,
-                        "\(path): a read at offset \(offset + done): read nothing of a "
-                            + "file of \(fileBytes) bytes and reported success")
+                        "\(files.path): a read at offset \(offset + done): read nothing of a "
+                            + "file that goes on to \(end) and reported success")
                 }
                 break
             }
@@ -140,41 +234,27 @@ struct Comparison {
         return done
     }
 
-    /// Joins the logs of all ranks as if one rank had compared the whole file; collective.
-    ///
-    /// Memory and messages are bounded by the number of ranges that are kept, whatever the number of
-    /// ranks: each rank adds its ranges to one table at the places that they have in file order, and
-    /// the tables are summed.
-    private func join(_ log: DamageLog) throws -> Found {
-        let world = readers
-        // Far enough before the file to be no neighbour of its first byte.
-        let nowhere = -(1 << 40)
-        let endBefore = try world.scanBefore(
-            log.last?.end ?? nowhere, .maximum, initial: nowhere)
-        let continues = log.firstOffset.map { $0 - endBefore < log.gap } ?? false
-        let newRanges = log.rangeCount - (continues ? 1 : 0)
-        let rangesBefore = try world.scanBefore(newRanges, .sum, initial: 0)
-        let gapBytes = continues ? (log.firstOffset ?? 0) - endBefore : 0
-
-        var table = [Int](repeating: 0, count: 3 * Self.rangesMax)
-        for (index, range) in log.ranges.enumerated() {
-            let place = 3 * (rangesBefore + index - (continues ? 1 : 0))
-            guard place < table.count else { break }
-            let isContinuation = index == 0 && continues
-            if !isContinuation { table[place] = range.offset }
-            table[place + 1] = range.bytes + (isContinuation ? gapBytes : 0)
-            table[place + 2] = range.wrongBytes
+    /// Says at which offset a call failed.
+    private func describing<Result>(_ offset: Int, _ call: () throws -> Result) throws -> Result {
+        do {
+            return try call()
+        } catch let error as MPIError {
+            throw Failure(
+                .inputOutput,
+                "\(files.path): \(error.function) at offset \(offset): \(error.text)")
         }
-        // Rank 0 of all, which reports, may read any shard.
-        table = try world.allReduce(table, .sum)
-        let totals = try world.allReduce(
-            [newRanges, log.rangeBytes + gapBytes, log.wrongBytes], .sum)
-        let kept = min(totals[0], Self.rangesMax)
-        return Found(
-            ranges: (0..<kept).map {
-                Damage(
-                    offset: table[3 * $0], bytes: table[3 * $0 + 1], wrongBytes: table[3 * $0 + 2])
-            },
-            rangeCount: totals[0], rangeBytes: totals[1], wrongBytes: totals[2])
+    }
+
+    /// Joins the logs of all ranks as if one rank had compared all bytes; collective.
+    ///
+    /// Memory and messages are bounded by the ranges that are kept, whatever the number of ranks.
+    private func join(_ log: DamageLog) throws -> DamageLog {
+        let (spec, limit) = (spec, Self.rangesMax)
+        let numbers = try readers.combine(log.numbers) { lower, higher in
+            var log = DamageLog(spec, numbers: lower, limit: limit)
+            log.merge(DamageLog(spec, numbers: higher, limit: limit))
+            return log.numbers
+        }
+        return DamageLog(spec, numbers: numbers, limit: limit)
     }
 }

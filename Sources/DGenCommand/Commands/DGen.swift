@@ -178,10 +178,28 @@ struct RunOptions: ParsableArguments {
         help: "Stop after this time with status 5: 90s, 30m, 2h or 1:30:00 (default: no limit).")
     var timeLimit: String?
 
+    @Option(
+        help: """
+            Into how many files: shared (one) or per-rank (one for each rank, FILE.00000000 and so on) \
+            (default: shared, or what the manifest says).
+            """)
+    var layout: String?
+
+    @Option(
+        help: """
+            Buffers of each rank, so that bytes are made or compared while others are moved; 1: one \
+            after the other (default: 1).
+            """)
+    var queueDepth: String?
+
+    @Option(help: "Write the operations as a table to this CSV file too.")
+    var csv: String?
+
     var given: [(OptionKey, String?)] {
         transfer.given + placement.given + [
             (.progress, progress), (.watchdog, watchdog), (.timeLimit, timeLimit),
-            (.access, io), (.direct, direct?.description),
+            (.access, io), (.direct, direct?.description), (.layout, layout),
+            (.queueDepth, queueDepth), (.csv, csv),
         ]
     }
 }
@@ -196,8 +214,35 @@ struct WriteOptions: ParsableArguments {
         help: "Write with collective MPI-IO calls, and read back what they stored (default: no).")
     var collective: Bool?
 
+    @Option(help: "Cut the data set to that many segments, and deal each to the ranks (default: 1).")
+    var segments: String?
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "The transfers of all ranks take turns in the file (default: no).")
+    var strided: Bool?
+
+    @Option(help: "Each rank's transfers in sequential or random order (default: sequential).")
+    var order: String?
+
+    @Option(
+        help: """
+            When data goes to stable storage while the clock runs: none, end or each (after each \
+            transfer) (default: end).
+            """)
+    var sync: String?
+
     @Option(name: .customLong("hint"), help: "An MPI-IO hint, KEY=VALUE; may be repeated.")
     var hint: [String] = []
+
+    @Option(help: "Read hints from a file, KEY=VALUE or KEY VALUE a line; --hint goes before it.")
+    var hintsFile: String?
+
+    @Option(help: "Stripes of the file, -1 for all targets: by lfs on Lustre, and as a hint.")
+    var stripeCount: String?
+
+    @Option(help: "Bytes of a stripe, a multiple of 64KiB; also the default of --align.")
+    var stripeSize: String?
 
     @Flag(inversion: .prefixedNo, help: "Replace an existing file (default: no).")
     var overwrite: Bool?
@@ -216,7 +261,9 @@ struct WriteOptions: ParsableArguments {
         [
             (.output, output), (.collective, collective?.description),
             (.overwrite, overwrite?.description), (.spaceCheck, spaceCheck?.description),
-            (.preallocate, preallocate?.description),
+            (.preallocate, preallocate?.description), (.segments, segments),
+            (.strided, strided?.description), (.order, order), (.sync, sync),
+            (.hintsFile, hintsFile), (.stripeCount, stripeCount), (.stripeSize, stripeSize),
         ]
     }
 }

@@ -71,11 +71,12 @@ struct FileTest {
 
     private func requireFile() throws {
         job.report.fileSystem = try session.onRoot {
-            guard try FileSystem.state(path)?.isRegular == true else {
+            let first = writing.files.path(of: 0)
+            guard try FileSystem.state(first)?.isRegular == true else {
                 throw Failure(
-                    .inputOutput, "\(path): no such file; a test that does not write reads one")
+                    .inputOutput, "\(first): no such file; a test that does not write reads one")
             }
-            return FileSystem.type(path)
+            return FileSystem.type(first)
         }
     }
 
@@ -98,22 +99,19 @@ struct FileTest {
     }
 
     private func read(_ phase: Phase, _ operation: inout Report.Operation) throws -> Bool {
-        if dropsCache {
-            try session.together {
-                if session.node.rank == 0 { try FileSystem.dropCache(path) }
-            }
-        }
+        if dropsCache { try session.together { try writing.dropCache() } }
         var readers = try order.readers(
             session, seed: shuffleSeed &+ UInt64(bitPattern: Int64(operation.iteration)))
         operation.readersOnOwnNode = readers.onOwnNode
         let comparison = Comparison(
-            job, path: path, spec: writing.spec, shards: writing.shards, title: phase.rawValue,
-            readers: readers.ranks, compares: phase == .verify)
+            job, writing.files, writing.spec, title: phase.rawValue, pattern: writing.pattern,
+            readers: readers.ranks, isCollective: writing.isCollective, compares: phase == .verify)
+        operation.collective = writing.isCollective
         var times = Times()
         let found = try comparison.run(&times)
         try readers.ranks.release()
         try job.measure(&operation, times, bytes: min(writing.spec.size, found.fileBytes))
-        let isRight = found.rangeCount == 0 && found.fileBytes == writing.spec.size
+        let isRight = found.isRight(writing.spec)
         if !isRight { job.note(found) }
         return isRight
     }
@@ -125,7 +123,8 @@ struct FileTest {
         table.row("size", "\(ByteSize.format(spec.size)) (\(spec.size) bytes)")
         table.row("seed", "\(spec.seed)")
         job.addRanks(to: &table)
-        table.row("transfers", "\(ByteSize.format(job.transferSize)), \(job.accessName)")
+        table.row("transfers", writing.accessName)
+        writing.addHints(to: &table)
         if let reader = job.report.operations.last(where: { $0.readersOnOwnNode != nil }) {
             let own = reader.readersOnOwnNode ?? 0
             table.row(

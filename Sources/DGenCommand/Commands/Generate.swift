@@ -39,6 +39,7 @@ struct Generate {
             "dedup \(spec.dedupRatio) at \(ByteSize.format(spec.dedupUnit)), compress "
                 + "\(spec.compressRatio) at \(ByteSize.format(spec.compressUnit)) (\(spec.fill.rawValue))"
         )
+        writing.addHints(to: &table)
         table.row("blocks", "\(layout.blockCount), \(layout.distinctBlockCount) distinct")
         table.row("expected stored", ByteSize.format(layout.expectedStoredBytes))
         job.addRates(of: operation, to: &table)

@@ -22,7 +22,8 @@ struct Verify {
     /// Compares the file; collective.
     func run() throws -> ExitStatus {
         job.report.path = path
-        let (spec, manifestStatus) = try specification()
+        let (spec, manifest) = try specification()
+        let manifestStatus = manifest?.status
         job.report.spec = EncodedSpec(spec)
         job.report.manifestStatus = manifestStatus?.rawValue
         if session.isRoot, manifestStatus == .writing {
@@ -33,8 +34,17 @@ struct Verify {
         let shards = Shards(
             size: spec.size, ranks: session.world.size,
             alignment: try job.settings.alignment())
+        let layout = try manifest?.layout ?? job.settings.layout()
+        // Without a manifest there are as many files as ranks.
+        let written =
+            layout == .perRank
+            ? manifest.map { Shards(size: spec.size, ranks: $0.ranks, alignment: $0.align) } : nil
+        let files = FileSet(path: path, layout: layout, shards: written ?? shards)
+        job.report.layout = layout.rawValue
+        try requireFiles(files)
         let comparison = Comparison(
-            job, path: path, spec: spec, shards: shards, title: "verify")
+            job, files, spec, title: "verify",
+            pattern: Pattern(shards, transferSize: job.transferSize))
         var times = Times()
         let found = try comparison.run(&times)
         var operation = Report.Operation(operation: "verify")
@@ -42,30 +52,37 @@ struct Verify {
         try job.measure(&operation, times, bytes: min(spec.size, found.fileBytes))
         job.report.operations = [operation]
         job.note(found)
-        let isRight = found.rangeCount == 0 && found.fileBytes == spec.size
+        let isRight = found.isRight(spec)
         job.logger.info("verify \(path): \(isRight ? "every byte is right" : "differs")")
         job.show(table(found, spec, operation, manifestStatus, isRight: isRight))
         return isRight ? .done : .mismatch
     }
 
-    /// What the file should hold: the manifest's words, where no option says otherwise.
-    private func specification() throws -> (DataSpec, Manifest.Status?) {
-        struct Given: Codable {
-            var text: String?
-            var fileSystem: String
-        }
-        let given = try session.onRoot {
-            guard let state = try FileSystem.state(path) else {
-                throw Failure(.inputOutput, "\(path): no such file")
+    /// The first file is there; others are missed when they are read.
+    private func requireFiles(_ files: FileSet) throws {
+        let first = files.path(of: 0)
+        job.report.fileSystem = try session.onRoot {
+            guard let state = try FileSystem.state(first) else {
+                throw Failure(.inputOutput, "\(first): no such file")
             }
             guard state.isRegular else {
-                throw Failure(.inputOutput, "\(path): not a regular file")
+                throw Failure(.inputOutput, "\(first): not a regular file")
             }
-            return Given(
-                text: try Manifest.text(for: path), fileSystem: FileSystem.type(path))
+            return FileSystem.type(first)
         }
-        job.report.fileSystem = given.fileSystem
-        let manifest = try given.text.map {
+    }
+
+    /// What the file should hold: the manifest's words, where no option says otherwise.
+    private func specification() throws -> (DataSpec, Manifest?) {
+        let text = try session.onRoot {
+            let text = try Manifest.text(for: path)
+            // Missing both is a mistake in the path.
+            guard try text != nil || FileSystem.state(path) != nil || job.settings.has(.seed) else {
+                throw Failure(.inputOutput, "\(path): no such file")
+            }
+            return text
+        }
+        let manifest = try text.map {
             try Manifest.parse($0, name: Manifest.path(for: path))
         }
         if manifest == nil, !job.settings.has(.size) || !job.settings.has(.seed) {
@@ -78,7 +95,7 @@ struct Verify {
         if session.isRoot, let manifest, manifest.spec != spec {
             job.logger.warning("\(path): the options given differ from its manifest; they are used")
         }
-        return (spec, manifest?.status)
+        return (spec, manifest)
     }
 
     private func table(
@@ -99,16 +116,17 @@ struct Verify {
         if manifestStatus == .writing {
             table.row("manifest", "says 'writing': the run that wrote it did not finish")
         }
-        if let first = found.ranges.first {
+        let log = found.log
+        if let first = log.ranges.first {
             table.row("first wrong", "offset \(first.offset)")
-            table.row("wrong bytes", "\(found.wrongBytes)")
-            table.row("damaged ranges", "\(found.rangeCount)")
-            for range in found.ranges.prefix(Self.rangesPrinted) {
+            table.row("wrong bytes", "\(log.wrongBytes)")
+            table.row("damaged ranges", "\(log.rangeCount)")
+            for range in log.ranges.prefix(Self.rangesPrinted) {
                 table.row(
                     "", "offset \(range.offset), length \(range.bytes), \(range.wrongBytes) wrong")
             }
-            if found.rangeCount > Self.rangesPrinted {
-                table.row("", "and \(found.rangeCount - Self.rangesPrinted) more")
+            if log.rangeCount > Self.rangesPrinted {
+                table.row("", "and \(log.rangeCount - Self.rangesPrinted) more")
             }
         }
         job.addRates(of: operation, to: &table)

@@ -4,7 +4,7 @@ import DataGen
 import Logging
 import MPI
 
-/// Writes a data set into one shared file, all ranks together, once or over and over.
+/// Writes a data set into one shared file or a file for each rank, all ranks together, once or over and over.
 final class Writing {
     /// What happens to a file that is there.
     enum Existing {
@@ -16,29 +16,56 @@ final class Writing {
         case ours
     }
 
+    /// When data is brought to stable storage within the time that is measured.
+    enum Sync: String, CaseIterable {
+        /// Not at all; it is done afterwards.
+        case none
+        /// Once, after all transfers.
+        case end
+        /// After each transfer.
+        case each
+    }
+
     let path: String
     let spec: DataSpec
     let isCollective: Bool
-    /// How the file is dealt to ranks.
-    let shards: Shards
+    /// The files, and how they are dealt to ranks.
+    let files: FileSet
+    /// Which bytes each rank writes, and in which order.
+    let pattern: Pattern
     private let job: Job
+    private let sync: Sync
+    private let stripes: Striping
     private let overwrites: Bool
     private let checksSpace: Bool
     private let preallocates: Bool
     /// Tells this run from another one that writes the same file.
     private let run: String
-    /// The lock of rank 0 on the file.
+    /// The lock of this rank on the file that it has made.
     private var lock: FileSystem.Lock?
 
     private var session: Session { job.session }
-    private var shard: Range<Int> { shards[session.world.rank] }
+    private var shards: Shards { files.shards }
+    private var rank: Int { session.world.rank }
+    /// Whether every rank does each transfer at the same time as the others.
+    private var isInStep: Bool {
+        isCollective || (sync == .each && job.access == .mpi && files.layout == .shared)
+    }
+    /// The file that this rank looks after: its own, or, on one rank of some, the one that all share.
+    private func ownFile(of shared: Communicator) -> String? {
+        switch files.layout {
+        case .perRank: files.path(of: rank)
+        case .shared: shared.rank == 0 ? path : nil
+        }
+    }
 
     /// Reads the options; the same on every rank; collective, since rank 0 draws the seed.
     init(_ job: Job) throws {
         self.job = job
         let settings = job.settings
-        path = try settings.dataPath(
+        let path = try settings.dataPath(
             missing: "output: missing; give the file to write with -o FILE")
+        self.path = path
         // The seed below 2^53, so that every reader of JSON keeps it exactly.
         let drawn = try job.session.onRoot {
             [UInt64.random(in: 0..<(1 << 53)), UInt64.random(in: 0...UInt64.max)]
@@ -49,21 +76,41 @@ final class Writing {
             throw InvalidField(
                 field: "size", value: settings.text(.size) ?? "", accepted: "1 byte at least")
         }
-        shards = Shards(
-            size: spec.size, ranks: job.session.world.size, alignment: try settings.alignment())
+        let (stripeCount, stripeSize) = try settings.stripes()
+        let folder = FileSystem.folder(of: FileSystem.resolved(path))
+        stripes = try job.session.onRoot {
+            Striping(folder: folder, count: stripeCount, size: stripeSize)
+        }
+        let align =
+            try settings.has(.align)
+            ? settings.alignment() : stripes.folderStripeSize ?? settings.alignment()
+        files = FileSet(
+            path: path, layout: try settings.layout(),
+            shards: Shards(
+                size: spec.size, ranks: job.session.world.size, alignment: align))
+        pattern = Pattern(
+            files.shards, transferSize: job.transferSize, cut: try settings.cut(),
+            order: try settings.choice(.order, default: .sequential),
+            seed: try settings.shuffleSeed())
         isCollective = try settings.flag(.collective, default: false)
+        sync = try settings.choice(.sync, default: .end)
         overwrites = try settings.flag(.overwrite, default: false)
         checksSpace = try settings.flag(.spaceCheck, default: true)
         preallocates = try settings.flag(.preallocate, default: false)
+        job.report.layout = files.layout.rawValue
+        if case .segments(let count) = pattern.cut { job.report.segments = count }
+        job.report.strided = pattern.cut == .strided
+        job.report.order = pattern.order.rawValue
+        job.report.sync = sync.rawValue
     }
 
-    /// Writes the file and brings it to stable storage; collective.
+    /// Writes the data and brings it to stable storage; collective.
     ///
     /// - Parameters:
     ///   - iteration: how often it was written before.
-    ///   - isOurs: whether the file that is there was written by this run.
+    ///   - isOurs: whether what is there was written by this run.
     /// - Returns: how fast.
-    /// - Throws: ``Failure`` where the file may not be written, or is not stored whole.
+    /// - Throws: ``Failure`` where it may not be written, or is not stored whole.
     func write(iteration: Int = 0, over isOurs: Bool = false) throws -> Report.Operation {
         let existing: Existing = isOurs ? .ours : overwrites ? .replaced : .refused
         if !isOurs { try prepare() }
@@ -81,13 +128,46 @@ final class Writing {
         return operation
     }
 
-    /// Takes the file and its manifest away, which this run has written; collective.
+    /// Takes the data and its manifest away, which this run has written; collective.
     func remove() throws {
-        _ = try session.onRoot {
+        try session.together {
             lock = nil
-            try FileSystem.remove(path)
+            try ownFile(of: session.world).map(FileSystem.remove)
+        }
+        _ = try session.onRoot {
             try FileSystem.remove(Manifest.path(for: path))
             return true
+        }
+    }
+
+    /// Has this node forget what it holds of the data in memory, or this rank of its file.
+    func dropCache() throws { try ownFile(of: session.node).map(FileSystem.dropCache) }
+
+    /// How files are accessed, for people.
+    var accessName: String {
+        var words = ["\(ByteSize.format(job.transferSize)), \(job.accessName)"]
+        if isCollective { words.append("collective") }
+        if files.layout == .perRank { words.append("a file for each rank") }
+        switch pattern.cut {
+        case .segments(1): break
+        case .segments(let count): words.append("\(count) segments")
+        case .strided: words.append("strided")
+        }
+        if pattern.order == .random { words.append("random order") }
+        if sync != .end { words.append("sync: \(sync.rawValue)") }
+        if job.queueDepth > 1 { words.append("queue depth \(job.queueDepth)") }
+        return words.joined(separator: ", ")
+    }
+
+    /// Adds what the library was asked for, and what it says of it.
+    func addHints(to table: inout Table) {
+        if let stripes = job.report.stripes {
+            table.row("stripes", "\(stripes.count) of \(ByteSize.format(stripes.size)), says lfs")
+        }
+        guard let hints = job.report.hints, !hints.requested.isEmpty else { return }
+        for (key, value) in hints.requested.sorted(by: { $0.key < $1.key }) {
+            let reported = hints.reported[key].map { "reported as \($0)" } ?? "not reported"
+            table.row("hint", "\(key)=\(value), \(reported); neither proves what was done")
         }
     }
 
@@ -98,19 +178,7 @@ final class Writing {
                 throw Failure(.usage, "output: \(path) is a symbolic link that leads nowhere")
             }
             let folder = dataFolder
-            let existing = try FileSystem.state(path)
-            if let existing {
-                guard !existing.isDirectory else {
-                    throw Failure(.inputOutput, "output: \(path) is a directory; give a file")
-                }
-                guard existing.isRegular else {
-                    throw Failure(.inputOutput, "output: \(path) is not a regular file")
-                }
-                guard overwrites else {
-                    throw Failure(
-                        .usage, "output: \(path) exists; it is left as it is without --overwrite")
-                }
-            }
+            let existing = try requireReplaceable(path)
             try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
             if !overwrites { try requireNoForeignManifest() }
             if checksSpace {
@@ -126,6 +194,26 @@ final class Writing {
             }
             return FileSystem.type(folder)
         }
+        if files.layout == .perRank {
+            try session.together { _ = try requireReplaceable(files.path(of: rank)) }
+        }
+        stripes.warn(job)
+    }
+
+    /// What is at a path that is to be written, which is nothing, or a file that may be replaced.
+    private func requireReplaceable(_ path: String) throws -> FileSystem.State? {
+        guard let existing = try FileSystem.state(path) else { return nil }
+        guard !existing.isDirectory else {
+            throw Failure(.inputOutput, "output: \(path) is a directory; give a file")
+        }
+        guard existing.isRegular else {
+            throw Failure(.inputOutput, "output: \(path) is not a regular file")
+        }
+        guard overwrites else {
+            throw Failure(
+                .usage, "output: \(path) exists; it is left as it is without --overwrite")
+        }
+        return existing
     }
 
     /// The folder of the data file itself, where the output is a link to it.
@@ -145,32 +233,61 @@ final class Writing {
 
     private func manifest(_ status: Manifest.Status) -> Manifest {
         Manifest(
-            status: status, spec: spec, ranks: shards.count, align: shards.alignment, run: run)
+            status: status, spec: spec, layout: files.layout, ranks: shards.count,
+            align: shards.alignment, run: run)
     }
 
     /// Makes the open file that of this run before the first byte: nobody else writes it, and its
     /// manifest no longer says what it held.
     private func claim(_ file: any DataFile, _ existing: Existing) throws {
+        var earlier: FileSet?
         do {
-            _ = try session.onRoot {
-                if existing != .ours { lock = try FileSystem.Lock(path) }
+            try session.together {
+                guard existing != .ours, let own = ownFile(of: session.world) else { return }
+                lock = try FileSystem.Lock(own)
+            }
+            let before = try session.onRoot {
+                let before = existing == .replaced ? try? Manifest.read(for: path) : nil
                 try manifest(.writing).write(for: path)
-                return true
+                // Its layout and its ranks.
+                return [before?.layout.rawValue ?? "", String(before?.ranks ?? 0)]
+            }
+            earlier = FileLayout(rawValue: before[0]).map {
+                FileSet(
+                    path: path, layout: $0,
+                    shards: Shards(size: 0, ranks: max(1, Int(before[1]) ?? 1), alignment: 1))
             }
         } catch {
             try session.together { try job.watchdog.during(.close) { try file.close() } }
-            if session.isRoot, existing == .refused { FileSystem.removeEmpty(path) }
+            if existing == .refused {
+                ownFile(of: session.world).map(FileSystem.removeEmpty)
+            }
             throw error
         }
         // MPI's "create" leaves the tail of a longer file.
         if existing == .replaced {
             try session.together { try job.watchdog.during(.open) { try file.setSize(0) } }
+            try session.together { try removeLeftovers(of: earlier) }
         }
         if preallocates {
-            _ = try session.onRoot {
-                try job.watchdog.during(.open) { try FileSystem.allocate(path, bytes: spec.size) }
-                return true
+            let bytes = files.layout == .shared ? spec.size : shards[rank].count
+            try session.together {
+                guard let own = ownFile(of: session.world), bytes > 0 else { return }
+                try job.watchdog.during(.open) { try FileSystem.allocate(own, bytes: bytes) }
             }
+        }
+    }
+
+    /// Takes away the files of a data set that was here before, where they are not those of this one.
+    private func removeLeftovers(of earlier: FileSet?) throws {
+        if files.layout == .perRank, session.isRoot { try FileSystem.remove(path) }
+        guard let earlier, earlier.layout == .perRank else { return }
+        let kept = files.layout == .perRank ? shards.count : 0
+        for number in stride(from: rank, to: earlier.shards.count, by: shards.count)
+        where number >= kept {
+            // What a manifest says is not true for ever.
+            guard try FileSystem.state(earlier.path(of: number)) != nil else { break }
+            try FileSystem.remove(earlier.path(of: number))
         }
     }
 
@@ -188,22 +305,26 @@ final class Writing {
     /// Writes all shards and brings them to stable storage.
     private func write(_ operation: inout Report.Operation, over existing: Existing) throws {
         var times = Times()
-        try job.watchdog.during(.agreement) { try session.world.barrier() }
-        let file = try times.add(to: \.openNanoseconds) {
-            try job.open(
-                path, existing == .refused ? .createNew : .createOrOpen, hints: job.hints)
+        var mode = existing == .refused ? SharedFile.Mode.createNew : .createOrOpen
+        if existing != .ours, stripes.isSet {
+            try session.together {
+                try ownFile(of: session.world).map { try stripes.create($0) }
+            }
+            mode = .createOrOpen
         }
+        try job.watchdog.during(.agreement) { try session.world.barrier() }
+        let file = try times.add(to: \.openNanoseconds) { try job.open(files, mode) }
         // Neither is part of writing the data, so the clock stands still.
         try job.noteHints(of: file)
         try claim(file, existing)
         let clock = Stopwatch()
         let transfers = job.transfers(title: "write", totalBytes: spec.size)
-        try writeShard(to: file, transfers, &times)
+        try writeTransfers(to: file, transfers, &times)
         transfers.end()
         // Open MPI's component may hang or fail in any later collective call on the file once a write
         // has failed, so nothing more is asked of it then, not even to close.
         try session.agree(transfers.failure)
-        if !isCollective {
+        if sync == .end, !isCollective {
             try session.together {
                 try times.add(to: \.syncNanoseconds) {
                     try job.watchdog.during(.sync) { try file.sync() }
@@ -215,19 +336,30 @@ final class Writing {
                 try job.watchdog.during(.close) { try file.close() }
             }
         }
-        if isCollective {
-            // Not MPI_File_sync: after a collective write that has lost data without saying so, Open
-            // MPI 4.1 fails it on one rank and hangs it on the others. One rank of each node syncs
-            // what the node holds. May go when OMPIO reports failed collective writes.
-            try session.together {
-                try times.add(to: \.syncNanoseconds) {
-                    guard session.node.rank == 0 else { return }
-                    try job.watchdog.during(.sync) { try FileSystem.synchronize(path) }
-                }
-            }
+        if sync == .end, isCollective {
+            try session.together { try times.add(to: \.syncNanoseconds) { try synchronize() } }
         }
         times.totalNanoseconds = times.openNanoseconds + clock.elapsedNanoseconds
         try job.measure(&operation, times, bytes: spec.size)
+        // The manifest speaks of stable storage, whatever is measured.
+        if sync == .none { try session.together { try synchronize() } }
+        try noteStripes()
+    }
+
+    /// Brings what this node, or this rank, holds of the data to stable storage.
+    ///
+    /// Not `MPI_File_sync`: after a collective write that has lost data without saying so, Open MPI 4.1 fails it on one
+    /// rank and hangs it on the others. May go when OMPIO reports failed collective writes.
+    private func synchronize() throws {
+        guard let own = ownFile(of: session.node) else { return }
+        try job.watchdog.during(.sync) { try FileSystem.synchronize(own) }
+    }
+
+    private func noteStripes() throws {
+        guard stripes.isKnown else { return }
+        let first = files.path(of: 0)
+        job.report.stripes = try session.onRoot { stripes.found(first) }
+        stripes.warn(job, of: job.report.stripes)
     }
 
     /// Adds what the system says of the likeliest cause: MPI's own text for a full file system is
@@ -241,65 +373,90 @@ final class Writing {
             "\(failure.message); the file system of \(path) has \(ByteSize.format(free)) free")
     }
 
-    private func writeShard(
+    private func writeTransfers(
         to file: any DataFile, _ transfers: Transfers, _ times: inout Times
     ) throws {
         let generator = job.generator(spec)
-        let buffer = job.transferBuffer(
-            min(job.transferSize, max(shards.longest, 1)), for: generator)
-        defer { buffer.deallocate() }
-        job.logger.debug("shard \(shard), buffer of \(buffer.count) bytes")
-
+        let (pattern, rank) = (pattern, rank)
+        let rounds = pattern.transfersPerRank
+        let relay = job.relay(
+            generator, count: rounds, bytes: pattern.longestTransfer, .beforeTaken
+        ) { round, buffer in
+            let range = pattern[round, rank]
+            generator.fill(
+                UnsafeMutableRawBufferPointer(rebasing: buffer[..<range.count]),
+                at: range.lowerBound)
+        }
+        defer {
+            relay.finish()
+            times.generateNanoseconds += relay.workNanoseconds
+        }
         // A rank that is through, or has failed, keeps its place in the collective sequence with
         // empty writes, until all have heard of it.
-        let rounds = (isCollective ? shards.longest : shard.count).dividedRoundingUp(
-            by: buffer.count)
-        for round in 0..<rounds where isCollective || !transfers.mustStop {
-            let start = min(shard.lowerBound + round * buffer.count, shard.upperBound)
-            let end = min(start + buffer.count, shard.upperBound)
-            let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<(end - start)])
+        for round in 0..<rounds where isInStep || !transfers.mustStop {
+            let range = pattern[round, rank]
+            let part = UnsafeRawBufferPointer(rebasing: relay.take()[..<range.count])
+            defer { relay.giveBack() }
             if isCollective {
-                try writeTogether(part, at: start, to: file, generator, transfers, &times)
-                if transfers.mustStop { break }
+                try writeTogether(part, at: range.lowerBound, to: file, transfers, &times)
             } else {
                 transfers.transfer(part.count) {
-                    times.add(to: \.generateNanoseconds) { generator.fill(part, at: start) }
-                    try times.transfer {
-                        try job.watchdog.during(.write, offset: start) {
-                            try describing(start) {
-                                try file.write(UnsafeRawBufferPointer(part), at: start)
-                            }
-                        }
-                    }
+                    guard !part.isEmpty else { return }
+                    try write(part, at: range.lowerBound, to: file, &times)
                 }
+            }
+            if isInStep {
+                try transfers.exchangeTogether()
+                if transfers.mustStop { break }
+            } else {
                 try transfers.exchange()
             }
+            if sync == .each {
+                try syncTransfer(of: file, transfers, &times)
+                if isInStep, transfers.mustStop { break }
+            }
         }
-        if !isCollective { try transfers.finish() }
+        if !isInStep { try transfers.finish() }
+    }
+
+    private func write(
+        _ part: UnsafeRawBufferPointer, at offset: Int, to file: any DataFile, _ times: inout Times
+    ) throws {
+        try times.transfer {
+            try job.watchdog.during(.write, offset: offset) {
+                try describing(offset) { try file.write(part, at: offset) }
+            }
+        }
     }
 
     /// One round of collective writing, which every rank takes part in whatever has happened to it.
     private func writeTogether(
-        _ part: UnsafeMutableRawBufferPointer, at start: Int, to file: any DataFile,
-        _ generator: ParallelGenerator, _ transfers: Transfers, _ times: inout Times
+        _ part: UnsafeRawBufferPointer, at offset: Int, to file: any DataFile,
+        _ transfers: Transfers, _ times: inout Times
     ) throws {
-        if !part.isEmpty {
-            times.add(to: \.generateNanoseconds) { generator.fill(part, at: start) }
-        }
         transfers.noteInterruption()
-        let given =
-            transfers.failure == nil ? part : UnsafeMutableRawBufferPointer(rebasing: part[..<0])
+        let given = transfers.failure == nil ? part : UnsafeRawBufferPointer(rebasing: part[..<0])
         let outcome = Result {
             try times.transfer {
-                try job.watchdog.during(.write, offset: start) {
-                    try describing(start) {
-                        try file.writeTogether(UnsafeRawBufferPointer(given), at: start)
-                    }
+                try job.watchdog.during(.write, offset: offset) {
+                    try describing(offset) { try file.writeTogether(given, at: offset) }
                 }
             }
         }
         transfers.transfer(given.count) { try outcome.get() }
-        try transfers.exchangeTogether()
+    }
+
+    /// Brings one transfer to stable storage; all ranks together where they are in step.
+    private func syncTransfer(
+        of file: any DataFile, _ transfers: Transfers, _ times: inout Times
+    ) throws {
+        transfers.transfer(0) {
+            try times.add(to: \.syncNanoseconds) {
+                guard !isCollective else { return try synchronize() }
+                try job.watchdog.during(.sync) { try file.sync() }
+            }
+        }
+        if isInStep { try transfers.exchangeTogether() }
     }
 
     /// Says at which offset a call failed.
@@ -312,16 +469,17 @@ final class Writing {
         }
     }
 
-    /// The file has the length that it should have, as every node sees it.
+    /// The data has the length that it should have, as every node sees it.
     private func checkStored() throws {
+        let wanted = files.layout == .shared ? spec.size : shards[rank].count
         try session.together {
-            guard session.node.rank == 0 else { return }
-            let found = try FileSystem.state(path)?.size
-            guard found == spec.size else {
+            guard let own = ownFile(of: session.node) else { return }
+            let found = try FileSystem.state(own)?.size
+            guard found == wanted else {
                 throw Failure(
                     .inputOutput,
                     "the file has \(found.map(String.init) ?? "no") bytes after writing, not "
-                        + "\(spec.size)")
+                        + "\(wanted)")
             }
         }
     }
@@ -329,24 +487,15 @@ final class Writing {
     /// Reads back what collective calls claim to have written; seconds of the slowest rank.
     private func prove() throws -> Double {
         let clock = Stopwatch()
-        let comparison = Comparison(
-            job, path: path, spec: spec, shards: shards, title: "prove")
+        let comparison = Comparison(job, files, spec, title: "prove")
         var times = Times()
         let found = try comparison.run(&times)
-        guard found.rangeCount == 0 else {
-            let first = found.ranges.first?.offset ?? 0
+        guard found.log.rangeCount == 0 else {
             throw Failure(
                 .inputOutput,
-                "\(found.wrongBytes) bytes that MPI_File_write_at_all reported as written are not "
-                    + "stored, the first at offset \(first)")
+                "\(found.log.wrongBytes) bytes that MPI_File_write_at_all reported as written are "
+                    + "not stored, the first at offset \(found.log.firstOffset ?? 0)")
         }
         return Double(try session.world.allReduce(clock.elapsedNanoseconds, .maximum)) / 1e9
-    }
-}
-
-extension Int {
-    func dividedRoundingUp(by divisor: Int) -> Int {
-        let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
-        return quotient + (remainder > 0 ? 1 : 0)
     }
 }

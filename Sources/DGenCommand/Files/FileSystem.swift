@@ -38,6 +38,11 @@ enum FileSystem {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
+    /// The name of the file at `path` in its folder.
+    static func name(of path: String) -> String {
+        path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
+    }
+
     /// Bytes that an ordinary user may still store on the file system of `path`.
     static func freeBytes(_ path: String) throws -> Int {
         var status = statvfs()
@@ -183,9 +188,7 @@ enum FileSystem {
             return one.st_dev == other.st_dev && one.st_ino == other.st_ino
         }
         func place(_ path: String) -> String {
-            let name =
-                path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
-            return resolved(folder(of: path)) + "/" + name
+            resolved(folder(of: path)) + "/" + name(of: path)
         }
         return place(first) == place(second)
     }

@@ -18,6 +18,8 @@ struct Manifest {
 
     var status: Status
     let spec: DataSpec
+    /// Into how many files the data was written.
+    var layout = FileLayout.shared
     /// How many ranks wrote the data, and what their shards were aligned to; not part of the format.
     let ranks: Int
     let align: Int
@@ -31,6 +33,9 @@ struct Manifest {
         let status: Status
         let spec: EncodedSpec
         let createdBy = "dgen-mpi \(Version.current)"
+        let layout: FileLayout
+        /// The names of the first and the last file, where there are several.
+        let files: [String]?
         let ranks: Int
         let align: Int
         let run: String
@@ -38,8 +43,14 @@ struct Manifest {
 
     /// Writes the manifest of the data file at `data`.
     func write(for data: String) throws {
+        // Names for people; those who read the manifest make them of its own path.
+        let name = FileSystem.name(of: data)
+        let files =
+            layout == .perRank
+            ? [layout.path(name, rank: 0), layout.path(name, rank: ranks - 1)] : nil
         let encoded = Encoded(
-            status: status, spec: EncodedSpec(spec), ranks: ranks, align: align, run: run)
+            status: status, spec: EncodedSpec(spec), layout: layout, files: files, ranks: ranks,
+            align: align, run: run)
         try FileSystem.replace(Self.path(for: data), with: try JSON.encode(encoded))
     }
 
@@ -82,12 +93,22 @@ struct Manifest {
             given[key] = [value]
         }
         let settings = Settings(commandLine: [:], environment: [:], jobFile: given)
+        func scalar(_ key: String) -> String? { root[Node(key)]?.scalar?.string }
+        guard let layout = FileLayout(rawValue: scalar("layout") ?? FileLayout.shared.rawValue) else {
+            throw Failure(.usage, "\(name): layout: must be shared or per-rank")
+        }
+        let ranks = scalar("ranks").flatMap { Int($0) } ?? 0
+        let align = scalar("align").flatMap { Int($0) } ?? 0
+        guard
+            layout == .shared
+                || (1...1_000_000_000).contains(ranks) && (1...(1 << 40)).contains(align)
+        else {
+            throw Failure(.usage, "\(name): ranks, align: needed for a file for each rank")
+        }
         do {
             return Manifest(
                 status: status, spec: try settings.spec(over: nil, drawingSeed: nil),
-                ranks: (root["ranks"]?.scalar?.string).flatMap(Int.init) ?? 0,
-                align: (root["align"]?.scalar?.string).flatMap(Int.init) ?? 0,
-                run: root["run"]?.scalar?.string ?? "")
+                layout: layout, ranks: ranks, align: align, run: scalar("run") ?? "")
         } catch {
             throw Failure(.usage, "\(name): spec: \(Failure(error).message)")
         }

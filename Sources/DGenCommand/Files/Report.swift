@@ -96,7 +96,15 @@ struct Report: Encodable {
     var fileSystem: String?
     var access = Access.mpi.rawValue
     var direct = false
+    var layout = FileLayout.shared.rawValue
+    var segments = 1
+    var strided = false
+    var order = Pattern.Order.sequential.rawValue
+    var sync: String?
+    var queueDepth = 1
     var hints: Hints?
+    /// What the file system's own tool says of the file, where there is one.
+    var stripes: Striping.Stripes?
     var spec: EncodedSpec?
     var operations: [Operation] = []
     var summary: [String: Summary] = [:]
@@ -114,14 +122,20 @@ struct Report: Encodable {
     ///
     /// - Throws: ``Failure`` where that is a file that the run reads or writes.
     static func destination(_ settings: Settings) throws -> String? {
-        guard let path = try settings.reportPath() else { return nil }
-        guard path != "-" else { return path }
-        var others = [(settings.jobPath, "the job file")]
+        let path = try settings.reportPath()
+        let csv = try settings.csvPath()
+        var others = [
+            (settings.jobPath, "the job file"), (settings.text(.hintsFile), "the hints file"),
+        ]
         if let output = settings.text(.output) {
             others += [(output, "the data"), (Manifest.path(for: output), "the manifest")]
         }
-        for case (let other?, let what) in others where FileSystem.isSame(path, other) {
-            throw Failure(.usage, "report: '\(path)' is \(what); give another file")
+        for case (let key, let file?) in [(OptionKey.report, path), (.csv, csv)] where file != "-" {
+            for case (let other?, let what) in others where FileSystem.isSame(file, other) {
+                throw Failure(
+                    .usage, "\(key.rawValue): '\(file)' is \(what); give another file")
+            }
+            others.append((file, "the report"))
         }
         return path
     }

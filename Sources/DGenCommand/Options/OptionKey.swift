@@ -24,6 +24,11 @@ enum OptionKey: String, CaseIterable, Codable, CodingKeyRepresentable {
     case shuffleSeed = "shuffle_seed"
     case dropCache = "drop_cache"
     case timeLimit = "time_limit"
+    case layout, segments, strided, order, sync, csv
+    case hintsFile = "hints_file"
+    case stripeCount = "stripe_count"
+    case stripeSize = "stripe_size"
+    case queueDepth = "queue_depth"
 
     /// Whether a job file may give a list of values.
     var isList: Bool { self == .hint || self == .phases }

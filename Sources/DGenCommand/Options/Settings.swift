@@ -55,6 +55,13 @@ struct Settings: Codable {
             commandLine: commandLine, environment: environment, jobFile: file?.options ?? [:])
         self.jobPath = path
         operation = file?.operation
+        if let path = text(.hintsFile), !path.isEmpty {
+            let texts = try HintsFile.texts(FileSystem.readText(
+                path, bytesMax: 1 << 20, what: "hints file"))
+            // Before those that are given one by one, which go before it.
+            entries[.hint] = Entry(
+                texts: texts + self.texts(.hint), source: entries[.hint]?.source ?? .jobFile)
+        }
     }
 
     /// Checks every option that was given, also those that the command at hand does not read.
@@ -68,14 +75,19 @@ struct Settings: Codable {
         _ = try choice(.readOrder, default: ReadOrder.same)
         let flags: [OptionKey] = [
             .collective, .overwrite, .spaceCheck, .quiet, .verbose, .freshFile, .keep, .dropCache,
-            .preallocate, .direct,
+            .preallocate, .direct, .strided,
         ]
         for key in flags { _ = try flag(key, default: false) }
-        _ = try access()
+        _ = try (access(), layout(), cut(), stripes(), queueDepth())
+        _ = try choice(.order, default: Pattern.Order.sequential)
+        _ = try choice(.sync, default: Writing.Sync.end)
+        guard text(.hintsFile) != "" else {
+            throw InvalidField(field: "hints_file", value: "", accepted: "a file")
+        }
         _ = try (phases(), repetitions(), warmUps(), shuffleSeed(), timeLimitSeconds())
         _ = try (threads(default: 1), numaMode(), numaNode())
         if has(.output) { _ = try dataPath(missing: "output: missing; give a file") }
-        _ = try reportPath()
+        _ = try (reportPath(), csvPath())
     }
 
     func has(_ key: OptionKey) -> Bool { entries[key] != nil }
@@ -151,7 +163,51 @@ struct Settings: Codable {
 
     /// What shard boundaries are multiples of.
     func alignment() throws -> Int {
-        try size(.align, in: 1...(1 << 40), default: Job.alignDefault)
+        let stripe = try stripes().size
+        return try size(.align, in: 1...(1 << 40), default: stripe ?? Job.alignDefault)
+    }
+
+    /// Into how many files a data set is written.
+    func layout() throws -> FileLayout {
+        let layout = try choice(.layout, default: FileLayout.shared)
+        if layout == .perRank, try flag(.collective, default: false) {
+            throw refusal(.collective, "it with layout shared only")
+        }
+        return layout
+    }
+
+    /// How a data set is cut before it is dealt to ranks.
+    func cut() throws -> Pattern.Cut {
+        let segments = try number(.segments, in: 1...(1 << 40), default: 1)
+        let isStrided = try flag(.strided, default: false)
+        if isStrided, segments > 1 {
+            throw refusal(.segments, "no segments with strided")
+        }
+        if isStrided || segments > 1, try layout() == .perRank {
+            throw refusal(isStrided ? .strided : .segments, "it with layout shared only")
+        }
+        return isStrided ? .strided : .segments(segments)
+    }
+
+    /// What the file system is asked to stripe a file by; nil for what is left to it.
+    func stripes() throws -> (count: Int?, size: Int?) {
+        let count =
+            has(.stripeCount) ? try number(.stripeCount, in: -1...2000, default: 0) : nil
+        guard let size = try self.size(.stripeSize) else { return (count, nil) }
+        let unit = 64 << 10
+        guard size > 0, size % unit == 0, size < 1 << 32 else {
+            throw refusal(.stripeSize, "a multiple of 64 KiB below 4 GiB")
+        }
+        return (count, size)
+    }
+
+    /// Transfers that are made or compared ahead of, or behind, the one that is moved; nil to leave it to the program.
+    func queueDepth() throws -> Int? {
+        has(.queueDepth) ? try number(.queueDepth, in: 1...64, default: 1) : nil
+    }
+
+    private func refusal(_ key: OptionKey, _ accepted: String) -> InvalidField {
+        InvalidField(field: key.rawValue, value: text(key) ?? "", accepted: accepted)
     }
 
     /// The ranks to plan for.
@@ -171,22 +227,21 @@ struct Settings: Codable {
     func access() throws -> (Access, isDirect: Bool) {
         let access = try choice(.access, default: Access.mpi)
         let isDirect = try flag(.direct, default: false)
-        func refuse(_ key: OptionKey, _ accepted: String) -> InvalidField {
-            InvalidField(field: key.rawValue, value: text(key) ?? "", accepted: accepted)
-        }
         guard access == .posix else {
-            guard !isDirect else { throw refuse(.direct, "it with io posix only") }
+            guard !isDirect else { throw refusal(.direct, "it with io posix only") }
             return (access, false)
         }
         guard try !flag(.collective, default: false) else {
-            throw refuse(.collective, "it with io mpi only")
+            throw refusal(.collective, "it with io mpi only")
         }
-        guard !has(.hint) else { throw refuse(.hint, "hints with io mpi only") }
+        for key in [OptionKey.hintsFile, .hint] where has(key) {
+            throw refusal(key, "hints with io mpi only")
+        }
         for (key, bytes) in [
             (OptionKey.transferSize, try transferSize()), (.align, try alignment()),
         ]
         where isDirect && bytes % PosixFile.directUnit != 0 {
-            throw refuse(key, "a multiple of \(PosixFile.directUnit) bytes with direct")
+            throw refusal(key, "a multiple of \(PosixFile.directUnit) bytes with direct")
         }
         return (access, isDirect)
     }
@@ -233,11 +288,14 @@ struct Settings: Codable {
     }
 
     /// Where the report goes, `-` being stdout; nil for nowhere.
-    func reportPath() throws -> String? {
-        guard let path = text(.report) else { return nil }
-        guard !path.isEmpty else {
-            throw InvalidField(field: "report", value: "", accepted: "a file, or - for stdout")
-        }
+    func reportPath() throws -> String? { try path(.report, accepted: "a file, or - for stdout") }
+
+    /// Where the operations go as a table; nil for nowhere.
+    func csvPath() throws -> String? { try path(.csv, accepted: "a file") }
+
+    private func path(_ key: OptionKey, accepted: String) throws -> String? {
+        guard let path = text(key) else { return nil }
+        guard !path.isEmpty else { throw refusal(key, accepted) }
         return path
     }
 
@@ -256,7 +314,12 @@ struct Settings: Codable {
     /// The hints in the order given; of the same key the last counts.
     func hints() throws -> [(key: String, value: String)] {
         var hints: [(key: String, value: String)] = []
-        for text in texts(.hint) {
+        // Names that MPI reserves; where nobody knows them they are passed over.
+        let (count, size) = try access().0 == .mpi ? stripes() : (nil, nil)
+        let stripes = [
+            count.map { "striping_factor=\($0)" }, size.map { "striping_unit=\($0)" },
+        ].compactMap { $0 }
+        for text in stripes + texts(.hint) {
             let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let limit = SharedFile.hintBytesMax
             guard parts.count == 2, !parts[0].isEmpty, parts[0].utf8.count <= limit.key,

@@ -23,6 +23,8 @@ final class Job {
     private let isDirect: Bool
     let isQuiet: Bool
     let kernel: Kernel
+    /// Buffers that each rank makes bytes in, or compares, beside the one that it moves.
+    let queueDepth: Int
     /// Threads that make bytes, at most.
     let threads: Int
     /// Puts those threads and their memory on memory nodes.
@@ -36,6 +38,8 @@ final class Job {
 
     /// The default of `--transfer-size`, the fastest of those that `make bench` compares.
     static let transferSizeDefault = 1 << 20
+    /// The default of `--queue-depth`.
+    static let queueDepthDefault = 1
     /// The default of `--align`.
     static let alignDefault = 1 << 20
     /// The default of `--watchdog`: longer than a parallel file system takes to recover a server.
@@ -67,6 +71,7 @@ final class Job {
             }, logger: logger)
         progressStyle = try settings.progressStyle()
         self.reportPath = reportPath
+        queueDepth = try settings.queueDepth() ?? Self.queueDepthDefault
         let limit = try settings.watchdogSeconds()
         if let seconds = try settings.timeLimitSeconds() {
             Interruption.stop(afterSeconds: seconds)
@@ -81,6 +86,7 @@ final class Job {
         report.kernel = kernel.rawValue
         report.access = access.rawValue
         report.direct = isDirect
+        report.queueDepth = queueDepth
         report.hints = Report.Hints(
             requested: Dictionary(hints.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
         logger.info(
@@ -114,6 +120,13 @@ final class Job {
         if let message { complain(message) }
         do {
             if isReporting { try writeReport(to: reportPath) }
+            let report = report
+            _ = try session.onRoot {
+                try settings.csvPath().map {
+                    try FileSystem.replace($0, with: Array(OperationsTable.text(report).utf8))
+                }
+                return true
+            }
             // After the report: it must not be lost with a reader of stdout that went away.
             _ = try session.onRoot {
                 try result.map { try StandardOutput.write($0.text.utf8) }
@@ -178,7 +191,7 @@ final class Job {
     }
 
     /// Memory of `count` bytes for transfers, each part on the node of the thread that makes it.
-    func transferBuffer(
+    private func transferBuffer(
         _ count: Int, for generator: ParallelGenerator
     ) -> UnsafeMutableRawBufferPointer {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 4096)
@@ -191,30 +204,72 @@ final class Job {
         access == .mpi ? "MPI-IO" : isDirect ? "POSIX with O_DIRECT" : "POSIX"
     }
 
-    /// Opens the shared file on all ranks, or on none; collective.
-    func open(
-        _ path: String, _ mode: SharedFile.Mode, hints: [(key: String, value: String)]
-    ) throws -> any DataFile {
+    /// Opens the files of a data set on all ranks, or on none; collective.
+    ///
+    /// Where each rank has a file, it opens its own for writing now, and others for reading when it needs them.
+    func open(_ files: FileSet, _ mode: SharedFile.Mode) throws -> any DataFile {
+        let world = session.world
+        guard files.layout == .shared else {
+            let alone = try Communicator.alone()
+            let shards = ShardFiles(files.shards, rank: world.rank, of: world.size) { shard in
+                let path = files.path(of: shard)
+                guard let state = try FileSystem.state(path) else {
+                    throw Failure(.inputOutput, "\(path): no such file")
+                }
+                return state.size
+            } open: { [self] shard in
+                let path = files.path(of: shard)
+                if access == .posix, mode != .read {
+                    try PosixFile.create(path, isNew: mode == .createNew)
+                }
+                return try open(path, mode, on: alone)
+            }
+            try session.together {
+                if mode != .read { try shards.open(shard: world.rank) }
+            }
+            return shards
+        }
         if access == .posix, mode != .read {
             _ = try session.onRoot {
-                try PosixFile.create(path, isNew: mode == .createNew)
+                try PosixFile.create(files.path, isNew: mode == .createNew)
                 return true
             }
         }
-        return try session.together {
-            try watchdog.during(.open) {
-                guard access == .mpi else {
-                    return try PosixFile(path, isWritten: mode != .read, isDirect: isDirect)
-                        as any DataFile
-                }
-                do {
-                    return try SharedFile(
-                        path, mode, hints: hints, on: session.world, logger: mpiLogger)
-                } catch {
-                    throw Failure(.inputOutput, "\(path): \(error)")
-                }
+        return try session.together { try open(files.path, mode, on: world) }
+    }
+
+    private func open(
+        _ path: String, _ mode: SharedFile.Mode, on communicator: Communicator
+    ) throws -> any DataFile {
+        try watchdog.during(.open) {
+            guard access == .mpi else {
+                return try PosixFile(path, isWritten: mode != .read, isDirect: isDirect)
+            }
+            do {
+                return try SharedFile(path, mode, hints: hints, on: communicator, logger: mpiLogger)
+            } catch {
+                throw Failure(.inputOutput, "\(path): \(error)")
             }
         }
+    }
+
+    /// The bytes that an open file, or all files of a data set together, have; collective.
+    func fileBytes(_ file: any DataFile, _ layout: FileLayout) throws -> Int {
+        let bytes = try session.together { try file.size() }
+        return layout == .shared ? bytes : try session.world.allReduce(bytes, .sum)
+    }
+
+    /// Buffers for transfers of at most `bytes` bytes that `generator` makes or compares beside the thread that moves them.
+    func relay(
+        _ generator: ParallelGenerator, count: Int, bytes: Int, _ side: Relay.Side,
+        work: @escaping (Int, UnsafeMutableRawBufferPointer) -> Void
+    ) -> Relay {
+        let placer = placer
+        let buffers = (0..<min(queueDepth, max(count, 1))).map { _ in
+            transferBuffer(max(bytes, 1), for: generator)
+        }
+        logger.debug("\(buffers.count) buffers of \(bytes) bytes")
+        return Relay(buffers, count: count, side, prepare: { placer.pin(thread: 0) }, work: work)
     }
 
     /// Notes what the library says of an open file; collective.
@@ -226,13 +281,14 @@ final class Job {
 
     /// Notes what is wrong with a file.
     func note(_ found: Comparison.Found) {
-        report.damage = found.ranges.map {
+        let log = found.log
+        report.damage = log.ranges.map {
             Report.DamagedRange(offset: $0.offset, bytes: $0.bytes, wrongBytes: $0.wrongBytes)
         }
-        report.damageRanges = found.rangeCount
-        report.damageBytes = found.rangeBytes
-        report.wrongBytes = found.wrongBytes
-        report.firstWrongOffset = found.ranges.first?.offset
+        report.damageRanges = log.rangeCount
+        report.damageBytes = log.rangeBytes
+        report.wrongBytes = log.wrongBytes
+        report.firstWrongOffset = log.firstOffset
         report.fileBytes = found.fileBytes
     }
 
