@@ -104,4 +104,45 @@ import Testing
             #expect(joined == whole, "numbers seeded \(numbers.seed)")
         }
     }
+
+    /// Logs of parts of a data set, merged in any order, are that of the whole.
+    @Test func logsOfPartsMergeInAnyOrder() throws {
+        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        for round in 0..<300 {
+            let spec = try DataSpec(size: 1 << 20, seed: 1)
+            let runs = (0..<Int.random(in: 0...60, using: &numbers.generator)).map { _ in
+                Int.random(in: 0..<300_000, using: &numbers.generator)
+            }
+            let offsets = Set(runs).sorted()
+            let limit = round % 3 == 0 ? 1000 : Int.random(in: 1...8, using: &numbers.generator)
+            var whole = DamageLog(spec, limit: limit)
+            for offset in offsets { whole.add(offset: offset, count: 1) }
+            // Parts as strided ranks have them, each in order, or as contiguous ones.
+            let part = Int.random(in: 1...50_000, using: &numbers.generator)
+            let ranks = Int.random(in: 1...5, using: &numbers.generator)
+            let isStrided = round % 2 == 0
+            var logs = (0..<ranks).map { _ in DamageLog(spec, limit: limit) }
+            for offset in offsets {
+                let rank = isStrided ? offset / part % ranks : min(offset / part, ranks - 1)
+                var single = DamageLog(spec, limit: limit)
+                single.add(offset: offset, count: 1)
+                logs[rank].merge(single)
+            }
+            if isStrided { logs.shuffle(using: &numbers.generator) }
+            var merged = DamageLog(spec, limit: limit)
+            for log in logs {
+                merged.merge(DamageLog(spec, numbers: log.numbers, limit: limit))
+            }
+            let seed = "numbers seeded \(numbers.seed), round \(round)"
+            #expect(merged.ranges.first?.offset == whole.ranges.first?.offset, "\(seed)")
+            #expect(merged.wrongBytes == offsets.count, "\(seed)")
+            // Past the limit, ranks that take turns cannot know what is joined.
+            if !isStrided || limit == 1000 {
+                #expect(merged == whole, "\(seed)")
+            } else {
+                #expect(merged.rangeCount >= whole.rangeCount, "\(seed)")
+                #expect(merged.ranges.count == whole.ranges.count, "\(seed)")
+            }
+        }
+    }
 }

@@ -118,6 +118,9 @@ import Testing
                     let units = shards.map { ($0.count + alignment - 1) / alignment }
                     #expect((units.max() ?? 0) - (units.min() ?? 0) <= 1)
                     #expect(shards.longest == shards.map(\.count).max())
+                    for offset in [0, size / 3, size - 1] where size > 0 {
+                        #expect(shards[shards.rank(of: offset)].contains(offset))
+                    }
                     #expect(shards.occupied == shards.count { !$0.isEmpty })
                 }
             }

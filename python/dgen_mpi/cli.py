@@ -24,6 +24,7 @@ from rich.table import Table
 import dgen_mpi
 from dgen_mpi import _native, analyze, report
 from dgen_mpi._display import Display
+from dgen_mpi._files import Shard, shard_path, shards
 from dgen_mpi.jobs import (
     SCHEDULERS,
     BatchSystem,
@@ -55,6 +56,7 @@ STATUS_OF = {
 }
 
 CHUNK = 8 << 20
+RANGES_MAX = 1000
 """Bytes that `verify` reads at once."""
 
 
@@ -270,6 +272,14 @@ _GROUPS = (
             "space_check",
             "preallocate",
             "io",
+            "layout",
+            "segments",
+            "strided",
+            "order",
+            "sync",
+            "stripe_count",
+            "stripe_size",
+            "queue_depth",
         ),
     ),
     (
@@ -299,6 +309,14 @@ _SUGGESTED = {
     "space_check": "false",
     "preallocate": "true",
     "io": "posix",
+    "layout": "per-rank",
+    "segments": "4",
+    "strided": "true",
+    "order": "random",
+    "sync": "each",
+    "stripe_count": "4",
+    "stripe_size": "4MiB",
+    "queue_depth": "2",
     "phases": "[write, read]",
     "repeat": "3",
     "warm_up": "1",
@@ -764,9 +782,12 @@ def _analyze(options: argparse.Namespace) -> int:
         folder = CampaignFolder.open(path)
         for case in folder.campaign.cases:
             for number, output in enumerate(case.outputs):
-                if Path(output).exists():
-                    suffix = f"-{number}" if number else ""
-                    wanted.append((Path(output), folder.place(case) / f"analysis{suffix}.json"))
+                # Of a file for each rank, the first.
+                for file in (Path(output), shard_path(Path(output), 0)):
+                    if file.exists():
+                        suffix = f"-{number}" if number else ""
+                        wanted.append((file, folder.place(case) / f"analysis{suffix}.json"))
+                        break
     if not wanted:
         raise JobError("no files to analyze: they are not there any more")
     if options.plot and len(wanted) > 1:
@@ -800,43 +821,67 @@ def _analyze(options: argparse.Namespace) -> int:
     return DONE
 
 
+class _Damages:
+    """Damaged ranges in file order, joined as the program joins them; the first are kept."""
+
+    def __init__(self, gap: int) -> None:
+        self._gap = gap
+        self._last: dgen_mpi.Damage | None = None
+        self.ranges: list[dgen_mpi.Damage] = []
+        self.count = 0
+        self.wrong_bytes = 0
+
+    def add(self, new: dgen_mpi.Damage) -> None:
+        """Add a range that lies behind the last one."""
+        self.wrong_bytes += new.wrong_bytes
+        last = self._last
+        if last is not None and new.offset - last.offset - last.bytes < self._gap:
+            new = dgen_mpi.Damage(
+                last.offset,
+                new.offset + new.bytes - last.offset,
+                last.wrong_bytes + new.wrong_bytes,
+            )
+            if self.count <= RANGES_MAX:
+                self.ranges[-1] = new
+        else:
+            self.count += 1
+            if self.count <= RANGES_MAX:
+                self.ranges.append(new)
+        self._last = new
+
+
+def _verify_file(
+    spec: dgen_mpi.DataSpec, shard: Shard, damages: _Damages, progress: Callable[[int, int], None]
+) -> int:
+    """Compare one file with its part of the data set; return its length."""
+    buffer = bytearray(CHUNK)
+    offset = shard.start
+    with shard.path.open("rb", buffering=0) as file:
+        while offset < shard.stop:
+            length = file.readinto(memoryview(buffer)[: min(CHUNK, shard.stop - offset)])
+            if not length:
+                break
+            for damaged in spec.compare(memoryview(buffer)[:length], offset):
+                damages.add(damaged)
+            offset += length
+            progress(offset, spec.size)
+    if offset < shard.stop:
+        missing = shard.stop - offset
+        damages.add(dgen_mpi.Damage(offset, missing, missing))
+    return shard.path.stat().st_size
+
+
 def _verify(options: argparse.Namespace) -> int:
     path: Path = options.file
     spec = dgen_mpi.DataSpec.from_manifest(path, max_threads=options.threads)
-    file_bytes = path.stat().st_size
-    buffer = bytearray(CHUNK)
-    ranges: list[dgen_mpi.Damage] = []
-    count = wrong = 0
+    damages = _Damages(spec.compress_unit)
+    file_bytes = 0
     started = time.monotonic()
-    with (
-        path.open("rb", buffering=0) as file,
-        Display.bytes(f"verify {path.name}", is_quiet=options.json) as progress,
-    ):
-        offset = 0
-        while offset < spec.size:
-            length = file.readinto(memoryview(buffer)[: min(CHUNK, spec.size - offset)])
-            if not length:
-                break
-            damage = spec.compare(memoryview(buffer)[:length], offset)
-            wrong += damage.wrong_bytes
-            for damaged in damage:
-                # One that goes on where the last one ended is the same.
-                last = ranges[-1] if ranges else None
-                if last and last.offset + last.bytes == damaged.offset:
-                    ranges[-1] = dgen_mpi.Damage(
-                        last.offset,
-                        last.bytes + damaged.bytes,
-                        last.wrong_bytes + damaged.wrong_bytes,
-                    )
-                    continue
-                count += 1
-                if len(ranges) < 1000:
-                    ranges.append(damaged)
-            offset += length
-            progress(offset, spec.size)
-    missing = max(0, spec.size - offset)
+    with Display.bytes(f"verify {path.name}", is_quiet=options.json) as progress:
+        for shard in shards(path, spec.size):
+            file_bytes += _verify_file(spec, shard, damages, progress)
     seconds = time.monotonic() - started
-    is_right = wrong == 0 and file_bytes == spec.size
+    is_right = damages.count == 0 and file_bytes == spec.size
     if options.json:
         _print_json(
             {
@@ -845,18 +890,19 @@ def _verify(options: argparse.Namespace) -> int:
                 "size": spec.size,
                 "file_bytes": file_bytes,
                 "seconds": seconds,
-                "wrong_bytes": wrong + missing,
-                "damage_ranges": count,
-                "damage": [damaged._asdict() for damaged in ranges],
+                "wrong_bytes": damages.wrong_bytes,
+                "damage_ranges": damages.count,
+                "damage": [damaged._asdict() for damaged in damages.ranges],
             }
         )
         return DONE if is_right else DIFFERS
-    rate = report.rate(offset / seconds if seconds else 0)
-    print(f"{path}: {_native.format_size(offset)} compared, {rate}")
-    for damaged in ranges[:20]:
+    compared = min(file_bytes, spec.size)
+    rate = report.rate(compared / seconds if seconds else 0)
+    print(f"{path}: {_native.format_size(compared)} compared, {rate}")
+    for damaged in damages.ranges[:20]:
         print(f"  offset {damaged.offset}: {damaged.wrong_bytes} of {damaged.bytes} bytes wrong")
     if file_bytes != spec.size:
         print(f"  the file has {file_bytes} bytes instead of {spec.size}")
-    verdict = "every byte is right" if is_right else f"{wrong + missing} bytes wrong or missing"
-    print(verdict)
+    wrong = f"{damages.wrong_bytes} bytes wrong or missing"
+    print("every byte is right" if is_right else wrong)
     return DONE if is_right else DIFFERS

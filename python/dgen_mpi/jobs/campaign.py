@@ -23,6 +23,9 @@ LISTS = ("hint", "phases", "launcher_arguments", "modules", "setup", "directives
 CASES_MAX = 10_000
 """The most cases of one campaign."""
 
+NOT_SWEPT = frozenset({"report", "csv"})
+"""The fields of a job that a campaign decides by itself."""
+
 OWN_KEYS = ("steps", "include", "exclude", "runs", "remove_data")
 """The keys of a campaign file that are no fields of a job."""
 
@@ -137,8 +140,8 @@ class Campaign:
         own = {key: content.pop(key) for key in OWN_KEYS if key in content}
         default_name = re.sub(r"[^A-Za-z0-9._-]+", "-", default_name).strip("._-") or "campaign"
         title = _checked(f"{name}: name", values.word, content.pop("name", default_name))
-        if "report" in content:
-            raise JobError(f"{name}: report: a campaign keeps the reports in its folder")
+        for key in content.keys() & NOT_SWEPT:
+            raise JobError(f"{name}: {key}: a campaign keeps the reports in its folder")
         axes = {key: value for key, value in content.items() if is_axis(key, value)}
         for key, several in axes.items():
             if not several:
@@ -163,7 +166,7 @@ class Campaign:
                 jobs = []
                 for index, step in enumerate(steps, 1):
                     where = name if len(steps) == 1 else f"{name}: steps[{index}]"
-                    if "name" in step or "report" in step:
+                    if step.keys() & {"name", *NOT_SWEPT}:
                         raise JobError(f"{where}: a step has no name and no report of its own")
                     fields = {**fixed, **swept, **step}
                     output = fields.get("output")
@@ -288,7 +291,7 @@ def campaign_schema() -> dict[str, Any]:
             ],
         }
         for key, field in fields.items()
-        if key not in ("name", "report")
+        if key not in ("name", *NOT_SWEPT)
     }
     return {
         **schema,

@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from dgen_mpi._files import shard_path
 from dgen_mpi.jobs.campaign import Campaign, Case
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import Job
@@ -179,7 +180,12 @@ class CampaignFolder:
             return
         for step, job in zip(results, case.steps, strict=True):
             is_written = step.is_done and job.operation == "generate"
-            if is_written and job.output is not None and not Path(job.output).exists():
+            if not is_written or job.output is None:
+                continue
+            output = Path(job.output)
+            if job.layout == "per-rank":
+                output = shard_path(output, 0)
+            if not output.exists():
                 step.path.unlink()
 
     def _read_index(self) -> dict[str, Any]:

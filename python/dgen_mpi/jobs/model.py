@@ -64,6 +64,31 @@ class Job(BaseModel):
     )
     collective: values.Flag | None = Field(None, description="Collective MPI-IO calls.")
     hint: values.Hints | None = Field(None, description="MPI-IO hints.")
+    hints_file: values.FilePath | None = Field(
+        None, description="A file of MPI-IO hints, KEY=VALUE or KEY VALUE a line."
+    )
+    stripe_count: values.StripeCount | None = Field(
+        None, description="Stripes of the file, -1 for all targets."
+    )
+    stripe_size: values.StripeSize | None = Field(
+        None, description="Bytes of a stripe, a multiple of 64KiB; also the default of align."
+    )
+    layout: values.FileLayout | None = Field(
+        None, description="One file (shared), or one for each rank (per-rank)."
+    )
+    segments: values.Segments | None = Field(
+        None, description="Segments that the data set is cut to before it is dealt to the ranks."
+    )
+    strided: values.Flag | None = Field(
+        None, description="The transfers of all ranks take turns in the file."
+    )
+    order: values.Order | None = Field(None, description="The order of each rank's transfers.")
+    sync: values.Sync | None = Field(
+        None, description="When data goes to stable storage while the clock runs."
+    )
+    queue_depth: values.QueueDepth | None = Field(
+        None, description="Buffers of each rank: bytes are made while others are moved."
+    )
     overwrite: values.Flag | None = Field(None, description="Replace an existing file.")
     space_check: values.Flag | None = Field(
         None, description="Refuse when the file system has less room than the data set."
@@ -109,6 +134,7 @@ class Job(BaseModel):
     )
     progress: values.ProgressStyle | None = Field(None, description="Progress on stderr.")
     report: values.ReportPath | None = Field(None, description="Where the result goes, as JSON.")
+    csv: values.FilePath | None = Field(None, description="Where the operations go as a table.")
     verbose: values.Flag | None = Field(None, description="Log what starts and ends.")
     quiet: values.Flag | None = Field(None, description="No table, no progress, errors only.")
 
@@ -165,20 +191,37 @@ class Job(BaseModel):
         return self
 
     def _check_access(self) -> None:
+        self._check_layout()
         if self.io != "posix":
             if self.direct:
                 raise ValueError("direct: 'true' is not accepted; give it with io posix only")
             return
         if self.collective:
             raise ValueError("collective: 'true' is not accepted; give it with io mpi only")
-        if self.hint is not None:
-            raise ValueError(f"hint: '{self.hint}' is not accepted; give hints with io mpi only")
+        for name, given in (("hints_file", self.hints_file), ("hint", self.hint)):
+            if given is not None:
+                raise ValueError(f"{name}: '{given}' is not accepted; give hints with io mpi only")
         for name, size in (("transfer_size", self.transfer_size), ("align", self.align)):
             if self.direct and size is not None and size % values.DIRECT_UNIT:
                 raise ValueError(
                     f"{name}: '{size}' is not accepted; give a multiple of {values.DIRECT_UNIT} "
                     "bytes with direct"
                 )
+
+    def _check_layout(self) -> None:
+        if self.strided and (self.segments or 1) > 1:
+            raise ValueError(
+                f"segments: '{self.segments}' is not accepted; give no segments with strided"
+            )
+        if self.layout != "per-rank":
+            return
+        for name, given in (("collective", self.collective), ("strided", self.strided)):
+            if given:
+                raise ValueError(f"{name}: 'true' is not accepted; give it with layout shared only")
+        if (self.segments or 1) > 1:
+            raise ValueError(
+                f"segments: '{self.segments}' is not accepted; give it with layout shared only"
+            )
 
     @classmethod
     def from_mapping(cls, content: dict[str, Any], name: str = "job") -> Job:
@@ -326,7 +369,9 @@ class Job(BaseModel):
 
 OPTIONS = (
     *("size", "seed", "dedup_ratio", "compress_ratio", "dedup_unit", "compress_unit", "fill"),
-    *("transfer_size", "align", "collective", "hint", "overwrite", "space_check", "preallocate"),
+    *("transfer_size", "align", "collective", "hint", "hints_file", "stripe_count", "stripe_size"),
+    *("overwrite", "space_check", "preallocate", "segments", "strided", "order", "sync"),
+    *("layout", "queue_depth", "csv"),
     *("io", "direct", "phases", "repeat", "warm_up", "fresh_file", "keep", "read_order"),
     *(
         "shuffle_seed",
@@ -345,7 +390,10 @@ OPTIONS = (
 WRITING = ("generate", "test")
 """The operations that write a file."""
 
-ONLY_WRITING = ("collective", "hint", "overwrite", "space_check", "preallocate")
+ONLY_WRITING = (
+    *("collective", "hint", "hints_file", "stripe_count", "stripe_size"),
+    *("overwrite", "space_check", "preallocate", "segments", "strided", "order", "sync"),
+)
 ONLY_TEST = (
     *("phases", "repeat", "warm_up", "fresh_file", "keep", "read_order", "shuffle_seed"),
     "drop_cache",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from dgen_mpi._files import PER_RANK_DIGITS
 from dgen_mpi.jobs import values
 from dgen_mpi.jobs.campaign import Case
 from dgen_mpi.jobs.files import JobError
@@ -160,7 +161,10 @@ def _steps(case: Case, folder: PurePath) -> list[str]:
         commands.append(" \\\n    ".join([*parts, job.launch(), words]))
     if case.remove_data and case.outputs:
         written = [path for output in case.outputs for path in (output, f"{output}.dgen.json")]
-        commands.append(f"rm -f -- {shlex.join(written)}")
+        words = shlex.join(written)
+        for output in sorted({job.output or "" for job in case.steps if job.layout == "per-rank"}):
+            words += f" {shlex.quote(output)}.{'[0-9]' * PER_RANK_DIGITS}*"
+        commands.append(f"rm -f -- {words}")
     begins_again = any(map(_may_begin_again, case.steps))
     note = ["# shellcheck disable=SC2046 # One word, or none."] if begins_again else []
     return [f"begin {place}", *note, " &&\n".join(commands), f'end {place} "$?"']

@@ -271,12 +271,24 @@ def data_path(value: object) -> str:
     return text
 
 
-def report_path(value: object) -> str:
-    """Return the path of a report."""
-    text = str(value) if value is not None and not isinstance(value, Mapping | list) else ""
-    if not text:
-        raise refusal(value, "a file, or - for stdout")
-    return text
+def path(accepted: str) -> BeforeValidator:
+    """Return a validator for the path of a file beside the data."""
+
+    def check(value: object) -> str:
+        text = str(value) if value is not None and not isinstance(value, Mapping | list) else ""
+        if not text:
+            raise refusal(value, accepted)
+        return text
+
+    return BeforeValidator(check)
+
+
+def stripe_size(value: object) -> int:
+    """Return the bytes of a stripe."""
+    number = size(value)
+    if number <= 0 or number % (64 << 10) or number >= 1 << 32:
+        raise refusal(value, "a multiple of 64 KiB below 4 GiB")
+    return number
 
 
 def choice(*names: str) -> BeforeValidator:
@@ -355,6 +367,21 @@ Phases = Annotated[
     ),
 ]
 Access = Annotated[str, choice("mpi", "posix"), WithJsonSchema({"enum": ["mpi", "posix"]})]
+FileLayout = Annotated[
+    str, choice("shared", "per-rank"), WithJsonSchema({"enum": ["shared", "per-rank"]})
+]
+Segments = Annotated[int, integers(1, 1 << 40), _numbers("^[+]?[0-9]+$", minimum=1)]
+Order = Annotated[
+    str, choice("sequential", "random"), WithJsonSchema({"enum": ["sequential", "random"]})
+]
+Sync = Annotated[
+    str, choice("none", "end", "each"), WithJsonSchema({"enum": ["none", "end", "each"]})
+]
+StripeCount = Annotated[
+    int, integers(-1, 2000), _numbers("^[+-]?[0-9]+$", minimum=-1, maximum=2000)
+]
+StripeSize = Annotated[int, BeforeValidator(stripe_size), *_SIZE]
+QueueDepth = Annotated[int, integers(1, 64), _numbers("^[+]?[0-9]+$", minimum=1, maximum=64)]
 ReadOrder = Annotated[
     str,
     choice("same", "shift", "shuffle"),
@@ -386,7 +413,8 @@ Hints = Annotated[
     ),
 ]
 DataPath = Annotated[str, BeforeValidator(data_path), _TEXT]
-ReportPath = Annotated[str, BeforeValidator(report_path), _TEXT]
+ReportPath = Annotated[str, path("a file, or - for stdout"), _TEXT]
+FilePath = Annotated[str, path("a file"), _TEXT]
 Line = Annotated[str, BeforeValidator(line), _TEXT]
 Lines = Annotated[
     list[str], BeforeValidator(lines), WithJsonSchema({"type": "array", "items": _PLAIN})
