@@ -3,13 +3,25 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test sanitize python build wheel bench bench-io lint format install uninstall setup clean
+.PHONY: help demo test integration sanitize python build wheel bench bench-io lint format install uninstall setup clean
 
 PREFIX ?= /usr/local
 SWIFT ?= swift
+# The MPI library: openmpi or mpich. Package.swift and the tests read it too.
+MPI ?= openmpi
+export MPI
 # The shipped program needs no Swift runtime. Tests cannot be linked so, hence a folder of its own.
-STATIC := -c release --static-swift-stdlib --scratch-path .build-static
-PROGRAM := .build-static/release/dgen-mpi
+ifeq ($(MPI),mpich)
+BUILD := .build-mpich
+STATIC_BUILD := .build-mpich-static
+MPIRUN := mpirun.mpich
+else
+BUILD := .build
+STATIC_BUILD := .build-static
+MPIRUN := mpirun --oversubscribe
+endif
+STATIC := -c release --static-swift-stdlib --scratch-path $(STATIC_BUILD)
+PROGRAM := $(STATIC_BUILD)/release/dgen-mpi
 VENV := .venv
 # Where `make demo` writes its GiB.
 DEMO ?= $(or $(TMPDIR),/tmp)
@@ -26,16 +38,20 @@ help: ## List the targets
 demo: build ## Write 1 GiB with 4 ranks, verify it with 3
 	@folder=$$(mktemp -d "$(DEMO)/dgen-mpi-demo.XXXXXX") && trap 'rm -rf "$$folder"' EXIT && \
 	set -x && \
-	mpirun --oversubscribe -n 4 $(PROGRAM) -o "$$folder/demo" -s 1GiB \
+	$(MPIRUN) -n 4 $(PROGRAM) -o "$$folder/demo" -s 1GiB \
 	    --dedup-ratio 2 --compress-ratio 1.5 && \
-	mpirun --oversubscribe -n 3 $(PROGRAM) verify "$$folder/demo"
+	$(MPIRUN) -n 3 $(PROGRAM) verify "$$folder/demo"
 
+ifeq ($(MPI),mpich)
+# What does not call MPI is the same, and tested without it.
+test: integration
+else
 test: build lint sanitize ## Run all tests: Swift in debug and release, sanitizers, mpirun, Python, installation
 	$(SWIFT) test --disable-xctest --skip 'Integration|Fork'
 	$(SWIFT) test --disable-xctest --filter Fork
 	$(SWIFT) test --disable-xctest -c release --skip 'Integration|Fork'
 	$(SWIFT) test --disable-xctest -c release --filter Fork
-	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest --filter Integration
+	$(MAKE) --no-print-directory integration
 	$(MAKE) --no-print-directory python
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(MAKE) --no-print-directory install PREFIX="$$folder" && \
@@ -44,6 +60,11 @@ test: build lint sanitize ## Run all tests: Swift in debug and release, sanitize
 	bash -n "$$folder/share/bash-completion/completions/dgen-mpi" && \
 	$(MAKE) --no-print-directory uninstall PREFIX="$$folder" && \
 	test -z "$$(find "$$folder" -type f)"
+endif
+
+integration: build ## Run the integration tests alone; MPI=mpich for MPICH's
+	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest --scratch-path $(BUILD) \
+	    --filter Integration
 
 python: build wheel ## Run the tests of the Python package: installed from the checkout, then from the wheel
 	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
@@ -119,7 +140,7 @@ uninstall: ## Remove what install put under PREFIX
 	    "$(PREFIX)/share/fish/vendor_completions.d/dgen-mpi.fish"
 
 clean: ## Remove everything that was built
-	rm -rf .build .build-static .build-address .build-thread .build-python $(VENV) build dist \
+	rm -rf .build .build-static .build-mpich .build-mpich-static .build-address .build-thread .build-python $(VENV) build dist \
 	    python/build python/*.egg-info
 
 # What the system must have, by Debian's and Ubuntu's names, and how to see that it is there.
@@ -129,6 +150,10 @@ PACKAGES := libopenmpi-dev openmpi-bin libnuma-dev pkg-config python3-dev python
 HAS_ALL := PATH="$$PATH:/usr/sbin:/sbin" && pkg-config --exists ompi-c numa python3 && python3 -c 'import ensurepip' && \
     type mpirun shellcheck pkill unshare strip bzip2 cpio busybox qemu-x86_64 qemu-system-x86_64 \
     sbatch munged glusterd ip nsenter
+ifeq ($(MPI),mpich)
+PACKAGES += libmpich-dev mpich
+HAS_ALL += mpirun.mpich && pkg-config --exists mpich
+endif
 
 setup: ## Install the system packages that are missing, or say which
 	@command -v $(SWIFT) > /dev/null || { \

@@ -19,6 +19,10 @@ func processor(_ level: String) -> [SwiftSetting] {
     #endif
 }
 
+/// The MPI library to build with: Open MPI, or with `MPI=mpich` in the environment MPICH, or any other one by the name
+/// of its pkg-config file.
+let mpi = Context.environment["MPI"] ?? "openmpi"
+
 let package = Package(
     name: "dgen-mpi",
     products: [
@@ -35,8 +39,10 @@ let package = Package(
     targets: [
         // C: what Swift cannot say itself.
         .systemLibrary(
-            name: "CMPI", pkgConfig: "ompi-c",
-            providers: [.apt(["libopenmpi-dev", "openmpi-bin"])]),
+            name: "CMPI", pkgConfig: mpi == "openmpi" ? "ompi-c" : mpi,
+            providers: [
+                .apt(mpi == "mpich" ? ["libmpich-dev", "mpich"] : ["libopenmpi-dev", "openmpi-bin"])
+            ]),
         .systemLibrary(name: "CNUMA", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
         .systemLibrary(name: "CPython", pkgConfig: "python3", providers: [.apt(["python3-dev"])]),
 

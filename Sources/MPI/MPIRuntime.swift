@@ -55,7 +55,9 @@ package enum MPIRuntime {
         let words = String(
             decoding: text.prefix(Int(length)).map(UInt8.init(bitPattern:)), as: UTF8.self)
         // MPICH goes on with lines about how it was built; Open MPI with its package and date.
-        return String(words.prefix { !$0.isNewline && $0 != "," })
+        let first = words.prefix { !$0.isNewline && $0 != "," }
+        return first.replacing(" Version:", with: "").split(whereSeparator: \.isWhitespace)
+            .joined(separator: " ")
     }
 
     /// The version of the MPI standard that the library follows, such as `3.1`.

@@ -34,6 +34,8 @@ package struct IOComponents: Sendable {
     /// - Parameter fileSystem: the type of the file system; on Lustre Open MPI's own choice differs.
     /// - Returns: the name of the component, or `unknown`.
     package func used(on fileSystem: String) -> String {
+        // ROMIO is the only one that MPICH has.
+        if MPIRuntime.libraryVersion.hasPrefix("MPICH") { return "romio" }
         let asked = requested.split(separator: ",").map(String.init)
         let allowed =
             requested.isEmpty

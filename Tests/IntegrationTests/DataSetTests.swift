@@ -42,8 +42,8 @@ extension Integration {
             }
         }
 
-        @Test(arguments: [[], ["--collective"]], ["ompio", "romio321"])
-        func sixtyFourRanksMakeTheSameFile(mode: [String], component: String) throws {
+        @Test(arguments: [[], ["--collective"]], Launch.components)
+        func sixtyFourRanksMakeTheSameFile(mode: [String], component: String?) throws {
             let folder = try Folder()
             let vector = try #require(Self.vectors.last)
             let outcome = try Launch.ranks(

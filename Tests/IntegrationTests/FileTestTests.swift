@@ -55,6 +55,13 @@ extension Integration {
                 ["--read-order", "same", "--drop-cache"],
                 ["--io", "posix", "--no-fresh-file", "--repeat", "2"],
                 ["--phases", "write,verify,read,verify"],
+                ["--segments", "3", "--align", "4KiB", "--order", "random", "-t", "10000"],
+                ["--strided", "-t", "64KiB", "--io", "posix"],
+                ["--strided", "-t", "64KiB", "--collective", "--queue-depth", "3"],
+                ["--segments", "9", "--align", "4KiB", "--collective", "--read-order", "shuffle"],
+                ["--queue-depth", "4", "-t", "100000"],
+                ["--sync", "none"], ["--sync", "each"], ["--sync", "none", "--collective"],
+                ["--sync", "each", "--collective"], ["--sync", "each", "--io", "posix"],
             ] {
                 let outcome = try Launch.ranks(
                     3,
@@ -71,8 +78,12 @@ extension Integration {
             #expect(folder.exists("t"), "what a test has not written it does not take away")
         }
 
-        @Test(arguments: ["same", "shift", "shuffle"])
-        func damageIsFoundWhereItIsWhoeverReadsIt(order: String) throws {
+        @Test(arguments: [
+            ["--read-order", "same"], ["--read-order", "shift"], ["--read-order", "shuffle"],
+            ["--strided", "-t", "4096"], ["--order", "random", "-t", "4096"], ["--collective"],
+            ["--segments", "50", "-t", "10000", "--queue-depth", "2"],
+        ])
+        func damageIsFoundWhereItIsWhoeverReadsIt(options: [String]) throws {
             let folder = try Folder()
             let spec = ["-s", "3000001", "--seed", "5", "--align", "4KiB"]
             #expect(try Launch.ranks(2, ["-o", folder.file("f")] + spec).status == 0)
@@ -82,8 +93,8 @@ extension Integration {
                 3,
                 [
                     "test", "-o", folder.file("f"), "--phases", "verify,read", "--repeat", "5",
-                    "--read-order", order, "--report", folder.file("r"),
-                ] + spec)
+                    "--report", folder.file("r"),
+                ] + spec + options)
             #expect(outcome.status == 1, "\(outcome.error)")
             #expect(outcome.output.contains("DIFFERS"))
             let report = try folder.json("r")
@@ -94,6 +105,157 @@ extension Integration {
             // It stops there.
             #expect(try operations(report).count == 1)
             #expect(folder.exists("f"))
+        }
+
+        @Test(arguments: ["mpi", "posix"])
+        func aFileForEachRankIsItsShard(io: String) throws {
+            let folder = try Folder()
+            let spec = ["-s", "3000001", "--seed", "5", "--compress-ratio", "1.5"]
+            #expect(try Launch.ranks(2, ["-o", folder.file("g")] + spec).status == 0)
+            let whole = try folder.sha256("g")
+            let perRank = [
+                "-o", folder.file("f"), "--layout", "per-rank", "--align", "4KiB", "--io", io,
+            ]
+            let written = try Launch.ranks(4, ["test", "--keep"] + perRank + spec)
+            #expect(written.status == 0, "\(written.error)")
+            func files() throws -> [String] {
+                try FileManager.default.contentsOfDirectory(atPath: folder.path)
+                    .filter { $0.hasPrefix("f.0") }.sorted()
+            }
+            #expect(try files() == (0..<4).map { "f.0000000\($0)" })
+            #expect(!folder.exists("f"))
+            // Shards of whole units, as plan has them.
+            #expect(try files().map { try folder.size($0) } == [753_664, 749_568, 749_568, 747_201])
+            _ = try Launch.run(["sh", "-c", "cat $0/f.0* > $0/joined", folder.path])
+            #expect(try folder.sha256("joined") == whole)
+
+            let report = folder.file("r")
+            for ranks in [1, 3, 7] {
+                let verify = ["verify", folder.file("f"), "--report", report, "-t", "100000"]
+                #expect(try Launch.ranks(ranks, verify + ["--align", "512"]).status == 0)
+            }
+            // The border of two files; the end of one.
+            try folder.flip("f.00000001", at: 0)
+            try folder.flip("f.00000003", at: 747_200)
+            let damaged = try Launch.ranks(3, ["verify", folder.file("f"), "--report", report])
+            #expect(damaged.status == 1)
+            let damage = try #require(try folder.json("r")["damage"] as? [[String: Any]])
+            #expect(damage.map { $0["offset"] as? Int } == [753_664, 3_000_000])
+            // A short one in the midst: what follows it is read where it is.
+            try folder.truncate("f.00000002", to: 700_000)
+            let short = try Launch.ranks(2, ["verify", folder.file("f"), "--report", report])
+            #expect(short.status == 1)
+            #expect(try folder.json("r")["wrong_bytes"] as? Int == 2 + 49_568)
+            _ = try Launch.run(["rm", folder.file("f.00000002")])
+            let missing = try Launch.ranks(2, ["verify", folder.file("f")])
+            #expect(missing.status == 3)
+            #expect(missing.complaints.first?.contains("f.00000002: no such file") == true)
+
+            // Another one in its place: what it does not have is taken away.
+            #expect(try Launch.ranks(2, perRank + spec).status == 2, "it is left as it is")
+            #expect(try Launch.ranks(2, perRank + spec + ["--overwrite"]).status == 0)
+            #expect(try files() == ["f.00000000", "f.00000001"])
+            let shared = try Launch.ranks(3, ["-o", folder.file("f"), "--overwrite"] + spec)
+            #expect(shared.status == 0, "\(shared.error)")
+            #expect(try files() == [])
+            #expect(try folder.sha256("f") == whole)
+            #expect(try Launch.ranks(3, ["test", "--overwrite"] + perRank + spec).status == 0)
+            #expect(try files() == [])
+            #expect(!folder.exists("f"))
+            #expect(!folder.exists("f.dgen.json"))
+        }
+
+        /// `lfs` of Lustre, played by a script that keeps what it was told beside the file.
+        @Test func stripesAreSetBeforeTheFileIsOpenedAndReadBack() throws {
+            let folder = try Folder()
+            try folder.write(
+                #"""
+                #!/bin/bash
+                echo "$*" >> "${0%/*}/calls"
+                path=${!#}
+                case $1 in
+                setstripe) [ ! -e "$path" ] && echo "$3 $5" > "$path.stripes" && : > "$path" ;;
+                getstripe)
+                    read -r count size < <(cat "$path.stripes" 2> /dev/null || echo 1 1048576)
+                    case $2 in -c) echo "$count" ;; -S) echo "$size" ;; esac ;;
+                esac
+                """#, to: "lfs")
+            _ = try Launch.run(["chmod", "+x", folder.file("lfs")])
+            let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+            func run(_ options: [String], path: String) throws -> Outcome {
+                try Launch.ranks(
+                    2,
+                    [
+                        "-o", folder.file("f"), "-s", "3MiB", "--stripe-count", "4",
+                        "--stripe-size", "256KiB", "--report", folder.file("r"),
+                    ] + options, environment: ["PATH": path])
+            }
+            for options in [[], ["--overwrite"], ["--overwrite", "--io", "posix"]] {
+                let outcome = try run(options, path: "\(folder.path):\(path)")
+                #expect(outcome.status == 0, "\(outcome.error)")
+                let report = try folder.json("r")
+                #expect(report["stripes"] as? [String: Int] == ["count": 4, "size": 262_144])
+                #expect(outcome.output.contains("4 of 256 KiB, says lfs"), "\(outcome.output)")
+                #expect(try folder.json("f.dgen.json")["align"] as? Int == 262_144)
+            }
+            #expect(try folder.text("calls").contains("setstripe -c 4 -S 262144 -- "))
+            #expect(try Launch.ranks(3, ["verify", folder.file("f")]).status == 0)
+            // Where nobody knows of stripes, that is said.
+            let unknown = try run(["--overwrite"], path: path)
+            #expect(unknown.status == 0)
+            #expect(unknown.error.contains("nothing proves that the file is striped so"))
+            #expect(try folder.json("r")["stripes"] == nil)
+            let hints = try #require(try folder.json("r")["hints"] as? [String: Any])
+            #expect(
+                hints["requested"] as? [String: String]
+                    == ["striping_factor": "4", "striping_unit": "262144"])
+        }
+
+        @Test func hintsComeFromAFileAndTheCommandLine() throws {
+            let folder = try Folder()
+            try folder.write("# mine\ncb_nodes 1\nromio_cb_write=enable # too\n", to: "hints")
+            let options = ["-o", folder.file("f"), "-s", "1MiB", "--report", folder.file("r")]
+            let outcome = try Launch.ranks(
+                2, options + ["--hints-file", folder.file("hints"), "--hint", "cb_nodes=2"])
+            #expect(outcome.status == 0, "\(outcome.error)")
+            let hints = try #require(try folder.json("r")["hints"] as? [String: Any])
+            #expect(
+                hints["requested"] as? [String: String]
+                    == ["cb_nodes": "2", "romio_cb_write": "enable"])
+            try folder.write("nonsense\n", to: "hints")
+            let refused = try Launch.ranks(
+                2, options + ["--overwrite", "--hints-file", folder.file("hints")])
+            #expect(refused.status == 2)
+            #expect(refused.complaints.first?.contains("hint: 'nonsense'") == true)
+        }
+
+        @Test func operationsAreATableForSpreadsheetsToo() throws {
+            let folder = try Folder()
+            let outcome = try Launch.ranks(
+                2,
+                [
+                    "test", "-o", folder.file("f,1"), "-s", "1MiB", "--repeat", "2", "--csv",
+                    folder.file("o.csv"), "--report", folder.file("r"),
+                ])
+            #expect(outcome.status == 0, "\(outcome.error)")
+            // Read by Python, not by anything of ours.
+            let read = try Launch.run([
+                "python3", "-c",
+                """
+                import csv, json, sys
+                rows = list(csv.DictReader(open(sys.argv[1], newline="")))
+                operations = json.load(open(sys.argv[2]))["operations"]
+                assert [r["operation"] for r in rows] == ["write", "read", "verify"] * 2
+                for row, operation in zip(rows, operations, strict=True):
+                    assert float(row["seconds"]) == operation["seconds"]
+                    assert int(row["latency_p99_ns"]) == operation["latency_ns"]["p99"]
+                    assert row["path"].endswith("f,1") and row["ranks"] == "2"
+                """, folder.file("o.csv"), folder.file("r"),
+            ])
+            #expect(read.status == 0, "\(read.error)")
+            let same = try Launch.ranks(
+                1, ["-o", folder.file("g"), "-s", "1", "--csv", folder.file("g.dgen.json")])
+            #expect(same.status == 2)
         }
 
         /// On the disk: memory has no way past the caches everywhere.
@@ -127,9 +289,10 @@ extension Integration {
                 "unshare", "--mount", "sh", "-c",
                 #"""
                 mount -t tmpfs -o size=16m tmpfs "$0" || exit 99
-                mpirun --oversubscribe -n 3 "$1" test -o "$0/f" -s 64MiB --io posix --no-space-check
-                """#, folder.path, Launch.program,
-            ])
+                folder=$0
+                "$@" test -o "$folder/f" -s 64MiB --io posix --no-space-check
+                """#, folder.path,
+            ] + Launch.mpirun(3) + [Launch.program])
             #expect(outcome.status == 3, "\(outcome.error)")
             #expect(outcome.complaints.first?.contains("No space left") == true, "\(outcome.error)")
         }
@@ -189,11 +352,11 @@ extension Integration {
                 [
                     "bash", "-c",
                     #"""
-                    mpirun --oversubscribe -n 2 "$0" test -o "$1" -s 64MiB -t 64KiB --repeat 20 --quiet &
+                    "$@" test -o "$0" -s 64MiB -t 64KiB --repeat 20 --quiet &
                     for i in 1 2 3 4 5 6; do sleep 0.5; kill -USR1 $! 2> /dev/null; done
                     wait $!
-                    """#, Launch.program, folder.file("f"),
-                ])
+                    """#, folder.file("f"),
+                ] + Launch.mpirun(2) + [Launch.program])
             #expect(outcome.status == 0, "\(outcome.error)")
             #expect(outcome.error.contains(" of 64 MiB, "), "\(outcome.error)")
         }

@@ -26,6 +26,19 @@ enum Launch {
         return URL(filePath: bundle).deletingLastPathComponent().appending(path: "dgen-mpi").path
     }()
 
+    /// Whether the program was built with MPICH, and is launched by it: what `make MPI=mpich test` sets.
+    static let isMPICH = ProcessInfo.processInfo.environment["MPI"] == "mpich"
+
+    /// The I/O components to choose from.
+    static let components: [String?] = isMPICH ? [nil] : ["ompio", "romio321"]
+
+    /// The launcher's part of a command line.
+    static func mpirun(_ ranks: Int, component: String? = nil) -> [String] {
+        guard !isMPICH else { return ["mpirun.mpich", "-n", "\(ranks)"] }
+        let io = component.map { ["--mca", "io", $0] } ?? []
+        return ["mpirun", "--oversubscribe", "-n", "\(ranks)"] + io
+    }
+
     /// Whether this user may mount a file system of its own.
     static let mayMount: Bool = {
         let outcome = try? run(["unshare", "--mount", "true"], seconds: 5)
@@ -67,10 +80,9 @@ enum Launch {
         _ ranks: Int, _ words: [String], component: String? = nil,
         environment: [String: String] = [:], seconds: Int = 60
     ) throws -> Outcome {
-        let io = component.map { ["--mca", "io", $0] } ?? []
-        return try run(
-            ["mpirun", "--oversubscribe", "-n", "\(ranks)"] + io + [program] + words,
-            environment: environment, seconds: seconds)
+        try run(
+            mpirun(ranks, component: component) + [program] + words, environment: environment,
+            seconds: seconds)
     }
 
     /// Runs the program without a launcher.

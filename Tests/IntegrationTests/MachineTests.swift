@@ -107,9 +107,9 @@ extension Integration {
             let count = ProcessInfo.processInfo.activeProcessorCount
             for ranks in [1, 2, 3] {
                 let folder = try Folder()
+                let launch = Launch.mpirun(ranks) + (Launch.isMPICH ? [] : ["--bind-to", "none"])
                 let outcome = try Launch.run(
-                    [
-                        "mpirun", "--oversubscribe", "--bind-to", "none", "-n", "\(ranks)",
+                    launch + [
                         Launch.program, "-o", folder.path + "/f", "-s", "1MiB", "--seed", "1",
                         "--report", folder.path + "/r",
                     ], environment: ["DGEN_LOG": "debug"])

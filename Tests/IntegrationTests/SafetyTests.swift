@@ -8,12 +8,11 @@ extension Integration {
     @Suite struct SafetyTests {
         /// Runs on a tmpfs of 16 MiB of its own; gives the outcome, the report, and the manifest.
         private func onSmallDisk(
-            ranks: Int, component: String, _ options: [String], _ folder: Folder
+            ranks: Int, component: String?, _ options: [String], _ folder: Folder
         ) throws -> Outcome {
             try FileManager.default.createDirectory(
                 atPath: folder.file("disk"), withIntermediateDirectories: false)
-            let command = [
-                "mpirun", "--oversubscribe", "--mca", "io", component, "-n", "\(ranks)",
+            let command = Launch.mpirun(ranks, component: component) + [
                 Launch.program, "-o", folder.file("disk/f"), "-s", "64MiB", "--report",
                 folder.file("r"),
             ]
@@ -33,8 +32,8 @@ extension Integration {
 
         @Test(
             .enabled(if: Launch.mayMount, "mounting a small tmpfs needs root"),
-            arguments: [1, 2, 4, 8], ["ompio", "romio321"])
-        func aFullFileSystemFailsTheRun(ranks: Int, component: String) throws {
+            arguments: [1, 2, 4, 8], Launch.components)
+        func aFullFileSystemFailsTheRun(ranks: Int, component: String?) throws {
             for mode in [[], ["--collective"]] {
                 let folder = try Folder()
                 let outcome = try onSmallDisk(
@@ -55,7 +54,7 @@ extension Integration {
             arguments: [1, 4], [[], ["--collective"]])
         func tooLittleSpaceIsRefusedBeforeTheFirstByte(ranks: Int, mode: [String]) throws {
             let folder = try Folder()
-            let outcome = try onSmallDisk(ranks: ranks, component: "ompio", mode, folder)
+            let outcome = try onSmallDisk(ranks: ranks, component: Launch.components[0], mode, folder)
             #expect(outcome.status == 3, "\(outcome.error)")
             #expect(outcome.complaints.count == 1)
             #expect(outcome.complaints.first?.contains("needs 64 MiB") == true)
@@ -145,9 +144,9 @@ extension Integration {
 
         /// More than can be written before a signal; transfers of 4 KiB notice it at once.
         private func longRun(_ folder: Folder) -> [String] {
-            [
-                "mpirun", "--oversubscribe", "-n", "3", Launch.program, "-o", folder.file("f"),
-                "-s", "8GiB", "-t", "4KiB", "--report", folder.file("r"),
+            Launch.mpirun(3) + [
+                Launch.program, "-o", folder.file("f"), "-s", "8GiB", "-t", "4KiB", "--report",
+                folder.file("r"),
             ]
         }
 
@@ -168,7 +167,8 @@ extension Integration {
             let folder = try Folder()
             let outcome = try Launch.run(
                 [
-                    "sh", "-c", #""$@" & sleep 1; pkill -TERM -f "^$5" || exit 98; wait $!"#, "sh",
+                    "sh", "-c", #""$@" & sleep 1; pkill -TERM -f "^$0 " || exit 98; wait $!"#,
+                    Launch.program,
                 ] + longRun(folder), seconds: 20)
             #expect(outcome.status == 5, "\(outcome.error)")
             #expect(outcome.complaints.count == 1, "\(outcome.error)")
@@ -179,8 +179,8 @@ extension Integration {
             let folder = try Folder()
             let outcome = try Launch.run(
                 [
-                    "sh", "-c", #""$@" & sleep 1; pkill -TERM -n -f "^$5" || exit 98; wait $!"#,
-                    "sh",
+                    "sh", "-c", #""$@" & sleep 1; pkill -TERM -n -f "^$0 " || exit 98; wait $!"#,
+                    Launch.program,
                 ] + longRun(folder), seconds: 20)
             #expect(outcome.status == 5, "\(outcome.error)")
             #expect(outcome.complaints.count == 1, "\(outcome.error)")
@@ -195,9 +195,9 @@ extension Integration {
                     #"""
                     "$@" &
                     sleep 1
-                    pkill -STOP -n -f "^$5" || exit 98
+                    pkill -STOP -n -f "^$0 " || exit 98
                     wait $!
-                    """#, "sh",
+                    """#, Launch.program,
                 ] + longRun(folder) + ["--watchdog", "2"], seconds: 40)
             #expect(outcome.status != 0)
             #expect(outcome.complaints.first?.contains("stuck in") == true, "\(outcome.error)")

@@ -62,13 +62,17 @@ struct Verify {
     private func requireFiles(_ files: FileSet) throws {
         let first = files.path(of: 0)
         job.report.fileSystem = try session.onRoot {
-            guard let state = try FileSystem.state(first) else {
-                throw Failure(.inputOutput, "\(first): no such file")
-            }
-            guard state.isRegular else {
-                throw Failure(.inputOutput, "\(first): not a regular file")
-            }
+            try requireFile(first)
             return FileSystem.type(first)
+        }
+    }
+
+    private func requireFile(_ path: String) throws {
+        guard let state = try FileSystem.state(path) else {
+            throw Failure(.inputOutput, "\(path): no such file")
+        }
+        guard state.isRegular else {
+            throw Failure(.inputOutput, "\(path): not a regular file")
         }
     }
 
@@ -76,10 +80,8 @@ struct Verify {
     private func specification() throws -> (DataSpec, Manifest?) {
         let text = try session.onRoot {
             let text = try Manifest.text(for: path)
-            // Missing both is a mistake in the path.
-            guard try text != nil || FileSystem.state(path) != nil || job.settings.has(.seed) else {
-                throw Failure(.inputOutput, "\(path): no such file")
-            }
+            // Without either, what is missing is the file; the files of ranks have other names.
+            if text == nil, try job.settings.layout() == .shared { try requireFile(path) }
             return text
         }
         let manifest = try text.map {

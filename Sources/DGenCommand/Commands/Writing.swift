@@ -166,8 +166,9 @@ final class Writing {
         }
         guard let hints = job.report.hints, !hints.requested.isEmpty else { return }
         for (key, value) in hints.requested.sorted(by: { $0.key < $1.key }) {
-            let reported = hints.reported[key].map { "reported as \($0)" } ?? "not reported"
-            table.row("hint", "\(key)=\(value), \(reported); neither proves what was done")
+            let reported = hints.reported[key].map { "reported as \($0)" } ?? "not known here"
+            let doubt = hints.reportIsEcho == true ? ", as is whatever this library is given" : ""
+            table.row("hint", "\(key)=\(value), \(reported)\(doubt)")
         }
     }
 

@@ -16,6 +16,8 @@ struct Report: Encodable {
     struct Hints: Encodable {
         let requested: [String: String]
         var reported: [String: String] = [:]
+        /// Whether the library reports whatever it is given, so that its report proves nothing; nil where it was not asked.
+        var reportIsEcho: Bool?
     }
 
     /// One write, read or verification of the whole data set.

@@ -36,6 +36,8 @@ final class Job {
     private let sums: Communicator
     private var result: Table?
 
+    /// A hint that no library knows: one that reports it repeats what it is given.
+    private static let probe = (key: "dgen_mpi_no_such_hint", value: "1")
     /// The default of `--transfer-size`, the fastest of those that `make bench` compares.
     static let transferSizeDefault = 1 << 20
     /// The default of `--queue-depth`.
@@ -246,7 +248,9 @@ final class Job {
                 return try PosixFile(path, isWritten: mode != .read, isDirect: isDirect)
             }
             do {
-                return try SharedFile(path, mode, hints: hints, on: communicator, logger: mpiLogger)
+                return try SharedFile(
+                    path, mode, hints: hints.isEmpty ? [] : hints + [Self.probe], on: communicator,
+                    logger: mpiLogger)
             } catch {
                 throw Failure(.inputOutput, "\(path): \(error)")
             }
@@ -274,9 +278,20 @@ final class Job {
 
     /// Notes what the library says of an open file; collective.
     func noteHints(of file: any DataFile) throws {
-        let reported = try session.together { try file.reportedHints() }
-        report.hints?.reported = Dictionary(
-            reported.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
+        var reported = Dictionary(
+            try session.together { try file.reportedHints() }.map { ($0.key, $0.value) },
+            uniquingKeysWith: { $1 })
+        let repeats = reported.removeValue(forKey: Self.probe.key) != nil
+        report.hints?.reported = reported
+        guard !hints.isEmpty, report.hints?.reportIsEcho != repeats else { return }
+        report.hints?.reportIsEcho = repeats
+        if session.isRoot, repeats {
+            logger.warning(
+                """
+                hints: \(MPIRuntime.libraryVersion) reports whatever it is given, so that a hint is \
+                reported does not prove that it is followed
+                """)
+        }
     }
 
     /// Notes what is wrong with a file.

@@ -4,7 +4,8 @@
 # its own, and all of them mount one GlusterFS volume, whose bricks lie on all of them.
 #
 #   cluster.sh start FOLDER [NODES]        start (3 nodes, if not said); the volume is at FOLDER/volume on each
-#   cluster.sh mpirun FOLDER ARGUMENTS...  mpirun, two ranks a node, from the first node or from $FROM
+#   cluster.sh mpirun FOLDER ARGUMENTS...  mpirun, two ranks a node, from the first node or from $FROM; MPICH's, where
+#                                          MPI=mpich is set
 #   cluster.sh node FOLDER NODE COMMAND... run a command on a node, 1 and up
 #   cluster.sh unplug FOLDER NODE          take a node off the network; plug puts it back
 #   cluster.sh stop FOLDER                 stop all of it, and take the folder away
@@ -107,8 +108,16 @@ start_remote() {
 }
 
 run() {
-    local hosts node
+    local hosts node agent=$folder/start-remote
     hosts=$(for node in $(seq "$(count)"); do printf '%s:2,' "$(host "$node")"; done)
+    if [ "${MPI:-}" = mpich ]; then
+        # One word, as rsh would be called.
+        printf '#!/bin/sh\nexec "%s" start-remote "%s" "$@"\n' "$(realpath "$0")" "$folder" > "$agent"
+        chmod +x "$agent"
+        inside "${FROM:-1}" mpirun.mpich -launcher rsh -launcher-exec "$agent" \
+            -hosts "${hosts%,}" -iface eth0 "$@"
+        return
+    fi
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     inside "${FROM:-1}" mpirun --oversubscribe --host "${hosts%,}" \
         --mca plm_rsh_agent "$(realpath "$0") start-remote $folder" \
