@@ -41,7 +41,8 @@ let package = Package(
         .systemLibrary(
             name: "CMPI", pkgConfig: mpi == "openmpi" ? "ompi-c" : mpi,
             providers: [
-                .apt(mpi == "mpich" ? ["libmpich-dev", "mpich"] : ["libopenmpi-dev", "openmpi-bin"])
+                .apt(
+                    mpi == "mpich" ? ["libmpich-dev", "mpich"] : ["libopenmpi-dev", "openmpi-bin"])
             ]),
         .systemLibrary(name: "CNUMA", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
         .systemLibrary(name: "CPython", pkgConfig: "python3", providers: [.apt(["python3-dev"])]),

@@ -169,8 +169,9 @@ package struct Communicator: @unchecked Sendable {
         return rank == 0 ? initial : result
     }
 
-    /// Combines lists of numbers, of any length on each rank, in rank order: neighbours first, then what came of them. Every
-    /// rank gets the result.
+    /// Combines lists of numbers, of any length on each rank, in rank order.
+    ///
+    /// Neighbours first, then what came of them. Every rank gets the result.
     ///
     /// A rank holds two lists at most, and sends and receives O(log ranks) of them.
     ///

@@ -59,7 +59,8 @@
             let pattern = Pattern(
                 Shards(size: 1000, ranks: 3, alignment: 1 << 20), transferSize: 100, cut: .strided)
             #expect(pattern.transfersPerRank == 4)
-            #expect((0..<4).map { pattern[$0, 1] } == [100..<200, 400..<500, 700..<800, 1000..<1000])
+            #expect(
+                (0..<4).map { pattern[$0, 1] } == [100..<200, 400..<500, 700..<800, 1000..<1000])
             #expect(pattern[3, 0] == 900..<1000)
         }
 

@@ -125,7 +125,8 @@ extension Integration {
             #expect(try files() == (0..<4).map { "f.0000000\($0)" })
             #expect(!folder.exists("f"))
             // Shards of whole units, as plan has them.
-            #expect(try files().map { try folder.size($0) } == [753_664, 749_568, 749_568, 747_201])
+            #expect(
+                try files().map { try folder.size($0) } == [753_664, 749_568, 749_568, 747_201])
             _ = try Launch.run(["sh", "-c", "cat $0/f.0* > $0/joined", folder.path])
             #expect(try folder.sha256("joined") == whole)
 
@@ -285,14 +286,15 @@ extension Integration {
         @Test(.enabled(if: Launch.mayMount, "mounting a small tmpfs needs root"))
         func aFullFileSystemFailsWithSystemCallsToo() throws {
             let folder = try Folder()
-            let outcome = try Launch.run([
-                "unshare", "--mount", "sh", "-c",
-                #"""
-                mount -t tmpfs -o size=16m tmpfs "$0" || exit 99
-                folder=$0
-                "$@" test -o "$folder/f" -s 64MiB --io posix --no-space-check
-                """#, folder.path,
-            ] + Launch.mpirun(3) + [Launch.program])
+            let outcome = try Launch.run(
+                [
+                    "unshare", "--mount", "sh", "-c",
+                    #"""
+                    mount -t tmpfs -o size=16m tmpfs "$0" || exit 99
+                    folder=$0
+                    "$@" test -o "$folder/f" -s 64MiB --io posix --no-space-check
+                    """#, folder.path,
+                ] + Launch.mpirun(3) + [Launch.program])
             #expect(outcome.status == 3, "\(outcome.error)")
             #expect(outcome.complaints.first?.contains("No space left") == true, "\(outcome.error)")
         }

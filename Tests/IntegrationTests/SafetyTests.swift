@@ -12,10 +12,11 @@ extension Integration {
         ) throws -> Outcome {
             try FileManager.default.createDirectory(
                 atPath: folder.file("disk"), withIntermediateDirectories: false)
-            let command = Launch.mpirun(ranks, component: component) + [
-                Launch.program, "-o", folder.file("disk/f"), "-s", "64MiB", "--report",
-                folder.file("r"),
-            ]
+            let command =
+                Launch.mpirun(ranks, component: component) + [
+                    Launch.program, "-o", folder.file("disk/f"), "-s", "64MiB", "--report",
+                    folder.file("r"),
+                ]
             // The mount lives in a namespace of its own and ends with it.
             return try Launch.run(
                 [
@@ -54,7 +55,8 @@ extension Integration {
             arguments: [1, 4], [[], ["--collective"]])
         func tooLittleSpaceIsRefusedBeforeTheFirstByte(ranks: Int, mode: [String]) throws {
             let folder = try Folder()
-            let outcome = try onSmallDisk(ranks: ranks, component: Launch.components[0], mode, folder)
+            let outcome = try onSmallDisk(
+                ranks: ranks, component: Launch.components[0], mode, folder)
             #expect(outcome.status == 3, "\(outcome.error)")
             #expect(outcome.complaints.count == 1)
             #expect(outcome.complaints.first?.contains("needs 64 MiB") == true)

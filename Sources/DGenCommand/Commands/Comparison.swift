@@ -82,13 +82,24 @@ struct Comparison {
         return Found(log: try join(log), fileBytes: fileBytes)
     }
 
-    /// A part of a transfer that lies in one file, and how much of it was there.
+    /// Bytes that lie in one file and in one place of a buffer, and how many of them were there.
     private struct Extent {
+        let place: Int
         let range: Range<Int>
         let read: Int
+
+        /// This and what follows it, in the file and in the buffer; nil where that is something else.
+        func joined(with next: Extent) -> Extent? {
+            guard read == range.count, range.upperBound == next.range.lowerBound,
+                place + read == next.place
+            else { return nil }
+            return Extent(
+                place: place, range: range.lowerBound..<next.range.upperBound,
+                read: read + next.read)
+        }
     }
 
-    /// What one transfer brought, from the thread that reads to the one that compares.
+    /// What each batch brought, from the thread that reads to the one that compares.
     private final class Findings {
         var extents: [[Extent]]
         var log: DamageLog
@@ -97,60 +108,60 @@ struct Comparison {
             extents = Array(repeating: [], count: depth)
             log = DamageLog(spec, limit: Comparison.rangesMax)
         }
+
+        func note(_ extent: Extent, at slot: Int) {
+            if let joined = extents[slot].last?.joined(with: extent) {
+                extents[slot][extents[slot].count - 1] = joined
+            } else {
+                extents[slot].append(extent)
+            }
+        }
     }
 
     private func readTransfers(
         _ file: any DataFile, _ transfers: Transfers, _ times: inout Times
     ) throws -> DamageLog {
-        let (spec, pattern, rank) = (spec, pattern, readers.rank)
+        let (spec, pattern, rank, compares) = (spec, pattern, readers.rank, compares)
         let generator = job.generator(spec)
         let depth = job.queueDepth
         let findings = Findings(spec, depth: depth)
-        let rounds = pattern.transfersPerRank
-        let (compares, start) = (compares, { (round: Int) in pattern[round, rank].lowerBound })
         let relay = job.relay(
-            generator, count: rounds, bytes: pattern.longestTransfer, .afterGivenBack
-        ) { round, buffer in
-            var log = DamageLog(spec, limit: Self.rangesMax)
-            for extent in findings.extents[round % depth] {
+            generator, count: pattern.batchCount, bytes: pattern.batchBufferBytes, .afterGivenBack
+        ) { index, buffer in
+            for extent in findings.extents[index % depth] {
+                var log = DamageLog(spec, limit: Self.rangesMax)
                 let (offset, read) = (extent.range.lowerBound, extent.read)
                 if compares, read > 0 {
-                    let place = offset - start(round)
                     generator.compare(
-                        UnsafeRawBufferPointer(rebasing: buffer[place..<place + read]), at: offset,
+                        UnsafeRawBufferPointer(
+                            rebasing: buffer[extent.place..<extent.place + read]), at: offset,
                         log: &log)
                 }
                 // What the file does not have is wrong.
                 if read < extent.range.count {
                     log.add(offset: offset + read, count: extent.range.count - read)
                 }
+                findings.log.merge(log)
             }
-            findings.log.merge(log)
         }
         do {
             defer {
                 relay.finish()
                 if compares { times.generateNanoseconds += relay.workNanoseconds }
             }
-            for round in 0..<rounds where isCollective || !transfers.mustStop {
-                let range = pattern[round, rank]
-                let part = UnsafeMutableRawBufferPointer(
-                    rebasing: relay.take()[..<range.count])
-                var extents: [Extent] = []
-                if isCollective {
-                    extents = try readTogether(file, part, range, transfers, &times)
-                } else {
-                    transfers.transfer(range.count) {
-                        extents = try times.transfer { try read(file, part, range) }
+            for index in 0..<pattern.batchCount {
+                if isCollective ? transfers.mustStopTogether : transfers.mustStop { break }
+                let buffer = relay.take()
+                defer { relay.giveBack() }
+                findings.extents[index % depth].removeAll(keepingCapacity: true)
+                for (number, round) in pattern.rounds(ofBatch: index).enumerated() {
+                    let (place, range) = (number * pattern.transferSize, pattern[round, rank])
+                    let part = UnsafeMutableRawBufferPointer(
+                        rebasing: buffer[place..<place + range.count])
+                    for extent in try move(file, part, place, range, transfers, &times) {
+                        findings.note(extent, at: index % depth)
                     }
-                }
-                findings.extents[round % depth] = extents
-                relay.giveBack()
-                if isCollective {
-                    try transfers.exchangeTogether()
-                    if transfers.mustStop { break }
-                } else {
-                    try transfers.exchange()
+                    if isCollective ? transfers.mustStopTogether : transfers.mustStop { break }
                 }
             }
             if !isCollective { try transfers.finish() }
@@ -158,21 +169,41 @@ struct Comparison {
         return findings.log
     }
 
+    /// Reads one transfer, and tells and hears how far all ranks are.
+    private func move(
+        _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ place: Int,
+        _ range: Range<Int>, _ transfers: Transfers, _ times: inout Times
+    ) throws -> [Extent] {
+        var extents: [Extent] = []
+        if isCollective {
+            extents = try readTogether(file, part, place, range, transfers, &times)
+            try transfers.exchangeTogether()
+        } else {
+            transfers.transfer(range.count) {
+                guard !range.isEmpty else { return }
+                extents = try times.transfer { try read(file, part, place, range) }
+            }
+            try transfers.exchange()
+        }
+        return extents
+    }
+
     /// Reads one transfer, file by file.
     private func read(
-        _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ range: Range<Int>
+        _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ place: Int,
+        _ range: Range<Int>
     ) throws -> [Extent] {
         var extents: [Extent] = []
         var offset = range.lowerBound
         while offset < range.upperBound {
             let end = min(range.upperBound, file.extentEnd(at: offset))
-            let place = offset - range.lowerBound
+            let start = offset - range.lowerBound
             let rest = UnsafeMutableRawBufferPointer(
-                rebasing: part[place..<place + end - offset])
+                rebasing: part[start..<start + end - offset])
             let read = try job.watchdog.during(.read, offset: offset) {
                 try readAll(file, rest, at: offset)
             }
-            extents.append(Extent(range: offset..<end, read: read))
+            extents.append(Extent(place: place + start, range: offset..<end, read: read))
             offset = end
         }
         return extents
@@ -180,8 +211,8 @@ struct Comparison {
 
     /// One round of collective reading, which every rank takes part in whatever has happened to it.
     private func readTogether(
-        _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ range: Range<Int>,
-        _ transfers: Transfers, _ times: inout Times
+        _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ place: Int,
+        _ range: Range<Int>, _ transfers: Transfers, _ times: inout Times
     ) throws -> [Extent] {
         transfers.noteInterruption()
         let wanted = transfers.failure == nil ? part : .init(rebasing: part[..<0])
@@ -201,7 +232,9 @@ struct Comparison {
             let rest = UnsafeMutableRawBufferPointer(rebasing: wanted[count...])
             // A part of it, or nothing: the end of the file, or a failure that was not reported.
             let more = try readAll(file, rest, at: offset + count)
-            if !wanted.isEmpty { extents = [Extent(range: range, read: count + more)] }
+            if !wanted.isEmpty {
+                extents = [Extent(place: place, range: range, read: count + more)]
+            }
         }
         return extents
     }

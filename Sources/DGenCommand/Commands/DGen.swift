@@ -214,7 +214,8 @@ struct WriteOptions: ParsableArguments {
         help: "Write with collective MPI-IO calls, and read back what they stored (default: no).")
     var collective: Bool?
 
-    @Option(help: "Cut the data set to that many segments, and deal each to the ranks (default: 1).")
+    @Option(
+        help: "Cut the data set to that many segments, and deal each to the ranks (default: 1).")
     var segments: String?
 
     @Flag(

@@ -379,14 +379,14 @@ final class Writing {
     ) throws {
         let generator = job.generator(spec)
         let (pattern, rank) = (pattern, rank)
-        let rounds = pattern.transfersPerRank
         let relay = job.relay(
-            generator, count: rounds, bytes: pattern.longestTransfer, .beforeTaken
-        ) { round, buffer in
-            let range = pattern[round, rank]
-            generator.fill(
-                UnsafeMutableRawBufferPointer(rebasing: buffer[..<range.count]),
-                at: range.lowerBound)
+            generator, count: pattern.batchCount, bytes: pattern.batchBufferBytes, .beforeTaken
+        ) { index, buffer in
+            for (place, range) in pattern.ranges(ofBatch: index, rank) {
+                generator.fill(
+                    UnsafeMutableRawBufferPointer(
+                        rebasing: buffer[place..<place + range.count]), at: range.lowerBound)
+            }
         }
         defer {
             relay.finish()
@@ -394,30 +394,42 @@ final class Writing {
         }
         // A rank that is through, or has failed, keeps its place in the collective sequence with
         // empty writes, until all have heard of it.
-        for round in 0..<rounds where isInStep || !transfers.mustStop {
-            let range = pattern[round, rank]
-            let part = UnsafeRawBufferPointer(rebasing: relay.take()[..<range.count])
+        for index in 0..<pattern.batchCount {
+            if isInStep ? transfers.mustStopTogether : transfers.mustStop { break }
+            let buffer = relay.take()
             defer { relay.giveBack() }
-            if isCollective {
-                try writeTogether(part, at: range.lowerBound, to: file, transfers, &times)
-            } else {
-                transfers.transfer(part.count) {
-                    guard !part.isEmpty else { return }
-                    try write(part, at: range.lowerBound, to: file, &times)
-                }
-            }
-            if isInStep {
-                try transfers.exchangeTogether()
-                if transfers.mustStop { break }
-            } else {
-                try transfers.exchange()
-            }
-            if sync == .each {
-                try syncTransfer(of: file, transfers, &times)
-                if isInStep, transfers.mustStop { break }
+            for (number, round) in pattern.rounds(ofBatch: index).enumerated() {
+                let (place, range) = (number * pattern.transferSize, pattern[round, rank])
+                let part = UnsafeRawBufferPointer(
+                    rebasing: buffer[place..<place + range.count])
+                try move(part, at: range.lowerBound, to: file, transfers, &times)
+                if isInStep ? transfers.mustStopTogether : transfers.mustStop { break }
             }
         }
         if !isInStep { try transfers.finish() }
+    }
+
+    /// Writes one transfer, and tells and hears how far all ranks are.
+    private func move(
+        _ part: UnsafeRawBufferPointer, at offset: Int, to file: any DataFile,
+        _ transfers: Transfers, _ times: inout Times
+    ) throws {
+        if isCollective {
+            try writeTogether(part, at: offset, to: file, transfers, &times)
+        } else {
+            transfers.transfer(part.count) {
+                guard !part.isEmpty else { return }
+                try write(part, at: offset, to: file, &times)
+            }
+        }
+        if isInStep {
+            try transfers.exchangeTogether()
+        } else {
+            try transfers.exchange()
+        }
+        if sync == .each, !(isInStep && transfers.mustStopTogether) {
+            try syncTransfer(of: file, transfers, &times)
+        }
     }
 
     private func write(

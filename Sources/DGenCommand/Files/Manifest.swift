@@ -94,7 +94,8 @@ struct Manifest {
         }
         let settings = Settings(commandLine: [:], environment: [:], jobFile: given)
         func scalar(_ key: String) -> String? { root[Node(key)]?.scalar?.string }
-        guard let layout = FileLayout(rawValue: scalar("layout") ?? FileLayout.shared.rawValue) else {
+        guard let layout = FileLayout(rawValue: scalar("layout") ?? FileLayout.shared.rawValue)
+        else {
             throw Failure(.usage, "\(name): layout: must be shared or per-rank")
         }
         let ranks = scalar("ranks").flatMap { Int($0) } ?? 0

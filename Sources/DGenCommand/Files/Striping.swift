@@ -46,7 +46,8 @@ struct Striping: Codable {
             (count.map { ["-c", "\($0)"] } ?? []) + (size.map { ["-S", "\($0)"] } ?? [])
         guard let outcome = Self.lfs(["setstripe"] + words + ["--", target]), outcome.status == 0
         else {
-            throw Failure(.inputOutput, "\(path): lfs setstripe \(words.joined(separator: " ")) failed")
+            throw Failure(
+                .inputOutput, "\(path): lfs setstripe \(words.joined(separator: " ")) failed")
         }
     }
 

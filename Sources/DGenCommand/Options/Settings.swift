@@ -56,8 +56,9 @@ struct Settings: Codable {
         self.jobPath = path
         operation = file?.operation
         if let path = text(.hintsFile), !path.isEmpty {
-            let texts = try HintsFile.texts(FileSystem.readText(
-                path, bytesMax: 1 << 20, what: "hints file"))
+            let texts = try HintsFile.texts(
+                FileSystem.readText(
+                    path, bytesMax: 1 << 20, what: "hints file"))
             // Before those that are given one by one, which go before it.
             entries[.hint] = Entry(
                 texts: texts + self.texts(.hint), source: entries[.hint]?.source ?? .jobFile)

@@ -73,6 +73,42 @@ struct Pattern {
     /// The transfers of every rank; some of them may be empty.
     var transfersPerRank: Int { segments.count * transfersPerPiece }
 
+    /// Transfers that are made or compared at once, where they are small: what is made at once is made faster.
+    var batch: Int { max(1, min(Self.batchBytes / transferSize, transfersPerRank)) }
+
+    /// Few enough to stay in the second-level cache until they are moved.
+    private static let batchBytes = 256 << 10
+
+    /// The rounds of batch number `index`, `batch` of them but for the last.
+    func rounds(ofBatch index: Int) -> Range<Int> {
+        index * batch..<min((index + 1) * batch, transfersPerRank)
+    }
+
+    /// How many batches there are.
+    var batchCount: Int { transfersPerRank.dividedRoundingUp(by: batch) }
+
+    /// The bytes of a rank's batch.
+    ///
+    /// Ranges of the data set, and where they begin in a buffer that has a place for each transfer. Transfers that follow
+    /// one another are one range.
+    func ranges(ofBatch index: Int, _ rank: Int) -> [(place: Int, range: Range<Int>)] {
+        var ranges: [(place: Int, range: Range<Int>)] = []
+        for (number, round) in rounds(ofBatch: index).enumerated() {
+            let (place, range) = (number * transferSize, self[round, rank])
+            if let last = ranges.last, last.range.upperBound == range.lowerBound,
+                last.place + last.range.count == place
+            {
+                ranges[ranges.count - 1].range = last.range.lowerBound..<range.upperBound
+            } else if !range.isEmpty {
+                ranges.append((place, range))
+            }
+        }
+        return ranges
+    }
+
+    /// The bytes of a buffer for a batch.
+    var batchBufferBytes: Int { batch > 1 ? batch * transferSize : longestTransfer }
+
     /// The bytes of the longest transfer of any rank.
     var longestTransfer: Int {
         min(
@@ -82,17 +118,19 @@ struct Pattern {
 
     /// Transfer number `index` of a rank, in the order in which it goes through them.
     subscript(index: Int, rank: Int) -> Range<Int> {
-        let place =
-            order == .sequential
-            ? index
-            : Permutation(count: transfersPerRank, seed: seed &+ UInt64(rank) &* 0x9E37_79B9_7F4A_7C15)[
-                index]
+        let place = order == .sequential ? index : permutation(of: rank)[index]
         let (number, part) = place.quotientAndRemainder(dividingBy: transfersPerPiece)
         let segment = segments[number]
         let piece = Shards(size: segment.count, ranks: ranks, alignment: pieceAlignment)[rank]
         let start = min(piece.lowerBound + part * transferSize, piece.upperBound)
         let end = min(start + transferSize, piece.upperBound)
         return segment.lowerBound + start..<segment.lowerBound + end
+    }
+
+    /// The random order of a rank.
+    private func permutation(of rank: Int) -> Permutation {
+        Permutation(
+            count: transfersPerRank, seed: seed &+ UInt64(rank) &* 0x9E37_79B9_7F4A_7C15)
     }
 }
 

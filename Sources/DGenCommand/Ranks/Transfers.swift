@@ -48,6 +48,9 @@ final class Transfers {
     /// Whether this rank or, as far as it has heard, another one has to stop.
     var mustStop: Bool { failure != nil || sums.failed > 0 }
 
+    /// Whether all ranks that are in step have heard, in the same round, that one of them has to stop.
+    var mustStopTogether: Bool { sums.failed > 0 }
+
     /// Stops this rank if it was told to by a signal.
     func noteInterruption() {
         if failure == nil { failure = Interruption.failure }
