@@ -8,15 +8,24 @@ public struct Damage: Sendable, Hashable {
     public var bytes: Int
     /// How many of its bytes are wrong.
     public var wrongBytes: Int
+    /// Whether its bytes are not there at all: the file ends before them.
+    public var isMissing: Bool
 
     /// The offset past its last wrong byte.
     public var end: Int { offset + bytes }
 
     /// Describes a range.
-    public init(offset: Int, bytes: Int, wrongBytes: Int) {
+    public init(offset: Int, bytes: Int, wrongBytes: Int, isMissing: Bool = false) {
         self.offset = offset
         self.bytes = bytes
         self.wrongBytes = wrongBytes
+        self.isMissing = isMissing
+    }
+
+    /// Whether a range that begins past this one is the same damage: fewer than `gap` right bytes lie between them, and
+    /// both are there or both are not.
+    fileprivate func isJoined(to next: Damage, gap: Int) -> Bool {
+        next.isMissing == isMissing && next.offset - end < gap
     }
 }
 
@@ -53,14 +62,14 @@ public struct DamageLog: Sendable, Equatable {
     public var firstOffset: Int? { ranges.first?.offset }
 
     /// Adds a run of `count` wrong bytes at `offset`, which is not before the end of the last.
-    public mutating func add(offset: Int, count: Int) {
-        add(Damage(offset: offset, bytes: count, wrongBytes: count))
+    public mutating func add(offset: Int, count: Int, isMissing: Bool = false) {
+        add(Damage(offset: offset, bytes: count, wrongBytes: count, isMissing: isMissing))
     }
 
     /// Adds a range that is not before the end of the last.
     private mutating func add(_ new: Damage) {
         wrongBytes += new.wrongBytes
-        if var joined = last, new.offset - joined.end < gap {
+        if var joined = last, joined.isJoined(to: new, gap: gap) {
             rangeBytes += new.end - joined.end
             joined.bytes = new.end - joined.offset
             joined.wrongBytes += new.wrongBytes
@@ -83,7 +92,7 @@ public struct DamageLog: Sendable, Equatable {
         wrongBytes += later.wrongBytes
         rangeBytes += later.rangeBytes
         var rest = later.ranges[...]
-        if var joined = last, first.offset - joined.end < gap {
+        if var joined = last, joined.isJoined(to: first, gap: gap) {
             rangeBytes += first.offset - joined.end
             joined.bytes = first.end - joined.offset
             joined.wrongBytes += first.wrongBytes
@@ -124,10 +133,10 @@ public struct DamageLog: Sendable, Equatable {
         merged.rangeBytes = rangeBytes + other.rangeBytes + merged.rangeBytes
         merged.rangeBytes -= all.reduce(0) { $0 + $1.bytes }
         merged.wrongBytes = wrongBytes + other.wrongBytes
-        // Where the last range was not kept, nothing can be joined to it.
+        // Where the last range was not kept, nothing can be joined to it; a kept one may have been joined.
         if let last = merged.last {
-            let later = lastHere.offset > lastOfOther.offset ? lastHere : lastOfOther
-            merged.last = later.offset > last.offset ? later : last
+            let later = lastHere.end > lastOfOther.end ? lastHere : lastOfOther
+            merged.last = later.end > last.end ? later : last
         }
         self = merged.keeping(limit)
     }
@@ -150,7 +159,7 @@ public struct DamageLog: Sendable, Equatable {
     public var numbers: [Int] {
         let all = ranges + (last.map { [$0] } ?? [])
         return [rangeCount, rangeBytes, wrongBytes]
-            + all.flatMap { [$0.offset, $0.bytes, $0.wrongBytes] }
+            + all.flatMap { [$0.offset, $0.bytes, $0.wrongBytes, $0.isMissing ? 1 : 0] }
     }
 
     /// The log that ``numbers`` describes.
@@ -162,8 +171,10 @@ public struct DamageLog: Sendable, Equatable {
     public init(_ spec: DataSpec, numbers: [Int], limit: Int) {
         self.init(spec, limit: limit)
         (rangeCount, rangeBytes, wrongBytes) = (numbers[0], numbers[1], numbers[2])
-        let all = stride(from: 3, to: numbers.count, by: 3).map {
-            Damage(offset: numbers[$0], bytes: numbers[$0 + 1], wrongBytes: numbers[$0 + 2])
+        let all = stride(from: 3, to: numbers.count, by: 4).map {
+            Damage(
+                offset: numbers[$0], bytes: numbers[$0 + 1], wrongBytes: numbers[$0 + 2],
+                isMissing: numbers[$0 + 3] == 1)
         }
         ranges = Array(all.dropLast())
         last = all.last

@@ -139,7 +139,8 @@ struct Comparison {
                 }
                 // What the file does not have is wrong.
                 if read < extent.range.count {
-                    log.add(offset: offset + read, count: extent.range.count - read)
+                    log.add(
+                        offset: offset + read, count: extent.range.count - read, isMissing: true)
                 }
                 findings.log.merge(log)
             }
