@@ -224,6 +224,17 @@ public struct Generator: Sendable {
             let isJoined = spec.compressRatio == 1 && !isTracing
             let blocks = isJoined ? layout.distinctBlockCount - distinct : 1
             let wanted = count - done
+            // A lane for each of eight blocks: they are placed once for all of them.
+            let isForLanes = start == 0 && wanted >= 8 * spec.dedupUnit && !isTracing
+            if isForLanes, layout.distinctBlockCount - distinct >= 8, grains != nil {
+                let areEqual = grains?.run(
+                    use, blocksOf: spec.dedupUnit / spec.compressUnit,
+                    start: UInt64(distinct) * UInt64(spec.dedupUnit / 8),
+                    words: UInt64(spec.dedupUnit / 8), at: memory + done)
+                isEqual = areEqual == true && isEqual
+                done += 8 * spec.dedupUnit
+                continue
+            }
             let part =
                 blocks > wanted / spec.dedupUnit + 1
                 ? wanted : min(blocks * spec.dedupUnit - start, wanted)

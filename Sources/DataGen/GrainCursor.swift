@@ -50,17 +50,30 @@ struct GrainCursor: Sendable {
     mutating func run(
         _ use: Use, first: Int, count: Int, start: UInt64, at memory: UnsafeMutableRawPointer
     ) -> Bool {
-        // Only whole cache lines go past the caches.
-        let isOnWords = Int(bitPattern: memory) % 8 == 0
-        let use = use == .storePastCache && !isOnWords ? .store : use
-        let head = use != .compare && isOnWords ? -Int(bitPattern: memory) & 63 : 0
-        if plan.head != head { plan.move(head: head) }
+        let use = prepare(use, memory)
         let run = GrainRun(plan, first: first, count: count)
         var wanted = SIMD8<UInt64>.zero
         for lane in 0..<8 {
             wanted[lane] =
                 start + UInt64(plan.shape.words(inFirst: first + lane * run.countPerLane))
         }
+        return self.run(use, run, at: wanted, memory)
+    }
+
+    /// Uses eight whole blocks in a row, a lane for each, which stand `words` outputs apart in the stream.
+    mutating func run(
+        _ use: Use, blocksOf count: Int, start: UInt64, words: UInt64,
+        at memory: UnsafeMutableRawPointer
+    ) -> Bool {
+        let use = prepare(use, memory)
+        var wanted = SIMD8<UInt64>.zero
+        for lane in 0..<8 { wanted[lane] = start + UInt64(lane) * words }
+        return run(use, GrainRun(plan, countPerBlock: count), at: wanted, memory)
+    }
+
+    private mutating func run(
+        _ use: Use, _ run: GrainRun, at wanted: SIMD8<UInt64>, _ memory: UnsafeMutableRawPointer
+    ) -> Bool {
         var placed = moved(to: wanted) ?? newlyPlaced(at: wanted)
         for lane in 0..<8 {
             placed.lanes.step(lane: lane, count: Int(wanted[lane] - placed.positions[lane]))
@@ -72,6 +85,16 @@ struct GrainCursor: Sendable {
         placed.positions = wanted &+ SIMD8(repeating: UInt64(words))
         self.placed = placed
         return isEqual
+    }
+
+    /// Plans for the head of `memory`; what can be done there.
+    private mutating func prepare(_ use: Use, _ memory: UnsafeMutableRawPointer) -> Use {
+        // Only whole cache lines go past the caches.
+        let isOnWords = Int(bitPattern: memory) % 8 == 0
+        let use = use == .storePastCache && !isOnWords ? .store : use
+        let head = use != .compare && isOnWords ? -Int(bitPattern: memory) & 63 : 0
+        if plan.head != head { plan.move(head: head) }
+        return use
     }
 
     /// The lanes that were used last, close before `wanted`; nil where a common jump does not lead there.

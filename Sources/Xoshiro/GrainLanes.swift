@@ -154,7 +154,7 @@ extension GrainRun {
     ) {
         let shape = plan.shape
         var remainder = first * shape.numerator % shape.denominator
-        let step = countPerLane * shape.numerator % shape.denominator
+        let step = hasBlocks ? 0 : countPerLane * shape.numerator % shape.denominator
         for lane in 0..<8 {
             (places + lane).initialize(
                 to: Lanes.Place(

@@ -271,6 +271,17 @@ public struct GrainRun: Sendable {
     public let count: Int
     /// Grains for each lane but the last, which has the rest, one at least.
     public let countPerLane: Int
+    /// Whether each lane has a block of its own, and not a part of one that all share.
+    public let hasBlocks: Bool
+
+    /// Describes eight whole blocks in a row of `countPerBlock` grains, one for each lane.
+    public init(_ plan: GrainPlan, countPerBlock: Int) {
+        self.plan = plan
+        first = 0
+        count = 8 * countPerBlock
+        countPerLane = countPerBlock
+        hasBlocks = true
+    }
 
     /// Describes `count` grains, as ``most(of:)`` gives them, from grain `first` of a block on.
     public init(_ plan: GrainPlan, first: Int, count: Int) {
@@ -278,7 +289,12 @@ public struct GrainRun: Sendable {
         self.plan = plan
         self.first = first
         self.count = count
-        countPerLane = (count + 7) / 8
+        hasBlocks = false
+        let least = (count + 7) / 8
+        // Lanes that stand whole pages apart would store to one set of the caches.
+        let laneBytes = least * plan.shape.grainBytes
+        let isAligned = laneBytes >= 1 << 16 && laneBytes % 4096 == 0 && plan.method == .segments
+        countPerLane = isAligned && 7 * (least + 1) < count ? least + 1 : least
     }
 
     /// The most of `count` grains that eight lanes share so that the last one has no more than others,
