@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test integration sanitize python build wheel bench bench-io lint format install uninstall setup clean
+.PHONY: help demo test integration soak sanitize python build wheel bench bench-io fidelity lint format install uninstall setup clean
 
 PREFIX ?= /usr/local
 SWIFT ?= swift
@@ -66,6 +66,10 @@ integration: build ## Run the integration tests alone; MPI=mpich for MPICH's
 	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest --scratch-path $(BUILD) \
 	    --filter Integration
 
+soak: build ## Run each fault of storage and machines 20 times in a row
+	DGEN_SOAK_ROUNDS=20 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest \
+	    --scratch-path $(BUILD) --filter FaultTests
+
 python: build wheel ## Run the tests of the Python package: installed from the checkout, then from the wheel
 	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
 	cd python && DGEN_TESTS_NEED_ALL=1 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" ../$(VENV)/bin/pytest --quiet
@@ -105,6 +109,12 @@ bench: build $(VENV)/ready ## Measure memory and write bandwidth, with the peers
 
 bench-io: build ## Measure writing, reading and verifying a file, with IOR beside it (on the PATH or IOR=)
 	python3 python/benchmarks/storage.py --program $(PROGRAM)
+
+fidelity: setup $(VENV)/ready ## Measure requested ratios against those of real compressors, with dgen-py and fio beside
+	@$(VENV)/bin/python -m pip install --quiet "dgen-py==0.3.0" || \
+	    echo "dgen-py could not be installed: measuring without it" >&2
+	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
+	$(VENV)/bin/python python/benchmarks/fidelity.py
 
 lint: setup $(VENV)/ready ## Check style: swift-format, shellcheck, ruff, mypy
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
@@ -146,10 +156,10 @@ clean: ## Remove everything that was built
 # What the system must have, by Debian's and Ubuntu's names, and how to see that it is there.
 PACKAGES := libopenmpi-dev openmpi-bin libnuma-dev pkg-config python3-dev python3-venv shellcheck procps util-linux \
     binutils bzip2 cpio busybox-static qemu-user qemu-system-x86 slurm-wlm munge \
-    glusterfs-server iproute2
+    glusterfs-server iproute2 btrfs-progs btrfs-compsize zfs-fuse borgbackup
 HAS_ALL := PATH="$$PATH:/usr/sbin:/sbin" && pkg-config --exists ompi-c numa python3 && python3 -c 'import ensurepip' && \
     type mpirun shellcheck pkill unshare strip bzip2 cpio busybox qemu-x86_64 qemu-system-x86_64 \
-    sbatch munged glusterd ip nsenter
+    sbatch munged glusterd ip nsenter mkfs.btrfs compsize zpool borg
 ifeq ($(MPI),mpich)
 PACKAGES += libmpich-dev mpich
 HAS_ALL += mpirun.mpich && pkg-config --exists mpich

@@ -114,7 +114,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests", dependencies: ["DGenCommand", "DataGen", "Vectors"],
-            exclude: ["Cluster", "TwoNodes", "forbid-placement.py"],
+            exclude: ["Cluster", "Faults", "TwoNodes", "forbid-placement.py"],
             swiftSettings: strict),
     ]
 )

@@ -168,6 +168,15 @@ func call(
 
 func newInteger(_ value: Int) -> PythonObject? { PyLong_FromLongLong(Int64(value)) }
 
+func newBytes(_ bytes: [UInt8]) -> PythonObject? {
+    bytes.withUnsafeBufferPointer { bytes in
+        guard let start = bytes.baseAddress else { return PyBytes_FromStringAndSize("", 0) }
+        return start.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
+            PyBytes_FromStringAndSize($0, bytes.count)
+        }
+    }
+}
+
 func newText(_ text: String) -> PythonObject? {
     var text = text
     return text.withUTF8 { bytes in

@@ -98,15 +98,79 @@ final class Source {
         return offset..<offset + count
     }
 
-    /// What is found in a buffer.
+    /// What is found in a buffer, and what has become of it.
+    ///
+    /// - Parameters:
+    ///   - buffer: what is compared.
+    ///   - offset: where in the data set it should be from.
+    ///   - limit: the most ranges that are kept.
+    ///   - known: seeds of data sets that may have been there before.
+    ///   - searchBytes: how much of the data set to look through for what nothing explains.
+    /// - Returns: what is wrong, and a diagnosis for each range that is kept.
     private func compare(
-        _ buffer: UnsafeMutableRawBufferPointer, at offset: Int, limit: Int
-    ) -> DamageLog {
+        _ buffer: UnsafeMutableRawBufferPointer, at offset: Int, limit: Int, known: [UInt64],
+        searchBytes: Int
+    ) -> (DamageLog, [Diagnosis]) {
         var log = DamageLog(spec, limit: limit)
+        let found = UnsafeRawBufferPointer(buffer)
         exclusively(isLong: true) { generator in
-            generator.compare(UnsafeRawBufferPointer(buffer), at: offset, log: &log)
+            generator.compare(found, at: offset, log: &log)
         }
-        return log
+        guard log.rangeCount > 0 else { return (log, []) }
+        var diagnoses: [Diagnosis] = []
+        withoutInterpreterLock {
+            // The same with another seed is as legal.
+            let earlier = known.compactMap { try? spec.withSeed($0) }
+            var examination = Examination(spec, earlier: earlier, kernel: kernel)
+            diagnoses = examination.diagnose(
+                log.ranges, in: found, at: offset, searchBytes: searchBytes)
+        }
+        return (log, diagnoses)
+    }
+
+    /// Seeds, eight bytes each.
+    private static func seeds(_ object: PythonObject) throws(PythonError) -> [UInt64] {
+        try withBuffer(of: object, isWritten: false) { (buffer) throws(PythonError) in
+            guard buffer.count % 8 == 0 else { throw .value("known: eight bytes for each seed") }
+            return stride(from: 0, to: buffer.count, by: 8).map {
+                UInt64(
+                    littleEndian: buffer.loadUnaligned(fromByteOffset: $0, as: UInt64.self))
+            }
+        }
+    }
+
+    /// A diagnosis as a dictionary, with what goes with its kind alone.
+    private static func newDiagnosis(
+        _ diagnosis: Diagnosis
+    ) throws(PythonError) -> PythonObject {
+        var entries: [(String, PythonObject?)] = [
+            ("kind", newText(diagnosis.kind.rawValue)),
+            ("expected", newBytes(diagnosis.expected)), ("found", newBytes(diagnosis.found)),
+        ]
+        for (name, value) in [
+            ("source_offset", diagnosis.sourceOffset), ("flipped_bits", diagnosis.flippedBits),
+            ("torn_at", diagnosis.tornAt),
+        ] {
+            if let value { entries.append((name, newInteger(value))) }
+        }
+        if let seed = diagnosis.seed {
+            entries.append(("seed", PyLong_FromUnsignedLongLong(seed)))
+        }
+        if diagnosis.kind == .bitFlips {
+            let bits = try newList(diagnosis.bits) { (bit) throws(PythonError) in
+                try newTuple([newInteger(bit.offset), newInteger(bit.bit)])
+            }
+            entries.append(("bits", bits))
+        }
+        if diagnosis.kind == .mixed {
+            let parts = try newList(diagnosis.parts) { (part) throws(PythonError) in
+                try newTuple([
+                    newText(part.kind.rawValue), newInteger(part.offset), newInteger(part.bytes),
+                ])
+            }
+            entries.append(("parts", parts))
+        }
+        return try newDictionary(entries)
     }
 
     // MARK: Python's side
@@ -174,15 +238,19 @@ final class Source {
     ) throws(PythonError) -> PythonObject? {
         let offset = try arguments.integer(1, "offset", in: 0...Int.max)
         let limit = try arguments.integer(2, "limit", in: 1...1_000_000)
+        let known = try seeds(try arguments.object(3))
+        let searchBytes = try arguments.integer(4, "search_bytes", in: 0...Int.max)
         return try withBuffer(of: try arguments.object(0), isWritten: false) {
             (buffer) throws(PythonError) in
             _ = try source.range(buffer.count, offset)
-            let log = source.compare(buffer, at: offset, limit: limit)
+            let (log, diagnoses) = source.compare(
+                buffer, at: offset, limit: limit, known: known, searchBytes: searchBytes)
             return try newTuple([
-                try newList(log.ranges) { (range) throws(PythonError) in
-                    try newTuple([
+                try newList(Array(zip(log.ranges, diagnoses))) { (found) throws(PythonError) in
+                    let (range, diagnosis) = found
+                    return try newTuple([
                         newInteger(range.offset), newInteger(range.bytes),
-                        newInteger(range.wrongBytes),
+                        newInteger(range.wrongBytes), try newDiagnosis(diagnosis),
                     ])
                 },
                 newInteger(log.rangeCount), newInteger(log.rangeBytes), newInteger(log.wrongBytes),
@@ -261,14 +329,14 @@ final class Source {
                 pythonFunction(
                     "compare",
                     """
-                    compare($self, buffer, offset, limit, /)
+                    compare($self, buffer, offset, limit, known, search_bytes, /)
                     --
 
-                    Return the first `limit` damaged ranges as tuples (offset, bytes, wrong bytes), the
-                    number of all, their bytes, and the number of wrong bytes.
+                    Return the first `limit` damaged ranges as tuples (offset, bytes, wrong bytes, diagnosis), the
+                    number of all, their bytes, and the number of wrong bytes. `known` are seeds of eight bytes each.
                     """
                 ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 3, Source.compare)
+                    call(Source.of, object, arguments, count, wanted: 5, Source.compare)
                 },
                 pythonFunction(
                     "reserve",

@@ -84,6 +84,13 @@ public struct DataSpec: Sendable, Hashable {
         self.fill = fill
     }
 
+    /// The same data set with another seed.
+    public func withSeed(_ seed: UInt64) throws(InvalidField) -> DataSpec {
+        try DataSpec(
+            size: size, seed: seed, dedupRatio: dedupRatio, compressRatio: compressRatio,
+            dedupUnit: dedupUnit, compressUnit: compressUnit, fill: fill)
+    }
+
     /// Fills `buffer` with the bytes of the data set from `offset` on: one call for a buffer.
     ///
     /// - Precondition: `offset` and the length of `buffer` lie within ``size``.

@@ -94,7 +94,8 @@ public struct Examination: Sendable {
         let expected = bytes(damage.offset..<damage.offset + shown)
         var diagnosis =
             damage.isMissing || evidence.allSatisfy(\.bytes.isEmpty)
-            ? Diagnosis(.truncated) : explain(damage, evidence, displacements + copies(displacements))
+            ? Diagnosis(.truncated)
+            : explain(damage, evidence, displacements + copies(displacements))
         diagnosis.expected = expected
         diagnosis.found = Array(evidence.first?.bytes.prefix(shown) ?? [])
         diagnosis.isSampled = !damage.isMissing && damage.bytes > Self.wholeBytesMax
@@ -247,7 +248,8 @@ public struct Examination: Sendable {
                 let difference = byte ^ expected[index]
                 wrong += 1
                 count += difference.nonzeroBitCount
-                for bit in 0..<8 where difference >> bit & 1 == 1 && bits.count < Diagnosis.bitsMax {
+                for bit in 0..<8 where difference >> bit & 1 == 1 && bits.count < Diagnosis.bitsMax
+                {
                     bits.append(Diagnosis.Bit(offset: piece.offset + index, bit: bit))
                 }
             }
@@ -274,8 +276,9 @@ public struct Examination: Sendable {
     private mutating func bytes(_ range: Range<Int>) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
             generator.fill(
-                UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[
-                    ..<range.count]), at: range.lowerBound)
+                UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(buffer)[
+                        ..<range.count]), at: range.lowerBound)
             count = range.count
         }
     }

@@ -67,9 +67,10 @@ public struct Needles: Sendable {
     /// The words of a damaged range that are worth looking for.
     ///
     /// - Parameters:
-    ///   - range: the number of the range.
     ///   - evidence: what was found in it.
+    ///   - range: the number of the range.
     ///   - places: at how many places of it to take words.
+    /// - Returns: words, eight for each place.
     public static func take(
         from evidence: [Examination.Evidence], range: Int, places: Int
     ) -> [Needle] {
@@ -154,7 +155,8 @@ public struct Needles: Sendable {
             for index in matches(UnsafeRawBufferPointer(part)) {
                 let word = UInt64(
                     littleEndian: part.load(fromByteOffset: 8 * index, as: UInt64.self))
-                for place in places[word] ?? [] where counts[place.range, default: 0] < Self.hitsPerRangeMax {
+                for place in places[word] ?? []
+                where counts[place.range, default: 0] < Self.hitsPerRangeMax {
                     let hit = Hit(
                         range: place.range, displacement: start + 8 * index - place.offset)
                     if hits.insert(hit).inserted { counts[place.range, default: 0] += 1 }

@@ -20,12 +20,15 @@ package final class SharedFile {
         case createNew
         /// A file for writing that may exist; its contents stay until they are cut or overwritten.
         case createOrOpen
+        /// A file for reading and writing; made where there is none.
+        case update
 
         var flags: Int {
             switch self {
             case .read: Int(MPI_MODE_RDONLY)
             case .createNew: Int(MPI_MODE_WRONLY | MPI_MODE_CREATE | MPI_MODE_EXCL)
             case .createOrOpen: Int(MPI_MODE_WRONLY | MPI_MODE_CREATE)
+            case .update: Int(MPI_MODE_RDWR | MPI_MODE_CREATE)
             }
         }
     }

@@ -90,8 +90,9 @@
             let verify = try VerifyCommand.parse([])
             let plan = try PlanCommand.parse([])
             let test = try TestCommand.parse([])
-            let keys = Set(
-                (generate.given + verify.given + plan.given + test.given).map(\.0) + [.hint])
+            let repair = try RepairCommand.parse([])
+            let all = [generate.given, verify.given, repair.given, plan.given, test.given]
+            let keys = Set(all.flatMap { $0.map(\.0) } + [.hint, .alsoKnown])
             #expect(keys == Set(OptionKey.allCases))
         }
     }

@@ -110,7 +110,8 @@ import Testing
             let end = min(size, start + 400)
             for _ in 0..<Int.random(in: 1...8, using: &numbers) {
                 let offset = Int.random(in: start..<end, using: &numbers)
-                store.held[offset] = store.right[offset] ^ (1 << UInt8.random(in: 0..<8, using: &numbers))
+                store.held[offset] =
+                    store.right[offset] ^ (1 << UInt8.random(in: 0..<8, using: &numbers))
             }
             return (start..<end, .bitFlips, "bits flipped")
         case 4:
@@ -124,7 +125,9 @@ import Testing
         default:
             var range = anyRange(24)
             // Not by chance what a torn write looks like.
-            if range.lowerBound % 512 < 10 { range = range.lowerBound + 10..<max(range.upperBound, range.lowerBound + 30) }
+            if range.lowerBound % 512 < 10 {
+                range = range.lowerBound + 10..<max(range.upperBound, range.lowerBound + 30)
+            }
             range = range.clamped(to: 0..<size)
             put(range, range.map { _ in UInt8.random(in: .min ... .max, using: &numbers) })
             return (range, .foreign, "foreign")
@@ -221,7 +224,8 @@ import Testing
             }
             #expect(
                 log.rangeCount == 0,
-                "round \(round), \(store.spec), \(shards), transfers of \(transfer), seed \(numbers.seed)")
+                "round \(round), \(store.spec), \(shards), transfers of \(transfer), seed \(numbers.seed)"
+            )
         }
     }
 

@@ -33,6 +33,9 @@ DEDUP_UNITS = (4 << 10, 64 << 10, 1 << 20)
 CHUNK_UNITS = (8 << 10, 64 << 10)
 COMPRESS_UNITS = (4 << 10, 64 << 10, 1 << 20)
 CODECS = ("lz4", "zstd", "zlib")
+MORE_CODECS = ("zstd-1", "snappy")
+"""Codecs that are measured where they are asked for; snappy needs cramjam."""
+
 LABELS = {"fixed": "blocks", "content-defined": "chunks"}
 
 DIGESTS_MAX = 1 << 21
@@ -107,7 +110,8 @@ def analyze(
         Bytes that are compressed on their own, at most 16 MiB. A unit that does not become smaller
         counts as it is.
     codecs
-        ``"lz4"``, ``"zstd"`` (level 3) and ``"zlib"`` (level 6).
+        ``"lz4"``, ``"zstd"`` (level 3), ``"zlib"`` (level 6), ``"zstd-1"`` (level 1), ``"snappy"``
+        (which needs cramjam).
     sample_bytes
         How much of the file is read, in pieces of 16 MiB chosen at random; all of it if it is not
         given. Blocks that are the same in pieces that are not read are not found: of a sample,
@@ -148,8 +152,9 @@ def analyze(
         tuple(codecs),
     )
     for codec in codecs:
-        if codec not in CODECS:
-            raise ValueError(f"codecs: '{codec}' is not accepted; give {' or '.join(CODECS)}")
+        known = (*CODECS, *MORE_CODECS)
+        if codec not in known:
+            raise ValueError(f"codecs: '{codec}' is not accepted; give {' or '.join(known)}")
     # Pieces of whole blocks, whatever their size.
     step = SEGMENT
     for unit in (*measures.dedup_units, *measures.compress_units):
@@ -272,10 +277,14 @@ def _compressor(codec: str) -> Callable[[memoryview], bytes]:
         import lz4.block
 
         return lambda block: bytes(lz4.block.compress(block, store_size=False))
-    if codec == "zstd":
+    if codec.startswith("zstd"):
         import zstandard
 
-        return zstandard.ZstdCompressor(level=3).compress
+        return zstandard.ZstdCompressor(level=1 if codec == "zstd-1" else 3).compress
+    if codec == "snappy":
+        import cramjam
+
+        return lambda block: bytes(cramjam.snappy.compress_raw(block))
     return lambda block: zlib.compress(block, 6)
 
 

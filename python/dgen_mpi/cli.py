@@ -43,7 +43,8 @@ from dgen_mpi.jobs import (
     script,
     values,
 )
-from dgen_mpi.jobs.model import ONLY_TEST
+from dgen_mpi.jobs.model import ONLY
+from dgen_mpi.jobs.values import OPERATIONS
 
 DONE, DIFFERS, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 5
 """Exit statuses, as those of `dgen-mpi`."""
@@ -553,7 +554,8 @@ def _measured_rate(case: Case) -> float:
     settings = {
         key: value
         for key, value in first.settings().items()
-        if key not in ("name", "operation", "report", "space_check", "quiet", "verbose", *ONLY_TEST)
+        if key not in ("name", "operation", "report", "space_check", "quiet", "verbose", "resume")
+        and "generate" in ONLY.get(key, OPERATIONS)
     }
     settings |= {"output": str(sample), "size": "256MiB", "report": "-", "progress": "none"}
     settings.setdefault("program", os.environ.get("DGEN_MPI_PROGRAM", "dgen-mpi"))
@@ -821,6 +823,10 @@ def _analyze(options: argparse.Namespace) -> int:
     return DONE
 
 
+TRUNCATED = "truncated"
+"""The kind of damage that bytes are which are not there."""
+
+
 class _Damages:
     """Damaged ranges in file order, joined as the program joins them; the first are kept."""
 
@@ -835,11 +841,13 @@ class _Damages:
         """Add a range that lies behind the last one."""
         self.wrong_bytes += new.wrong_bytes
         last = self._last
-        if last is not None and new.offset - last.offset - last.bytes < self._gap:
+        is_one_kind = last is not None and (last.kind == TRUNCATED) == (new.kind == TRUNCATED)
+        if last is not None and is_one_kind and new.offset - last.offset - last.bytes < self._gap:
             new = dgen_mpi.Damage(
                 last.offset,
                 new.offset + new.bytes - last.offset,
                 last.wrong_bytes + new.wrong_bytes,
+                {"kind": last.kind if last.kind == new.kind else "mixed"},
             )
             if self.count <= RANGES_MAX:
                 self.ranges[-1] = new
@@ -867,7 +875,7 @@ def _verify_file(
             progress(offset, spec.size)
     if offset < shard.stop:
         missing = shard.stop - offset
-        damages.add(dgen_mpi.Damage(offset, missing, missing))
+        damages.add(dgen_mpi.Damage(offset, missing, missing, {"kind": TRUNCATED}))
     return shard.path.stat().st_size
 
 
@@ -892,7 +900,7 @@ def _verify(options: argparse.Namespace) -> int:
                 "seconds": seconds,
                 "wrong_bytes": damages.wrong_bytes,
                 "damage_ranges": damages.count,
-                "damage": [damaged._asdict() for damaged in damages.ranges],
+                "damage": [damaged.as_dict() for damaged in damages.ranges],
             }
         )
         return DONE if is_right else DIFFERS
@@ -900,7 +908,8 @@ def _verify(options: argparse.Namespace) -> int:
     rate = report.rate(compared / seconds if seconds else 0)
     print(f"{path}: {_native.format_size(compared)} compared, {rate}")
     for damaged in damages.ranges[:20]:
-        print(f"  offset {damaged.offset}: {damaged.wrong_bytes} of {damaged.bytes} bytes wrong")
+        wrong = f"{damaged.wrong_bytes} of {damaged.bytes} bytes wrong"
+        print(f"  offset {damaged.offset}: {wrong}, {damaged.kind.replace('_', ' ')}")
     if file_bytes != spec.size:
         print(f"  the file has {file_bytes} bytes instead of {spec.size}")
     wrong = f"{damages.wrong_bytes} bytes wrong or missing"

@@ -13,25 +13,96 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 from dgen_mpi._arguments import DEDUP_UNIT, RatioLike, open_source, seed_of, size_of, thousandths
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from dgen_mpi._arguments import BufferLike
 
 MANIFEST_FORMAT = "dgen/1"
 """The format of manifests that are understood."""
 
 
+SEARCH_BYTES = 256 << 20
+"""How much of a data set is looked through for bytes that nothing else explains."""
+
 WHOLE_BUFFER = -1
 """For the extension: as many bytes as the buffer has."""
 
 
-class Damage(NamedTuple):
-    """A range of a data set that is not as it should be."""
-
+class _Range(NamedTuple):
     offset: int
-    """The offset in the data set of its first wrong byte."""
     bytes: int
-    """Its length, from the first wrong byte to the last."""
     wrong_bytes: int
-    """How many of its bytes are wrong."""
+
+
+class Damage(_Range):
+    """A range of a data set that is not as it should be: a tuple of three numbers, and what it is.
+
+    Attributes
+    ----------
+    offset
+        The offset in the data set of its first wrong byte.
+    bytes
+        Its length, from the first wrong byte to the last.
+    wrong_bytes
+        How many of its bytes are wrong.
+    kind
+        What has become of it, as its bytes tell: ``"zeros"`` (8 bytes at least: a lost write, or a
+        hole), ``"stale"`` (the bytes of another seed that was named), ``"misplaced"`` (16 bytes at
+        least that belong at another offset), ``"bit_flips"``, ``"torn"`` (right up to a sector
+        within a block, and unknown bytes to its end), ``"truncated"`` (not there), ``"mixed"``
+        (several kinds), ``"foreign"`` (anything else); empty where nobody has looked.
+    source_offset
+        Where misplaced bytes belong; the lowest offset, where copies of blocks have them.
+    seed
+        The seed of the data set that stale bytes are of.
+    flipped_bits, bits
+        How many bits differ, and which, as pairs of an offset and a bit from 0 to 7 (64 at most).
+    torn_at
+        The sector at which the range begins, where it goes on to the end of its block.
+    parts
+        Of mixed ranges: tuples of kind, offset and length (16 at most).
+    expected, found
+        The first bytes as they should be, and as they are (16 at most).
+    """
+
+    kind: str
+    source_offset: int | None
+    seed: int | None
+    flipped_bits: int | None
+    bits: list[tuple[int, int]]
+    torn_at: int | None
+    parts: list[tuple[str, int, int]]
+    expected: bytes
+    found: bytes
+
+    def __new__(
+        cls,
+        offset: int,
+        bytes: int,  # noqa: A002 - the word of reports
+        wrong_bytes: int,
+        diagnosis: Mapping[str, Any] | None = None,
+    ) -> Damage:
+        """Make a range; `diagnosis` has what the extension has found out about it."""
+        damage = super().__new__(cls, offset, bytes, wrong_bytes)
+        known = diagnosis or {}
+        damage.kind = known.get("kind", "")
+        damage.source_offset = known.get("source_offset")
+        damage.seed = known.get("seed")
+        damage.flipped_bits = known.get("flipped_bits")
+        damage.bits = known.get("bits", [])
+        damage.torn_at = known.get("torn_at")
+        damage.parts = known.get("parts", [])
+        damage.expected = known.get("expected", b"")
+        damage.found = known.get("found", b"")
+        return damage
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is known of it as reports have it: bytes in hexadecimal, nothing empty."""
+        fields = {name: value for name, value in vars(self).items() if value not in (None, [], "")}
+        return self._asdict() | {
+            name: value.hex() if isinstance(value, bytes) else value
+            for name, value in fields.items()
+        }
 
 
 class DamagedRanges(list[Damage]):
@@ -308,9 +379,17 @@ class DataSpec:
         return self._source.fill(buffer, size_of(offset, "offset"), WHOLE_BUFFER)
 
     def compare(
-        self, buffer: BufferLike, offset: SupportsIndex = 0, *, limit: SupportsIndex = 1000
+        self,
+        buffer: BufferLike,
+        offset: SupportsIndex = 0,
+        *,
+        limit: SupportsIndex = 1000,
+        also_known: Iterable[SupportsIndex] = (),
+        search_bytes: SupportsIndex = SEARCH_BYTES,
     ) -> DamagedRanges:
         """Compare a buffer with the bytes from an offset on, at the speed of generation.
+
+        What is damaged is looked at again, and called what it is: see `Damage`.
 
         Parameters
         ----------
@@ -320,6 +399,11 @@ class DataSpec:
             Where in the data set it should be from, in bytes.
         limit
             The most ranges to list; all are counted.
+        also_known
+            Seeds of data sets that may have been there before, so that their bytes are known.
+        search_bytes
+            How much of the data set to look through for damaged bytes that nothing else explains,
+            around the place where they were found; some GiB a second, and only where there are any.
 
         Returns
         -------
@@ -335,8 +419,13 @@ class DataSpec:
         ValueError
             For a range outside the data set.
         """
+        known = b"".join(seed_of(seed).to_bytes(8, "little") for seed in also_known)
         ranges, *counts = self._source.compare(
-            buffer, size_of(offset, "offset"), size_of(limit, "limit", least=1)
+            buffer,
+            size_of(offset, "offset"),
+            size_of(limit, "limit", least=1),
+            known,
+            size_of(search_bytes, "search_bytes"),
         )
         return DamagedRanges([Damage(*found) for found in ranges], *counts)
 

@@ -53,6 +53,9 @@ ACCEPTED = [
     *("stripe_count: -1", "stripe_count: 2000", "stripe_size: 64KiB", "queue_depth: 64"),
     *("hints_file: /dev/null", "io: posix\nstripe_count: 2", "stripe_size: 4294901760"),
     *("drop_cache: yes", "preallocate: true", "repeat: 1000000"),
+    *("resume: true", "sample: 0.01", "sample: 1%", "sample: '100%'", "sample: 1", "sample: .5"),
+    *("blocks: 1", "blocks: 9223372036854775807", "sample_seed: 0", "operation: repair"),
+    *("also_known: 7", "also_known: [1, 18446744073709551615]", "also_known: ['3']"),
     *("operation: generate", "launcher: srun", "launcher: mpirun", "launcher: flux"),
     *("launcher: 'aprun -n {ranks} -N {ranks_per_node}'", "launcher_arguments: [--oversubscribe]"),
     *("launcher_arguments: []", "environment: {A_1: x y, b: 2}", "environment: {}"),
@@ -89,6 +92,9 @@ REFUSED = [
     *("strided: 2", "order: sorted", "sync: all", "stripe_count: -2", "stripe_count: 2001"),
     *("stripe_size: 0", "stripe_size: 100KiB", "stripe_size: 4GiB", "queue_depth: 0"),
     *("queue_depth: 65", "hints_file: ''", "io: posix\nhints_file: /dev/null"),
+    *("resume: 2", "sample: 0", "sample: 1.1", "sample: 101%", "sample: '%'", "sample: 1e-3"),
+    *("sample: -1", "sample: 1.2.3", "blocks: 0", "blocks: -1", "sample: 1%\nblocks: 2"),
+    *("sample_seed: -1", "also_known: -1", "also_known: [one]", "also_known: {a: 1}"),
     *("launcher: aprun", "launcher: ''"),
     *("launcher_arguments: --oversubscribe", "launcher_arguments: ['']", "launcher_arguments: {}"),
     *("environment: [A=1]", "environment: {1A: x}", "environment: {A-B: x}", "environment: {A: ~}"),
@@ -161,12 +167,16 @@ VALUES = st.one_of(
 )
 
 
+# The program reads the hints file too, and writes the others.
+FILES = {"report", "output", "hints_file"}
+
+
 @settings(
     max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(field=st.sampled_from(sorted(set(Job.model_fields) - {"report", "output"})), value=VALUES)
+@given(field=st.sampled_from(sorted(set(Job.model_fields) - FILES)), value=VALUES)
 def test_program_and_package_agree_on_anything(
     field: str, value: Any, program: str, tmp_path: Path
 ) -> None:

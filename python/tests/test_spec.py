@@ -340,3 +340,39 @@ def test_equal_specs_are_equal() -> None:
     assert same != DataSpec(1000, 8, 1.5)
     assert eval(repr(spec), {"DataSpec": DataSpec}) == spec
     assert content(same) == content(spec)
+
+
+def test_damage_is_called_what_it_is() -> None:
+    """Each kind, told by the bytes alone; offsets and seeds where they came from."""
+    spec = DataSpec(3_000_000, 5, compress_ratio=1.5)
+    older = DataSpec(3_000_000, 4, compress_ratio=1.5)
+    right, old = bytearray(3_000_000), bytearray(3_000_000)
+    spec.fill(right)
+    older.fill(old)
+    found = bytearray(right)
+    found[1000:1100] = bytes(100)
+    found[100_000:100_500] = old[100_000:100_500]
+    found[200_003:201_003] = right[2_500_000:2_501_000]
+    found[300_000] ^= 0b1010
+    found[400_001:400_101] = bytes(range(100))
+    found[500_224:500_736] = bytes(512)
+    found[500_736:502_000] = old[500_736:502_000]
+    damage = spec.compare(found, also_known=[4, 9])
+    kinds = ["zeros", "stale", "misplaced", "bit_flips", "foreign", "mixed"]
+    assert [it.kind for it in damage] == kinds
+    zeros, stale, misplaced, flips, _, mixed = damage
+    assert zeros.expected == right[zeros.offset : zeros.offset + 16]
+    assert zeros.found == bytes(16)
+    assert stale.seed == 4
+    assert misplaced.source_offset == 2_500_000 + misplaced.offset - 200_003
+    assert (flips.flipped_bits, flips.bits) == (2, [(300_000, 1), (300_000, 3)])
+    assert [part[0] for part in mixed.parts] == ["zeros", "stale"]
+    assert spec.compare(found)[1].kind == "foreign"
+    # Far from where it is, and not looked for there.
+    assert spec.compare(found, search_bytes=0)[2].kind == "foreign"
+    offset, length, wrong = flips
+    assert (offset, length, wrong) == (300_000, 1, 1)
+    assert flips.as_dict()["bits"] == [(300_000, 1), (300_000, 3)]
+    assert "seed" not in flips.as_dict()
+    with pytest.raises(ValueError, match="seed"):
+        spec.compare(found, also_known=[-1])

@@ -29,7 +29,7 @@ struct Comparison {
     /// The ranks in the order of what they read.
     private let readers: Communicator
     /// What each of them reads.
-    private let pattern: Pattern
+    private let pattern: any RankTransfers
 
     /// Prepares a comparison.
     ///
@@ -43,7 +43,8 @@ struct Comparison {
     ///   - isCollective: whether all ranks read together.
     ///   - compares: whether what is read is looked at.
     init(
-        _ job: Job, _ files: FileSet, _ spec: DataSpec, title: String, pattern: Pattern? = nil,
+        _ job: Job, _ files: FileSet, _ spec: DataSpec, title: String,
+        pattern: (any RankTransfers)? = nil,
         readers: Communicator? = nil, isCollective: Bool = false, compares: Bool = true
     ) {
         self.job = job
@@ -82,26 +83,9 @@ struct Comparison {
         return Found(log: try join(log), fileBytes: fileBytes)
     }
 
-    /// Bytes that lie in one file and in one place of a buffer, and how many of them were there.
-    private struct Extent {
-        let place: Int
-        let range: Range<Int>
-        let read: Int
-
-        /// This and what follows it, in the file and in the buffer; nil where that is something else.
-        func joined(with next: Extent) -> Extent? {
-            guard read == range.count, range.upperBound == next.range.lowerBound,
-                place + read == next.place
-            else { return nil }
-            return Extent(
-                place: place, range: range.lowerBound..<next.range.upperBound,
-                read: read + next.read)
-        }
-    }
-
     /// What each batch brought, from the thread that reads to the one that compares.
     private final class Findings {
-        var extents: [[Extent]]
+        var extents: [[Reading.Extent]]
         var log: DamageLog
 
         init(_ spec: DataSpec, depth: Int) {
@@ -109,7 +93,7 @@ struct Comparison {
             log = DamageLog(spec, limit: Comparison.rangesMax)
         }
 
-        func note(_ extent: Extent, at slot: Int) {
+        func note(_ extent: Reading.Extent, at slot: Int) {
             if let joined = extents[slot].last?.joined(with: extent) {
                 extents[slot][extents[slot].count - 1] = joined
             } else {
@@ -174,38 +158,17 @@ struct Comparison {
     private func move(
         _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ place: Int,
         _ range: Range<Int>, _ transfers: Transfers, _ times: inout Times
-    ) throws -> [Extent] {
-        var extents: [Extent] = []
+    ) throws -> [Reading.Extent] {
+        var extents: [Reading.Extent] = []
         if isCollective {
             extents = try readTogether(file, part, place, range, transfers, &times)
             try transfers.exchangeTogether()
         } else {
             transfers.transfer(range.count) {
                 guard !range.isEmpty else { return }
-                extents = try times.transfer { try read(file, part, place, range) }
+                extents = try times.transfer { try reading.read(file, part, place, range) }
             }
             try transfers.exchange()
-        }
-        return extents
-    }
-
-    /// Reads one transfer, file by file.
-    private func read(
-        _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ place: Int,
-        _ range: Range<Int>
-    ) throws -> [Extent] {
-        var extents: [Extent] = []
-        var offset = range.lowerBound
-        while offset < range.upperBound {
-            let end = min(range.upperBound, file.extentEnd(at: offset))
-            let start = offset - range.lowerBound
-            let rest = UnsafeMutableRawBufferPointer(
-                rebasing: part[start..<start + end - offset])
-            let read = try job.watchdog.during(.read, offset: offset) {
-                try readAll(file, rest, at: offset)
-            }
-            extents.append(Extent(place: place + start, range: offset..<end, read: read))
-            offset = end
         }
         return extents
     }
@@ -214,15 +177,15 @@ struct Comparison {
     private func readTogether(
         _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ place: Int,
         _ range: Range<Int>, _ transfers: Transfers, _ times: inout Times
-    ) throws -> [Extent] {
+    ) throws -> [Reading.Extent] {
         transfers.noteInterruption()
         let wanted = transfers.failure == nil ? part : .init(rebasing: part[..<0])
         let offset = range.lowerBound
-        var extents: [Extent] = []
+        var extents: [Reading.Extent] = []
         let outcome = Result {
             try times.transfer {
                 try job.watchdog.during(.read, offset: offset) {
-                    try describing(offset) {
+                    try reading.describing(offset) {
                         try file.readTogether(into: wanted, at: offset)
                     }
                 }
@@ -232,52 +195,15 @@ struct Comparison {
             let count = try outcome.get()
             let rest = UnsafeMutableRawBufferPointer(rebasing: wanted[count...])
             // A part of it, or nothing: the end of the file, or a failure that was not reported.
-            let more = try readAll(file, rest, at: offset + count)
+            let more = try reading.readAll(file, rest, at: offset + count)
             if !wanted.isEmpty {
-                extents = [Extent(place: place, range: range, read: count + more)]
+                extents = [Reading.Extent(place: place, range: range, read: count + more)]
             }
         }
         return extents
     }
 
-    /// Reads until `part` is full or the file is at its end.
-    private func readAll(
-        _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, at offset: Int
-    ) throws -> Int {
-        var done = 0
-        while done < part.count {
-            let rest = UnsafeMutableRawBufferPointer(rebasing: part[done...])
-            let count = try describing(offset + done) {
-                try file.read(into: rest, at: offset + done)
-            }
-            guard count > 0 else {
-                // Open MPI's default component reports a failed read as a success of no bytes.
-                let end = try job.watchdog.during(.read, offset: offset + done) {
-                    try file.storedEnd(at: offset + done)
-                }
-                guard offset + done >= end else {
-                    throw Failure(
-                        .inputOutput,
-                        "\(files.path): a read at offset \(offset + done): read nothing of a "
-                            + "file that goes on to \(end) and reported success")
-                }
-                break
-            }
-            done += count
-        }
-        return done
-    }
-
-    /// Says at which offset a call failed.
-    private func describing<Result>(_ offset: Int, _ call: () throws -> Result) throws -> Result {
-        do {
-            return try call()
-        } catch let error as MPIError {
-            throw Failure(
-                .inputOutput,
-                "\(files.path): \(error.function) at offset \(offset): \(error.text)")
-        }
-    }
+    private var reading: Reading { Reading(job, files.path) }
 
     /// Joins the logs of all ranks as if one rank had compared all bytes; collective.
     ///

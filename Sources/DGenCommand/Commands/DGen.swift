@@ -23,9 +23,8 @@ struct DGen: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            GenerateCommand.self, VerifyCommand.self, TestCommand.self, PlanCommand.self,
-            BenchCommand.self,
-            InfoCommand.self,
+            GenerateCommand.self, VerifyCommand.self, RepairCommand.self, TestCommand.self,
+            PlanCommand.self, BenchCommand.self, InfoCommand.self,
         ],
         defaultSubcommand: GenerateCommand.self)
 }
@@ -35,10 +34,12 @@ protocol GivesOptions {
     var given: [(OptionKey, String?)] { get }
     var job: String? { get }
     var hint: [String] { get }
+    var alsoKnown: [String] { get }
 }
 
 extension GivesOptions {
     var hint: [String] { [] }
+    var alsoKnown: [String] { [] }
 
     var commandLine: Settings.Given {
         var options: Settings.Given = [:]
@@ -46,6 +47,7 @@ extension GivesOptions {
             if let text { options[key] = [text] }
         }
         if !hint.isEmpty { options[.hint] = hint }
+        if !alsoKnown.isEmpty { options[.alsoKnown] = alsoKnown }
         return options
     }
 }
@@ -273,6 +275,14 @@ struct GenerateCommand: ParsableCommand, RunsUnderMPI {
     static let configuration = CommandConfiguration(
         commandName: "generate", abstract: "Write a data set into one shared file (the default).")
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: """
+            Finish a file that an earlier run did not: what is right stays, what is not is written; from \
+            the start where there is no file (default: no).
+            """)
+    var resume: Bool?
+
     @OptionGroup(title: "File") var write: WriteOptions
     @OptionGroup(title: "Data") var spec: SpecOptions
     @OptionGroup(title: "Run") var run: RunOptions
@@ -280,17 +290,30 @@ struct GenerateCommand: ParsableCommand, RunsUnderMPI {
 
     var job: String? { result.job }
     var hint: [String] { write.hint }
-    var given: [(OptionKey, String?)] { write.given + spec.given + run.given + result.given }
+    var given: [(OptionKey, String?)] {
+        write.given + spec.given + run.given + result.given + [(.resume, resume?.description)]
+    }
 
     func run(_ job: Job) throws -> ExitStatus {
         // Where no subcommand is named, the job file may say what to do.
         let isNamed = CommandLine.arguments.dropFirst().first == Self.configuration.commandName
         switch isNamed ? .generate : job.settings.operation ?? .generate {
-        case .generate: return try Generate(job).write()
+        case .generate: return try Generate.run(job)
         case .verify: return try Verify(job).run()
+        case .repair: return try Repair(job).run()
         case .test: return try FileTest(job).run()
         }
     }
+}
+
+/// Which blocks are looked at, and what damage is told by.
+struct DamageOptions: ParsableArguments {
+    @Option(
+        help: """
+            The seed of a data set that may have been in the file before, so that its bytes are known; may be \
+            repeated.
+            """)
+    var alsoKnown: [String] = []
 }
 
 struct VerifyCommand: ParsableCommand, RunsUnderMPI {
@@ -305,16 +328,64 @@ struct VerifyCommand: ParsableCommand, RunsUnderMPI {
     @Argument(help: "The file to verify.")
     var path: String?
 
+    @Option(
+        help: "Look at this part of the blocks only, drawn at random: 0.01 or 1% (default: all).")
+    var sample: String?
+
+    @Option(help: "Look at so many blocks only, drawn at random (default: all).")
+    var blocks: String?
+
+    @Option(help: "What decides which blocks (default: drawn at random and printed).")
+    var sampleSeed: String?
+
+    @OptionGroup(title: "Damage") var damage: DamageOptions
     @OptionGroup(title: "Data") var spec: SpecOptions
     @OptionGroup(title: "Run") var run: RunOptions
     @OptionGroup(title: "Result") var result: ResultOptions
 
     var job: String? { result.job }
+    var alsoKnown: [String] { damage.alsoKnown }
     var given: [(OptionKey, String?)] {
-        spec.given + run.given + result.given + [(.output, path)]
+        spec.given + run.given + result.given + [
+            (.output, path), (.sample, sample), (.blocks, blocks), (.sampleSeed, sampleSeed),
+        ]
     }
 
     func run(_ job: Job) throws -> ExitStatus { try Verify(job).run() }
+}
+
+struct RepairCommand: ParsableCommand, RunsUnderMPI {
+    static let configuration = CommandConfiguration(
+        commandName: "repair",
+        abstract: "Write what differs from its specification anew, and leave the rest.",
+        discussion: """
+            What the file should hold is read from its manifest, FILE.dgen.json, or given as options, as for \
+            verify. What was written is read again. A file that an interrupted run left is finished, with \
+            any number of ranks.
+            """)
+
+    @Argument(help: "The file to repair.")
+    var path: String?
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Refuse when the file system has less room than is missing (default: yes).")
+    var spaceCheck: Bool?
+
+    @OptionGroup(title: "Damage") var damage: DamageOptions
+    @OptionGroup(title: "Data") var spec: SpecOptions
+    @OptionGroup(title: "Run") var run: RunOptions
+    @OptionGroup(title: "Result") var result: ResultOptions
+
+    var job: String? { result.job }
+    var alsoKnown: [String] { damage.alsoKnown }
+    var given: [(OptionKey, String?)] {
+        spec.given + run.given + result.given + [
+            (.output, path), (.spaceCheck, spaceCheck?.description),
+        ]
+    }
+
+    func run(_ job: Job) throws -> ExitStatus { try Repair(job).run() }
 }
 
 struct TestCommand: ParsableCommand, RunsUnderMPI {
@@ -359,12 +430,14 @@ struct TestCommand: ParsableCommand, RunsUnderMPI {
     var dropCache: Bool?
 
     @OptionGroup(title: "File") var write: WriteOptions
+    @OptionGroup(title: "Damage") var damage: DamageOptions
     @OptionGroup(title: "Data") var spec: SpecOptions
     @OptionGroup(title: "Run") var run: RunOptions
     @OptionGroup(title: "Result") var result: ResultOptions
 
     var job: String? { result.job }
     var hint: [String] { write.hint }
+    var alsoKnown: [String] { damage.alsoKnown }
     var given: [(OptionKey, String?)] {
         write.given + spec.given + run.given + result.given + [
             (.phases, phases), (.repetitions, repetitions), (.warmUp, warmUp),

@@ -112,8 +112,19 @@ struct FileTest {
         try readers.ranks.release()
         try job.measure(&operation, times, bytes: min(writing.spec.size, found.fileBytes))
         let isRight = found.isRight(writing.spec)
-        if !isRight { job.note(found) }
+        if !isRight { try job.note(found, diagnosing) }
         return isRight
+    }
+
+    /// What damage is explained by: the ranks of this run have written the file, unless it was there before.
+    private var diagnosing: Diagnosing {
+        get throws {
+            let seeds = try job.settings.alsoKnown()
+            return Diagnosing(
+                job, writing.files, writing.spec,
+                earlier: try seeds.map { try writing.spec.withSeed($0) },
+                writtenAs: phases.contains(.write) ? writing.pattern : nil)
+        }
     }
 
     private func table(isRight: Bool) -> Table {
@@ -162,6 +173,7 @@ struct FileTest {
         if phases.contains(.verify) {
             table.row(
                 "result", isRight ? "every byte is right" : "DIFFERS from its specification")
+            job.addDamage(to: &table)
         }
         return table
     }

@@ -8,14 +8,45 @@ struct Generate {
     private let job: Job
     private let writing: Writing
 
+    /// Does what the options say: writes a file, or finishes one; collective.
+    static func run(_ job: Job) throws -> ExitStatus {
+        let settings = job.settings
+        guard try settings.flag(.resume, default: false) else { return try Generate(job).write() }
+        guard try !settings.flag(.overwrite, default: false) else {
+            throw InvalidField(
+                field: OptionKey.resume.rawValue, value: "true", accepted: "it without overwrite")
+        }
+        let path = try settings.dataPath(
+            missing: "output: missing; give the file to write with -o FILE")
+        let isThere = try job.session.onRoot {
+            let isWritten = try FileSystem.state(path) != nil
+            return try isWritten || FileSystem.state(Manifest.path(for: path)) != nil
+        }
+        guard isThere else { return try Generate(job).write() }
+        let subject = try Subject(job, missing: "", mayBeMissing: true)
+        // What is there is finished as what it was begun as, not turned into something else.
+        if let manifest = subject.manifest {
+            let layout = try settings.layout()
+            guard manifest.spec == subject.spec,
+                !settings.has(.layout) || layout == manifest.layout
+            else {
+                throw Failure(
+                    .usage,
+                    "resume: \(path) was begun with another specification or layout, as its manifest "
+                        + "says; give that one or none, or --overwrite instead of --resume")
+            }
+        }
+        return try Repair(job, subject).run()
+    }
+
     /// Reads the options; the same on every rank; collective, since rank 0 draws the seed.
-    init(_ job: Job) throws {
+    private init(_ job: Job) throws {
         self.job = job
         writing = try Writing(job)
     }
 
     /// Writes the file; collective.
-    func write() throws -> ExitStatus {
+    private func write() throws -> ExitStatus {
         let (path, spec) = (writing.path, writing.spec)
         job.report.path = path
         job.report.spec = EncodedSpec(spec)

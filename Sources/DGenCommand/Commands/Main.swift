@@ -13,6 +13,8 @@ enum Main {
         let launcher = Launcher(environment)
         // A reader of our output that goes away is an error to report, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        // MPI libraries make files that all may write, unless this takes it away.
+        umask(umask(0o077) | S_IWOTH)
         let status: ExitStatus
         do {
             switch try DGen.parseAsRoot() {

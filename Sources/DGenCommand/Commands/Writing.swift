@@ -39,10 +39,7 @@ final class Writing {
     private let overwrites: Bool
     private let checksSpace: Bool
     private let preallocates: Bool
-    /// Tells this run from another one that writes the same file.
-    private let run: String
-    /// The lock of this rank on the file that it has made.
-    private var lock: FileSystem.Lock?
+    private let claim: Claim
 
     private var session: Session { job.session }
     private var shards: Shards { files.shards }
@@ -67,11 +64,8 @@ final class Writing {
             missing: "output: missing; give the file to write with -o FILE")
         self.path = path
         // The seed below 2^53, so that every reader of JSON keeps it exactly.
-        let drawn = try job.session.onRoot {
-            [UInt64.random(in: 0..<(1 << 53)), UInt64.random(in: 0...UInt64.max)]
-        }
-        spec = try settings.spec(over: nil, drawingSeed: { drawn[0] })
-        run = String(drawn[1], radix: 16)
+        let drawn = try job.session.onRoot { UInt64.random(in: 0..<(1 << 53)) }
+        spec = try settings.spec(over: nil, drawingSeed: { drawn })
         guard spec.size >= 1 else {
             throw InvalidField(
                 field: "size", value: settings.text(.size) ?? "", accepted: "1 byte at least")
@@ -92,13 +86,18 @@ final class Writing {
             files.shards, transferSize: job.transferSize, cut: try settings.cut(),
             order: try settings.choice(.order, default: .sequential),
             seed: try settings.shuffleSeed())
+        claim = try Claim(
+            job.session, path,
+            Manifest(
+                status: .writing, spec: spec, layout: files.layout, ranks: files.shards.count,
+                align: align, cut: pattern.cut, transferSize: job.transferSize))
         isCollective = try settings.flag(.collective, default: false)
         sync = try settings.choice(.sync, default: .end)
         overwrites = try settings.flag(.overwrite, default: false)
         checksSpace = try settings.flag(.spaceCheck, default: true)
         preallocates = try settings.flag(.preallocate, default: false)
         job.report.layout = files.layout.rawValue
-        if case .segments(let count) = pattern.cut { job.report.segments = count }
+        job.report.segments = pattern.cut.segmentCount ?? 1
         job.report.strided = pattern.cut == .strided
         job.report.order = pattern.order.rawValue
         job.report.sync = sync.rawValue
@@ -124,14 +123,14 @@ final class Writing {
         } catch {
             throw explained(Failure(error))
         }
-        try complete()
+        try claim.complete()
         return operation
     }
 
     /// Takes the data and its manifest away, which this run has written; collective.
     func remove() throws {
         try session.together {
-            lock = nil
+            claim.release()
             try ownFile(of: session.world).map(FileSystem.remove)
         }
         _ = try session.onRoot {
@@ -232,26 +231,21 @@ final class Writing {
         }
     }
 
-    private func manifest(_ status: Manifest.Status) -> Manifest {
-        Manifest(
-            status: status, spec: spec, layout: files.layout, ranks: shards.count,
-            align: shards.alignment, run: run)
-    }
-
     /// Makes the open file that of this run before the first byte: nobody else writes it, and its
     /// manifest no longer says what it held.
-    private func claim(_ file: any DataFile, _ existing: Existing) throws {
+    private func take(_ file: any DataFile, _ existing: Existing) throws {
         var earlier: FileSet?
         do {
-            try session.together {
-                guard existing != .ours, let own = ownFile(of: session.world) else { return }
-                lock = try FileSystem.Lock(own)
-            }
+            if existing != .ours { try claim.lock(ownFile(of: session.world)) }
             let before = try session.onRoot {
-                let before = existing == .replaced ? try? Manifest.read(for: path) : nil
-                try manifest(.writing).write(for: path)
-                // Its layout and its ranks.
-                return [before?.layout.rawValue ?? "", String(before?.ranks ?? 0)]
+                // Of this run itself it is the same data set, over what was there before.
+                let before = existing == .refused ? nil : try? Manifest.read(for: path)
+                try claim.begin(earlier: before.map { [$0.spec] + $0.earlier } ?? [])
+                // Its layout and its ranks, where its files are not those of this run.
+                return [
+                    existing == .replaced ? before?.layout.rawValue ?? "" : "",
+                    String(before?.ranks ?? 0),
+                ]
             }
             earlier = FileLayout(rawValue: before[0]).map {
                 FileSet(
@@ -292,17 +286,6 @@ final class Writing {
         }
     }
 
-    /// Says that the data is stored, unless another run has taken the file meanwhile.
-    private func complete() throws {
-        _ = try session.onRoot {
-            guard try Manifest.read(for: path)?.run == run else {
-                throw Failure(.inputOutput, "\(path): another run has written it meanwhile")
-            }
-            try manifest(.complete).write(for: path)
-            return true
-        }
-    }
-
     /// Writes all shards and brings them to stable storage.
     private func write(_ operation: inout Report.Operation, over existing: Existing) throws {
         var times = Times()
@@ -317,7 +300,7 @@ final class Writing {
         let file = try times.add(to: \.openNanoseconds) { try job.open(files, mode) }
         // Neither is part of writing the data, so the clock stands still.
         try job.noteHints(of: file)
-        try claim(file, existing)
+        try take(file, existing)
         let clock = Stopwatch()
         let transfers = job.transfers(title: "write", totalBytes: spec.size)
         try writeTransfers(to: file, transfers, &times)

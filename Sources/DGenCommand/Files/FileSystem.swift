@@ -236,6 +236,15 @@ enum FileSystem {
         guard errno == 0 else { throw failure(path, "cannot be preallocated") }
     }
 
+    /// Cuts the file at `path` to `bytes` bytes.
+    ///
+    /// The corresponding C function is `truncate`.
+    static func cut(_ path: String, to bytes: Int) throws {
+        guard truncate(path, off_t(bytes)) == 0 else {
+            throw failure(path, "cannot be cut to \(bytes) bytes")
+        }
+    }
+
     /// Asks the system to forget what this node holds of a file in memory.
     ///
     /// The corresponding C function is `posix_fadvise`.

@@ -2,6 +2,7 @@
 
 import DataGen
 import Foundation
+import MPI
 import Yams
 
 /// The file beside a data file that says what it holds (FORMAT.md section 6).
@@ -23,8 +24,26 @@ struct Manifest {
     /// How many ranks wrote the data, and what their shards were aligned to; not part of the format.
     let ranks: Int
     let align: Int
+    /// How it was dealt to them, and in which transfers; not part of the format.
+    var cut = Pattern.Cut.segments(1)
+    var transferSize: Int?
+    /// What the file held before, the last first: bytes of it may have stayed.
+    var earlier: [DataSpec] = []
     /// Which run wrote the manifest: two that write one file must not both call it complete.
     var run = ""
+
+    /// The most of ``earlier`` that are kept.
+    static let earlierMax = 4
+
+    /// Which rank wrote what; nil where the manifest does not say.
+    var pattern: Pattern? {
+        guard (1...1_000_000_000).contains(ranks), (1...(1 << 40)).contains(align) else {
+            return nil
+        }
+        return Pattern(
+            Shards(size: spec.size, ranks: ranks, alignment: align),
+            transferSize: transferSize ?? Job.transferSizeDefault, cut: cut)
+    }
 
     static func path(for data: String) -> String { data + ".dgen.json" }
 
@@ -38,6 +57,10 @@ struct Manifest {
         let files: [String]?
         let ranks: Int
         let align: Int
+        let segments: Int?
+        let strided: Bool?
+        let transferSize: Int?
+        let earlier: [EncodedSpec]?
         let run: String
     }
 
@@ -50,7 +73,10 @@ struct Manifest {
             ? [layout.path(name, rank: 0), layout.path(name, rank: ranks - 1)] : nil
         let encoded = Encoded(
             status: status, spec: EncodedSpec(spec), layout: layout, files: files, ranks: ranks,
-            align: align, run: run)
+            align: align, segments: cut.segmentCount, strided: cut == .strided ? true : nil,
+            transferSize: transferSize,
+            earlier: earlier.isEmpty ? nil : earlier.map(EncodedSpec.init),
+            run: run)
         try FileSystem.replace(Self.path(for: data), with: try JSON.encode(encoded))
     }
 
@@ -82,17 +108,10 @@ struct Manifest {
         guard let status = (root["status"]?.scalar?.string).flatMap(Status.init(rawValue:)) else {
             throw Failure(.usage, "\(name): status: must be writing or complete")
         }
-        guard let spec = root["spec"]?.mapping else {
+        guard let fields = root["spec"]?.mapping else {
             throw Failure(.usage, "\(name): spec: missing")
         }
-        var given: Settings.Given = [:]
-        for key in specKeys {
-            guard let value = spec[key.rawValue]?.scalar?.string else {
-                throw Failure(.usage, "\(name): spec: \(key.rawValue): missing")
-            }
-            given[key] = [value]
-        }
-        let settings = Settings(commandLine: [:], environment: [:], jobFile: given)
+        let spec = try spec(fields, name: "\(name): spec")
         func scalar(_ key: String) -> String? { root[Node(key)]?.scalar?.string }
         guard let layout = FileLayout(rawValue: scalar("layout") ?? FileLayout.shared.rawValue)
         else {
@@ -106,12 +125,34 @@ struct Manifest {
         else {
             throw Failure(.usage, "\(name): ranks, align: needed for a file for each rank")
         }
+        // What damage may be told by; what is no specification tells nothing.
+        let earlier = (root["earlier"]?.sequence.map(Array.init) ?? []).prefix(earlierMax)
+            .compactMap { $0.mapping.flatMap { try? self.spec($0, name: name) } }
+        let segments = scalar("segments").flatMap { Int($0) } ?? 1
+        let transferSize = scalar("transfer_size").flatMap { Int($0) }
+        return Manifest(
+            status: status, spec: spec, layout: layout, ranks: ranks, align: align,
+            cut: scalar("strided") == "true"
+                ? .strided : .segments((1...(1 << 40)).contains(segments) ? segments : 1),
+            transferSize: transferSize.flatMap {
+                (1...SharedFile.transferBytesMax).contains($0) ? $0 : nil
+            },
+            earlier: earlier, run: scalar("run") ?? "")
+    }
+
+    private static func spec(_ fields: Node.Mapping, name: String) throws -> DataSpec {
+        var given: Settings.Given = [:]
+        for key in specKeys {
+            guard let value = fields[Node(key.rawValue)]?.scalar?.string else {
+                throw Failure(.usage, "\(name): \(key.rawValue): missing")
+            }
+            given[key] = [value]
+        }
         do {
-            return Manifest(
-                status: status, spec: try settings.spec(over: nil, drawingSeed: nil),
-                layout: layout, ranks: ranks, align: align, run: scalar("run") ?? "")
+            return try Settings(commandLine: [:], environment: [:], jobFile: given)
+                .spec(over: nil, drawingSeed: nil)
         } catch {
-            throw Failure(.usage, "\(name): spec: \(Failure(error).message)")
+            throw Failure(.usage, "\(name): \(Failure(error).message)")
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import Glibc
+import MPI
 
 /// A file that this rank has open by itself, as the other ranks have it too.
 final class PosixFile: DataFile {
@@ -25,12 +26,17 @@ final class PosixFile: DataFile {
     ///
     /// - Parameters:
     ///   - path: the file.
-    ///   - isWritten: whether it is written or read.
+    ///   - mode: what is done with it.
     ///   - isDirect: whether the system's caches are passed by, where offset and length allow it.
     /// - Throws: ``Failure`` with what the system says.
-    init(_ path: String, isWritten: Bool, isDirect: Bool) throws {
+    init(_ path: String, _ mode: SharedFile.Mode, isDirect: Bool) throws {
         self.path = path
-        let mode = isWritten ? O_WRONLY : O_RDONLY
+        let mode =
+            switch mode {
+            case .read: O_RDONLY
+            case .update: O_RDWR
+            case .createNew, .createOrOpen: O_WRONLY
+            }
         file = open(path, mode | O_CLOEXEC)
         guard file >= 0 else {
             direct = -1

@@ -44,6 +44,9 @@ struct Report: Encodable {
         var readersOnOwnNode: Int?
         var transferSize = 0
         var collective = false
+        /// What was written anew.
+        var repairedBytes: Int?
+        var repairedRanges: Int?
     }
 
     /// Bytes per second over the repetitions of an operation.
@@ -77,10 +80,91 @@ struct Report: Encodable {
             .mapValues { Summary($0.map(\.bytesPerSecond)) }
     }
 
+    /// What is wrong, and what has become of it.
     struct DamagedRange: Encodable {
         let offset: Int
         let bytes: Int
         let wrongBytes: Int
+        let kind: Diagnosis.Kind
+        let block: Int
+        /// The rank that wrote its first byte, whose shard it is in; nil where the manifest does not say.
+        let rank: Int?
+        let sourceOffset: Int?
+        let seed: UInt64?
+        let flippedBits: Int?
+        let bits: [Diagnosis.Bit]?
+        let tornAt: Int?
+        let parts: [Diagnosis.Part]?
+        /// Whether it is so long that only samples of it were looked at.
+        let sampled: Bool?
+        /// Its first bytes as they should be, and as they are, in hexadecimal.
+        let expected: String
+        let found: String
+
+        init(_ range: Damage, _ diagnosis: Diagnosis, block: Int, rank: Int?) {
+            (offset, bytes, wrongBytes) = (range.offset, range.bytes, range.wrongBytes)
+            kind = diagnosis.kind
+            self.block = block
+            self.rank = rank
+            sourceOffset = diagnosis.sourceOffset
+            seed = diagnosis.seed
+            flippedBits = diagnosis.flippedBits
+            bits = diagnosis.bits.isEmpty ? nil : diagnosis.bits
+            tornAt = diagnosis.tornAt
+            parts = diagnosis.parts.isEmpty ? nil : diagnosis.parts
+            sampled = diagnosis.isSampled ? true : nil
+            expected = Self.hexadecimal(diagnosis.expected)
+            found = Self.hexadecimal(diagnosis.found)
+        }
+
+        private static func hexadecimal(_ bytes: [UInt8]) -> String {
+            bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        }
+
+        /// What it is, for people.
+        var text: String {
+            var words = [kind.rawValue.replacing("_", with: " ")]
+            switch kind {
+            case .stale: words = ["stale: the bytes of seed \(seed ?? 0)"]
+            case .misplaced: words = ["misplaced: belongs at offset \(sourceOffset ?? 0)"]
+            case .bitFlips:
+                let shown = (bits ?? []).prefix(4).map { "\($0.offset).\($0.bit)" }
+                let rest = (flippedBits ?? 0) > shown.count ? " ..." : ""
+                words = ["\(flippedBits ?? 0) flipped bits: \(shown.joined(separator: " "))\(rest)"]
+            case .mixed:
+                let kinds = (parts ?? []).map { "\($0.kind.rawValue) at \($0.offset)" }
+                words = ["mixed: \(kinds.prefix(4).joined(separator: ", "))"]
+            case .transient: words = ["transient: right when read again"]
+            default: break
+            }
+            if let tornAt { words.append("from sector \(tornAt) to the end of a write") }
+            words.append("block \(block)")
+            if let rank { words.append("written by rank \(rank)") }
+            return words.joined(separator: ", ")
+        }
+    }
+
+    /// Which blocks were looked at, where not all were.
+    struct Sampling: Encodable {
+        struct Miss: Encodable {
+            let damagedBlocks: Int
+            let probability: Double
+        }
+
+        let blocks: Int
+        let ofBlocks: Int
+        let seed: UInt64
+        /// At most how probable it is that damage to so many blocks was missed.
+        let missed: [Miss]
+
+        init(_ sample: Sample) {
+            blocks = sample.count
+            ofBlocks = sample.blockCount
+            seed = sample.seed
+            missed = sample.damageOfInterest.map {
+                Miss(damagedBlocks: $0, probability: sample.missProbability(damagedBlocks: $0))
+            }
+        }
     }
 
     let format = "dgen-report/1"
@@ -110,6 +194,8 @@ struct Report: Encodable {
     var spec: EncodedSpec?
     var operations: [Operation] = []
     var summary: [String: Summary] = [:]
+    /// What was looked at, where not every byte was.
+    var sample: Sampling?
     var damage: [DamagedRange] = []
     var damageRanges = 0
     var damageBytes = 0

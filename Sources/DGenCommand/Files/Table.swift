@@ -24,4 +24,9 @@ extension Double {
     func fixed(_ decimals: Int) -> String {
         String(format: "%.\(decimals)f", self)
     }
+
+    /// A number with so many significant digits.
+    func significant(_ digits: Int) -> String {
+        String(format: "%.\(digits)g", self)
+    }
 }

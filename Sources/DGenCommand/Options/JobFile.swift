@@ -8,7 +8,7 @@ import Yams
 struct JobFile {
     /// What a job does.
     enum Operation: String, CaseIterable, Codable {
-        case generate, verify, test
+        case generate, verify, test, repair
     }
 
     /// The texts of each option.
@@ -105,6 +105,7 @@ struct JobFile {
                 switch key {
                 case .hint: "a mapping or a list of KEY=VALUE"
                 case .phases: "a list of phases"
+                case .alsoKnown: "a list of seeds"
                 default: "one value"
                 }
             throw Failure(.usage, "\(name): \(key.rawValue): give \(accepted)")

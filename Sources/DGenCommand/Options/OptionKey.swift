@@ -29,9 +29,12 @@ enum OptionKey: String, CaseIterable, Codable, CodingKeyRepresentable {
     case stripeCount = "stripe_count"
     case stripeSize = "stripe_size"
     case queueDepth = "queue_depth"
+    case sample, blocks, resume
+    case sampleSeed = "sample_seed"
+    case alsoKnown = "also_known"
 
     /// Whether a job file may give a list of values.
-    var isList: Bool { self == .hint || self == .phases }
+    var isList: Bool { [.hint, .phases, .alsoKnown].contains(self) }
 
     var environmentName: String { "DGEN_" + rawValue.uppercased() }
 }

@@ -76,10 +76,13 @@ struct Settings: Codable {
         _ = try choice(.readOrder, default: ReadOrder.same)
         let flags: [OptionKey] = [
             .collective, .overwrite, .spaceCheck, .quiet, .verbose, .freshFile, .keep, .dropCache,
-            .preallocate, .direct, .strided,
+            .preallocate, .direct, .strided, .resume,
         ]
         for key in flags { _ = try flag(key, default: false) }
-        _ = try (access(), layout(), cut(), stripes(), queueDepth())
+        _ = try (
+            access(), layout(), cut(), stripes(), queueDepth(), sampleCount(of: 1), sampleSeed()
+        )
+        _ = try alsoKnown()
         _ = try choice(.order, default: Pattern.Order.sequential)
         _ = try choice(.sync, default: Writing.Sync.end)
         guard text(.hintsFile) != "" else {
@@ -273,6 +276,33 @@ struct Settings: Codable {
         UInt64(try number(.shuffleSeed, in: 0...Int.max, default: 0))
     }
 
+    /// How many of `count` blocks are looked at; nil for all bytes.
+    func sampleCount(of count: Int) throws -> Int? {
+        guard let text = text(.sample) else {
+            return has(.blocks) ? try number(.blocks, in: 1...Int.max, default: 1) : nil
+        }
+        guard !has(.blocks) else { throw refusal(.blocks, "no blocks with sample") }
+        let isPercent = text.hasSuffix("%")
+        let digits = isPercent ? text.dropLast() : text[...]
+        guard digits.allSatisfy({ $0.isASCII && $0.isNumber || $0 == "." }),
+            let number = Double(digits), case let part = isPercent ? number / 100 : number,
+            part > 0, part <= 1
+        else { throw refusal(.sample, "a part above 0 and up to 1, or 0% to 100%") }
+        return max(1, min(count, Int((part * Double(count)).rounded(.up))))
+    }
+
+    /// What decides which blocks are looked at; nil to draw it.
+    func sampleSeed() throws -> UInt64? {
+        has(.sampleSeed) ? UInt64(try number(.sampleSeed, in: 0...Int.max, default: 0)) : nil
+    }
+
+    /// Seeds of data sets that may have been in the file before.
+    func alsoKnown() throws -> [UInt64] {
+        let texts = texts(.alsoKnown)
+        guard texts.count <= 64 else { throw refusal(.alsoKnown, "64 seeds at most") }
+        return try texts.map { try Self.seed($0, .alsoKnown) }
+    }
+
     /// Seconds after which the run stops by itself; nil for no limit.
     func timeLimitSeconds() throws -> Int? {
         guard let text = text(.timeLimit) else { return nil }
@@ -366,12 +396,13 @@ struct Settings: Codable {
         }
     }
 
-    func seed() throws -> UInt64? {
-        guard let text = text(.seed) else { return nil }
+    func seed() throws -> UInt64? { try text(.seed).map { try Self.seed($0, .seed) } }
+
+    private static func seed(_ text: String, _ key: OptionKey) throws -> UInt64 {
         guard text.first?.isASCII == true, text.first?.isNumber == true, let seed = UInt64(text)
         else {
             throw InvalidField(
-                field: "seed", value: text, accepted: "a whole number from 0 to 2^64 - 1")
+                field: key.rawValue, value: text, accepted: "a whole number from 0 to 2^64 - 1")
         }
         return seed
     }

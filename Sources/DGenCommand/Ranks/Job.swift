@@ -6,7 +6,7 @@ import MPI
 import NUMA
 import Placing
 
-/// What `generate` and `verify` have in common: one run of all ranks over one shared file.
+/// What all commands under MPI have in common: one run of all ranks over one shared file.
 final class Job {
     let session: Session
     let settings: Settings
@@ -215,10 +215,11 @@ final class Job {
             let alone = try Communicator.alone()
             let shards = ShardFiles(files.shards, rank: world.rank, of: world.size) { shard in
                 let path = files.path(of: shard)
-                guard let state = try FileSystem.state(path) else {
+                let state = try FileSystem.state(path)
+                guard state != nil || mode == .update else {
                     throw Failure(.inputOutput, "\(path): no such file")
                 }
-                return state.size
+                return state?.size ?? 0
             } open: { [self] shard in
                 let path = files.path(of: shard)
                 if access == .posix, mode != .read {
@@ -227,7 +228,9 @@ final class Job {
                 return try open(path, mode, on: alone)
             }
             try session.together {
-                if mode != .read { try shards.open(shard: world.rank) }
+                if mode == .createNew || mode == .createOrOpen {
+                    try shards.open(shard: world.rank)
+                }
             }
             return shards
         }
@@ -245,7 +248,7 @@ final class Job {
     ) throws -> any DataFile {
         try watchdog.during(.open) {
             guard access == .mpi else {
-                return try PosixFile(path, isWritten: mode != .read, isDirect: isDirect)
+                return try PosixFile(path, mode, isDirect: isDirect)
             }
             do {
                 return try SharedFile(
@@ -294,17 +297,38 @@ final class Job {
         }
     }
 
-    /// Notes what is wrong with a file.
-    func note(_ found: Comparison.Found) {
+    /// Notes what is wrong with a file, and what has become of it; collective.
+    func note(_ found: Comparison.Found, _ diagnosing: Diagnosing) throws {
         let log = found.log
-        report.damage = log.ranges.map {
-            Report.DamagedRange(offset: $0.offset, bytes: $0.bytes, wrongBytes: $0.wrongBytes)
-        }
+        report.damage = try diagnosing.run(log.ranges)
         report.damageRanges = log.rangeCount
         report.damageBytes = log.rangeBytes
         report.wrongBytes = log.wrongBytes
         report.firstWrongOffset = log.firstOffset
         report.fileBytes = found.fileBytes
+    }
+
+    /// The most damaged ranges that a table lists.
+    private static let rangesPrinted = 20
+
+    /// Adds what is wrong, and what has become of it.
+    func addDamage(to table: inout Table) {
+        guard let first = report.damage.first else { return }
+        table.row("first wrong", "offset \(first.offset)")
+        table.row("wrong bytes", "\(report.wrongBytes)")
+        table.row("damaged ranges", "\(report.damageRanges)")
+        for range in report.damage.prefix(Self.rangesPrinted) {
+            table.row(
+                "",
+                "offset \(range.offset), length \(range.bytes), \(range.wrongBytes) wrong: \(range.text)"
+            )
+            guard logger.logLevel <= .info else { continue }
+            table.row("", "  expected \(range.expected)")
+            table.row("", "  found    \(range.found.isEmpty ? "nothing" : range.found)")
+        }
+        if report.damageRanges > Self.rangesPrinted {
+            table.row("", "and \(report.damageRanges - Self.rangesPrinted) more")
+        }
     }
 
     /// Fills in the times of an operation: those of the slowest rank; collective.

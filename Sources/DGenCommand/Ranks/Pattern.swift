@@ -7,7 +7,7 @@ import DataGen
 /// The data set is cut to segments, and each segment is dealt to the ranks in contiguous pieces, in rank order. With one
 /// segment a rank has one shard; with as many as it has transfers, the transfers of all ranks take turns. All transfers
 /// of all ranks together are the data set, each byte once. O(1) in time and memory.
-struct Pattern {
+struct Pattern: RankTransfers {
     /// In which order a rank goes through its transfers.
     enum Order: String, CaseIterable {
         case sequential, random
@@ -19,6 +19,11 @@ struct Pattern {
         case segments(Int)
         /// To as many as each rank has transfers.
         case strided
+
+        /// The number of segments, where it is one that was given and not 1.
+        var segmentCount: Int? {
+            if case .segments(let count) = self, count > 1 { count } else { nil }
+        }
     }
 
     /// The most bytes of a transfer.
@@ -73,41 +78,7 @@ struct Pattern {
     /// The transfers of every rank; some of them may be empty.
     var transfersPerRank: Int { segments.count * transfersPerPiece }
 
-    /// Transfers that are made or compared at once, where they are small: what is made at once is made faster.
-    var batch: Int { max(1, min(Self.batchBytes / transferSize, transfersPerRank)) }
-
-    /// Few enough to stay in the second-level cache until they are moved.
-    private static let batchBytes = 256 << 10
-
-    /// The rounds of batch number `index`, `batch` of them but for the last.
-    func rounds(ofBatch index: Int) -> Range<Int> {
-        index * batch..<min((index + 1) * batch, transfersPerRank)
-    }
-
-    /// How many batches there are.
-    var batchCount: Int { transfersPerRank.dividedRoundingUp(by: batch) }
-
-    /// The bytes of a rank's batch.
-    ///
-    /// Ranges of the data set, and where they begin in a buffer that has a place for each transfer. Transfers that follow
-    /// one another are one range.
-    func ranges(ofBatch index: Int, _ rank: Int) -> [(place: Int, range: Range<Int>)] {
-        var ranges: [(place: Int, range: Range<Int>)] = []
-        for (number, round) in rounds(ofBatch: index).enumerated() {
-            let (place, range) = (number * transferSize, self[round, rank])
-            if let last = ranges.last, last.range.upperBound == range.lowerBound,
-                last.place + last.range.count == place
-            {
-                ranges[ranges.count - 1].range = last.range.lowerBound..<range.upperBound
-            } else if !range.isEmpty {
-                ranges.append((place, range))
-            }
-        }
-        return ranges
-    }
-
-    /// The bytes of a buffer for a batch.
-    var batchBufferBytes: Int { batch > 1 ? batch * transferSize : longestTransfer }
+    var bytes: Int { segments.size }
 
     /// The bytes of the longest transfer of any rank.
     var longestTransfer: Int {
@@ -125,6 +96,13 @@ struct Pattern {
         let start = min(piece.lowerBound + part * transferSize, piece.upperBound)
         let end = min(start + transferSize, piece.upperBound)
         return segment.lowerBound + start..<segment.lowerBound + end
+    }
+
+    /// The rank that moves the byte at `offset`.
+    func rank(of offset: Int) -> Int {
+        let segment = segments[segments.rank(of: offset)]
+        return Shards(size: segment.count, ranks: ranks, alignment: pieceAlignment)
+            .rank(of: offset - segment.lowerBound)
     }
 
     /// The random order of a rank.

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from dgen_mpi.jobs import files, values
 from dgen_mpi.jobs.files import JobError
-from dgen_mpi.jobs.model import Job, same_value, shown
+from dgen_mpi.jobs.model import WRITING, Job, same_value, shown
 
 T = TypeVar("T")
 
@@ -252,7 +252,7 @@ def _job(fields: dict[str, Any], where: str) -> Job:
     job = Job.from_mapping(fields, where)
     if job.output is None:
         raise JobError(f"{where}: output: missing; give the file to {job.operation}")
-    if job.size is None and job.operation != "verify":
+    if job.size is None and job.operation in WRITING:
         raise JobError(f"{where}: size: missing; give bytes as 4096, 64KiB, 1.5GiB or 10GB")
     return job
 

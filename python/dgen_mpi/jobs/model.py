@@ -120,6 +120,19 @@ class Job(BaseModel):
     drop_cache: values.Flag | None = Field(
         None, description="Ask each node to forget the file before a test reads it."
     )
+    resume: values.Flag | None = Field(
+        None, description="Finish a file that an earlier run did not."
+    )
+    sample: values.Part | None = Field(
+        None, description="Verify this part of the blocks only: 0.01 or 1%."
+    )
+    blocks: values.Blocks | None = Field(None, description="Verify so many blocks only.")
+    sample_seed: values.ShuffleSeed | None = Field(
+        None, description="What decides which blocks; drawn at random."
+    )
+    also_known: values.Seeds | None = Field(
+        None, description="Seeds of data sets that may have been in the file before."
+    )
     threads: values.Threads | None = Field(
         None, description="Threads of each rank that make bytes."
     )
@@ -192,6 +205,8 @@ class Job(BaseModel):
 
     def _check_access(self) -> None:
         self._check_layout()
+        if self.sample is not None and self.blocks is not None:
+            raise ValueError(f"blocks: '{self.blocks}' is not accepted; give no blocks with sample")
         if self.io != "posix":
             if self.direct:
                 raise ValueError("direct: 'true' is not accepted; give it with io posix only")
@@ -281,7 +296,7 @@ class Job(BaseModel):
     def phase_names(self) -> list[str]:
         """What is done with the whole file, one after the other."""
         if self.operation != "test":
-            return ["write" if self.operation == "generate" else "verify"]
+            return [{"generate": "write"}.get(self.operation, self.operation)]
         return self.phases or ["write", "read", "verify"]
 
     @property
@@ -341,10 +356,7 @@ class Job(BaseModel):
         words = [self.program or "dgen-mpi", self.operation]
         settings = self.settings()
         for key in OPTIONS:
-            is_foreign = (key in ONLY_WRITING and self.operation not in WRITING) or (
-                key in ONLY_TEST and self.operation != "test"
-            )
-            if key not in settings or is_foreign:
+            if key not in settings or self.operation not in ONLY.get(key, values.OPERATIONS):
                 continue
             value, option = settings[key], "--" + key.replace("_", "-")
             if key == "hint":
@@ -353,9 +365,11 @@ class Job(BaseModel):
                 words += [option] if value else []
             elif isinstance(value, bool):
                 words.append(option if value else "--no-" + option[2:])
+            elif key == "also_known":
+                words += [f"{option}={known}" for known in value]
             elif key == "phases":
                 words.append(f"{option}={','.join(value)}")
-            elif key == "output" and self.operation == "verify":
+            elif key == "output" and self.operation in ON_FILES:
                 # An argument, which must not look like an option.
                 words.append(value if not value.startswith("-") else f"./{value}")
             else:
@@ -376,6 +390,11 @@ OPTIONS = (
     *(
         "shuffle_seed",
         "drop_cache",
+        "resume",
+        "sample",
+        "blocks",
+        "sample_seed",
+        "also_known",
         "threads",
         "numa",
         "numa_node",
@@ -390,15 +409,30 @@ OPTIONS = (
 WRITING = ("generate", "test")
 """The operations that write a file."""
 
-ONLY_WRITING = (
-    *("collective", "hint", "hints_file", "stripe_count", "stripe_size"),
-    *("overwrite", "space_check", "preallocate", "segments", "strided", "order", "sync"),
-)
-ONLY_TEST = (
-    *("phases", "repeat", "warm_up", "fresh_file", "keep", "read_order", "shuffle_seed"),
-    "drop_cache",
-)
-"""The options that not all operations have."""
+ON_FILES = ("verify", "repair")
+"""Those that are told a file that is there, as an argument."""
+
+ONLY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        (
+            *("collective", "hint", "hints_file", "stripe_count", "stripe_size"),
+            *("overwrite", "preallocate", "segments", "strided", "order", "sync"),
+        ),
+        WRITING,
+    ),
+    "space_check": (*WRITING, "repair"),
+    "resume": ("generate",),
+    **dict.fromkeys(
+        (
+            *("phases", "repeat", "warm_up", "fresh_file", "keep", "read_order"),
+            *("shuffle_seed", "drop_cache"),
+        ),
+        ("test",),
+    ),
+    **dict.fromkeys(("sample", "blocks", "sample_seed"), ("verify",)),
+    "also_known": ("verify", "repair", "test"),
+}
+"""The options that not all operations have, and which ones have them."""
 
 
 def same_value(key: str, first: Any, second: Any) -> bool:

@@ -26,6 +26,12 @@ HINT_KEY_BYTES_MAX = 35
 HINT_VALUE_BYTES_MAX = 255
 """The longest key and value of an MPI-IO hint, as Open MPI has them."""
 
+OPERATIONS = ("generate", "verify", "test", "repair")
+"""What a job does."""
+
+KNOWN_MAX = 64
+"""The most seeds of earlier data sets."""
+
 LINE_ENDS = "\n\v\f\r\x85\u2028\u2029"
 
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
@@ -263,6 +269,27 @@ def phases(value: object) -> list[str]:
     return names
 
 
+def part(value: object) -> str:
+    """Return a part of all blocks as it was given: ``0.01`` or ``1%``."""
+    text = _scalar(value)
+    number = text.removesuffix("%")
+    try:
+        share = float(number) if re.fullmatch(r"[0-9.]+", number, re.ASCII) else 0.0
+    except ValueError:
+        share = 0.0
+    if not 0 < share / (100 if text.endswith("%") else 1) <= 1:
+        raise refusal(value, "a part above 0 and up to 1, or 0% to 100%")
+    return text
+
+
+def seeds(value: object) -> list[int]:
+    """Return seeds, given as a list or as one."""
+    found = list(value) if isinstance(value, list | tuple) else [value]
+    if len(found) > KNOWN_MAX:
+        raise refusal(len(found), f"{KNOWN_MAX} seeds at most")
+    return [seed(element) for element in found]
+
+
 def data_path(value: object) -> str:
     """Return the path of a data file, one that every MPI library takes as it is."""
     text = str(value) if value is not None and not isinstance(value, Mapping | list) else ""
@@ -351,8 +378,8 @@ Flag = Annotated[
 ]
 Operation = Annotated[
     str,
-    choice("generate", "verify", "test"),
-    WithJsonSchema({"enum": ["generate", "verify", "test"]}),
+    choice(*OPERATIONS),
+    WithJsonSchema({"enum": list(OPERATIONS)}),
 ]
 Phases = Annotated[
     list[str],
@@ -390,6 +417,23 @@ ReadOrder = Annotated[
 Repetitions = Annotated[int, integers(1, 1_000_000), _numbers("^[+]?[0-9]+$", minimum=1)]
 WarmUps = Annotated[int, integers(0, 1000), _numbers("^[+-]?[0-9]+$", minimum=0)]
 ShuffleSeed = Annotated[int, integers(0, 2**63 - 1), _numbers("^[+-]?[0-9]+$", minimum=0)]
+Part = Annotated[
+    str, BeforeValidator(part), _numbers(r"^[0-9.]+%?$", "number", minimum=0, maximum=1)
+]
+Blocks = Annotated[int, integers(1, 2**63 - 1), _numbers("^[+]?[0-9]+$", minimum=1)]
+Seeds = Annotated[
+    list[int],
+    BeforeValidator(seeds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"type": ["integer", "string"]}},
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": "^[0-9]+$"},
+            ]
+        }
+    ),
+]
 Fill = Annotated[str, choice("backref", "zeros"), WithJsonSchema({"enum": ["backref", "zeros"]})]
 NumaMode = Annotated[
     str, choice("auto", "force", "off"), WithJsonSchema({"enum": ["auto", "force", "off", False]})

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Logging
+import MPI
+
+/// `dgen-mpi repair`: writes what differs from its specification anew, with any number of ranks, and leaves the rest.
+///
+/// A file that a run left unfinished is finished by it: what is missing differs. Every rank reads its share, transfer by
+/// transfer, and writes the wrong ranges of it at once; then it reads what it has written again.
+final class Repair {
+    private let job: Job
+    private let subject: Subject
+    private let claim: Claim
+    private let pattern: Pattern
+    private let checksSpace: Bool
+
+    private var session: Session { job.session }
+    private var path: String { subject.path }
+    private var spec: DataSpec { subject.spec }
+    private var files: FileSet { subject.files }
+
+    /// Reads the options; the same on every rank; collective.
+    convenience init(_ job: Job) throws {
+        try self.init(job, Subject(job, missing: "repair: missing; give the file to repair"))
+    }
+
+    /// Repairs what a caller has found out about; collective.
+    init(_ job: Job, _ subject: Subject) throws {
+        self.job = job
+        self.subject = subject
+        let (spec, shards) = (subject.spec, subject.shards)
+        pattern = Pattern(shards, transferSize: job.transferSize)
+        checksSpace = try job.settings.flag(.spaceCheck, default: true)
+        guard spec.size >= 1 else {
+            throw InvalidField(field: "size", value: "0", accepted: "1 byte at least")
+        }
+        // Whoever repairs it, it stays the data set of the ranks that have written it.
+        let written = subject.manifest
+        let isKnown = written?.pattern != nil
+        claim = try Claim(
+            job.session, subject.path,
+            Manifest(
+                status: .writing, spec: spec, layout: subject.files.layout,
+                ranks: isKnown ? written?.ranks ?? 1 : shards.count,
+                align: isKnown ? written?.align ?? 1 : shards.alignment,
+                cut: written?.cut ?? .segments(1),
+                transferSize: isKnown ? written?.transferSize : job.transferSize))
+    }
+
+    /// Repairs the data set; collective.
+    func run() throws -> ExitStatus {
+        job.logger.info("repair \(path): \(spec.size) bytes, seed \(spec.seed)")
+        try prepare()
+        var times = Times()
+        let clock = Stopwatch()
+        let file = try times.add(to: \.openNanoseconds) { try job.open(files, .update) }
+        let own = try session.together {
+            try ownFiles.first { try FileSystem.state($0) != nil }
+        }
+        try claim.lock(own)
+        _ = try session.onRoot {
+            try claim.begin(earlier: subject.manifest.map { [$0.spec] + $0.earlier } ?? [])
+            return true
+        }
+        try session.together {
+            guard files.layout == .perRank else { return }
+            for own in ownFiles where try FileSystem.state(own) == nil {
+                try PosixFile.create(own, isNew: false)
+            }
+        }
+        let mended = try mend(file, &times)
+        try session.together {
+            try times.add(to: \.syncNanoseconds) {
+                try job.watchdog.during(.sync) { try synchronize(file) }
+            }
+        }
+        try session.together {
+            try times.add(to: \.closeNanoseconds) {
+                try job.watchdog.during(.close) { try file.close() }
+            }
+        }
+        times.totalNanoseconds = clock.elapsedNanoseconds
+        let left = try check(mended)
+        var operation = Report.Operation(operation: "repair")
+        operation.transferSize = job.transferSize
+        try job.measure(&operation, times, bytes: spec.size)
+        let sums = try session.world.allReduce(
+            [mended.log.rangeCount, mended.log.rangeBytes], .sum)
+        (operation.repairedRanges, operation.repairedBytes) = (sums[0], sums[1])
+        job.report.operations.append(operation)
+        try job.note(left, try subject.diagnosing(job))
+        let isRight = left.isRight(spec)
+        if isRight { try claim.complete() }
+        job.show(table(operation, left, isRight: isRight))
+        return isRight ? .done : .mismatch
+    }
+
+    /// The files of the data set that this rank looks after.
+    private var ownFiles: LazyMapSequence<StrideTo<Int>, String> {
+        let count = files.layout == .shared ? 1 : files.shards.count
+        return stride(from: session.world.rank, to: count, by: session.world.size).lazy
+            .map { [files] in files.path(of: $0) }
+    }
+
+    /// Everything that can be known before the first byte; files that are too long are cut.
+    private func prepare() throws {
+        job.report.fileSystem = try session.onRoot {
+            let folder = FileSystem.folder(of: FileSystem.resolved(files.path(of: 0)))
+            try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
+            return FileSystem.type(folder)
+        }
+        let allocated = try session.together {
+            try ownFiles.reduce(0) { $0 + (try FileSystem.state($1)?.allocatedBytes ?? 0) }
+        }
+        let stored = try session.world.allReduce(allocated, .sum)
+        try session.together {
+            guard session.isRoot, checksSpace else { return }
+            let free = try FileSystem.freeBytes(FileSystem.folder(of: FileSystem.resolved(path)))
+            guard free >= spec.size - stored else {
+                throw Failure(
+                    .inputOutput,
+                    "\(path): needs \(ByteSize.format(spec.size - stored)) more but its file system "
+                        + "has \(ByteSize.format(free)) free (--no-space-check where the store "
+                        + "reduces data)")
+            }
+        }
+        try session.together {
+            let count = files.layout == .shared ? 1 : files.shards.count
+            for number in stride(from: session.world.rank, to: count, by: session.world.size) {
+                let wanted = files.layout == .shared ? spec.size : files.shards[number].count
+                let own = files.path(of: number)
+                guard let state = try FileSystem.state(own) else { continue }
+                guard state.isRegular else {
+                    throw Failure(.inputOutput, "\(own): not a regular file")
+                }
+                if state.size > wanted { try FileSystem.cut(own, to: wanted) }
+            }
+        }
+    }
+
+    /// What a rank has written anew.
+    private struct Mended {
+        /// The wrong ranges of this rank's share.
+        var log: DamageLog
+        /// Which transfers they were in: numbers in a row, and no more than a bound of such runs.
+        var rounds: [Range<Int>] = []
+        private static let runsMax = 4096
+
+        init(_ spec: DataSpec) { log = DamageLog(spec, limit: 1) }
+
+        mutating func add(round: Int) {
+            if let last = rounds.last, last.upperBound == round || rounds.count >= Self.runsMax {
+                // Past the bound also what lies between, which is only looked at once more.
+                rounds[rounds.count - 1] = last.lowerBound..<round + 1
+            } else {
+                rounds.append(round..<round + 1)
+            }
+        }
+    }
+
+    /// Reads this rank's share, and writes what is wrong.
+    private func mend(_ file: any DataFile, _ times: inout Times) throws -> Mended {
+        let generator = job.generator(spec)
+        let reading = Reading(job, files.path)
+        let rank = session.world.rank
+        let transfers = job.transfers(title: "repair", totalBytes: spec.size)
+        var mended = Mended(spec)
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: pattern.longestTransfer, alignment: 4096)
+        defer { memory.deallocate() }
+        for round in 0..<pattern.transfersPerRank where !transfers.mustStop {
+            let range = pattern[round, rank]
+            transfers.transfer(range.count) {
+                guard !range.isEmpty else { return }
+                let part = UnsafeMutableRawBufferPointer(rebasing: memory[..<range.count])
+                let extents = try times.transfer { try reading.read(file, part, 0, range) }
+                let wrong = times.add(to: \.generateNanoseconds) {
+                    compare(extents, part, generator)
+                }
+                guard wrong.rangeCount > 0 else { return }
+                mended.log.append(wrong)
+                mended.add(round: round)
+                // All of it where not every range is known.
+                let whole = [Damage(offset: range.lowerBound, bytes: range.count, wrongBytes: 0)]
+                for damage in wrong.rangeCount > wrong.ranges.count ? whole : wrong.ranges {
+                    try write(damage, to: file, part, range.lowerBound, generator, &times)
+                }
+            }
+            try transfers.exchange()
+        }
+        try transfers.finish()
+        transfers.end()
+        try session.agree(transfers.failure)
+        return mended
+    }
+
+    /// What is wrong in a transfer.
+    private func compare(
+        _ extents: [Reading.Extent], _ part: UnsafeMutableRawBufferPointer,
+        _ generator: ParallelGenerator
+    ) -> DamageLog {
+        var log = DamageLog(spec, limit: 1000)
+        for extent in extents {
+            generator.compare(
+                UnsafeRawBufferPointer(
+                    rebasing: part[extent.place..<extent.place + extent.read]),
+                at: extent.range.lowerBound, log: &log)
+            if extent.read < extent.range.count {
+                log.add(
+                    offset: extent.range.lowerBound + extent.read,
+                    count: extent.range.count - extent.read, isMissing: true)
+            }
+        }
+        return log
+    }
+
+    /// Makes a range in the place where it was found wrong, and writes it, file by file.
+    private func write(
+        _ damage: Damage, to file: any DataFile, _ part: UnsafeMutableRawBufferPointer,
+        _ start: Int, _ generator: ParallelGenerator, _ times: inout Times
+    ) throws {
+        var offset = damage.offset
+        while offset < damage.end {
+            let end = min(damage.end, file.extentEnd(at: offset))
+            let right = UnsafeMutableRawBufferPointer(
+                rebasing: part[offset - start..<end - start])
+            generator.fill(right, at: offset)
+            try times.transfer {
+                try job.watchdog.during(.write, offset: offset) {
+                    try Reading(job, files.path).describing(offset) {
+                        try file.write(UnsafeRawBufferPointer(right), at: offset)
+                    }
+                }
+            }
+            offset = end
+        }
+    }
+
+    /// Brings what was written to stable storage: of several files, each its own rank's, or that of the rank that asks.
+    private func synchronize(_ file: any DataFile) throws {
+        guard files.layout == .perRank else { return try file.sync() }
+        for own in ownFiles where try FileSystem.state(own) != nil {
+            try FileSystem.synchronize(own)
+        }
+    }
+
+    /// Reads again what was written; what is wrong now, and the bytes of the files; collective.
+    private func check(_ mended: Mended) throws -> Comparison.Found {
+        // From the store, as far as the system lets go of what it has in memory.
+        try session.together {
+            for own in ownFiles where try FileSystem.state(own) != nil {
+                try FileSystem.dropCache(own)
+            }
+        }
+        let again = Again(
+            pattern, mended.rounds,
+            rounds: try session.world.allReduce(
+                mended.rounds.reduce(0) { $0 + $1.count }, .maximum), rank: session.world.rank)
+        let comparison = Comparison(job, files, spec, title: "check", pattern: again)
+        var times = Times()
+        return try comparison.run(&times)
+    }
+
+    /// The transfers of this rank that are looked at once more.
+    private struct Again: RankTransfers {
+        private let pattern: Pattern
+        private let runs: [Range<Int>]
+        /// How many transfers lie before each run.
+        private let before: [Int]
+        let transfersPerRank: Int
+        private let rank: Int
+
+        init(_ pattern: Pattern, _ runs: [Range<Int>], rounds: Int, rank: Int) {
+            self.pattern = pattern
+            self.runs = runs
+            self.rank = rank
+            transfersPerRank = rounds
+            before = runs.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1.count) }
+        }
+
+        var transferSize: Int { pattern.transferSize }
+        var longestTransfer: Int { pattern.longestTransfer }
+        var bytes: Int { pattern.bytes }
+
+        subscript(index: Int, rank: Int) -> Range<Int> {
+            precondition(rank == self.rank, "a rank knows its own transfers")
+            guard index < before[before.count - 1] else { return 0..<0 }
+            // The last run that begins no later.
+            var (low, high) = (0, runs.count - 1)
+            while low < high {
+                let middle = (low + high + 1) / 2
+                if before[middle] <= index { low = middle } else { high = middle - 1 }
+            }
+            return pattern[runs[low].lowerBound + index - before[low], rank]
+        }
+    }
+
+    private func table(
+        _ operation: Report.Operation, _ left: Comparison.Found, isRight: Bool
+    ) -> Table {
+        var table = Table()
+        table.row("repaired", path)
+        table.row(
+            "result", isRight ? "every byte is right now" : "STILL DIFFERS from its specification")
+        table.row("size", "\(ByteSize.format(spec.size)) (\(spec.size) bytes)")
+        table.row(
+            "written anew",
+            "\(operation.repairedBytes ?? 0) bytes in \(operation.repairedRanges ?? 0) ranges")
+        job.addDamage(to: &table)
+        job.addRates(of: operation, to: &table)
+        return table
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Logging
+import MPI
+
+/// A data set that is in storage, as its manifest and the options tell; the same on every rank.
+struct Subject {
+    let path: String
+    let spec: DataSpec
+    let manifest: Manifest?
+    /// The files that hold it.
+    let files: FileSet
+    /// How the ranks of this run share it.
+    let shards: Shards
+
+    /// Finds out what the file that the options name should hold; collective.
+    ///
+    /// - Parameters:
+    ///   - job: the ranks.
+    ///   - missing: what to say where no file is named.
+    ///   - mayBeMissing: whether the file need not be there.
+    /// - Throws: ``Failure`` where neither manifest nor options tell.
+    init(_ job: Job, missing: String, mayBeMissing: Bool = false) throws {
+        let (session, settings) = (job.session, job.settings)
+        let path = try settings.dataPath(missing: missing)
+        let text = try session.onRoot {
+            let text = try Manifest.text(for: path)
+            // Without either, what is missing is the file; the files of ranks have other names.
+            if text == nil, !mayBeMissing, try settings.layout() == .shared {
+                try Self.requireFile(path)
+            }
+            return text
+        }
+        self.path = path
+        manifest = try text.map { try Manifest.parse($0, name: Manifest.path(for: path)) }
+        if manifest == nil, !settings.has(.size) || !settings.has(.seed) {
+            throw Failure(
+                .usage,
+                "\(path): has no manifest \(Manifest.path(for: path)); give its specification as "
+                    + "options, --size and --seed at least")
+        }
+        spec = try settings.spec(over: manifest?.spec, drawingSeed: nil)
+        shards = Shards(
+            size: spec.size, ranks: session.world.size, alignment: try settings.alignment())
+        let layout = try manifest?.layout ?? settings.layout()
+        // Without a manifest there are as many files as ranks.
+        let size = spec.size
+        let written =
+            layout == .perRank
+            ? manifest.map { Shards(size: size, ranks: $0.ranks, alignment: $0.align) } : nil
+        files = FileSet(path: path, layout: layout, shards: written ?? shards)
+        job.report.path = path
+        job.report.spec = EncodedSpec(spec)
+        job.report.manifestStatus = manifest?.status.rawValue
+        job.report.layout = layout.rawValue
+        guard session.isRoot else { return }
+        if manifest?.status == .writing {
+            job.logger.warning(
+                "\(path): its manifest says 'writing': the run that wrote it did not finish")
+        }
+        if let manifest, manifest.spec != spec {
+            job.logger.warning("\(path): the options given differ from its manifest; they are used")
+        }
+    }
+
+    /// The first file is there; others are missed when they are read; collective.
+    func requireFiles(_ job: Job) throws {
+        let first = files.path(of: 0)
+        job.report.fileSystem = try job.session.onRoot {
+            try Self.requireFile(first)
+            return FileSystem.type(first)
+        }
+    }
+
+    private static func requireFile(_ path: String) throws {
+        guard let state = try FileSystem.state(path) else {
+            throw Failure(.inputOutput, "\(path): no such file")
+        }
+        guard state.isRegular else {
+            throw Failure(.inputOutput, "\(path): not a regular file")
+        }
+    }
+
+    /// Data sets that the file may have held before: those that the manifest knows, and the same with other seeds.
+    func earlier(_ settings: Settings) throws -> [DataSpec] {
+        try (manifest?.earlier ?? []) + settings.alsoKnown().map { try spec.withSeed($0) }
+    }
+
+    /// What damage to it is explained by.
+    func diagnosing(_ job: Job) throws -> Diagnosing {
+        // Options that differ from the manifest describe another data set than the one that ranks have written.
+        let isWritten = manifest?.spec.size == spec.size
+        return Diagnosing(
+            job, files, spec, earlier: try earlier(job.settings),
+            writtenAs: isWritten ? manifest?.pattern : nil)
+    }
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+
+/// The right of a run to write a data set: a lock on its files, as long as this lives, and a manifest with the number of
+/// the run, so that two that write one file do not both call it complete.
+final class Claim {
+    private let session: Session
+    private let path: String
+    private var manifest: Manifest
+    private var lock: FileSystem.Lock?
+
+    /// Prepares a claim; collective, since rank 0 draws the number of the run.
+    ///
+    /// - Parameters:
+    ///   - session: the ranks.
+    ///   - path: the data set.
+    ///   - manifest: what will be said of it.
+    /// - Throws: what drawing the number throws.
+    init(_ session: Session, _ path: String, _ manifest: Manifest) throws {
+        self.session = session
+        self.path = path
+        self.manifest = manifest
+        let drawn = try session.onRoot { UInt64.random(in: 0...UInt64.max) }
+        self.manifest.run = String(drawn, radix: 16)
+    }
+
+    /// Locks the file that this rank looks after, if it looks after one; collective.
+    func lock(_ own: String?) throws {
+        try session.together {
+            if let own { lock = try FileSystem.Lock(own) }
+        }
+    }
+
+    /// Gives the locks back.
+    func release() { lock = nil }
+
+    /// Says on rank 0 that the data is being written, and no longer what it held before.
+    func begin(earlier: [DataSpec]) throws {
+        let known = earlier.filter { $0 != manifest.spec }
+        manifest.earlier = Array(known.prefix(Manifest.earlierMax))
+        manifest.status = .writing
+        try manifest.write(for: path)
+    }
+
+    /// Says that the data is stored, unless another run has taken the file meanwhile; collective.
+    func complete() throws {
+        _ = try session.onRoot {
+            guard try Manifest.read(for: path)?.run == manifest.run else {
+                throw Failure(.inputOutput, "\(path): another run has written it meanwhile")
+            }
+            manifest.status = .complete
+            try manifest.write(for: path)
+            return true
+        }
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// Makes system calls on one file fail, as broken storage would: loaded by LD_PRELOAD, told by the environment.
+//
+//   FAULT_PATH  the file, with all links resolved; calls on others are left alone
+//   FAULT_RANK  the rank that it happens to; all of them, if not said
+//   FAULT_CALL  write, read, sync or clock
+//   FAULT_FROM  for reads and writes, those that touch this offset or a later one
+//   FAULT_WITH  EIO, ENOSPC, EDQUOT, EROFS  fails with that error
+//               short   moves a third of the bytes, one at least
+//               lost    says that all was written, and writes nothing
+//               hang    never returns
+//               kill    ends the process with SIGKILL
+//
+// With FAULT_CALL=clock the date jumps to and fro by an hour at each look.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+static int is_rank(void) {
+    const char *wanted = getenv("FAULT_RANK");
+    if (wanted == NULL) return 1;
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    if (rank == NULL) rank = getenv("PMI_RANK");
+    return rank != NULL && strcmp(rank, wanted) == 0;
+}
+
+// Whether a call of a kind on an open file, up to `end`, is one that goes wrong.
+static int is_meant(const char *call, int file, off_t end) {
+    const char *wanted = getenv("FAULT_CALL"), *path = getenv("FAULT_PATH");
+    if (wanted == NULL || path == NULL || strcmp(wanted, call) != 0 || !is_rank()) return 0;
+    char link[64], name[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, name, sizeof name - 1);
+    if (length < 0) return 0;
+    name[length] = 0;
+    const char *from = getenv("FAULT_FROM");
+    return strcmp(name, path) == 0 && (from == NULL || end > atoll(from));
+}
+
+// What goes wrong: -1 and errno; or how many bytes to move instead; or as many as were wanted, without moving any.
+enum outcome { FAILS, SHORT, LOST };
+static enum outcome fault(void) {
+    static const struct { const char *name; int number; } errors[] = {
+        {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}};
+    const char *with = getenv("FAULT_WITH");
+    if (with == NULL) with = "EIO";
+    if (strcmp(with, "short") == 0) return SHORT;
+    if (strcmp(with, "lost") == 0) return LOST;
+    if (strcmp(with, "hang") == 0) for (;;) pause();
+    if (strcmp(with, "kill") == 0) kill(getpid(), SIGKILL);
+    for (size_t index = 0; index < sizeof errors / sizeof *errors; index++)
+        if (strcmp(with, errors[index].name) == 0) errno = errors[index].number;
+    return FAILS;
+}
+
+static size_t third(size_t count) { return count > 3 ? count / 3 : count > 0; }
+
+static size_t sum(const struct iovec *parts, int count) {
+    size_t bytes = 0;
+    for (int index = 0; index < count; index++) bytes += parts[index].iov_len;
+    return bytes;
+}
+
+// The function that would have been called.
+#define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+#define AT_OFFSET(name, memory, call)                                                       \
+    ssize_t name(int file, memory buffer, size_t count, off_t offset) {                     \
+        if (is_meant(call, file, offset + (off_t)count)) switch (fault()) {                 \
+            case FAILS: return -1;                                                          \
+            case SHORT: return NEXT(name)(file, buffer, third(count), offset);              \
+            case LOST: return (ssize_t)count;                                               \
+            }                                                                               \
+        return NEXT(name)(file, buffer, count, offset);                                     \
+    }
+AT_OFFSET(pwrite, const void *, "write")
+AT_OFFSET(pwrite64, const void *, "write")
+AT_OFFSET(pread, void *, "read")
+AT_OFFSET(pread64, void *, "read")
+
+#define AT_PLACE(name, memory, call)                                                        \
+    ssize_t name(int file, memory buffer, size_t count) {                                   \
+        off_t place = getenv("FAULT_PATH") == NULL ? 0 : lseek(file, 0, SEEK_CUR);          \
+        if (is_meant(call, file, place + (off_t)count)) switch (fault()) {                  \
+            case FAILS: return -1;                                                          \
+            case SHORT: return NEXT(name)(file, buffer, third(count));                      \
+            case LOST: lseek(file, (off_t)count, SEEK_CUR); return (ssize_t)count;          \
+            }                                                                               \
+        return NEXT(name)(file, buffer, count);                                             \
+    }
+AT_PLACE(write, const void *, "write")
+AT_PLACE(read, void *, "read")
+
+#define OF_PARTS(name, call)                                                                \
+    ssize_t name(int file, const struct iovec *parts, int count, off_t offset) {            \
+        size_t bytes = sum(parts, count);                                                   \
+        if (is_meant(call, file, offset + (off_t)bytes)) switch (fault()) {                 \
+            case FAILS: return -1;                                                          \
+            case SHORT: {                                                                   \
+                struct iovec first = {parts[0].iov_base, third(parts[0].iov_len)};          \
+                return NEXT(name)(file, &first, 1, offset);                                 \
+            }                                                                               \
+            case LOST: return (ssize_t)bytes;                                               \
+            }                                                                               \
+        return NEXT(name)(file, parts, count, offset);                                      \
+    }
+OF_PARTS(pwritev, "write")
+OF_PARTS(pwritev64, "write")
+OF_PARTS(preadv, "read")
+OF_PARTS(preadv64, "read")
+
+int fsync(int file) {
+    if (is_meant("sync", file, LLONG_MAX)) switch (fault()) {
+        case FAILS: return -1;
+        default: return 0;
+        }
+    return NEXT(fsync)(file);
+}
+
+// An hour to and fro.
+static long step(void) {
+    static atomic_long looks;
+    const char *call = getenv("FAULT_CALL");
+    return call != NULL && strcmp(call, "clock") == 0 && is_rank() ? (looks++ % 2 ? 3600 : -3600) : 0;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int status = NEXT(clock_gettime)(clock, time);
+    if (clock == CLOCK_REALTIME && status == 0) time->tv_sec += step();
+    return status;
+}
+
+int gettimeofday(struct timeval *restrict time, void *restrict zone) {
+    int status = NEXT(gettimeofday)(time, zone);
+    if (status == 0) time->tv_sec += step();
+    return status;
+}
