@@ -12,6 +12,15 @@ extension Integration {
             #expect(outcome.status == 0, "\(outcome.error)")
         }
 
+        /// Where the damage is that a report lists, and how much.
+        private func ranges(_ report: [String: Any]) throws -> [[String: Int]] {
+            let damage = try #require(report["damage"] as? [[String: Any]])
+            let wanted = ["offset", "bytes", "wrong_bytes"]
+            return damage.map { range in
+                range.filter { wanted.contains($0.key) }.compactMapValues { $0 as? Int }
+            }
+        }
+
         @Test(arguments: [1, 2, 3, 4, 8, 64])
         func damageIsTheSameForEveryRankCount(ranks: Int) throws {
             let folder = try Folder()
@@ -30,7 +39,7 @@ extension Integration {
                 ], seconds: 120)
             #expect(outcome.status == 1, "\(outcome.error)")
             let report = try folder.json("r")
-            let damage = try #require(report["damage"] as? [[String: Int]])
+            let damage = try ranges(report)
             #expect(
                 damage == [
                     ["offset": 100, "bytes": 1, "wrong_bytes": 1],
@@ -57,7 +66,7 @@ extension Integration {
                     ranks,
                     ["verify", folder.file("f"), "--align", "1000", "--report", folder.file("r")])
                 #expect(outcome.status == 1)
-                let damage = try #require(try folder.json("r")["damage"] as? [[String: Int]])
+                let damage = try ranges(try folder.json("r"))
                 #expect(damage.count == 1)
                 // One byte in 256 is zero by chance, at the edges too.
                 let range = try #require(damage.first)

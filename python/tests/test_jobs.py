@@ -109,7 +109,11 @@ REFUSED = [
 def program_accepts(program: str, path: Path) -> tuple[bool, str]:
     """Return whether `dgen-mpi plan` accepts a job file, and what it says."""
     done = subprocess.run(
-        [program, "plan", "--job", path], capture_output=True, text=True, timeout=60
+        [program, "plan", "--job", path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=path.parent,
     )
     assert done.returncode in (0, 2), done.stderr
     return done.returncode == 0, done.stderr.strip()
