@@ -106,8 +106,8 @@ import Testing
             return (range, .misplaced, "misplaced from \(source)")
         case 3:
             // From one bit to a few, near each other.
-            let start = Int.random(in: 0..<size, using: &numbers)
-            let end = min(size, start + 400)
+            let start = Int.random(in: 0..<size - 400, using: &numbers)
+            let end = start + 400
             for _ in 0..<Int.random(in: 1...8, using: &numbers) {
                 let offset = Int.random(in: start..<end, using: &numbers)
                 store.held[offset] =

@@ -319,27 +319,37 @@ extension Integration {
         func aFileThatChangesWhileItIsVerifiedIsDamaged(how: String) throws {
             for round in 0..<Faults.rounds {
                 let folder = try Folder()
-                let spec = ["-s", "64MiB", "--seed", "8"]
-                #expect(
-                    try Launch.ranks(2, ["-o", folder.file("f"), "--quiet"] + spec).status == 0)
                 let change =
                     how == "truncate"
                     ? "truncate -s 40000000 \(folder.file("f"))"
                     : "dd if=/dev/urandom of=\(folder.file("f")) bs=1M seek=50 count=10 conv=notrunc 2>/dev/null"
-                // Held in the midst of it: progress is told from the first transfers on.
-                let outcome = try Launch.run([
-                    "sh", "-c",
-                    #"""
-                    report=$1; shift
-                    "$@" &
-                    until test -s "$report"; do sleep 0.001; done
-                    kill -STOP $!
-                    \#(change)
-                    kill -CONT $!
-                    wait $!
-                    """#, "sh", folder.file("r"), Launch.program, "verify", folder.file("f"),
-                    "--io", "posix", "-t", "512", "--report", folder.file("r"),
-                ])
+                var outcome: Outcome
+                var attempts = 0
+                repeat {
+                    let written = try Launch.ranks(
+                        2,
+                        [
+                            "-o", folder.file("f"), "-s", "64MiB", "--seed", "8", "--quiet",
+                            "--overwrite",
+                        ])
+                    #expect(written.status == 0, "\(written.error)")
+                    // Held in the midst of it, unless it was through before that: then once more.
+                    outcome = try Launch.run([
+                        "sh", "-c",
+                        #"""
+                        report=$1; shift
+                        rm -f "$report"
+                        "$@" &
+                        until test -s "$report"; do sleep 0.001; done
+                        kill -STOP $!
+                        \#(change)
+                        kill -CONT $!
+                        wait $!
+                        """#, "sh", folder.file("r"), Launch.program, "verify", folder.file("f"),
+                        "--io", "posix", "-t", "512", "--report", folder.file("r"),
+                    ])
+                    attempts += 1
+                } while outcome.status == 0 && attempts < 10
                 #expect(outcome.status == 1, "\(how) round \(round): \(outcome.error)")
                 let damage = try #require(try folder.json("r")["damage"] as? [[String: Any]])
                 let kinds = Set(damage.compactMap { $0["kind"] as? String })
