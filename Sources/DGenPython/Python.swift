@@ -4,6 +4,7 @@
 // throws ``PythonError`` exactly where an exception is set.
 
 internal import CPython
+internal import Glibc
 
 /// A Python object; nil where an exception is set.
 typealias PythonObject = UnsafeMutablePointer<PyObject>
@@ -107,14 +108,14 @@ func makeUnsuitableBufferError(_ module: PythonObject) throws(PythonError) {
 
 /// The memory of an object with the buffer protocol, held as long as `body` runs.
 ///
-/// - Throws: `UnsuitableBufferError` for what is read-only or not in one piece, `TypeError` for what is no buffer
-///   at all.
+/// - Throws: `UnsuitableBufferError` for what is read-only, not in one piece or of Python objects, `TypeError` for what
+///   is no buffer at all.
 func withBuffer<Result>(
     of object: PythonObject, isWritten: Bool,
     _ body: (UnsafeMutableRawBufferPointer) throws(PythonError) -> Result
 ) throws(PythonError) -> Result {
     var view = Py_buffer()
-    let flags = PyBUF_C_CONTIGUOUS | (isWritten ? PyBUF_WRITABLE : PyBUF_SIMPLE)
+    let flags = PyBUF_C_CONTIGUOUS | (isWritten ? PyBUF_WRITABLE | PyBUF_FORMAT : PyBUF_SIMPLE)
     guard PyObject_GetBuffer(object, &view, flags) == 0 else {
         if PyErr_ExceptionMatches(cpython_buffer_error()) != 0
             || PyErr_ExceptionMatches(cpython_value_error()) != 0
@@ -130,6 +131,10 @@ func withBuffer<Result>(
         throw PythonError()
     }
     defer { PyBuffer_Release(&view) }
+    // Bytes in the place of references would crash whoever follows them.
+    if isWritten, let format = view.format, strchr(format, CInt(UInt8(ascii: "O"))) != nil {
+        throw PythonError(unsuitableBufferError, "the buffer must not hold Python objects")
+    }
     return try body(UnsafeMutableRawBufferPointer(start: view.buf, count: view.len))
 }
 

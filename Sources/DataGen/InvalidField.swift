@@ -18,6 +18,24 @@ public struct InvalidField: Error, Equatable, CustomStringConvertible {
 
     /// One line: field, value, what is accepted.
     public var description: String {
-        "\(field): '\(value)' is not accepted; give \(accepted)"
+        "\(field): '\(value.inOneLine)' is not accepted; give \(accepted)"
+    }
+}
+
+extension String {
+    /// The text as one line for people, no longer than a screen: what would end the line, move the cursor or turn the
+    /// text around is written as an escape.
+    package var inOneLine: String {
+        var line = ""
+        for scalar in unicodeScalars {
+            guard line.utf8.count < 1000 else { return line + "..." }
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator:
+                line += scalar.escaped(asASCII: true)
+            default:
+                line.unicodeScalars.append(scalar)
+            }
+        }
+        return line
     }
 }

@@ -169,17 +169,16 @@ package struct Communicator: @unchecked Sendable {
         return rank == 0 ? initial : result
     }
 
-    /// Combines lists of numbers, of any length on each rank, in rank order.
+    /// Combines bytes, any number of them on each rank, in rank order; every rank gets the result.
     ///
-    /// Neighbours first, then what came of them. Every rank gets the result.
-    ///
-    /// A rank holds two lists at most, and sends and receives O(log ranks) of them.
+    /// Neighbours first, then what came of them: a rank holds the bytes of two at most, and sends and receives
+    /// O(log ranks) times.
     ///
     /// The corresponding C functions are `MPI_Send` and `MPI_Recv`.
     package func combine(
-        _ numbers: [Int], _ combine: (_ lower: [Int], _ higher: [Int]) -> [Int]
-    ) throws(MPIError) -> [Int] {
-        var all = numbers
+        _ bytes: [UInt8], _ combine: (_ lower: [UInt8], _ higher: [UInt8]) -> [UInt8]
+    ) throws(MPIError) -> [UInt8] {
+        var all = bytes
         var distance = 1
         while distance < size {
             if rank % (2 * distance) != 0 {
@@ -191,30 +190,41 @@ package struct Communicator: @unchecked Sendable {
             }
             distance *= 2
         }
-        let bytes = try broadcast(rank == 0 ? all.withUnsafeBytes { [UInt8]($0) } : [])
-        return bytes.withUnsafeBytes { Array($0.bindMemory(to: Int.self)) }
+        return try broadcast(rank == 0 ? all : [])
     }
 
-    private func send(_ numbers: [Int], to other: Int) throws(MPIError) {
-        var count = Int64(numbers.count)
+    /// Combines lists of numbers as ``combine(_:_:)`` does bytes.
+    package func combine(
+        numbers: [Int], _ combine: (_ lower: [Int], _ higher: [Int]) -> [Int]
+    ) throws(MPIError) -> [Int] {
+        func bytes(_ numbers: [Int]) -> [UInt8] { numbers.withUnsafeBytes { [UInt8]($0) } }
+        func list(_ bytes: [UInt8]) -> [Int] {
+            stride(from: 0, to: bytes.count, by: 8).map { start in
+                bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: start, as: Int.self) }
+            }
+        }
+        return list(
+            try self.combine(bytes(numbers)) { bytes(combine(list($0), list($1))) })
+    }
+
+    private func send(_ bytes: [UInt8], to other: Int) throws(MPIError) {
+        var count = Int64(bytes.count)
         try check(MPI_Send(&count, 1, cmpi_int64(), Int32(other), 0, handle), "MPI_Send")
         try check(
-            MPI_Send(numbers, Int32(numbers.count), cmpi_int64(), Int32(other), 0, handle),
-            "MPI_Send")
+            MPI_Send(bytes, Int32(bytes.count), cmpi_byte(), Int32(other), 0, handle), "MPI_Send")
     }
 
-    private func receive(from other: Int) throws(MPIError) -> [Int] {
+    private func receive(from other: Int) throws(MPIError) -> [UInt8] {
         var count: Int64 = 0
         try check(
             MPI_Recv(&count, 1, cmpi_int64(), Int32(other), 0, handle, cmpi_status_ignore()),
             "MPI_Recv")
-        var numbers = [Int](repeating: 0, count: Int(count))
+        var bytes = [UInt8](repeating: 0, count: Int(count))
         try check(
             MPI_Recv(
-                &numbers, Int32(count), cmpi_int64(), Int32(other), 0, handle,
-                cmpi_status_ignore()),
+                &bytes, Int32(count), cmpi_byte(), Int32(other), 0, handle, cmpi_status_ignore()),
             "MPI_Recv")
-        return numbers
+        return bytes
     }
 
     /// Starts to sum `values` element by element over all ranks without waiting.

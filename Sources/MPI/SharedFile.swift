@@ -36,6 +36,8 @@ package final class SharedFile {
     // Its type is left to inference: an optional pointer in Open MPI, another one in MPICH.
     private var handle = cmpi_file_null()
     private let logger: Logger
+    /// Asked once: to ask a logger costs more than the rest of a short call.
+    private let isTraced: Bool
 
     /// Opens `path` on all ranks of `communicator`; collective.
     ///
@@ -53,6 +55,7 @@ package final class SharedFile {
         on communicator: Communicator, logger: Logger
     ) throws(MPIError) {
         self.logger = logger
+        isTraced = logger.logLevel <= .trace
         var info = cmpi_info_null()
         if !hints.isEmpty {
             try check(MPI_Info_create(&info), "MPI_Info_create")
@@ -89,7 +92,7 @@ package final class SharedFile {
     /// The corresponding C function is `MPI_File_write_at`.
     package func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(MPIError) {
         let count = Self.count(buffer.count)
-        logger.trace("write \(count) bytes at \(offset)")
+        trace("write \(count) bytes at \(offset)")
         var status = MPI_Status()
         try check(
             MPI_File_write_at(
@@ -113,7 +116,7 @@ package final class SharedFile {
         _ buffer: UnsafeRawBufferPointer, at offset: Int
     ) throws(MPIError) {
         let count = Self.count(buffer.count)
-        logger.trace("write together \(count) bytes at \(offset)")
+        trace("write together \(count) bytes at \(offset)")
         var status = MPI_Status()
         try check(
             MPI_File_write_at_all(
@@ -137,7 +140,7 @@ package final class SharedFile {
         into buffer: UnsafeMutableRawBufferPointer, at offset: Int
     ) throws(MPIError) -> Int {
         let count = Self.count(buffer.count)
-        logger.trace("read \(count) bytes at \(offset)")
+        trace("read \(count) bytes at \(offset)")
         var status = MPI_Status()
         try check(
             MPI_File_read_at(
@@ -157,7 +160,7 @@ package final class SharedFile {
         into buffer: UnsafeMutableRawBufferPointer, at offset: Int
     ) throws(MPIError) -> Int {
         let count = Self.count(buffer.count)
-        logger.trace("read together \(count) bytes at \(offset)")
+        trace("read together \(count) bytes at \(offset)")
         var status = MPI_Status()
         try check(
             MPI_File_read_at_all(
@@ -207,6 +210,10 @@ package final class SharedFile {
         }
         try check(MPI_Info_free(&info), "MPI_Info_free")
         return hints
+    }
+
+    private func trace(_ message: @autoclosure () -> Logger.Message) {
+        if isTraced { logger.trace(message()) }
     }
 
     private static func count(_ bytes: Int) -> Int32 {

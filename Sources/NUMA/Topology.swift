@@ -49,9 +49,10 @@ package struct Topology: Sendable, Equatable {
             ids.isEmpty
             ? [Self.wholeMachine(root: root, processors: listed)]
             : ids.map { Self.node($0, folder: "\(folder)/node\($0)") }
-        let threads = Set(nodes.flatMap(\.cpus))
+        let near = Set(nodes.flatMap(\.cpus)).sorted()
+        let threads = near.isEmpty ? listed : near
         threadCount = max(threads.count, 1)
-        coreCount = Self.cores(of: threads.isEmpty ? listed : threads.sorted(), root: root)
+        coreCount = Self.cores(of: threads, root: root)
     }
 
     private static func node(_ id: Int, folder: String) -> Node {

@@ -40,7 +40,8 @@ def mpirun(ranks: int, words: list[str]) -> str:
     if os.geteuid() == 0:
         environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1"
         environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
-    command = ["mpirun", "--oversubscribe", "-n", str(ranks), *words]
+    # By default a few ranks are bound to a core each, and more are not.
+    command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks), *words]
     done = subprocess.run(
         command, env=environment, check=True, capture_output=True, text=True, timeout=600
     )

@@ -30,6 +30,10 @@ struct Comparison {
     private let readers: Communicator
     /// What each of them reads.
     private let pattern: any RankTransfers
+    private let reading: Reading
+    /// What is compared at once; what is only read need not wait for more.
+    private var depth: Int { compares ? job.queueDepth : 1 }
+    private var batches: Batches { Batches(pattern, of: compares ? nil : 1) }
 
     /// Prepares a comparison.
     ///
@@ -49,6 +53,7 @@ struct Comparison {
     ) {
         self.job = job
         self.files = files
+        reading = Reading(job, files.path)
         self.spec = spec
         self.title = title
         self.compares = compares
@@ -65,6 +70,7 @@ struct Comparison {
     /// Reads and compares, and tells where the time went; collective.
     func run(_ times: inout Times) throws -> Found {
         let world = job.session.world
+        job.prepareBuffers(batches, spec, depth: depth)
         try job.watchdog.during(.agreement) { try world.barrier() }
         let clock = Stopwatch()
         let file = try times.add(to: \.openNanoseconds) { try job.open(files, .read) }
@@ -83,68 +89,76 @@ struct Comparison {
         return Found(log: try join(log), fileBytes: fileBytes)
     }
 
-    /// What each batch brought, from the thread that reads to the one that compares.
-    private final class Findings {
-        var extents: [[Reading.Extent]]
-        var log: DamageLog
+    /// What one batch brought, from the thread that reads to the one that compares.
+    private final class Brought {
+        private(set) var extents: [Reading.Extent] = []
 
-        init(_ spec: DataSpec, depth: Int) {
-            extents = Array(repeating: [], count: depth)
+        func note(_ extent: Reading.Extent) {
+            if let joined = extents.last?.joined(with: extent) {
+                extents[extents.count - 1] = joined
+            } else {
+                extents.append(extent)
+            }
+        }
+
+        func forget() { extents.removeAll(keepingCapacity: true) }
+    }
+
+    /// What was found so far; of the thread that compares alone.
+    private final class Findings {
+        private(set) var log: DamageLog
+        private let spec: DataSpec
+        private let generator: ParallelGenerator?
+
+        init(_ spec: DataSpec, _ generator: ParallelGenerator?) {
+            self.spec = spec
+            self.generator = generator
             log = DamageLog(spec, limit: Comparison.rangesMax)
         }
 
-        func note(_ extent: Reading.Extent, at slot: Int) {
-            if let joined = extents[slot].last?.joined(with: extent) {
-                extents[slot][extents[slot].count - 1] = joined
-            } else {
-                extents[slot].append(extent)
+        /// Compares what a batch brought; without a generator, notes only what was not there.
+        func compare(_ brought: Brought, in buffer: UnsafeMutableRawBufferPointer) {
+            for extent in brought.extents {
+                var found = DamageLog(spec, limit: Comparison.rangesMax)
+                Reading.compare([extent], in: buffer, with: generator, log: &found)
+                if found.rangeCount > 0 { log.merge(found) }
             }
+            brought.forget()
         }
     }
 
     private func readTransfers(
         _ file: any DataFile, _ transfers: Transfers, _ times: inout Times
     ) throws -> DamageLog {
-        let (spec, pattern, rank, compares) = (spec, pattern, readers.rank, compares)
-        let generator = job.generator(spec)
-        let depth = job.queueDepth
-        let findings = Findings(spec, depth: depth)
-        let relay = job.relay(
-            generator, count: pattern.batchCount, bytes: pattern.batchBufferBytes, .afterGivenBack
-        ) { index, buffer in
-            for extent in findings.extents[index % depth] {
-                var log = DamageLog(spec, limit: Self.rangesMax)
-                let (offset, read) = (extent.range.lowerBound, extent.read)
-                if compares, read > 0 {
-                    generator.compare(
-                        UnsafeRawBufferPointer(
-                            rebasing: buffer[extent.place..<extent.place + read]), at: offset,
-                        log: &log)
-                }
-                // What the file does not have is wrong.
-                if read < extent.range.count {
-                    log.add(
-                        offset: offset + read, count: extent.range.count - read, isMissing: true)
-                }
-                findings.log.merge(log)
-            }
+        let (spec, batches, rank, depth) = (spec, batches, readers.rank, depth)
+        let findings = Findings(spec, compares ? job.generator(spec) : nil)
+        let brought = (0..<depth).map { _ in Brought() }
+        let compare = { (index: Int, buffer: UnsafeMutableRawBufferPointer) in
+            findings.compare(brought[index % depth], in: buffer)
         }
+        let relay = job.relay(
+            batches, spec, .afterGivenBack, depth: depth, work: compares ? compare : nil)
         do {
             defer {
                 relay.finish()
-                if compares { times.generateNanoseconds += relay.workNanoseconds }
+                times.generateNanoseconds += relay.workNanoseconds
             }
-            for index in 0..<pattern.batchCount {
+            for index in 0..<batches.count {
                 if isCollective ? transfers.mustStopTogether : transfers.mustStop { break }
                 let buffer = relay.take()
-                defer { relay.giveBack() }
-                findings.extents[index % depth].removeAll(keepingCapacity: true)
-                for (number, round) in pattern.rounds(ofBatch: index).enumerated() {
+                defer {
+                    if !compares { compare(index, buffer) }
+                    relay.giveBack()
+                }
+                for (number, round) in batches.rounds(index).enumerated() {
                     let (place, range) = (number * pattern.transferSize, pattern[round, rank])
                     let part = UnsafeMutableRawBufferPointer(
                         rebasing: buffer[place..<place + range.count])
-                    for extent in try move(file, part, place, range, transfers, &times) {
-                        findings.note(extent, at: index % depth)
+                    try move(file, part, place, range, transfers, &times) { extent in
+                        // Without comparing, that all of it was there is all that is asked.
+                        if compares || extent.read < extent.range.count {
+                            brought[index % depth].note(extent)
+                        }
                     }
                     if isCollective ? transfers.mustStopTogether : transfers.mustStop { break }
                 }
@@ -157,35 +171,34 @@ struct Comparison {
     /// Reads one transfer, and tells and hears how far all ranks are.
     private func move(
         _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ place: Int,
-        _ range: Range<Int>, _ transfers: Transfers, _ times: inout Times
-    ) throws -> [Reading.Extent] {
-        var extents: [Reading.Extent] = []
+        _ range: Range<Int>, _ transfers: Transfers, _ times: inout Times,
+        note: (Reading.Extent) -> Void
+    ) throws {
         if isCollective {
-            extents = try readTogether(file, part, place, range, transfers, &times)
+            try readTogether(file, part, place, range, transfers, &times, note: note)
             try transfers.exchangeTogether()
         } else {
             transfers.transfer(range.count) {
                 guard !range.isEmpty else { return }
-                extents = try times.transfer { try reading.read(file, part, place, range) }
+                try times.transfer { try reading.read(file, part, place, range, note: note) }
             }
             try transfers.exchange()
         }
-        return extents
     }
 
     /// One round of collective reading, which every rank takes part in whatever has happened to it.
     private func readTogether(
         _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ place: Int,
-        _ range: Range<Int>, _ transfers: Transfers, _ times: inout Times
-    ) throws -> [Reading.Extent] {
+        _ range: Range<Int>, _ transfers: Transfers, _ times: inout Times,
+        note: (Reading.Extent) -> Void
+    ) throws {
         transfers.noteInterruption()
         let wanted = transfers.failure == nil ? part : .init(rebasing: part[..<0])
         let offset = range.lowerBound
-        var extents: [Reading.Extent] = []
         let outcome = Result {
             try times.transfer {
                 try job.watchdog.during(.read, offset: offset) {
-                    try reading.describing(offset) {
+                    try Failure.describing(offset, of: files.path) {
                         try file.readTogether(into: wanted, at: offset)
                     }
                 }
@@ -197,20 +210,17 @@ struct Comparison {
             // A part of it, or nothing: the end of the file, or a failure that was not reported.
             let more = try reading.readAll(file, rest, at: offset + count)
             if !wanted.isEmpty {
-                extents = [Reading.Extent(place: place, range: range, read: count + more)]
+                note(Reading.Extent(place: place, range: range, read: count + more))
             }
         }
-        return extents
     }
-
-    private var reading: Reading { Reading(job, files.path) }
 
     /// Joins the logs of all ranks as if one rank had compared all bytes; collective.
     ///
     /// Memory and messages are bounded by the ranges that are kept, whatever the number of ranks.
     private func join(_ log: DamageLog) throws -> DamageLog {
         let (spec, limit) = (spec, Self.rangesMax)
-        let numbers = try readers.combine(log.numbers) { lower, higher in
+        let numbers = try readers.combine(numbers: log.numbers) { lower, higher in
             var log = DamageLog(spec, numbers: lower, limit: limit)
             log.merge(DamageLog(spec, numbers: higher, limit: limit))
             return log.numbers

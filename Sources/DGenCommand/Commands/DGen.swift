@@ -190,7 +190,7 @@ struct RunOptions: ParsableArguments {
     @Option(
         help: """
             Buffers of each rank, so that bytes are made or compared while others are moved; 1: one \
-            after the other (default: 1).
+            after the other (default: 2 where the rank has several processors, otherwise 1).
             """)
     var queueDepth: String?
 

@@ -98,11 +98,14 @@ struct Diagnosing {
             let memory = UnsafeMutableRawBufferPointer.allocate(
                 byteCount: part.count, alignment: 64)
             defer { memory.deallocate() }
-            return try reading.read(file, memory, 0, part).map { extent in
-                Examination.Evidence(
-                    offset: extent.range.lowerBound,
-                    bytes: Array(memory[extent.place..<extent.place + extent.read]))
+            var evidence: [Examination.Evidence] = []
+            try reading.read(file, memory, 0, part) { extent in
+                evidence.append(
+                    Examination.Evidence(
+                        offset: extent.range.lowerBound,
+                        bytes: Array(memory[extent.place..<extent.place + extent.read])))
             }
+            return evidence
         }
     }
 
@@ -110,7 +113,7 @@ struct Diagnosing {
     private func search(_ mine: [Needles.Needle], around offset: Int) throws -> [Int: [Int]] {
         let world = job.session.world
         let all = try world.combine(
-            mine.flatMap { [$0.range, $0.offset, Int(bitPattern: UInt($0.word))] }
+            numbers: mine.flatMap { [$0.range, $0.offset, Int(bitPattern: UInt($0.word))] }
         ) { $0 + $1 }
         let needles = stride(from: 0, to: all.count, by: 3).map {
             Needles.Needle(
@@ -123,7 +126,7 @@ struct Diagnosing {
         let hits = Needles(needles).search(
             spec, in: part.lowerBound + share.lowerBound..<part.lowerBound + share.upperBound,
             kernel: job.kernel, isStopped: { Interruption.failure != nil })
-        let found = try world.combine(hits.flatMap { [$0.range, $0.displacement] }) {
+        let found = try world.combine(numbers: hits.flatMap { [$0.range, $0.displacement] }) {
             Self.bounded($0 + $1)
         }
         return Dictionary(

@@ -55,20 +55,7 @@ final class Repair {
         var times = Times()
         let clock = Stopwatch()
         let file = try times.add(to: \.openNanoseconds) { try job.open(files, .update) }
-        let own = try session.together {
-            try ownFiles.first { try FileSystem.state($0) != nil }
-        }
-        try claim.lock(own)
-        _ = try session.onRoot {
-            try claim.begin(earlier: subject.manifest.map { [$0.spec] + $0.earlier } ?? [])
-            return true
-        }
-        try session.together {
-            guard files.layout == .perRank else { return }
-            for own in ownFiles where try FileSystem.state(own) == nil {
-                try PosixFile.create(own, isNew: false)
-            }
-        }
+        try take()
         let mended = try mend(file, &times)
         try session.together {
             try times.add(to: \.syncNanoseconds) {
@@ -96,14 +83,17 @@ final class Repair {
         return isRight ? .done : .mismatch
     }
 
-    /// The files of the data set that this rank looks after.
-    private var ownFiles: LazyMapSequence<StrideTo<Int>, String> {
+    /// The files of the data set that this rank looks after, and how long they should be.
+    private var ownFiles: LazyMapSequence<StrideTo<Int>, (path: String, bytes: Int)> {
         let count = files.layout == .shared ? 1 : files.shards.count
         return stride(from: session.world.rank, to: count, by: session.world.size).lazy
-            .map { [files] in files.path(of: $0) }
+            .map { [files, spec] number in
+                let bytes = files.layout == .shared ? spec.size : files.shards[number].count
+                return (files.path(of: number), bytes)
+            }
     }
 
-    /// Everything that can be known before the first byte; files that are too long are cut.
+    /// Everything that can be known before anything is changed.
     private func prepare() throws {
         job.report.fileSystem = try session.onRoot {
             let folder = FileSystem.folder(of: FileSystem.resolved(files.path(of: 0)))
@@ -111,30 +101,41 @@ final class Repair {
             return FileSystem.type(folder)
         }
         let allocated = try session.together {
-            try ownFiles.reduce(0) { $0 + (try FileSystem.state($1)?.allocatedBytes ?? 0) }
+            try ownFiles.reduce(0) { sum, own in
+                guard let state = try FileSystem.state(own.path) else { return sum }
+                guard state.isRegular else {
+                    throw Failure(.inputOutput, "\(own.path): not a regular file")
+                }
+                return sum + state.allocatedBytes
+            }
         }
         let stored = try session.world.allReduce(allocated, .sum)
         try session.together {
             guard session.isRoot, checksSpace else { return }
-            let free = try FileSystem.freeBytes(FileSystem.folder(of: FileSystem.resolved(path)))
-            guard free >= spec.size - stored else {
-                throw Failure(
-                    .inputOutput,
-                    "\(path): needs \(ByteSize.format(spec.size - stored)) more but its file system "
-                        + "has \(ByteSize.format(free)) free (--no-space-check where the store "
-                        + "reduces data)")
-            }
+            try FileSystem.requireSpace(for: path, bytes: spec.size - stored)
+        }
+    }
+
+    /// Makes the data set that of this run before anything is changed; every file is there afterwards, none too long.
+    private func take() throws {
+        // The first file stands for all: whoever writes the data set has its lock.
+        let first = files.path(of: 0)
+        _ = try session.onRoot {
+            if try FileSystem.state(first) == nil { try PosixFile.create(first, isNew: false) }
+            return true
+        }
+        try claim.lock(session.isRoot ? first : nil)
+        _ = try session.onRoot {
+            try claim.begin(earlier: subject.manifest.map { [$0.spec] + $0.earlier } ?? [])
+            return true
         }
         try session.together {
-            let count = files.layout == .shared ? 1 : files.shards.count
-            for number in stride(from: session.world.rank, to: count, by: session.world.size) {
-                let wanted = files.layout == .shared ? spec.size : files.shards[number].count
-                let own = files.path(of: number)
-                guard let state = try FileSystem.state(own) else { continue }
-                guard state.isRegular else {
-                    throw Failure(.inputOutput, "\(own): not a regular file")
+            for own in ownFiles {
+                if let state = try FileSystem.state(own.path) {
+                    if state.size > own.bytes { try FileSystem.cut(own.path, to: own.bytes) }
+                } else {
+                    try PosixFile.create(own.path, isNew: false)
                 }
-                if state.size > wanted { try FileSystem.cut(own, to: wanted) }
             }
         }
     }
@@ -167,16 +168,21 @@ final class Repair {
         let transfers = job.transfers(title: "repair", totalBytes: spec.size)
         var mended = Mended(spec)
         let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: pattern.longestTransfer, alignment: 4096)
+            byteCount: max(pattern.longestTransfer, 1), alignment: 4096)
         defer { memory.deallocate() }
         for round in 0..<pattern.transfersPerRank where !transfers.mustStop {
             let range = pattern[round, rank]
             transfers.transfer(range.count) {
                 guard !range.isEmpty else { return }
                 let part = UnsafeMutableRawBufferPointer(rebasing: memory[..<range.count])
-                let extents = try times.transfer { try reading.read(file, part, 0, range) }
+                var extents: [Reading.Extent] = []
+                try times.transfer {
+                    try reading.read(file, part, 0, range) { extents.append($0) }
+                }
                 let wrong = times.add(to: \.generateNanoseconds) {
-                    compare(extents, part, generator)
+                    var log = DamageLog(spec, limit: 1000)
+                    Reading.compare(extents, in: part, with: generator, log: &log)
+                    return log
                 }
                 guard wrong.rangeCount > 0 else { return }
                 mended.log.append(wrong)
@@ -195,26 +201,6 @@ final class Repair {
         return mended
     }
 
-    /// What is wrong in a transfer.
-    private func compare(
-        _ extents: [Reading.Extent], _ part: UnsafeMutableRawBufferPointer,
-        _ generator: ParallelGenerator
-    ) -> DamageLog {
-        var log = DamageLog(spec, limit: 1000)
-        for extent in extents {
-            generator.compare(
-                UnsafeRawBufferPointer(
-                    rebasing: part[extent.place..<extent.place + extent.read]),
-                at: extent.range.lowerBound, log: &log)
-            if extent.read < extent.range.count {
-                log.add(
-                    offset: extent.range.lowerBound + extent.read,
-                    count: extent.range.count - extent.read, isMissing: true)
-            }
-        }
-        return log
-    }
-
     /// Makes a range in the place where it was found wrong, and writes it, file by file.
     private func write(
         _ damage: Damage, to file: any DataFile, _ part: UnsafeMutableRawBufferPointer,
@@ -228,7 +214,7 @@ final class Repair {
             generator.fill(right, at: offset)
             try times.transfer {
                 try job.watchdog.during(.write, offset: offset) {
-                    try Reading(job, files.path).describing(offset) {
+                    try Failure.describing(offset, of: files.path) {
                         try file.write(UnsafeRawBufferPointer(right), at: offset)
                     }
                 }
@@ -240,18 +226,14 @@ final class Repair {
     /// Brings what was written to stable storage: of several files, each its own rank's, or that of the rank that asks.
     private func synchronize(_ file: any DataFile) throws {
         guard files.layout == .perRank else { return try file.sync() }
-        for own in ownFiles where try FileSystem.state(own) != nil {
-            try FileSystem.synchronize(own)
-        }
+        for own in ownFiles { try FileSystem.synchronize(own.path) }
     }
 
     /// Reads again what was written; what is wrong now, and the bytes of the files; collective.
     private func check(_ mended: Mended) throws -> Comparison.Found {
         // From the store, as far as the system lets go of what it has in memory.
         try session.together {
-            for own in ownFiles where try FileSystem.state(own) != nil {
-                try FileSystem.dropCache(own)
-            }
+            for own in ownFiles { try FileSystem.dropCache(own.path) }
         }
         let again = Again(
             pattern, mended.rounds,

@@ -41,6 +41,7 @@ final class Writing {
     private let preallocates: Bool
     private let claim: Claim
 
+    private var batches: Batches { Batches(pattern) }
     private var session: Session { job.session }
     private var shards: Shards { files.shards }
     private var rank: Int { session.world.rank }
@@ -154,7 +155,7 @@ final class Writing {
         }
         if pattern.order == .random { words.append("random order") }
         if sync != .end { words.append("sync: \(sync.rawValue)") }
-        if job.queueDepth > 1 { words.append("queue depth \(job.queueDepth)") }
+        if job.report.queueDepth > 1 { words.append("queue depth \(job.report.queueDepth)") }
         return words.joined(separator: ", ")
     }
 
@@ -182,15 +183,8 @@ final class Writing {
             try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
             if !overwrites { try requireNoForeignManifest() }
             if checksSpace {
-                let (free, _) = try FileSystem.freeBytes(folder)
-                    .addingReportingOverflow(existing?.allocatedBytes ?? 0)
-                guard free >= spec.size else {
-                    throw Failure(
-                        .inputOutput,
-                        "output: \(path) needs \(ByteSize.format(spec.size)) but its file system "
-                            + "has \(ByteSize.format(free)) free (--no-space-check where the store "
-                            + "reduces data)")
-                }
+                try FileSystem.requireSpace(
+                    for: path, bytes: spec.size - (existing?.allocatedBytes ?? 0))
             }
             return FileSystem.type(folder)
         }
@@ -296,6 +290,7 @@ final class Writing {
             }
             mode = .createOrOpen
         }
+        job.prepareBuffers(batches, spec, depth: job.queueDepth)
         try job.watchdog.during(.agreement) { try session.world.barrier() }
         let file = try times.add(to: \.openNanoseconds) { try job.open(files, mode) }
         // Neither is part of writing the data, so the clock stands still.
@@ -354,18 +349,16 @@ final class Writing {
         else { return failure }
         return Failure(
             failure.status,
-            "\(failure.message); the file system of \(path) has \(ByteSize.format(free)) free")
+            "\(failure.message); its file system has \(ByteSize.format(free)) free")
     }
 
     private func writeTransfers(
         to file: any DataFile, _ transfers: Transfers, _ times: inout Times
     ) throws {
         let generator = job.generator(spec)
-        let (pattern, rank) = (pattern, rank)
-        let relay = job.relay(
-            generator, count: pattern.batchCount, bytes: pattern.batchBufferBytes, .beforeTaken
-        ) { index, buffer in
-            for (place, range) in pattern.ranges(ofBatch: index, rank) {
+        let (batches, rank) = (batches, rank)
+        let relay = job.relay(batches, spec, .beforeTaken, depth: job.queueDepth) { index, buffer in
+            for (place, range) in batches.ranges(index, rank) {
                 generator.fill(
                     UnsafeMutableRawBufferPointer(
                         rebasing: buffer[place..<place + range.count]), at: range.lowerBound)
@@ -377,11 +370,11 @@ final class Writing {
         }
         // A rank that is through, or has failed, keeps its place in the collective sequence with
         // empty writes, until all have heard of it.
-        for index in 0..<pattern.batchCount {
+        for index in 0..<batches.count {
             if isInStep ? transfers.mustStopTogether : transfers.mustStop { break }
             let buffer = relay.take()
             defer { relay.giveBack() }
-            for (number, round) in pattern.rounds(ofBatch: index).enumerated() {
+            for (number, round) in batches.rounds(index).enumerated() {
                 let (place, range) = (number * pattern.transferSize, pattern[round, rank])
                 let part = UnsafeRawBufferPointer(
                     rebasing: buffer[place..<place + range.count])
@@ -420,7 +413,7 @@ final class Writing {
     ) throws {
         try times.transfer {
             try job.watchdog.during(.write, offset: offset) {
-                try describing(offset) { try file.write(part, at: offset) }
+                try Failure.describing(offset, of: path) { try file.write(part, at: offset) }
             }
         }
     }
@@ -435,7 +428,9 @@ final class Writing {
         let outcome = Result {
             try times.transfer {
                 try job.watchdog.during(.write, offset: offset) {
-                    try describing(offset) { try file.writeTogether(given, at: offset) }
+                    try Failure.describing(offset, of: path) {
+                        try file.writeTogether(given, at: offset)
+                    }
                 }
             }
         }
@@ -453,16 +448,6 @@ final class Writing {
             }
         }
         if isInStep { try transfers.exchangeTogether() }
-    }
-
-    /// Says at which offset a call failed.
-    private func describing(_ offset: Int, _ call: () throws -> Void) throws {
-        do {
-            try call()
-        } catch let error as MPIError {
-            throw Failure(
-                .inputOutput, "\(error.function) at offset \(offset): \(error.text)")
-        }
     }
 
     /// The data has the length that it should have, as every node sees it.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+import DataGen
 import Glibc
 
 /// What dgen-mpi asks of the operating system's files, outside MPI-IO.
@@ -52,6 +53,18 @@ enum FileSystem {
         let (bytes, overflow) = Int(clamping: status.f_bavail)
             .multipliedReportingOverflow(by: Int(status.f_frsize))
         return overflow ? .max : bytes
+    }
+
+    /// Fails where fewer than `bytes` bytes may still be stored in the folder of `path`.
+    static func requireSpace(for path: String, bytes: Int) throws {
+        let free = try freeBytes(folder(of: resolved(path)))
+        guard free >= bytes else {
+            throw Failure(
+                .inputOutput,
+                "output: \(path) needs \(ByteSize.format(bytes)) but its file system has "
+                    + "\(ByteSize.format(free)) free (--no-space-check where the store reduces data)"
+            )
+        }
     }
 
     /// The type of the file system of `path` as /proc/self/mountinfo names it, such as `lustre`.

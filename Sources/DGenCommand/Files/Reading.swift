@@ -31,12 +31,11 @@ struct Reading {
         self.path = path
     }
 
-    /// Reads one transfer, file by file, to a place of a buffer that `part` begins at.
+    /// Reads one transfer, file by file, to a place of a buffer that `part` begins at, and notes what was there.
     func read(
         _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ place: Int,
-        _ range: Range<Int>
-    ) throws -> [Extent] {
-        var extents: [Extent] = []
+        _ range: Range<Int>, note: (Extent) -> Void
+    ) throws {
         var offset = range.lowerBound
         while offset < range.upperBound {
             let end = min(range.upperBound, file.extentEnd(at: offset))
@@ -46,10 +45,9 @@ struct Reading {
             let read = try job.watchdog.during(.read, offset: offset) {
                 try readAll(file, rest, at: offset)
             }
-            extents.append(Extent(place: place + start, range: offset..<end, read: read))
+            note(Extent(place: place + start, range: offset..<end, read: read))
             offset = end
         }
-        return extents
     }
 
     /// Reads until `part` is full or the file is at its end.
@@ -59,7 +57,7 @@ struct Reading {
         var done = 0
         while done < part.count {
             let rest = UnsafeMutableRawBufferPointer(rebasing: part[done...])
-            let count = try describing(offset + done) {
+            let count = try Failure.describing(offset + done, of: path) {
                 try file.read(into: rest, at: offset + done)
             }
             guard count > 0 else {
@@ -80,14 +78,21 @@ struct Reading {
         return done
     }
 
-    /// Says at which offset a call failed.
-    func describing<Result>(_ offset: Int, _ call: () throws -> Result) throws -> Result {
-        do {
-            return try call()
-        } catch let error as MPIError {
-            throw Failure(
-                .inputOutput,
-                "\(path): \(error.function) at offset \(offset): \(error.text)")
+    /// Adds what is wrong in extents that were read into `buffer`; without a generator, only what was not there.
+    static func compare(
+        _ extents: [Extent], in buffer: UnsafeMutableRawBufferPointer,
+        with generator: ParallelGenerator?, log: inout DamageLog
+    ) {
+        for extent in extents {
+            let (offset, read) = (extent.range.lowerBound, extent.read)
+            if let generator, read > 0 {
+                generator.compare(
+                    UnsafeRawBufferPointer(rebasing: buffer[extent.place..<extent.place + read]),
+                    at: offset, log: &log)
+            }
+            if read < extent.range.count {
+                log.add(offset: offset + read, count: extent.range.count - read, isMissing: true)
+            }
         }
     }
 }

@@ -130,7 +130,10 @@ struct Report: Encodable {
             case .bitFlips:
                 let shown = (bits ?? []).prefix(4).map { "\($0.offset).\($0.bit)" }
                 let rest = (flippedBits ?? 0) > shown.count ? " ..." : ""
-                words = ["\(flippedBits ?? 0) flipped bits: \(shown.joined(separator: " "))\(rest)"]
+                let count = flippedBits ?? 0
+                words = [
+                    "\(count) flipped \(count == 1 ? "bit" : "bits"): \(shown.joined(separator: " "))\(rest)"
+                ]
             case .mixed:
                 let kinds = (parts ?? []).map { "\($0.kind.rawValue) at \($0.offset)" }
                 words = ["mixed: \(kinds.prefix(4).joined(separator: ", "))"]

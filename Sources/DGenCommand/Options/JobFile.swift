@@ -85,7 +85,9 @@ struct JobFile {
             let words = "\(error)".split(whereSeparator: \.isNewline)
                 .map { $0.trimmingPrefix(while: \.isWhitespace) }
             throw Failure(
-                .usage, "\(name): not readable as YAML: \(words.prefix(3).joined(separator: " "))")
+                .usage,
+                "\(name): not readable as YAML: \(words.prefix(3).joined(separator: " ").prefix(300))"
+            )
         }
     }
 

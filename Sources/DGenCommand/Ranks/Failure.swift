@@ -20,7 +20,7 @@ struct Failure: Error, Codable {
 
     init(_ status: ExitStatus, _ message: String) {
         self.status = status
-        self.message = message
+        self.message = message.inOneLine
     }
 
     /// Gives an error of another kind its place among the exit statuses.
@@ -34,6 +34,18 @@ struct Failure: Error, Codable {
             self.init(.usage, "\(error)")
         default:
             self.init(.inputOutput, "\(error)")
+        }
+    }
+
+    /// Does one transfer, and says of which file and at which offset a call of the library failed.
+    static func describing<Result>(
+        _ offset: Int, of path: String, _ call: () throws -> Result
+    ) throws -> Result {
+        do {
+            return try call()
+        } catch let error as MPIError {
+            throw Failure(
+                .inputOutput, "\(path): \(error.function) at offset \(offset): \(error.text)")
         }
     }
 }

@@ -29,6 +29,8 @@ final class Job {
     let threads: Int
     /// Puts those threads and their memory on memory nodes.
     private let placer: Placer
+    private let buffers = TransferBuffers()
+    private var generator: ParallelGenerator?
     var report = Report()
 
     private let progressStyle: Progress.Style
@@ -40,8 +42,11 @@ final class Job {
     private static let probe = (key: "dgen_mpi_no_such_hint", value: "1")
     /// The default of `--transfer-size`, the fastest of those that `make bench` compares.
     static let transferSizeDefault = 1 << 20
-    /// The default of `--queue-depth`.
-    static let queueDepthDefault = 1
+    /// The default of `--queue-depth` of a rank with so many threads: without a processor to spare, overlap only costs.
+    static func queueDepthDefault(threads: Int) -> Int { threads > 1 ? 2 : 1 }
+    /// How long a thread that makes bytes waits awake, where the rank has several processors: longer, and waking it is
+    /// little beside the transfer that it waits for.
+    private static let awakeNanoseconds = 2_000_000
     /// The default of `--align`.
     static let alignDefault = 1 << 20
     /// The default of `--watchdog`: longer than a parallel file system takes to recover a server.
@@ -73,7 +78,7 @@ final class Job {
             }, logger: logger)
         progressStyle = try settings.progressStyle()
         self.reportPath = reportPath
-        queueDepth = try settings.queueDepth() ?? Self.queueDepthDefault
+        queueDepth = try settings.queueDepth() ?? Self.queueDepthDefault(threads: threads)
         let limit = try settings.watchdogSeconds()
         if let seconds = try settings.timeLimitSeconds() {
             Interruption.stop(afterSeconds: seconds)
@@ -88,7 +93,7 @@ final class Job {
         report.kernel = kernel.rawValue
         report.access = access.rawValue
         report.direct = isDirect
-        report.queueDepth = queueDepth
+        report.queueDepth = try world.allReduce(queueDepth, .maximum)
         report.hints = Report.Hints(
             requested: Dictionary(hints.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
         logger.info(
@@ -183,22 +188,36 @@ final class Job {
 
     /// What makes the bytes of `spec` on this rank, its threads on their memory nodes.
     func generator(_ spec: DataSpec) -> ParallelGenerator {
+        if let generator, generator.spec == spec { return generator }
         let placer = placer
         placer.pin(thread: 0)
-        let generator = ParallelGenerator(
+        let new = ParallelGenerator(
             spec, threads: threads, kernel: kernel, logger: generatorLogger,
             prepare: placer.pin(thread:))
-        logger.debug("kernel \(kernel.rawValue), \(generator.threadCount) threads")
-        return generator
+        logger.debug("kernel \(kernel.rawValue), \(new.threadCount) threads")
+        generator = new
+        return new
     }
 
-    /// Memory of `count` bytes for transfers, each part on the node of the thread that makes it.
-    private func transferBuffer(
-        _ count: Int, for generator: ParallelGenerator
-    ) -> UnsafeMutableRawBufferPointer {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 4096)
-        placer.place(buffer, for: generator)
-        return buffer
+    /// Makes what an operation needs to make or compare batches, before its clock runs: memory and threads.
+    func prepareBuffers(_ batches: Batches, _ spec: DataSpec, depth: Int) {
+        _ = transferBuffers(batches, spec, depth)
+    }
+
+    /// Buffers for batches, each part of them on the node of the thread that makes it.
+    private func transferBuffers(
+        _ batches: Batches, _ spec: DataSpec, _ depth: Int
+    ) -> [UnsafeMutableRawBufferPointer] {
+        let generator = generator(spec)
+        let (count, bytes) = (min(depth, max(batches.count, 1)), batches.bufferBytes)
+        return buffers.take(count, bytes: bytes) { buffer in
+            placer.place(buffer, for: generator)
+            buffer.initializeMemory(as: UInt8.self, repeating: 0)
+            // Once, so that threads and tables are there.
+            let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(bytes, spec.size)])
+            generator.fill(part, at: 0)
+            logger.debug("a buffer of \(bytes) bytes")
+        }
     }
 
     /// How files are accessed, for people.
@@ -266,17 +285,16 @@ final class Job {
         return layout == .shared ? bytes : try session.world.allReduce(bytes, .sum)
     }
 
-    /// Buffers for transfers of at most `bytes` bytes that `generator` makes or compares beside the thread that moves them.
+    /// `depth` buffers for batches of `spec`, which are made or compared beside the thread that moves them.
     func relay(
-        _ generator: ParallelGenerator, count: Int, bytes: Int, _ side: Relay.Side,
-        work: @escaping (Int, UnsafeMutableRawBufferPointer) -> Void
+        _ batches: Batches, _ spec: DataSpec, _ side: Relay.Side, depth: Int,
+        work: ((Int, UnsafeMutableRawBufferPointer) -> Void)?
     ) -> Relay {
         let placer = placer
-        let buffers = (0..<min(queueDepth, max(count, 1))).map { _ in
-            transferBuffer(max(bytes, 1), for: generator)
-        }
-        logger.debug("\(buffers.count) buffers of \(bytes) bytes")
-        return Relay(buffers, count: count, side, prepare: { placer.pin(thread: 0) }, work: work)
+        return Relay(
+            transferBuffers(batches, spec, depth), count: batches.count, side,
+            awakeNanoseconds: threads > 1 ? Self.awakeNanoseconds : 0,
+            prepare: { placer.pin(thread: 0) }, work: work)
     }
 
     /// Notes what the library says of an open file; collective.

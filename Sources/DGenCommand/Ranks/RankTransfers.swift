@@ -16,29 +16,47 @@ protocol RankTransfers {
     subscript(index: Int, rank: Int) -> Range<Int> { get }
 }
 
-extension RankTransfers {
-    /// Transfers that are made or compared at once, where they are small: what is made at once is made faster.
-    var batch: Int { max(1, min(Self.batchBytes / transferSize, transfersPerRank)) }
+/// The transfers of each rank in groups that are made or compared at once: what is made at once is made faster.
+struct Batches {
+    private let transfers: any RankTransfers
+    /// The most transfers of one group.
+    private let size: Int
 
     /// Few enough to stay in the second-level cache until they are moved.
-    private static var batchBytes: Int { 256 << 10 }
+    private static let bytesMax = 256 << 10
 
-    /// The rounds of batch number `index`, `batch` of them but for the last.
-    func rounds(ofBatch index: Int) -> Range<Int> {
-        index * batch..<min((index + 1) * batch, transfersPerRank)
+    /// Groups transfers.
+    ///
+    /// - Parameters:
+    ///   - transfers: what each rank moves.
+    ///   - size: how many are a group; if not given, as many as stay in the cache, where they are small.
+    init(_ transfers: any RankTransfers, of size: Int? = nil) {
+        self.transfers = transfers
+        self.size =
+            size ?? max(1, min(Self.bytesMax / transfers.transferSize, transfers.transfersPerRank))
     }
 
-    /// How many batches there are.
-    var batchCount: Int { transfersPerRank.dividedRoundingUp(by: batch) }
+    /// How many groups there are.
+    var count: Int { transfers.transfersPerRank.dividedRoundingUp(by: size) }
 
-    /// The bytes of a rank's batch.
+    /// The bytes of a buffer for a group.
+    var bufferBytes: Int {
+        max(size > 1 ? size * transfers.transferSize : transfers.longestTransfer, 1)
+    }
+
+    /// The rounds of group number `index`: `size` of them but for the last.
+    func rounds(_ index: Int) -> Range<Int> {
+        index * size..<min((index + 1) * size, transfers.transfersPerRank)
+    }
+
+    /// The bytes of a rank's group.
     ///
     /// Ranges of the data set, and where they begin in a buffer that has a place for each transfer. Transfers that follow
     /// one another are one range.
-    func ranges(ofBatch index: Int, _ rank: Int) -> [(place: Int, range: Range<Int>)] {
+    func ranges(_ index: Int, _ rank: Int) -> [(place: Int, range: Range<Int>)] {
         var ranges: [(place: Int, range: Range<Int>)] = []
-        for (number, round) in rounds(ofBatch: index).enumerated() {
-            let (place, range) = (number * transferSize, self[round, rank])
+        for (number, round) in rounds(index).enumerated() {
+            let (place, range) = (number * transfers.transferSize, transfers[round, rank])
             if let last = ranges.last, last.range.upperBound == range.lowerBound,
                 last.place + last.range.count == place
             {
@@ -49,7 +67,4 @@ extension RankTransfers {
         }
         return ranges
     }
-
-    /// The bytes of a buffer for a batch.
-    var batchBufferBytes: Int { batch > 1 ? batch * transferSize : longestTransfer }
 }

@@ -18,42 +18,42 @@ final class Relay {
     private let buffers: [UnsafeMutableRawBufferPointer]
     private let side: Side
     private let count: Int
-    /// Does item number `index` in a buffer.
-    private let work: (_ index: Int, _ buffer: UnsafeMutableRawBufferPointer) -> Void
+    /// Does item number `index` in a buffer; nil where nothing is to be done.
+    private let work: ((_ index: Int, _ buffer: UnsafeMutableRawBufferPointer) -> Void)?
 
     /// Buffers that may be worked on, and those that may be taken.
-    private let workable: DispatchSemaphore
-    private let takeable: DispatchSemaphore
+    private let workable: Gate
+    private let takeable: Gate
     private let isStopped = Atomic<Bool>(false)
     private let ended = DispatchSemaphore(value: 0)
     private let workNanosecondsStored = Atomic<Int>(0)
     private var taken = 0
     private var hasThread: Bool { buffers.count > 1 }
 
-    /// Makes the buffers, and starts the thread if there are several.
+    /// Starts the thread if there are several buffers.
     ///
     /// - Parameters:
-    ///   - buffers: memory, which the relay frees.
+    ///   - buffers: memory, which nobody else uses until ``finish()``.
     ///   - count: how many items there are.
     ///   - side: when `work` is done.
+    ///   - awakeNanoseconds: how long a thread that waits for the other stays awake; 0 where both have one processor.
     ///   - prepare: what the other thread does first.
-    ///   - work: what is done for each item; on the other thread, if there is one.
+    ///   - work: what is done for each item, if anything is; on the other thread, if there is one.
     init(
         _ buffers: [UnsafeMutableRawBufferPointer], count: Int, _ side: Side,
-        prepare: @escaping () -> Void = {},
-        work: @escaping (_ index: Int, _ buffer: UnsafeMutableRawBufferPointer) -> Void
+        awakeNanoseconds: Int = 0, prepare: @escaping () -> Void = {},
+        work: ((_ index: Int, _ buffer: UnsafeMutableRawBufferPointer) -> Void)?
     ) {
         self.buffers = buffers
         self.count = count
         self.side = side
         self.work = work
-        // From nothing upwards: a semaphore may not end below the value that it began with.
-        workable = DispatchSemaphore(value: 0)
-        takeable = DispatchSemaphore(value: 0)
+        workable = Gate(awakeNanoseconds: awakeNanoseconds)
+        takeable = Gate(awakeNanoseconds: awakeNanoseconds)
         for _ in buffers { (side == .beforeTaken ? workable : takeable).signal() }
         guard hasThread else { return }
         // Safe to share: the semaphores hand each buffer from one thread to the other, and the owner
-        // waits for the thread before it frees anything.
+        // waits for the thread before it uses them for anything else.
         nonisolated(unsafe) let relay = self
         nonisolated(unsafe) let prepare = prepare
         let thread = Thread {
@@ -89,17 +89,17 @@ final class Relay {
         taken += 1
     }
 
-    /// Waits until all work on what was given back is done, and frees the buffers; no item is begun after it.
+    /// Waits until all work on what was given back is done; no item is begun after it.
     func finish() {
         if hasThread {
             isStopped.store(true, ordering: .releasing)
             workable.signal()
             ended.wait()
         }
-        for buffer in buffers { buffer.deallocate() }
     }
 
     private func timed(_ index: Int, _ buffer: UnsafeMutableRawBufferPointer) {
+        guard let work else { return }
         let clock = Stopwatch()
         work(index, buffer)
         workNanosecondsStored.add(clock.elapsedNanoseconds, ordering: .releasing)

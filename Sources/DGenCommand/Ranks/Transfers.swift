@@ -27,7 +27,7 @@ final class Transfers {
     private let watchdog: Watchdog
     private var progress: Progress?
     private var pending: PendingSum?
-    private var clock = Stopwatch()
+    private var clock = Stopwatch(isCoarse: true)
     private var sums = Sums()
     private var doneBytes = 0
     /// Why this rank stopped, if it did.
@@ -87,9 +87,13 @@ final class Transfers {
             })
     }
 
-    /// Waits, without using the processor, until every rank is at its end.
+    /// Microseconds between looks at whether the others are through: few at first, for short operations.
+    private static let (pauseMin, pauseMax): (UInt32, UInt32) = (5, 300)
+
+    /// Waits, almost without using the processor, until every rank is at its end.
     func finish() throws {
         watchdog.enter(.othersToFinish)
+        var pause = Self.pauseMin
         while sums.atEnd < communicator.size {
             if let result = try pending?.result() {
                 pending = nil
@@ -97,7 +101,13 @@ final class Transfers {
                 watchdog.enter(.othersToFinish)
                 continue
             }
-            if pending == nil { try tell(atEnd: true) } else { usleep(300) }
+            guard pending != nil else {
+                try tell(atEnd: true)
+                pause = Self.pauseMin
+                continue
+            }
+            usleep(pause)
+            pause = min(2 * pause, Self.pauseMax)
         }
         watchdog.enter(.idle)
     }
@@ -107,7 +117,7 @@ final class Transfers {
 
     private func tell(atEnd: Bool) throws {
         pending = try communicator.startSum([doneBytes, atEnd ? 1 : 0, failure == nil ? 0 : 1])
-        clock = Stopwatch()
+        clock = Stopwatch(isCoarse: true)
     }
 
     private func take(_ result: [Int]) {

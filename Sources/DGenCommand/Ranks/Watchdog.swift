@@ -7,7 +7,7 @@ import Synchronization
 /// Ends the job, saying where it hangs, when one step takes longer than any working machine needs.
 ///
 /// Collective calls cannot be taken back: a rank that is stuck in one stays there, and so do all others.
-/// A thread of its own looks at what the rank is doing; that costs the rank two stores a step.
+/// A thread of its own looks at what the rank is doing, five times a second; that costs the rank three stores a step.
 final class Watchdog: Sendable {
     /// What a rank may be stuck in.
     enum Phase: Int, Sendable {
@@ -31,10 +31,10 @@ final class Watchdog: Sendable {
 
     private let place: String
     private let limitNanoseconds: Int
-    private let clock = Stopwatch()
     private let phase = Atomic<Int>(Phase.idle.rawValue)
     private let offset = Atomic<Int>(0)
-    private let since = Atomic<Int>(0)
+    /// The steps that were begun and ended so far.
+    private let steps = Atomic<Int>(0)
     private let isStopped = Atomic<Bool>(false)
 
     /// Starts to watch.
@@ -61,17 +61,22 @@ final class Watchdog: Sendable {
     /// Starts the time of a step anew.
     func enter(_ phase: Phase, offset: Int = -1) {
         self.offset.store(offset, ordering: .relaxed)
-        since.store(clock.elapsedNanoseconds, ordering: .relaxed)
-        self.phase.store(phase.rawValue, ordering: .releasing)
+        self.phase.store(phase.rawValue, ordering: .relaxed)
+        // Only this rank's main thread counts.
+        steps.store(steps.load(ordering: .relaxed) &+ 1, ordering: .releasing)
     }
 
     func stop() { isStopped.store(true, ordering: .relaxed) }
 
     private func watch() {
+        var step = 0
+        var clock = Stopwatch()
         while !isStopped.load(ordering: .relaxed) {
             usleep(200_000)
-            let phase = Phase(rawValue: phase.load(ordering: .acquiring)) ?? .idle
-            let waited = clock.elapsedNanoseconds - since.load(ordering: .relaxed)
+            let now = steps.load(ordering: .acquiring)
+            if now != step { (step, clock) = (now, Stopwatch()) }
+            let phase = Phase(rawValue: phase.load(ordering: .relaxed)) ?? .idle
+            let waited = clock.elapsedNanoseconds
             // Whoever waits for others is patient a little longer: the one who is stuck speaks first.
             let isWaiting = phase == .agreement || phase == .othersToFinish
             let limit = isWaiting ? limitNanoseconds * 5 / 4 + 2_000_000_000 : limitNanoseconds

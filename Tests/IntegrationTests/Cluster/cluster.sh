@@ -3,7 +3,10 @@
 # Several nodes on one machine, for tests and for trying things out: each has an address, a host name and mounts of
 # its own, and all of them mount one GlusterFS volume, whose bricks lie on all of them.
 #
-#   cluster.sh start FOLDER [NODES]        start (3 nodes, if not said); the volume is at FOLDER/volume on each
+#   cluster.sh start FOLDER [NODES [MODE]] start (3 nodes, if not said); the volume is at FOLDER/volume on each. Modes that
+#                                          real file systems have, and that are not to be trusted: shards (a file is cut
+#                                          to pieces on all nodes, and its length miscounted while several write it),
+#                                          caches (nodes go on with what they knew of a file that others have changed)
 #   cluster.sh mpirun FOLDER ARGUMENTS...  mpirun, two ranks a node, from the first node or from $FROM; MPICH's, where
 #                                          MPI=mpich is set
 #   cluster.sh node FOLDER NODE COMMAND... run a command on a node, 1 and up
@@ -52,6 +55,8 @@ node_main() {
     exec sleep infinity
 }
 
+setting() { inside 1 gluster --mode=script volume set shared "$1" "$2" > /dev/null; }
+
 # Daemons would keep what this script was started with: pipes and sockets of whoever waits for its end.
 close_inherited() {
     local path number
@@ -63,7 +68,8 @@ close_inherited() {
 }
 
 start() {
-    local nodes=${1:-3} node bricks=()
+    local nodes=${1:-3} mode=${2:-} node bricks=()
+    case $mode in '' | shards | caches) ;; *) "$0" help ;; esac
     close_inherited
     mkdir -p "$folder/volume"
     echo "$nodes" > "$folder/nodes"
@@ -88,14 +94,22 @@ start() {
         ((node == 1)) || again inside 1 gluster --mode=script peer probe "$(host "$node")"
     done
     again inside 1 gluster --mode=script volume create shared "${bricks[@]}" force
+    # How long a node may be silent before the others go on without it; 42 seconds, if not said.
+    setting network.ping-timeout 5
     # With caches of their own, nodes disagree for a while on the length of a file that others extend.
     local cache
     for cache in write-behind stat-prefetch quick-read read-ahead io-cache open-behind; do
-        inside 1 gluster --mode=script volume set shared "performance.$cache" off > /dev/null
+        [ "$mode" = caches ] || setting "performance.$cache" off
     done
+    if [ "$mode" = shards ]; then
+        setting features.shard on
+        setting features.shard-block-size 4MB
+    fi
     inside 1 gluster --mode=script volume start shared > /dev/null
+    local options=attribute-timeout=0,entry-timeout=0
+    [ "$mode" != caches ] || options=
     for node in $(seq "$nodes"); do
-        again inside "$node" mount -t glusterfs -o attribute-timeout=0,entry-timeout=0 \
+        again inside "$node" mount -t glusterfs ${options:+-o "$options"} \
             "$(host 1):/shared" "$folder/volume"
     done
 }
@@ -142,7 +156,7 @@ stop() {
 
 what=${1:-help}
 if [ "$what" = help ] || (($# < 2)); then
-    sed -n '/^#   cluster/p' "$0"
+    sed -n '/^#   /s/^# //p' "$0"
     exit 2
 fi
 # A path, since commands run elsewhere.
