@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test integration soak sanitize python build wheel bench bench-io fidelity lint format install uninstall setup clean
+.PHONY: help demo test integration soak fuzz statistics sanitize sanitize-python python build wheel bench bench-io fidelity lint format install uninstall setup clean
 
 PREFIX ?= /usr/local
 SWIFT ?= swift
@@ -60,6 +60,10 @@ test: build lint sanitize ## Run all tests: Swift in debug and release, sanitize
 	bash -n "$$folder/share/bash-completion/completions/dgen-mpi" && \
 	$(MAKE) --no-print-directory uninstall PREFIX="$$folder" && \
 	test -z "$$(find "$$folder" -type f)"
+	@echo "All tests passed, in their short form. The long forms:"
+	@echo "  make soak        each fault of storage and machines 20 times in a row, in all its variants"
+	@echo "  make fuzz        a hundred times as much input that nobody meant"
+	@echo "  make statistics  all tests of dieharder, with several seeds"
 endif
 
 integration: build ## Run the integration tests alone; MPI=mpich for MPICH's
@@ -69,6 +73,14 @@ integration: build ## Run the integration tests alone; MPI=mpich for MPICH's
 soak: build ## Run each fault of storage and machines 20 times in a row
 	DGEN_SOAK_ROUNDS=20 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest \
 	    --scratch-path $(BUILD) --filter FaultTests
+
+fuzz: setup $(VENV)/ready ## Give options, files and the Python extension input that nobody meant, for a quarter of an hour
+	DGEN_FUZZ_ROUNDS=300000 $(SWIFT) test --disable-xctest --filter Fuzz
+	$(MAKE) --no-print-directory sanitize-python DGEN_FUZZ_ROUNDS=20000
+
+statistics: setup $(VENV)/ready ## Run all tests of dieharder on the stream and on the shards of 64 ranks; for hours
+	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
+	cd python && DGEN_TESTS_NEED_ALL=1 DGEN_STATISTICS=all ../$(VENV)/bin/pytest --quiet tests/test_statistics.py
 
 python: build wheel ## Run the tests of the Python package: installed from the checkout, then from the wheel
 	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
@@ -91,11 +103,21 @@ wheel: setup $(VENV)/ready ## Build a wheel for this kind of Linux, for Python 3
 	    build/wheels/dgen_mpi-*.whl
 	$(VENV)/bin/auditwheel show dist/dgen_mpi-*.whl
 
-sanitize: setup ## Run the tests of the generator under the address and thread sanitizers
+sanitize: sanitize-python ## Run the tests of the generator and of the extension under the address and thread sanitizers
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.txt $(SWIFT) test --disable-xctest \
 	    --sanitize=address --scratch-path .build-address --filter 'Xoshiro|DataGen|NUMA' --skip Fork
 	$(SWIFT) test --disable-xctest \
 	    --sanitize=thread --scratch-path .build-thread --filter 'Parallel|WorkerPool|Property'
+
+# The runtime of the sanitizer comes first, since Python itself does not have it.
+sanitize-python: setup $(VENV)/ready
+	@set -e; folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	DGEN_SANITIZE=address $(VENV)/bin/python -m pip install --quiet --no-deps --target "$$folder" ./python && \
+	runtime=$$("$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/clang" \
+	    -print-file-name=libclang_rt.asan-$$(uname -m).so) && cd python && set -x && \
+	LD_PRELOAD="$$runtime" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONPATH="$$folder" \
+	    DGEN_FUZZ_ROUNDS="$(or $(DGEN_FUZZ_ROUNDS),300)" ../$(VENV)/bin/pytest --quiet -p no:cacheprovider \
+	    tests/test_fuzz.py tests/test_generator.py
 
 build: setup ## Build dgen-mpi
 	$(SWIFT) build $(STATIC) --product dgen-mpi
@@ -107,8 +129,9 @@ bench: build $(VENV)/ready ## Measure memory and write bandwidth, with the peers
 	$(VENV)/bin/python python/benchmarks/memory.py --program $(PROGRAM)
 	$(VENV)/bin/python python/benchmarks/buffers.py
 
-bench-io: build ## Measure writing, reading and verifying a file, with IOR beside it (on the PATH or IOR=)
+bench-io: build ## Measure writing, reading and verifying a file, and what ranks cost, with IOR beside it (on the PATH or IOR=)
 	python3 python/benchmarks/storage.py --program $(PROGRAM)
+	python3 python/benchmarks/scale.py --program $(PROGRAM)
 
 fidelity: setup $(VENV)/ready ## Measure requested ratios against those of real compressors, with dgen-py and fio beside
 	@$(VENV)/bin/python -m pip install --quiet "dgen-py==0.3.0" || \
@@ -150,16 +173,16 @@ uninstall: ## Remove what install put under PREFIX
 	    "$(PREFIX)/share/fish/vendor_completions.d/dgen-mpi.fish"
 
 clean: ## Remove everything that was built
-	rm -rf .build .build-static .build-mpich .build-mpich-static .build-address .build-thread .build-python $(VENV) build dist \
+	rm -rf .build .build-static .build-mpich .build-mpich-static .build-address .build-thread .build-python .build-python-address $(VENV) build dist \
 	    python/build python/*.egg-info
 
 # What the system must have, by Debian's and Ubuntu's names, and how to see that it is there.
 PACKAGES := libopenmpi-dev openmpi-bin libnuma-dev pkg-config python3-dev python3-venv shellcheck procps util-linux \
     binutils bzip2 cpio busybox-static qemu-user qemu-system-x86 slurm-wlm munge \
-    glusterfs-server iproute2 btrfs-progs btrfs-compsize zfs-fuse borgbackup
+    glusterfs-server iproute2 btrfs-progs btrfs-compsize zfs-fuse borgbackup dieharder
 HAS_ALL := PATH="$$PATH:/usr/sbin:/sbin" && pkg-config --exists ompi-c numa python3 && python3 -c 'import ensurepip' && \
     type mpirun shellcheck pkill unshare strip bzip2 cpio busybox qemu-x86_64 qemu-system-x86_64 \
-    sbatch munged glusterd ip nsenter mkfs.btrfs compsize zpool borg
+    sbatch munged glusterd ip nsenter mkfs.btrfs compsize zpool borg dieharder
 ifeq ($(MPI),mpich)
 PACKAGES += libmpich-dev mpich
 HAS_ALL += mpirun.mpich && pkg-config --exists mpich

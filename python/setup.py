@@ -33,10 +33,15 @@ class BuildSwift(build_ext):
             raise SystemExit("dgen-mpi needs pkg-config and libnuma-dev, by Debian's names")
         scratch = root / ".build-python"
         linker = [f"--version-script={HERE / 'exports.map'}", "--gc-sections", "-s"]
+        # For tests: an extension that watches every access to memory.
+        watched = os.environ.get("DGEN_SANITIZE")
+        sanitizer = [f"--sanitize={watched}"] if watched else []
+        if watched:
+            scratch, linker = root / f".build-python-{watched}", linker[:1]
         subprocess.run(
             [
                 *(swift, "build", "-c", "release", "--product", "DGenPython"),
-                *("--package-path", str(root), "--scratch-path", str(scratch)),
+                *("--package-path", str(root), "--scratch-path", str(scratch), *sanitizer),
                 # No Swift runtime where the module runs; the headers of this Python.
                 *("-Xswiftc", "-static-stdlib", "-Xcc", f"-I{sysconfig.get_paths()['include']}"),
                 *(word for option in linker for word in ("-Xlinker", option)),

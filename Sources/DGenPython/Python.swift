@@ -4,7 +4,6 @@
 // throws ``PythonError`` exactly where an exception is set.
 
 internal import CPython
-internal import Glibc
 
 /// A Python object; nil where an exception is set.
 typealias PythonObject = UnsafeMutablePointer<PyObject>
@@ -115,7 +114,7 @@ func withBuffer<Result>(
     _ body: (UnsafeMutableRawBufferPointer) throws(PythonError) -> Result
 ) throws(PythonError) -> Result {
     var view = Py_buffer()
-    let flags = PyBUF_C_CONTIGUOUS | (isWritten ? PyBUF_WRITABLE | PyBUF_FORMAT : PyBUF_SIMPLE)
+    let flags = PyBUF_C_CONTIGUOUS | (isWritten ? PyBUF_WRITABLE : PyBUF_SIMPLE)
     guard PyObject_GetBuffer(object, &view, flags) == 0 else {
         if PyErr_ExceptionMatches(cpython_buffer_error()) != 0
             || PyErr_ExceptionMatches(cpython_value_error()) != 0
@@ -132,10 +131,26 @@ func withBuffer<Result>(
     }
     defer { PyBuffer_Release(&view) }
     // Bytes in the place of references would crash whoever follows them.
-    if isWritten, let format = view.format, strchr(format, CInt(UInt8(ascii: "O"))) != nil {
+    if isWritten, holdsObjects(object) {
         throw PythonError(unsuitableBufferError, "the buffer must not hold Python objects")
     }
     return try body(UnsafeMutableRawBufferPointer(start: view.buf, count: view.len))
+}
+
+/// Whether the elements of a buffer are references to Python objects, as in numpy's arrays of `object`.
+///
+/// Asked apart from the memory: some arrays have a format that the protocol does not know, and memory all the same.
+private func holdsObjects(_ object: PythonObject) -> Bool {
+    var view = Py_buffer()
+    guard PyObject_GetBuffer(object, &view, PyBUF_STRIDES | PyBUF_FORMAT) == 0 else {
+        PyErr_Clear()
+        return false
+    }
+    defer { PyBuffer_Release(&view) }
+    guard let format = view.format else { return false }
+    // Names of fields stand between colons.
+    return String(cString: format).split(separator: ":", omittingEmptySubsequences: false)
+        .enumerated().contains { $0.offset % 2 == 0 && $0.element.contains("O") }
 }
 
 /// Lets other Python threads run while `body` does not touch Python.

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Measure what dgen-mpi costs as ranks grow: memory, messages and the time from launch to exit.
 
-Beside it runs an MPI program that does nothing, built from the C below with ``mpicc``, and IOR where
-there is one. Memory is the peak of the rank that needs most (``ru_maxrss``, which counts the pages of
-libraries that ranks share for each of them). Messages are counted by Open MPI itself (its monitoring
-components), at the rank that sends most.
+Beside it runs an MPI program that does nothing, built from the C below with ``mpicc``, and IOR
+where there is one. Memory is the peak of the rank that needs most (``ru_maxrss``, which counts the
+pages of libraries that ranks share for each of them). Messages are counted by Open MPI itself (its
+monitoring components), at the rank that sends most.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ NOTHING = r"""
 #include <sys/wait.h>
 #include <unistd.h>
 
-// Without arguments an MPI program that does nothing; with them, runs another program and appends its
-// peak memory in KiB to the file that the first one names.
+// Without arguments an MPI program that does nothing; with them, runs another program and appends
+// its peak memory in KiB to the file that the first one names.
 int main(int count, char **words) {
     if (count > 2) {
         pid_t child = fork();

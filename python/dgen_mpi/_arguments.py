@@ -31,6 +31,19 @@ DEDUP_UNIT = 1 << 20
 ANY_NODE = -1
 """No memory node is preferred."""
 
+SHOWN_MAX = 100
+"""The most characters of a value that messages show."""
+
+
+def refusal(name: str, value: object, accepted: str) -> ValueError:
+    """Return the error for a value that is not accepted, in one line whatever the value."""
+    text = str(value)
+    if not text.isprintable():
+        text = text.encode("unicode_escape").decode("ascii")
+    if len(text) > SHOWN_MAX:
+        text = text[:SHOWN_MAX] + "..."
+    return ValueError(f"{name}: '{text}' is not accepted; give {accepted}")
+
 
 def size_of(value: SupportsIndex, name: str = "size", least: int = 0) -> int:
     """Return a number of bytes or things.
@@ -46,7 +59,7 @@ def size_of(value: SupportsIndex, name: str = "size", least: int = 0) -> int:
     """
     number = operator.index(value)
     if number < least:
-        raise ValueError(f"{name}: '{number}' is not accepted; give {least} or more")
+        raise refusal(name, number, f"{least} or more")
     if number >= 1 << 63:
         raise OverflowError(f"{name}: '{number}' is not accepted; give less than 2**63")
     return number
@@ -58,7 +71,7 @@ def seed_of(value: SupportsIndex | None) -> int:
         return secrets.randbits(53)
     number = operator.index(value)
     if not 0 <= number < 1 << 64:
-        raise ValueError(f"seed: '{number}' is not accepted; give 0 to 2**64 - 1")
+        raise refusal("seed", number, "0 to 2**64 - 1")
     return number
 
 
@@ -91,11 +104,11 @@ def thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
     except InvalidOperation:
         number = Decimal("nan")
     if not number.is_finite() or abs(number) > 10**9:
-        raise ValueError(f"{name}: '{value}' is not accepted; give {accepted}")
+        raise refusal(name, value, accepted)
     scaled = number * 1000
     rounded = int(scaled.to_integral_value())
     if is_exact and rounded != scaled:
-        raise ValueError(f"{name}: '{value}' is not accepted; give {accepted}")
+        raise refusal(name, value, accepted)
     return rounded
 
 
@@ -115,16 +128,16 @@ def threads_of(value: SupportsIndex | None) -> int:
     count = operator.index(value)
     if count < 0 or (count == 0 and name == "DGEN_THREADS"):
         shown = os.environ["DGEN_THREADS"] if name == "DGEN_THREADS" else count
-        raise ValueError(f"{name}: '{shown}' is not accepted; give a number of threads")
+        raise refusal(name, shown, "a number of threads")
     return min(count, THREADS_MAX)
 
 
 def numa_mode_of(value: str) -> str:
     """Return the extension's name of a way to use memory nodes."""
     modes = {"auto": "auto", "force": "force", "disabled": "off", "off": "off"}
-    mode = modes.get(value.lower())
+    mode = modes.get(value.lower()) if isinstance(value, str) else None
     if mode is None:
-        raise ValueError(f"numa_mode: '{value}' is not accepted; give auto, force or disabled")
+        raise refusal("numa_mode", value, "auto, force or disabled")
     return mode
 
 
@@ -134,7 +147,7 @@ def numa_node_of(value: SupportsIndex | None) -> int:
         return ANY_NODE
     node = operator.index(value)
     if not 0 <= node <= 65535:
-        raise ValueError(f"numa_node: '{node}' is not accepted; give the number of a node")
+        raise refusal("numa_node", node, "the number of a node")
     return node
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Arguments that nobody meant: an exception that Python knows, and never a crash.
 
-`DGEN_FUZZ_ROUNDS` says how many of each kind there are; `make sanitize` runs these with an extension
-that watches every access to memory.
+`DGEN_FUZZ_ROUNDS` says how many of each kind there are; `make sanitize` runs these with an
+extension that watches every access to memory.
 """
 
 from __future__ import annotations
@@ -186,6 +186,16 @@ def test_functions_of_the_package(words: list[Any], options: dict[str, Any]) -> 
         attempt(getattr(dgen_mpi, name), *words, **options)
 
 
+@pytest.mark.parametrize("kind", ["O", [("a", "O"), ("b", "i4")]])
+def test_references_are_not_overwritten(kind: Any) -> None:
+    """An array of Python objects is refused: whoever follows its references would crash."""
+    spec = DataSpec(1000, 1)
+    with pytest.raises(dgen_mpi.UnsuitableBufferError, match="objects"):
+        spec.fill(np.empty(9, kind))
+    # What only has that letter in a name is memory like any other.
+    assert spec.fill(np.zeros(9, [("O", "f4"), ("Offset", "i4")])) == 72
+
+
 @fuzzed
 @given(start=NUMBERS, stop=NUMBERS)
 def test_parts_of_a_view(start: int, stop: int) -> None:
@@ -194,7 +204,7 @@ def test_parts_of_a_view(start: int, stop: int) -> None:
     part = attempt(view.slice, start, stop)
     if isinstance(part, _native.BytesView):
         assert len(part) <= 1000
-        assert bytes(part) == bytes(len(part))
+        assert len(bytes(part)) == len(part)
 
 
 @fuzzed

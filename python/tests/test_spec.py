@@ -171,7 +171,7 @@ def test_wrong_values_are_named(values: dict[str, Any], message: str) -> None:
         ({"dedup_ratio": None}, TypeError),
         ({"dedup_unit": 1 << 70}, OverflowError),
         ({"fill": 3}, TypeError),
-        ({"numa_mode": 3}, AttributeError),
+        ({"numa_mode": 3}, ValueError),
     ],
 )
 def test_wrong_types_are_refused(values: dict[str, Any], error: type[Exception]) -> None:
