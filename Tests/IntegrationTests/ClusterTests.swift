@@ -22,8 +22,11 @@ private final class Cluster {
     /// The file system that all nodes have.
     var volume: String { folder + "/volume" }
 
-    init() throws {
-        let outcome = try Launch.run([Self.script, "start", folder, "3"], seconds: 60)
+    /// Starts three nodes.
+    ///
+    /// - Parameter mode: what the file system is to be distrusted for.
+    init(_ mode: String...) throws {
+        let outcome = try Launch.run([Self.script, "start", folder, "3"] + mode, seconds: 60)
         try #require(outcome.status == 0, "\(outcome.output) \(outcome.error)")
     }
 
@@ -34,6 +37,44 @@ private final class Cluster {
         try Launch.run(
             [Self.script, "mpirun", folder, "-n", "\(ranks)", Launch.program] + words,
             environment: ["FROM": "\(node)"], seconds: 120)
+    }
+
+    /// Runs the program with ranks on all nodes, and takes a node off the network in the midst of it: a while after it has
+    /// begun its report.
+    func ranks(
+        _ ranks: Int, unplugging node: Int, report: String, _ words: [String]
+    ) throws -> Outcome {
+        try Launch.run(
+            [
+                "bash", "-c",
+                #"""
+                script=$1 folder=$2 node=$3 report=$4; shift 4
+                rm -f "$report"
+                # Open MPI's launcher may wait for ever for a node that has gone; its ranks do not.
+                (timeout --kill-after=5 60 "$script" mpirun "$folder" "$@" --report "$report" || exit 99) &
+                until test -s "$report" || ! kill -0 $!; do sleep 0.01; done
+                sleep 1
+                "$script" unplug "$folder" "$node"
+                wait $!; status=$?
+                # What a node that is on its own still does must have ended before it comes back.
+                for try in {1..100}; do pgrep -f "^$3 " > /dev/null || break; sleep 0.2; done
+                "$script" plug "$folder" "$node"
+                exit $status
+                """#, "bash", Self.script, folder, "\(node)", report, "-n", "\(ranks)",
+                Launch.program,
+            ] + words, seconds: 120)
+    }
+
+    /// Waits until every node reads a file and gets a lock on it.
+    func waitUntilHealthy(_ file: String) throws {
+        for node in 1...3 {
+            var tries = 0
+            let look = "sleep 0.5; timeout 10 flock \(file) cat \(file) > /dev/null"
+            while try on(node, ["sh", "-c", look]).status != 0 {
+                tries += 1
+                try #require(tries < 60, "the file system does not come back on node \(node)")
+            }
+        }
     }
 
     /// Runs a command on one node.
@@ -105,6 +146,101 @@ extension Integration {
             #expect(found.status == 1, "\(found.output) \(found.error)")
             let damage = try #require(try here.json("r")["damage"] as? [[String: Any]])
             #expect(damage.map { $0["offset"] as? Int } == [4_000_000])
+        }
+
+        @Test(.enabled(if: Cluster.isPossible, "needs root, iproute2 and glusterfs-server"))
+        func aNodeThatIsCutOffEndsTheRunAndTheFileIsFinished() throws {
+            let cluster = try Cluster()
+            let here = try Folder()
+            let file = cluster.volume + "/f"
+            let spec = ["-s", "300000001", "--seed", "5"]
+            #expect(try Launch.alone(["-o", here.file("f"), "--quiet"] + spec).status == 0)
+            let expected = try here.sha256("f")
+            // So that there is a middle.
+            let slowly = ["--io", "posix", "--watchdog", "15", "--quiet", "-t"]
+            for words in [
+                ["-o", file, "--sync", "each"] + spec + slowly + ["16KiB"],
+                ["test", "-o", file, "--phases", "verify", "--repeat", "1000", "--drop-cache"]
+                    + spec + slowly + ["64KiB"],
+            ] {
+                let outcome = try cluster.ranks(6, unplugging: 3, report: here.file("r"), words)
+                // Who says so depends on who notices first: the launcher, or the ranks.
+                #expect(outcome.status != 0, "\(words): \(outcome.output)")
+                let report = try here.json("r")
+                #expect(
+                    ["failed", "interrupted"].contains(report["status"] as? String), "\(words)")
+                #expect((report["damage"] as? [Any])?.isEmpty == true, "\(words)")
+                try cluster.waitUntilHealthy(file)
+                let manifest = try cluster.on(1, ["cat", file + ".dgen.json"]).output
+                #expect(
+                    manifest.contains(words[0] == "test" ? #""complete""# : #""writing""#),
+                    "\(manifest)")
+                let repaired = try cluster.ranks(
+                    4, from: 2, ["repair", file, "--io", "posix", "--quiet", "--watchdog", "30"])
+                #expect(repaired.status == 0, "\(words): \(repaired.error)")
+                for node in 1...3 {
+                    let seen = try cluster.on(node, ["sha256sum", file])
+                    #expect(String(seen.output.prefix(64)) == expected, "\(words) node \(node)")
+                }
+            }
+        }
+
+        @Test(.enabled(if: Cluster.isPossible, "needs root, iproute2 and glusterfs-server"))
+        func aFileThatIsMiscountedIsNotCalledComplete() throws {
+            let cluster = try Cluster("shards")
+            let file = cluster.volume + "/f"
+            let written = try cluster.ranks(6, ["-o", file, "-s", "40000001", "--seed", "5"])
+            let size = try cluster.on(2, ["stat", "-c", "%s", file]).output
+            let isRight = size == "40000001\n"
+            #expect(written.status == (isRight ? 0 : 3), "\(size) \(written.error)")
+            let manifest = try cluster.on(3, ["cat", file + ".dgen.json"]).output
+            #expect(manifest.contains(isRight ? #""complete""# : #""writing""#), "\(manifest)")
+            if !isRight {
+                #expect(written.complaints.first?.contains("40000001") == true, "\(written.error)")
+                let verified = try cluster.ranks(3, ["verify", file])
+                #expect(verified.status == 1, "\(verified.error)")
+            }
+            let repaired = try cluster.ranks(2, ["repair", file, "--watchdog", "30"])
+            #expect(repaired.status == 0, "\(repaired.error)")
+            let here = try Folder()
+            let spec = ["-s", "40000001", "--seed", "5", "--quiet"]
+            #expect(try Launch.alone(["-o", here.file("f")] + spec).status == 0)
+            let seen = try cluster.on(1, ["sha256sum", file])
+            #expect(try String(seen.output.prefix(64)) == here.sha256("f"))
+        }
+
+        @Test(.enabled(if: Cluster.isPossible, "needs root, iproute2 and glusterfs-server"))
+        func nodesThatKnowOnlyWhatWasAreNotBelieved() throws {
+            let cluster = try Cluster("caches")
+            let here = try Folder()
+            let file = cluster.volume + "/f"
+            for seed in ["5", "6"] {
+                let spec = ["-s", "40000001", "--seed", seed, "--quiet"]
+                let written = try cluster.ranks(
+                    6, ["-o", file, "--overwrite", "--io", "posix"] + spec)
+                #expect(
+                    try Launch.alone(["-o", here.file("f"), "--overwrite"] + spec).status == 0)
+                let expected = try here.sha256("f")
+                // Complete only if it is so on every node.
+                let manifest = try cluster.on(2, ["cat", file + ".dgen.json"]).output
+                #expect(manifest.contains(#""complete""#) == (written.status == 0), "\(manifest)")
+                if written.status != 0 {
+                    #expect(written.status == 3, "\(written.error)")
+                    let repaired = try cluster.ranks(2, ["repair", file, "--io", "posix"])
+                    #expect(repaired.status == 0, "\(repaired.error)")
+                }
+                let verified = try cluster.ranks(
+                    5, ["verify", file, "--io", "posix", "--report", here.file("r")])
+                let kinds = try #require(try here.json("r")["damage"] as? [[String: Any]])
+                    .compactMap { $0["kind"] as? String }
+                // A node may still read what was: that is said, and is no other damage.
+                #expect(
+                    verified.status == 0
+                        || Set(kinds).isSubset(of: ["stale", "transient", "truncated", "zeros"]),
+                    "\(kinds)")
+                let seen = try cluster.on(3, ["sha256sum", file])
+                #expect(String(seen.output.prefix(64)) == expected || verified.status == 1)
+            }
         }
     }
 }

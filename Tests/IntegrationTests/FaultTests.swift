@@ -413,6 +413,41 @@ extension Integration {
         }
 
         @Test(.enabled(if: Launch.mayMount, "mounting a file system needs root"))
+        func aQuotaThatIsRaisedIsFilled() throws {
+            for round in 0..<Faults.rounds {
+                for mode in ["", "--collective", "--io posix"] {
+                    let folder = try Folder()
+                    // Free room there is, as far as the file system tells.
+                    let outcome = try onDisk(
+                        folder, "size=1m",
+                        """
+                        set -e
+                        PATH=$PATH:/usr/sbin:/sbin
+                        truncate -s 256M image
+                        mkfs.btrfs -q image
+                        mount -o loop image disk
+                        btrfs -q quota enable disk
+                        btrfs -q subvolume create disk/mine
+                        btrfs qgroup limit 4M disk/mine
+                        set +e
+                        run -o disk/mine/f -s 12MiB --seed 3 \(mode) --report r
+                        test $? = 3 || exit 90
+                        grep -q '"failed"' r || exit 91
+                        grep -q '"writing"' disk/mine/f.dgen.json || exit 92
+                        btrfs qgroup limit none disk/mine
+                        run repair disk/mine/f --quiet || exit 93
+                        run verify disk/mine/f --quiet || exit 94
+                        umount disk
+                        """)
+                    #expect(
+                        outcome.status == 0,
+                        "\(mode) round \(round): \(outcome.status) \(outcome.error)")
+                    #expect(outcome.complaints.count == 1, "\(outcome.error)")
+                }
+            }
+        }
+
+        @Test(.enabled(if: Launch.mayMount, "mounting a file system needs root"))
         func aReadOnlyFileSystemIsRefusedAndVerified() throws {
             let folder = try Folder()
             let outcome = try onDisk(

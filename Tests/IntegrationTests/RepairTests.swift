@@ -30,6 +30,49 @@ extension Integration {
             try #require(try folder.json("r")["damage"] as? [[String: Any]])
         }
 
+        @Test func linksLeadToTheFileOrAreRefused() throws {
+            let folder = try Folder()
+            try write(folder, ["--seed", "1"])
+            let whole = try folder.sha256("f")
+            try FileManager.default.moveItem(atPath: folder.file("f"), toPath: folder.file("real"))
+            try FileManager.default.createSymbolicLink(
+                atPath: folder.file("f"), withDestinationPath: "real")
+            try folder.flip("real", at: 1_000_000)
+            #expect(try Launch.ranks(2, ["repair", folder.file("f"), "--quiet"]).status == 0)
+            #expect(try folder.sha256("real") == whole)
+            // A link that leads nowhere makes no file where it points to.
+            try FileManager.default.removeItem(atPath: folder.file("real"))
+            for words in [["repair", folder.file("f")], ["-o", folder.file("f"), "--resume"]] {
+                let refused = try Launch.ranks(2, words)
+                #expect([2, 3].contains(refused.status), "\(words): \(refused.error)")
+                #expect(refused.complaints.count == 1, "\(refused.error)")
+                #expect(!folder.exists("real"), "\(words)")
+            }
+        }
+
+        @Test func aFileThatAnotherRunHoldsIsLeftAsItIs() throws {
+            for layout in ["shared", "per-rank"] {
+                let folder = try Folder()
+                try write(folder, ["--seed", "1", "--layout", layout])
+                let first = layout == "shared" ? "f" : "f.00000000"
+                // Too long, so that there is something to cut.
+                let handle = try #require(FileHandle(forUpdatingAtPath: folder.file(first)))
+                try handle.seekToEnd()
+                try handle.write(contentsOf: Data("more".utf8))
+                try handle.close()
+                let before = try folder.sha256(first)
+                let held = try Launch.run(
+                    ["flock", folder.file(first)] + Launch.mpirun(2)
+                        + [Launch.program, "repair", folder.file("f"), "--quiet"])
+                #expect(held.status == 3, "\(layout): \(held.error)")
+                #expect(held.complaints.first?.contains("another run") == true, "\(held.error)")
+                #expect(try folder.sha256(first) == before, "\(layout)")
+                let repaired = try Launch.ranks(2, ["repair", folder.file("f"), "--quiet"])
+                #expect(repaired.status == 0, "\(layout): \(repaired.error)")
+                #expect(try folder.sha256(first) != before, "\(layout)")
+            }
+        }
+
         @Test(arguments: [1, 2, 3, 4])
         func everyKindIsNamedWithItsOriginAndMended(ranks: Int) throws {
             let folder = try Folder()

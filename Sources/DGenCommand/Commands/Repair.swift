@@ -96,7 +96,11 @@ final class Repair {
     /// Everything that can be known before anything is changed.
     private func prepare() throws {
         job.report.fileSystem = try session.onRoot {
-            let folder = FileSystem.folder(of: FileSystem.resolved(files.path(of: 0)))
+            let first = files.path(of: 0)
+            guard !FileSystem.isDanglingLink(first) else {
+                throw Failure(.usage, "output: \(first) is a symbolic link that leads nowhere")
+            }
+            let folder = FileSystem.folder(of: FileSystem.resolved(first))
             try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
             return FileSystem.type(folder)
         }

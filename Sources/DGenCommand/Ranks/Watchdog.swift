@@ -24,6 +24,17 @@ final class Watchdog: Sendable {
             }
         }
 
+        /// What else may be tried, after what it is stuck in.
+        ///
+        /// Open MPI's own component opens a file of locks beside the data on all nodes, and waits for ever where one of
+        /// them does not see it at once. May go when it opens that file only for those who use it.
+        var advice: String {
+            guard self == .open else { return "" }
+            return
+                "; where nodes do not see each other's new files at once, try --io posix or another component of "
+                + "the library (Open MPI: --mca io romio321)"
+        }
+
         var status: ExitStatus {
             self == .agreement || self == .othersToFinish ? .mpi : .inputOutput
         }
@@ -89,7 +100,7 @@ final class Watchdog: Sendable {
         StandardError.write(
             "dgen-mpi: error: \(place): stuck in \(phase.name)"
                 + (offset >= 0 ? " at offset \(offset)" : "")
-                + " for \(waitedSeconds) s (limit --watchdog); ending the job\n")
+                + " for \(waitedSeconds) s (limit --watchdog)\(phase.advice); ending the job\n")
         // Should MPI_Abort hang as well, the alarm ends this process, and the launcher the others.
         signal(SIGALRM, SIG_DFL)
         alarm(10)

@@ -96,6 +96,7 @@ start() {
     again inside 1 gluster --mode=script volume create shared "${bricks[@]}" force
     # How long a node may be silent before the others go on without it; 42 seconds, if not said.
     setting network.ping-timeout 5
+    setting server.tcp-user-timeout 5
     # With caches of their own, nodes disagree for a while on the length of a file that others extend.
     local cache
     for cache in write-behind stat-prefetch quick-read read-ahead io-cache open-behind; do
@@ -132,11 +133,13 @@ run() {
             -hosts "${hosts%,}" -iface eth0 "$@"
         return
     fi
+    # mpirun itself notices a node that has gone, in seconds instead of minutes.
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     inside "${FROM:-1}" mpirun --oversubscribe --host "${hosts%,}" \
         --mca plm_rsh_agent "$(realpath "$0") start-remote $folder" \
         --mca btl self,vader,tcp --mca btl_tcp_if_include "$subnet.0/24" \
-        --mca oob_tcp_if_include "$subnet.0/24" "$@"
+        --mca oob_tcp_if_include "$subnet.0/24" --mca oob_tcp_keepalive_time 5 \
+        --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3 "$@"
 }
 
 stop() {
