@@ -119,8 +119,8 @@ final class Job {
             let failure = Failure(error)
             (status, message) = (failure.status, failure.message)
         }
-        if session.isRoot, access == .mpi, let fileSystem = report.fileSystem {
-            // A fifth of a second, so not while an operation is timed.
+        if session.isRoot, access == .mpi, reportPath != nil, let fileSystem = report.fileSystem {
+            // A fifth of a second, so only for a report, and not while an operation is timed.
             report.mpi?.ioComponent = IOComponents().used(on: fileSystem)
         }
         report.end(status, error: message)
