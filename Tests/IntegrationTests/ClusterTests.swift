@@ -25,6 +25,7 @@ private final class Cluster {
     /// Starts three nodes.
     ///
     /// - Parameter mode: what the file system is to be distrusted for.
+    /// - Throws: a failed requirement, where they do not start.
     init(_ mode: String...) throws {
         let outcome = try Launch.run([Self.script, "start", folder, "3"] + mode, seconds: 60)
         try #require(outcome.status == 0, "\(outcome.output) \(outcome.error)")
