@@ -12,26 +12,14 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from launching import mpirun
+
 MIB = 1 << 20
 SIZE = 64 * MIB
-
-
-def mpirun(ranks: int, words: list[str]) -> str:
-    """Run a program with some ranks and return what it printed, whatever its status."""
-    environment = dict(os.environ)
-    if os.geteuid() == 0:
-        environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1"
-        environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
-    command = ["mpirun", "--oversubscribe", "-n", str(ranks), *words]
-    done = subprocess.run(
-        command, env=environment, capture_output=True, check=False, text=True, timeout=600
-    )
-    return done.stdout + done.stderr
 
 
 def swap(file: Path) -> None:
@@ -70,8 +58,9 @@ def ours(program: str, file: Path, harm: Callable[[Path], None], ranks: int, siz
     words = ["-o", str(file), "-s", str(SIZE), "-t", str(MIB), "--overwrite", "--quiet"]
     mpirun(4, [program, *words])
     harm(file)
-    text = mpirun(ranks, [program, "verify", str(file), "-t", str(size), "--report", "-"])
-    report = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    # A difference is a status of its own.
+    words = [program, "verify", str(file), "-t", str(size), "--report", "-"]
+    report = json.loads(mpirun(ranks, words, check=False))
     # What is of several kinds, or of several origins, has parts.
     parts = [part for it in report["damage"] for part in it.get("parts") or [it]]
     found = [f"{part['kind']} at {part['offset']}" for part in parts]
@@ -83,7 +72,7 @@ def theirs(program: str, file: Path, harm: Callable[[Path], None], ranks: int, s
     words = [program, "-a", "MPIIO", "-k", "-G", "7", "-o", str(file)]
     mpirun(4, [*words, "-w", "-b", str(SIZE // 4), "-t", str(MIB)])
     harm(file)
-    text = mpirun(ranks, [*words, "-R", "-b", str(SIZE // ranks), "-t", str(size)])
+    text = mpirun(ranks, [*words, "-R", "-b", str(SIZE // ranks), "-t", str(size)], check=False)
     found = re.search(r"\((\d+) errors found\)", text)
     return found[1] if found else "0"
 

@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from launching import mpirun
+
 NOTHING = r"""
 #include <mpi.h>
 #include <stdio.h>
@@ -51,21 +53,10 @@ int main(int count, char **words) {
 MIB = 1 << 20
 
 
-def mpirun(ranks: int, words: list[str], options: list[str] | None = None) -> float:
-    """Run a program with some ranks and return the seconds from launch to exit."""
-    environment = dict(os.environ)
-    if os.geteuid() == 0:
-        environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1"
-        environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
-    command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
+def seconds(ranks: int, words: list[str]) -> float:
+    """Run a program with some ranks and return the time from launch to exit."""
     start = time.monotonic()
-    subprocess.run(
-        [*command, *(options or []), *words],
-        env=environment,
-        check=True,
-        capture_output=True,
-        timeout=600,
-    )
+    mpirun(ranks, words)
     return time.monotonic() - start
 
 
@@ -127,15 +118,15 @@ def main() -> None:
             if options.ior:
                 cases["IOR"] = [options.ior, "-a", "MPIIO", "-w", "-e", "-o", file]
                 cases["IOR"] += ["-b", str(size // ranks), "-t", str(min(MIB, size // ranks))]
-            seconds: dict[str, list[float]] = {}
+            measured: dict[str, list[float]] = {}
             for _ in range(options.repeat):
                 for case, words in cases.items():
-                    seconds.setdefault(case, []).append(mpirun(ranks, words))
+                    measured.setdefault(case, []).append(seconds(ranks, words))
             memory = {
                 case: peak_memory(folder, nothing, ranks, cases[case])
                 for case in ("nothing", "dgen-mpi")
             }
-            times = {case: f"{statistics.median(all_):.2f}" for case, all_ in seconds.items()}
+            times = {case: f"{statistics.median(all_):.2f}" for case, all_ in measured.items()}
             print(
                 f"{ranks:5}  {messages(folder, ranks, ours):8}  {memory['dgen-mpi']:6.1f}  "
                 f"{memory['dgen-mpi'] - memory['nothing']:6.1f}  {times['nothing']:>7}  "

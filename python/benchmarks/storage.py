@@ -17,10 +17,11 @@ import random
 import re
 import shutil
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from launching import mpirun
 
 MIB = 1 << 20
 
@@ -32,20 +33,6 @@ ACCESS = {
 """Ways to write and read, as each of the two programs is told."""
 
 Rates = dict[str, float]
-
-
-def mpirun(ranks: int, words: list[str]) -> str:
-    """Run a program with some ranks and return what it printed."""
-    environment = dict(os.environ)
-    if os.geteuid() == 0:
-        environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1"
-        environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
-    # By default a few ranks are bound to a core each, and more are not.
-    command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks), *words]
-    done = subprocess.run(
-        command, env=environment, check=True, capture_output=True, text=True, timeout=600
-    )
-    return done.stdout
 
 
 def dgen(program: str, file: Path, access: str, ranks: int, transfer: str, size: int) -> Rates:

@@ -33,7 +33,9 @@ struct Comparison {
     private let reading: Reading
     /// What is compared at once; what is only read need not wait for more.
     private var depth: Int { compares ? job.queueDepth : 1 }
-    private var batches: Batches { Batches(pattern, of: compares ? nil : 1) }
+    private var batches: Batches {
+        compares ? Batches(pattern, depth: depth) : Batches(oneByOne: pattern)
+    }
 
     /// Prepares a comparison.
     ///

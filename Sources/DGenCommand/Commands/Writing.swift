@@ -41,7 +41,7 @@ final class Writing {
     private let preallocates: Bool
     private let claim: Claim
 
-    private var batches: Batches { Batches(pattern) }
+    private var batches: Batches { Batches(pattern, depth: job.queueDepth) }
     private var session: Session { job.session }
     private var shards: Shards { files.shards }
     private var rank: Int { session.world.rank }
@@ -132,7 +132,13 @@ final class Writing {
     func remove() throws {
         try session.together {
             claim.release()
-            try ownFile(of: session.world).map(FileSystem.remove)
+            guard let own = ownFile(of: session.world) else { return }
+            // A link stays, and so does what it leads to, without contents.
+            if FileSystem.isLink(own) {
+                try FileSystem.cut(own, to: 0)
+            } else {
+                try FileSystem.remove(own)
+            }
         }
         _ = try session.onRoot {
             try FileSystem.remove(Manifest.path(for: path))

@@ -187,11 +187,16 @@ enum FileSystem {
         return String(cString: resolved)
     }
 
+    /// Whether `path` is a symbolic link.
+    static func isLink(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+    }
+
     /// Whether `path` is a link that leads nowhere.
     static func isDanglingLink(_ path: String) -> Bool {
         var status = stat()
-        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
-            && stat(path, &status) != 0
+        return isLink(path) && stat(path, &status) != 0
     }
 
     /// Whether two paths lead to one file, or would once they exist.

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+/// The transfers of each rank in groups that are made or compared at once: what is made at once is made faster.
+struct Batches {
+    private let transfers: any RankTransfers
+    /// The most transfers of one group.
+    private let size: Int
+
+    /// Transfers each for itself.
+    init(oneByOne transfers: any RankTransfers) {
+        self.transfers = transfers
+        size = 1
+    }
+
+    /// Transfers in groups.
+    ///
+    /// - Parameters:
+    ///   - transfers: what each rank moves.
+    ///   - depth: how many buffers there are. With one, a group stays in the second-level cache until it is moved; with more,
+    ///     another processor has made it, and groups are larger, so that the two meet less often.
+    init(_ transfers: any RankTransfers, depth: Int) {
+        self.transfers = transfers
+        let bytesMax = depth > 1 ? 1 << 20 : 256 << 10
+        size = max(1, min(bytesMax / transfers.transferSize, transfers.transfersPerRank))
+    }
+
+    /// How many groups there are.
+    var count: Int { transfers.transfersPerRank.dividedRoundingUp(by: size) }
+
+    /// The bytes of a buffer for a group.
+    var bufferBytes: Int {
+        max(size > 1 ? size * transfers.transferSize : transfers.longestTransfer, 1)
+    }
+
+    /// The rounds of group number `index`: `size` of them but for the last.
+    func rounds(_ index: Int) -> Range<Int> {
+        index * size..<min((index + 1) * size, transfers.transfersPerRank)
+    }
+
+    /// The bytes of a rank's group.
+    ///
+    /// Ranges of the data set, and where they begin in a buffer that has a place for each transfer. Transfers that follow
+    /// one another are one range.
+    func ranges(_ index: Int, _ rank: Int) -> [(place: Int, range: Range<Int>)] {
+        var ranges: [(place: Int, range: Range<Int>)] = []
+        for (number, round) in rounds(index).enumerated() {
+            let (place, range) = (number * transfers.transferSize, transfers[round, rank])
+            if let last = ranges.last, last.range.upperBound == range.lowerBound,
+                last.place + last.range.count == place
+            {
+                ranges[ranges.count - 1].range = last.range.lowerBound..<range.upperBound
+            } else if !range.isEmpty {
+                ranges.append((place, range))
+            }
+        }
+        return ranges
+    }
+}
