@@ -18,17 +18,17 @@ public struct InvalidField: Error, Equatable, CustomStringConvertible {
 
     /// One line: field, value, what is accepted.
     public var description: String {
-        "\(field): '\(value.inOneLine)' is not accepted; give \(accepted)"
+        "\(field): '\(value.inOneLine(bytesMax: 300))' is not accepted; give \(accepted)"
     }
 }
 
 extension String {
-    /// The text as one line for people, no longer than a screen: what would end the line, move the cursor or turn the
-    /// text around is written as an escape.
-    package var inOneLine: String {
+    /// The text as one line for people: what would end the line, move the cursor or turn the text around is written as
+    /// an escape, and what is longer than `bytesMax` is cut.
+    package func inOneLine(bytesMax: Int) -> String {
         var line = ""
         for scalar in unicodeScalars {
-            guard line.utf8.count < 1000 else { return line + "..." }
+            guard line.utf8.count < bytesMax else { return line + "..." }
             switch scalar.properties.generalCategory {
             case .control, .format, .lineSeparator, .paragraphSeparator:
                 line += scalar.escaped(asASCII: true)

@@ -66,14 +66,21 @@ private final class Cluster {
             ] + words, seconds: 120)
     }
 
-    /// Waits until every node reads a file and gets a lock on it.
+    /// Waits until every node reads a file and its manifest, which may lie on different nodes, and gets a lock.
     func waitUntilHealthy(_ file: String) throws {
-        for node in 1...3 {
-            var tries = 0
-            let look = "sleep 0.5; timeout 10 flock \(file) cat \(file) > /dev/null"
-            while try on(node, ["sh", "-c", look]).status != 0 {
-                tries += 1
-                try #require(tries < 60, "the file system does not come back on node \(node)")
+        let look = """
+            sleep 0.5
+            timeout 10 flock \(file) cat \(file) \(file).dgen.json > /dev/null && ls \(volume) > /dev/null
+            """
+        // Three times in a row: for a while after a node has come back, what was there may go once more.
+        for round in 1...3 {
+            for node in 1...3 {
+                var tries = 0
+                while try on(node, ["sh", "-c", look]).status != 0 {
+                    tries += 1
+                    try #require(
+                        tries < 60, "the file system does not come back on node \(node), \(round)")
+                }
             }
         }
     }

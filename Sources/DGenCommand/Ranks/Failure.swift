@@ -20,7 +20,8 @@ struct Failure: Error, Codable {
 
     init(_ status: ExitStatus, _ message: String) {
         self.status = status
-        self.message = message.inOneLine
+        // Longer than any path, which is quoted once or twice.
+        self.message = message.inOneLine(bytesMax: 10_000)
     }
 
     /// Gives an error of another kind its place among the exit statuses.
