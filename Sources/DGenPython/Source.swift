@@ -185,7 +185,8 @@ final class Source {
     static func new(_ arguments: Arguments) throws(PythonError) -> PythonObject {
         let name = try arguments.text(6)
         guard let fill = DataSpec.Fill(rawValue: name) else {
-            throw .value("fill: '\(name)' is not accepted; give backref or zeros")
+            throw .value(
+                InvalidField(field: "fill", value: name, accepted: "backref or zeros").description)
         }
         let grain = try arguments.integer(5, "compress_unit", in: Int.min...Int.max)
         let threads = try Threads.wanted(arguments, 7)

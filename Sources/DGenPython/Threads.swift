@@ -48,7 +48,10 @@ final class Threads {
         let count = try arguments.integer(index, "max_threads", in: 0...4096)
         let name = try arguments.text(index + 1)
         guard let mode = Placement.Mode(rawValue: name) else {
-            throw .value("numa_mode: '\(name)' is not accepted; give auto, force or disabled")
+            throw .value(
+                InvalidField(
+                    field: "numa_mode", value: name, accepted: "auto, force or disabled"
+                ).description)
         }
         let node = try arguments.integer(index + 2, "numa_node", in: -1...65535)
         let wish = Wish(
