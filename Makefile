@@ -75,7 +75,7 @@ soak: build ## Run each fault of storage and machines 20 times in a row
 	    --scratch-path $(BUILD) --filter FaultTests
 
 fuzz: setup $(VENV)/ready ## Give options, files and the Python extension input that nobody meant, for a quarter of an hour
-	DGEN_FUZZ_ROUNDS=300000 $(SWIFT) test --disable-xctest --filter Fuzz
+	DGEN_FUZZ_SEED=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') DGEN_FUZZ_ROUNDS=300000 $(SWIFT) test --disable-xctest --filter Fuzz
 	$(MAKE) --no-print-directory sanitize-python DGEN_FUZZ_ROUNDS=20000
 
 statistics: setup $(VENV)/ready ## Run all tests of dieharder on the stream and on the shards of 64 ranks; for hours

@@ -183,8 +183,17 @@ extension Integration {
                 #expect(
                     manifest.contains(words[0] == "test" ? #""complete""# : #""writing""#),
                     "\(manifest)")
-                let repaired = try cluster.ranks(
-                    4, from: 2, ["repair", file, "--io", "posix", "--quiet", "--watchdog", "30"])
+                // The file system may need more than one try; each says honestly how it ended.
+                var repaired: Outcome
+                var tries = 0
+                repeat {
+                    repaired = try cluster.ranks(
+                        4, from: 2,
+                        ["repair", file, "--io", "posix", "--quiet", "--watchdog", "30"]
+                    )
+                    #expect([0, 3, 4].contains(repaired.status), "\(words): \(repaired.error)")
+                    tries += 1
+                } while repaired.status != 0 && tries < 3
                 #expect(repaired.status == 0, "\(words): \(repaired.error)")
                 for node in 1...3 {
                     let seen = try cluster.on(node, ["sha256sum", file])

@@ -21,8 +21,15 @@ import dgen_mpi
 from dgen_mpi import DataSpec, _native
 
 ROUNDS = int(os.environ.get("DGEN_FUZZ_ROUNDS", "300"))
+IS_LONG = ROUNDS > 1000
+"""Whether other arguments are tried each time."""
+
 fuzzed = settings(
-    max_examples=ROUNDS, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=ROUNDS,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+    derandomize=not IS_LONG,
 )
 
 ORDINARY = (TypeError, ValueError, BufferError, OverflowError, MemoryError, IndexError)
