@@ -7,15 +7,13 @@ them counts; what is intact should have none.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import launching
 from launching import mpirun
 
 MIB = 1 << 20
@@ -79,11 +77,7 @@ def theirs(program: str, file: Path, harm: Callable[[Path], None], ranks: int, s
 
 def main() -> None:
     """Print a line for each case."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--program", default="dgen-mpi", help="dgen-mpi to ask")
-    default = os.environ.get("IOR") or shutil.which("ior")
-    parser.add_argument("--ior", default=default, help="IOR to ask")
-    parser.add_argument("--directory", default="/dev/shm", help="where to write")
+    parser = launching.parser(__doc__.splitlines()[0])
     options = parser.parse_args()
     if not options.ior:
         print("no ior on the PATH, and none in IOR: nothing to compare verification with")

@@ -3,9 +3,21 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser of what all measurements beside IOR are told."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--program", default="dgen-mpi", help="dgen-mpi to measure")
+    default = os.environ.get("IOR") or shutil.which("ior")
+    made.add_argument("--ior", default=default, help="IOR to compare with")
+    made.add_argument("--directory", default="/dev/shm", help="where to write")
+    return made
 
 
 def mpirun(

@@ -9,16 +9,14 @@ monitoring components), at the rank that sends most.
 
 from __future__ import annotations
 
-import argparse
-import os
 import re
-import shutil
 import statistics
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
+import launching
 from launching import mpirun
 
 NOTHING = r"""
@@ -89,11 +87,7 @@ def messages(folder: Path, ranks: int, words: list[str]) -> int:
 
 def main() -> None:
     """Print a line for each number of ranks."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--program", default="dgen-mpi", help="dgen-mpi to measure")
-    default = os.environ.get("IOR") or shutil.which("ior")
-    parser.add_argument("--ior", default=default, help="IOR to compare with")
-    parser.add_argument("--directory", default="/dev/shm", help="where to write")
+    parser = launching.parser(__doc__.splitlines()[0])
     parser.add_argument("--mebibytes", type=int, default=64, help="size of the file")
     parser.add_argument("--repeat", type=int, default=5, help="runs of each case")
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2, 4, 16, 64])

@@ -15,12 +15,12 @@ import json
 import os
 import random
 import re
-import shutil
 import statistics
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import launching
 from launching import mpirun
 
 MIB = 1 << 20
@@ -100,11 +100,7 @@ def rows(
 
 def main() -> None:
     """Run all cases in turn and print a table of medians."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--program", default="dgen-mpi", help="dgen-mpi to measure")
-    default = os.environ.get("IOR") or shutil.which("ior")
-    parser.add_argument("--ior", default=default, help="IOR to compare with")
-    parser.add_argument("--directory", default="/dev/shm", help="where to write")
+    parser = launching.parser(__doc__.splitlines()[0])
     parser.add_argument("--mebibytes", type=int, default=1024, help="size of each file")
     parser.add_argument("--repeat", type=int, default=7, help="runs of each case")
     parser.add_argument("--access", nargs="+", default=list(ACCESS), choices=list(ACCESS))

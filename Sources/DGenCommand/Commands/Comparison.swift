@@ -31,8 +31,9 @@ struct Comparison {
     /// What each of them reads.
     private let pattern: any RankTransfers
     private let reading: Reading
-    /// What is compared at once; what is only read need not wait for more.
+    /// How many buffers there are; what is only read needs no other.
     private var depth: Int { compares ? job.queueDepth : 1 }
+    /// What is compared at once; what is only read need not wait for more.
     private var batches: Batches {
         compares ? Batches(pattern, depth: depth) : Batches(oneByOne: pattern)
     }

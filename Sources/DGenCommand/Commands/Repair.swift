@@ -97,9 +97,7 @@ final class Repair {
     private func prepare() throws {
         job.report.fileSystem = try session.onRoot {
             let first = files.path(of: 0)
-            guard !FileSystem.isDanglingLink(first) else {
-                throw Failure(.usage, "output: \(first) is a symbolic link that leads nowhere")
-            }
+            try FileSystem.requireNoDanglingLink(first)
             let folder = FileSystem.folder(of: FileSystem.resolved(first))
             try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
             return FileSystem.type(folder)

@@ -181,9 +181,7 @@ final class Writing {
     /// Everything that can be known before the first byte; rank 0 looks, all hear.
     private func prepare() throws {
         job.report.fileSystem = try session.onRoot {
-            guard !FileSystem.isDanglingLink(path) else {
-                throw Failure(.usage, "output: \(path) is a symbolic link that leads nowhere")
-            }
+            try FileSystem.requireNoDanglingLink(path)
             let folder = dataFolder
             let existing = try requireReplaceable(path)
             try FileSystem.requireWritableFolder(FileSystem.folder(of: path))

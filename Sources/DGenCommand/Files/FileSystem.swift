@@ -193,10 +193,12 @@ enum FileSystem {
         return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
     }
 
-    /// Whether `path` is a link that leads nowhere.
-    static func isDanglingLink(_ path: String) -> Bool {
+    /// Refuses an output that is a link that leads nowhere: what is written would come to be somewhere else.
+    static func requireNoDanglingLink(_ path: String) throws {
         var status = stat()
-        return isLink(path) && stat(path, &status) != 0
+        guard !isLink(path) || stat(path, &status) == 0 else {
+            throw Failure(.usage, "output: \(path) is a symbolic link that leads nowhere")
+        }
     }
 
     /// Whether two paths lead to one file, or would once they exist.

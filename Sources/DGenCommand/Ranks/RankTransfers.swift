@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import DataGen
-
 /// Which bytes of a data set each rank moves, transfer by transfer; O(1) in time and memory.
 protocol RankTransfers {
     /// The most bytes of a transfer.
