@@ -315,6 +315,24 @@ extension Integration {
             }
         }
 
+        @Test(arguments: Launch.components, [[], ["--io", "posix"]])
+        func aFileThatGrowsWhileItIsRepairedIsRepaired(
+            component: String?, options: [String]
+        ) throws {
+            let folder = try Folder()
+            #expect(try generate(folder, options, component: component).status == 0)
+            try FileHandle(forWritingTo: URL(filePath: folder.file("f"))).truncate(
+                atOffset: 1_000_000)
+            // There is no more when it is read, and all of its length when one asks how far it goes.
+            var environment = try Faults.environment("read", "grow", folder.file("f"))
+            environment["FAULT_TO"] = "\(Self.size)"
+            let repaired = try run(
+                1, ["repair", folder.file("f"), "--quiet", "-t", "64KiB"] + options, environment,
+                component: component)
+            #expect(repaired.status == 0, "\(repaired.error)")
+            #expect(try folder.sha256("f") == Self.whole.get())
+        }
+
         @Test(arguments: ["truncate", "overwrite"])
         func aFileThatChangesWhileItIsVerifiedIsDamaged(how: String) throws {
             for round in 0..<Faults.rounds {

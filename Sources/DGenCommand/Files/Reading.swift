@@ -55,25 +55,32 @@ struct Reading {
         _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, at offset: Int
     ) throws -> Int {
         var done = 0
+        // Where the file was seen to end since the last bytes came.
+        var seenEnd = 0
         while done < part.count {
             let rest = UnsafeMutableRawBufferPointer(rebasing: part[done...])
-            let count = try Failure.describing(offset + done, of: path) {
-                try file.read(into: rest, at: offset + done)
+            let here = offset + done
+            let count = try Failure.describing(here, of: path) {
+                try file.read(into: rest, at: here)
             }
-            guard count > 0 else {
-                // Open MPI's default component reports a failed read as a success of no bytes.
-                let end = try job.watchdog.during(.read, offset: offset + done) {
-                    try file.storedEnd(at: offset + done)
-                }
-                guard offset + done >= end else {
-                    throw Failure(
-                        .inputOutput,
-                        "\(path): a read at offset \(offset + done): read nothing of a "
-                            + "file that goes on to \(end) and reported success")
-                }
-                break
+            if count > 0 {
+                done += count
+                seenEnd = 0
+                continue
             }
-            done += count
+            // Open MPI's default component reports a failed read as a success of no bytes.
+            let end = try job.watchdog.during(.read, offset: here) {
+                try file.storedEnd(at: here)
+            }
+            guard here < end else { break }
+            // What was not there may have been written since, by another rank of a repair.
+            guard here >= seenEnd else {
+                throw Failure(
+                    .inputOutput,
+                    "\(path): a read at offset \(here): read nothing of a file that goes on to "
+                        + "\(end) and reported success")
+            }
+            seenEnd = end
         }
         return done
     }

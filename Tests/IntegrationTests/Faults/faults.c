@@ -11,6 +11,7 @@
 //               lost    says that all was written, and writes nothing
 //               hang    never returns
 //               kill    ends the process with SIGKILL
+//               grow    after a read that met the end the file has FAULT_TO bytes, as if another rank had written
 //
 // With FAULT_CALL=clock the date jumps to and fro by an hour at each look.
 #define _GNU_SOURCE
@@ -49,7 +50,7 @@ static int is_meant(const char *call, int file, off_t end) {
 }
 
 // What goes wrong: -1 and errno; or how many bytes to move instead; or as many as were wanted, without moving any.
-enum outcome { FAILS, SHORT, LOST };
+enum outcome { FAILS, SHORT, LOST, GROWS };
 static enum outcome fault(void) {
     static const struct { const char *name; int number; } errors[] = {
         {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}};
@@ -57,11 +58,17 @@ static enum outcome fault(void) {
     if (with == NULL) with = "EIO";
     if (strcmp(with, "short") == 0) return SHORT;
     if (strcmp(with, "lost") == 0) return LOST;
+    if (strcmp(with, "grow") == 0) return GROWS;
     if (strcmp(with, "hang") == 0) for (;;) pause();
     if (strcmp(with, "kill") == 0) kill(getpid(), SIGKILL);
     for (size_t index = 0; index < sizeof errors / sizeof *errors; index++)
         if (strcmp(with, errors[index].name) == 0) errno = errors[index].number;
     return FAILS;
+}
+
+static ssize_t grown(int file, ssize_t result) {
+    const char *to = getenv("FAULT_TO");
+    return result != 0 || to == NULL || ftruncate(file, atoll(to)) == 0 ? result : -1;
 }
 
 static size_t third(size_t count) { return count > 3 ? count / 3 : count > 0; }
@@ -81,6 +88,7 @@ static size_t sum(const struct iovec *parts, int count) {
             case FAILS: return -1;                                                          \
             case SHORT: return NEXT(name)(file, buffer, third(count), offset);              \
             case LOST: return (ssize_t)count;                                               \
+            case GROWS: return grown(file, NEXT(name)(file, buffer, count, offset));        \
             }                                                                               \
         return NEXT(name)(file, buffer, count, offset);                                     \
     }
@@ -96,6 +104,7 @@ AT_OFFSET(pread64, void *, "read")
             case FAILS: return -1;                                                          \
             case SHORT: return NEXT(name)(file, buffer, third(count));                      \
             case LOST: lseek(file, (off_t)count, SEEK_CUR); return (ssize_t)count;          \
+            case GROWS: return grown(file, NEXT(name)(file, buffer, count));                \
             }                                                                               \
         return NEXT(name)(file, buffer, count);                                             \
     }
@@ -112,6 +121,7 @@ AT_PLACE(read, void *, "read")
                 return NEXT(name)(file, &first, 1, offset);                                 \
             }                                                                               \
             case LOST: return (ssize_t)bytes;                                               \
+            case GROWS: return grown(file, NEXT(name)(file, parts, count, offset));         \
             }                                                                               \
         return NEXT(name)(file, parts, count, offset);                                      \
     }
