@@ -2,22 +2,23 @@
 """Measure how dgen-mpi writes, reads and verifies a file, with IOR beside it where there is one.
 
 All cases run in turn, over and over and in changing order, so that a change of the machine's speed
-meets all of them; the medians are compared. Before each run a file of the same size is written and
-deleted, so that no run pays for memory that the machine has not touched yet. Both programs write
-with the same MPI library, ranks, transfer size and total size, bring the data to stable storage,
-and read back on the rank that wrote.
+meets all of them; each run goes through its phases several times with a new file each time, and the
+medians are compared. Before each run a file of the same size is written and deleted, so that no run
+pays for memory that the machine has not touched yet. Both programs write with the same MPI library,
+ranks, transfer size and total size, bring the data to stable storage, and read back on the rank
+that wrote.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
 import re
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import launching
@@ -32,30 +33,45 @@ ACCESS = {
 }
 """Ways to write and read, as each of the two programs is told."""
 
-Rates = dict[str, float]
+Rates = dict[str, list[float]]
+"""Bandwidth in MiB/s of each phase, each time that a run goes through it."""
 
 
-def dgen(program: str, file: Path, access: str, ranks: int, transfer: str, size: int) -> Rates:
-    """Return the bandwidth in MiB/s of each phase of one run of dgen-mpi."""
-    words = [program, "test", "-o", str(file), "-s", str(size), "-t", transfer]
-    words += ["--read-order", "same", "--report", "-", *ACCESS[access][0]]
-    report = json.loads(mpirun(ranks, words))
-    return {it["operation"]: it["bytes_per_second"] / MIB for it in report["operations"]}
+@dataclass(frozen=True)
+class Case:
+    """What both programs do alike."""
+
+    access: str
+    ranks: int
+    transfer: str
 
 
-def ior(program: str, file: Path, access: str, ranks: int, transfer: str, size: int) -> Rates:
-    """Return the bandwidth in MiB/s of IOR's write, read, and checked read."""
-    words = [program, *ACCESS[access][1], "-e", "-b", str(size // ranks), "-o", str(file)]
-    words += ["-t", transfer.removesuffix("iB"), "-k"]
-    rates = {}
+def dgen(program: str, file: Path, case: Case, size: int, repetitions: int) -> Rates:
+    """Return the bandwidth of each phase of a run of dgen-mpi."""
+    words = [program, "test", "-o", str(file), "-s", str(size), "-t", case.transfer]
+    words += ["--repeat", str(repetitions), "--read-order", "same", "--report", "-"]
+    report = json.loads(mpirun(case.ranks, words + ACCESS[case.access][0]))
+    rates: Rates = {}
+    for it in report["operations"]:
+        rates.setdefault(it["operation"], []).append(it["bytes_per_second"] / MIB)
+    return rates
+
+
+def ior(program: str, file: Path, case: Case, size: int, repetitions: int) -> Rates:
+    """Return the bandwidth of IOR's write, read, and checked read."""
+    words = [program, *ACCESS[case.access][1], "-e", "-b", str(size // case.ranks), "-o", str(file)]
+    words += ["-t", case.transfer.removesuffix("iB"), "-i", str(repetitions)]
+    rates: Rates = {}
     for phases, name in ((["-w", "-r"], "read"), (["-w", "-R"], "verify")):
-        text = mpirun(ranks, [*words, *phases])
-        found = dict(re.findall(r"^(write|read)\s+([0-9.]+)", text, re.MULTILINE))
-        if set(found) != {"write", "read"}:
-            raise RuntimeError(f"no bandwidth in what {program} printed:\n{text}")
-        rates[name] = float(found["read"])
-        # The first one: the second writes another pattern over the same file.
-        rates.setdefault("write", float(found["write"]))
+        text = mpirun(case.ranks, [*words, *phases])
+        # A line for each repetition; a summary follows.
+        lines, _, _ = text.partition("Summary of all tests")
+        found = re.findall(r"^(write|read)\s+([0-9.]+)", lines, re.MULTILINE)
+        if len(found) != 2 * repetitions:
+            raise RuntimeError(f"not {repetitions} repetitions in what {program} printed:\n{text}")
+        rates[name] = [float(rate) for phase, rate in found if phase == "read"]
+        # Those of the first run: the second writes another pattern, to check it.
+        rates.setdefault("write", [float(rate) for phase, rate in found if phase == "write"])
     return rates
 
 
@@ -70,39 +86,25 @@ def warm(folder: Path, size: int) -> None:
     throwaway.unlink()
 
 
-def rows(
-    options: argparse.Namespace, measured: dict[tuple[str, str, int, str], list[Rates]]
-) -> Iterator[str]:
-    """Yield a line for each case and phase."""
-    for access in options.access:
-        for ranks in options.ranks:
-            for transfer in options.transfers:
-                for phase in ("write", "read", "verify"):
-                    ours, theirs = (
-                        [
-                            rates[phase]
-                            for rates in measured.get((name, access, ranks, transfer), [])
-                        ]
-                        for name in ("dgen-mpi", "IOR")
-                    )
-                    cells = [
-                        f"{statistics.median(x):8.0f} ({min(x):.0f} to {max(x):.0f})" if x else "-"
-                        for x in (ours, theirs)
-                    ]
-                    ratio = "-"
-                    if theirs:
-                        ratio = f"{statistics.median(ours) / statistics.median(theirs):.2f}"
-                    yield (
-                        f"{access:>10}  {ranks:5}  {transfer:>8}  {phase:>6}  "
-                        f"{cells[0]:>24}  {cells[1]:>24}  {ratio}"
-                    )
+def row(case: Case, phase: str, ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """Return a line of the table."""
+    cells = [
+        f"{statistics.median(x):8.0f} ({min(x):.0f} to {max(x):.0f})" if x else "-"
+        for x in (ours, theirs)
+    ]
+    ratio = f"{statistics.median(ours) / statistics.median(theirs):.2f}" if theirs else "-"
+    return (
+        f"{case.access:>10}  {case.ranks:5}  {case.transfer:>8}  {phase:>6}  "
+        f"{cells[0]:>24}  {cells[1]:>24}  {ratio}"
+    )
 
 
 def main() -> None:
     """Run all cases in turn and print a table of medians."""
     parser = launching.parser(__doc__.splitlines()[0])
     parser.add_argument("--mebibytes", type=int, default=1024, help="size of each file")
-    parser.add_argument("--repeat", type=int, default=7, help="runs of each case")
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each case")
+    parser.add_argument("--repetitions", type=int, default=4, help="of the phases in each run")
     parser.add_argument("--access", nargs="+", default=list(ACCESS), choices=list(ACCESS))
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--transfers", nargs="+", default=["64KiB", "1MiB", "4MiB", "16MiB"])
@@ -116,32 +118,36 @@ def main() -> None:
     if options.ior:
         programs.append(("IOR", ior, options.ior))
     cases = [
-        (name, run, program, access, ranks, transfer)
+        Case(access, ranks, transfer)
         for access in options.access
         for ranks in options.ranks
         for transfer in options.transfers
-        for name, run, program in programs
     ]
-    measured: dict[tuple[str, str, int, str], list[Rates]] = {}
+    measured: dict[tuple[str, Case, str], list[float]] = {}
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         folder = Path(name)
         for turn in range(options.repeat):
-            # Another order each turn: no case always runs after the same one.
-            random.Random(turn).shuffle(cases)
-            for kind, run, program, access, ranks, transfer in cases:
+            # Another order each turn: no run always follows the same one.
+            runs = [(case, program) for case in cases for program in programs]
+            random.Random(turn).shuffle(runs)
+            for case, (kind, run, program) in runs:
                 warm(folder, size)
-                rates = run(program, folder / kind, access, ranks, transfer, size)
-                measured.setdefault((kind, access, ranks, transfer), []).append(rates)
+                rates = run(program, folder / kind, case, size, options.repetitions)
+                for phase, of_phase in rates.items():
+                    measured.setdefault((kind, case, phase), []).extend(of_phase)
     print(
         f"{options.directory}, {options.mebibytes} MiB, compress ratio {options.compress_ratio}, "
-        f"MiB/s, median (lowest to highest) of {options.repeat}; IOR's verify is its checked read"
+        f"MiB/s, median (lowest to highest) of {options.repeat * options.repetitions}; "
+        "IOR's verify is its checked read"
     )
     print(
         f"{'access':>10}  {'ranks':>5}  {'transfer':>8}  {'phase':>6}  "
         f"{'dgen-mpi':>24}  {'IOR':>24}  ratio of medians"
     )
-    for row in rows(options, measured):
-        print(row)
+    for case in cases:
+        for phase in ("write", "read", "verify"):
+            ours, theirs = (measured.get((kind, case, phase), []) for kind in ("dgen-mpi", "IOR"))
+            print(row(case, phase, ours, theirs))
 
 
 if __name__ == "__main__":

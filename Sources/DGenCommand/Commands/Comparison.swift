@@ -33,9 +33,9 @@ struct Comparison {
     private let reading: Reading
     /// How many buffers there are; what is only read needs no other.
     private var depth: Int { compares ? job.queueDepth : 1 }
-    /// What is compared at once; what is only read need not wait for more.
+    /// What is compared, or agreed on, at once; what is only read need not wait for more.
     private var batches: Batches {
-        compares ? Batches(pattern, depth: depth) : Batches(oneByOne: pattern)
+        compares || isCollective ? Batches(pattern, depth: depth) : Batches(oneByOne: pattern)
     }
 
     /// Prepares a comparison.
@@ -75,8 +75,7 @@ struct Comparison {
         let world = job.session.world
         job.prepareBuffers(batches, spec, depth: depth)
         try job.watchdog.during(.agreement) { try world.barrier() }
-        let clock = Stopwatch()
-        let file = try times.add(to: \.openNanoseconds) { try job.open(files, .read) }
+        let file = try times.open { try job.open(files, .read) }
         try job.noteHints(of: file)
         let fileBytes = try job.fileBytes(file, files.layout)
         let transfers = job.transfers(title: title, totalBytes: spec.size)
@@ -84,11 +83,8 @@ struct Comparison {
         transfers.end()
         try job.session.agree(transfers.failure)
         try job.session.together {
-            try times.add(to: \.closeNanoseconds) {
-                try job.watchdog.during(.close) { try file.close() }
-            }
+            try times.close { try job.watchdog.during(.close) { try file.close() } }
         }
-        times.totalNanoseconds = clock.elapsedNanoseconds
         return Found(log: try join(log), fileBytes: fileBytes)
     }
 
@@ -139,11 +135,13 @@ struct Comparison {
         let compare = { (index: Int, buffer: UnsafeMutableRawBufferPointer) in
             findings.compare(brought[index % depth], in: buffer)
         }
+        times.begin(.transfers)
         let relay = job.relay(
             batches, spec, .afterGivenBack, depth: depth, work: compares ? compare : nil)
         do {
             defer {
                 relay.finish()
+                times.end(.transfers)
                 times.generateNanoseconds += relay.workNanoseconds
             }
             for index in 0..<batches.count {
@@ -163,15 +161,17 @@ struct Comparison {
                             brought[index % depth].note(extent)
                         }
                     }
-                    if isCollective ? transfers.mustStopTogether : transfers.mustStop { break }
+                    if !isCollective, transfers.mustStop { break }
                 }
+                // Once for some transfers: to agree costs as much as a small one.
+                if isCollective { try transfers.exchangeTogether() }
             }
-            if !isCollective { try transfers.finish() }
         }
+        if !isCollective { try transfers.finish() }
         return findings.log
     }
 
-    /// Reads one transfer, and tells and hears how far all ranks are.
+    /// Reads one transfer; where each rank goes at its own speed, it also tells and hears how far all of them are.
     private func move(
         _ file: any DataFile, _ part: UnsafeMutableRawBufferPointer, _ place: Int,
         _ range: Range<Int>, _ transfers: Transfers, _ times: inout Times,
@@ -179,7 +179,6 @@ struct Comparison {
     ) throws {
         if isCollective {
             try readTogether(file, part, place, range, transfers, &times, note: note)
-            try transfers.exchangeTogether()
         } else {
             transfers.transfer(range.count) {
                 guard !range.isEmpty else { return }

@@ -53,21 +53,15 @@ final class Repair {
         job.logger.info("repair \(path): \(spec.size) bytes, seed \(spec.seed)")
         try prepare()
         var times = Times()
-        let clock = Stopwatch()
-        let file = try times.add(to: \.openNanoseconds) { try job.open(files, .update) }
+        let file = try times.open { try job.open(files, .update) }
         try take()
         let mended = try mend(file, &times)
         try session.together {
-            try times.add(to: \.syncNanoseconds) {
-                try job.watchdog.during(.sync) { try synchronize(file) }
-            }
+            try times.sync { try job.watchdog.during(.sync) { try synchronize(file) } }
         }
         try session.together {
-            try times.add(to: \.closeNanoseconds) {
-                try job.watchdog.during(.close) { try file.close() }
-            }
+            try times.close { try job.watchdog.during(.close) { try file.close() } }
         }
-        times.totalNanoseconds = clock.elapsedNanoseconds
         let left = try check(mended)
         var operation = Report.Operation(operation: "repair")
         operation.transferSize = job.transferSize
@@ -172,6 +166,7 @@ final class Repair {
         let memory = UnsafeMutableRawBufferPointer.allocate(
             byteCount: max(pattern.longestTransfer, 1), alignment: 4096)
         defer { memory.deallocate() }
+        times.begin(.transfers)
         for round in 0..<pattern.transfersPerRank where !transfers.mustStop {
             let range = pattern[round, rank]
             transfers.transfer(range.count) {
@@ -181,7 +176,7 @@ final class Repair {
                 try times.transfer {
                     try reading.read(file, part, 0, range) { extents.append($0) }
                 }
-                let wrong = times.add(to: \.generateNanoseconds) {
+                let wrong = times.generate {
                     var log = DamageLog(spec, limit: 1000)
                     Reading.compare(extents, in: part, with: generator, log: &log)
                     return log
@@ -197,6 +192,7 @@ final class Repair {
             }
             try transfers.exchange()
         }
+        times.end(.transfers)
         try transfers.finish()
         transfers.end()
         try session.agree(transfers.failure)

@@ -296,11 +296,10 @@ final class Writing {
         }
         job.prepareBuffers(batches, spec, depth: job.queueDepth)
         try job.watchdog.during(.agreement) { try session.world.barrier() }
-        let file = try times.add(to: \.openNanoseconds) { try job.open(files, mode) }
-        // Neither is part of writing the data, so the clock stands still.
+        let file = try times.open { try job.open(files, mode) }
+        // Neither is part of writing the data, nor is it timed.
         try job.noteHints(of: file)
         try take(file, existing)
-        let clock = Stopwatch()
         let transfers = job.transfers(title: "write", totalBytes: spec.size)
         try writeTransfers(to: file, transfers, &times)
         transfers.end()
@@ -309,20 +308,15 @@ final class Writing {
         try session.agree(transfers.failure)
         if sync == .end, !isCollective {
             try session.together {
-                try times.add(to: \.syncNanoseconds) {
-                    try job.watchdog.during(.sync) { try file.sync() }
-                }
+                try times.sync { try job.watchdog.during(.sync) { try file.sync() } }
             }
         }
         try session.together {
-            try times.add(to: \.closeNanoseconds) {
-                try job.watchdog.during(.close) { try file.close() }
-            }
+            try times.close { try job.watchdog.during(.close) { try file.close() } }
         }
         if sync == .end, isCollective {
-            try session.together { try times.add(to: \.syncNanoseconds) { try synchronize() } }
+            try session.together { try times.sync { try synchronize() } }
         }
-        times.totalNanoseconds = times.openNanoseconds + clock.elapsedNanoseconds
         try job.measure(&operation, times, bytes: spec.size)
         // The manifest speaks of stable storage, whatever is measured.
         if sync == .none { try session.together { try synchronize() } }
@@ -361,6 +355,7 @@ final class Writing {
     ) throws {
         let generator = job.generator(spec)
         let (batches, rank) = (batches, rank)
+        times.begin(.transfers)
         let relay = job.relay(batches, spec, .beforeTaken, depth: job.queueDepth) { index, buffer in
             for (place, range) in batches.ranges(index, rank) {
                 generator.fill(
@@ -368,28 +363,33 @@ final class Writing {
                         rebasing: buffer[place..<place + range.count]), at: range.lowerBound)
             }
         }
-        defer {
-            relay.finish()
-            times.generateNanoseconds += relay.workNanoseconds
-        }
-        // A rank that is through, or has failed, keeps its place in the collective sequence with
-        // empty writes, until all have heard of it.
-        for index in 0..<batches.count {
-            if isInStep ? transfers.mustStopTogether : transfers.mustStop { break }
-            let buffer = relay.take()
-            defer { relay.giveBack() }
-            for (number, round) in batches.rounds(index).enumerated() {
-                let (place, range) = (number * pattern.transferSize, pattern[round, rank])
-                let part = UnsafeRawBufferPointer(
-                    rebasing: buffer[place..<place + range.count])
-                try move(part, at: range.lowerBound, to: file, transfers, &times)
+        do {
+            defer {
+                relay.finish()
+                times.end(.transfers)
+                times.generateNanoseconds += relay.workNanoseconds
+            }
+            // A rank that is through, or has failed, keeps its place in the collective sequence with
+            // empty writes, until all have heard of it.
+            for index in 0..<batches.count {
                 if isInStep ? transfers.mustStopTogether : transfers.mustStop { break }
+                let buffer = relay.take()
+                defer { relay.giveBack() }
+                for (number, round) in batches.rounds(index).enumerated() {
+                    let (place, range) = (number * pattern.transferSize, pattern[round, rank])
+                    let part = UnsafeRawBufferPointer(
+                        rebasing: buffer[place..<place + range.count])
+                    try move(part, at: range.lowerBound, to: file, transfers, &times)
+                    if isInStep ? transfers.mustStopTogether : transfers.mustStop { break }
+                }
+                // Once for some transfers: to agree costs as much as a small one.
+                if isInStep, sync != .each { try transfers.exchangeTogether() }
             }
         }
         if !isInStep { try transfers.finish() }
     }
 
-    /// Writes one transfer, and tells and hears how far all ranks are.
+    /// Writes one transfer, and tells and hears how far all ranks are, unless that is done for several at once.
     private func move(
         _ part: UnsafeRawBufferPointer, at offset: Int, to file: any DataFile,
         _ transfers: Transfers, _ times: inout Times
@@ -402,10 +402,10 @@ final class Writing {
                 try write(part, at: offset, to: file, &times)
             }
         }
-        if isInStep {
-            try transfers.exchangeTogether()
-        } else {
+        if !isInStep {
             try transfers.exchange()
+        } else if sync == .each {
+            try transfers.exchangeTogether()
         }
         if sync == .each, !(isInStep && transfers.mustStopTogether) {
             try syncTransfer(of: file, transfers, &times)
@@ -446,7 +446,7 @@ final class Writing {
         of file: any DataFile, _ transfers: Transfers, _ times: inout Times
     ) throws {
         transfers.transfer(0) {
-            try times.add(to: \.syncNanoseconds) {
+            try times.syncTransfer {
                 guard !isCollective else { return try synchronize() }
                 try job.watchdog.during(.sync) { try file.sync() }
             }

@@ -20,7 +20,7 @@ struct Batches {
     ///     another processor has made it, and groups are larger, so that the two meet less often.
     init(_ transfers: any RankTransfers, depth: Int) {
         self.transfers = transfers
-        let bytesMax = depth > 1 ? 1 << 20 : 256 << 10
+        let bytesMax = depth > 1 ? 1 << 20 : 512 << 10
         size = max(1, min(bytesMax / transfers.transferSize, transfers.transfersPerRank))
     }
 

@@ -23,6 +23,9 @@ struct Stopwatch {
         return time.tv_sec &* 1_000_000_000 &+ time.tv_nsec
     }
 
+    /// The time of this node's clock, which all its processes have in common.
+    static var nowNanoseconds: Int { now(CLOCK_MONOTONIC) }
+
     var elapsedNanoseconds: Int { Self.now(clock) - start }
 
     var elapsedSeconds: Double { Double(elapsedNanoseconds) / 1e9 }

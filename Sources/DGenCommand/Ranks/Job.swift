@@ -349,13 +349,14 @@ final class Job {
         }
     }
 
-    /// Fills in the times of an operation: those of the slowest rank; collective.
+    /// Fills in the times of an operation; collective.
     func measure(_ operation: inout Report.Operation, _ times: Times, bytes: Int) throws {
         let slowest = try session.largest(times.generateNanoseconds + times.transferNanoseconds)
         let all = try session.world.allReduce(
             [
-                times.totalNanoseconds, times.openNanoseconds, times.generateNanoseconds,
-                times.transferNanoseconds, times.syncNanoseconds, times.closeNanoseconds,
+                try times.total(onNode: session.node), times.openNanoseconds,
+                times.generateNanoseconds, times.transferNanoseconds, times.syncNanoseconds,
+                times.closeNanoseconds,
             ], .maximum
         ).map { Double($0) / 1e9 }
         operation.slowestRank = slowest.rank
@@ -376,38 +377,5 @@ final class Job {
             \(operation.operation): generated for \(Double(times.generateNanoseconds) / 1e9) s, \
             transferred for \(Double(times.transferNanoseconds) / 1e9) s
             """)
-    }
-}
-
-/// Where the time of one rank went.
-struct Times {
-    var totalNanoseconds = 0
-    var openNanoseconds = 0
-    /// Making the bytes, or making them and comparing.
-    var generateNanoseconds = 0
-    var transferNanoseconds = 0
-    var syncNanoseconds = 0
-    var closeNanoseconds = 0
-    /// Of each transfer.
-    var latencies = Latencies()
-
-    /// Runs a transfer, adds the time that it took, and notes it for itself.
-    mutating func transfer<Result>(_ step: () throws -> Result) rethrows -> Result {
-        let clock = Stopwatch()
-        defer {
-            let nanoseconds = clock.elapsedNanoseconds
-            transferNanoseconds += nanoseconds
-            latencies.record(nanoseconds)
-        }
-        return try step()
-    }
-
-    /// Runs `step` and adds the time that it took to one of the sums.
-    mutating func add<Result>(
-        to sum: WritableKeyPath<Times, Int>, _ step: () throws -> Result
-    ) rethrows -> Result {
-        let clock = Stopwatch()
-        defer { self[keyPath: sum] += clock.elapsedNanoseconds }
-        return try step()
     }
 }

@@ -33,6 +33,8 @@ struct Pattern: RankTransfers {
     /// What the borders of pieces are multiples of, from the start of their segment.
     private let pieceAlignment: Int
     private let transfersPerPiece: Int
+    /// How a segment is dealt that is as long as the first; all but the last few are.
+    private let longPieces: Shards
     let order: Order
     let cut: Cut
     private let seed: UInt64
@@ -69,10 +71,9 @@ struct Pattern: RankTransfers {
                 size: shards.size, ranks: max(1, shards.size.dividedRoundingUp(by: alignment)),
                 alignment: alignment)
         }
-        let pieceMax = Shards(
-            size: segments.longest, ranks: shards.count, alignment: pieceAlignment
-        ).longest
-        transfersPerPiece = max(1, pieceMax.dividedRoundingUp(by: transferSize))
+        longPieces = Shards(
+            size: segments.longest, ranks: shards.count, alignment: pieceAlignment)
+        transfersPerPiece = max(1, longPieces.longest.dividedRoundingUp(by: transferSize))
     }
 
     /// The transfers of every rank; some of them may be empty.
@@ -82,9 +83,7 @@ struct Pattern: RankTransfers {
 
     /// The bytes of the longest transfer of any rank.
     var longestTransfer: Int {
-        min(
-            transferSize,
-            Shards(size: segments.longest, ranks: ranks, alignment: pieceAlignment).longest)
+        min(transferSize, longPieces.longest)
     }
 
     /// Transfer number `index` of a rank, in the order in which it goes through them.
@@ -92,7 +91,7 @@ struct Pattern: RankTransfers {
         let place = order == .sequential ? index : permutation(of: rank)[index]
         let (number, part) = place.quotientAndRemainder(dividingBy: transfersPerPiece)
         let segment = segments[number]
-        let piece = Shards(size: segment.count, ranks: ranks, alignment: pieceAlignment)[rank]
+        let piece = pieces(of: segment)[rank]
         let start = min(piece.lowerBound + part * transferSize, piece.upperBound)
         let end = min(start + transferSize, piece.upperBound)
         return segment.lowerBound + start..<segment.lowerBound + end
@@ -101,8 +100,13 @@ struct Pattern: RankTransfers {
     /// The rank that moves the byte at `offset`.
     func rank(of offset: Int) -> Int {
         let segment = segments[segments.rank(of: offset)]
-        return Shards(size: segment.count, ranks: ranks, alignment: pieceAlignment)
-            .rank(of: offset - segment.lowerBound)
+        return pieces(of: segment).rank(of: offset - segment.lowerBound)
+    }
+
+    /// How a segment is dealt to the ranks.
+    private func pieces(of segment: Range<Int>) -> Shards {
+        segment.count == longPieces.size
+            ? longPieces : Shards(size: segment.count, ranks: ranks, alignment: pieceAlignment)
     }
 
     /// The random order of a rank.

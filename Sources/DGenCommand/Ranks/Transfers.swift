@@ -87,13 +87,16 @@ final class Transfers {
             })
     }
 
-    /// Microseconds between looks at whether the others are through: few at first, for short operations.
-    private static let (pauseMin, pauseMax): (UInt32, UInt32) = (5, 300)
+    /// How long a rank that is through stays awake, giving its processor to whoever wants it: ranks are seldom further
+    /// apart, and those that go to sleep and wake up are moved about.
+    private static let awakeNanoseconds = 2_000_000
+    /// Between looks at whether the others are through, after that.
+    private static let pauseMicroseconds: UInt32 = 300
 
-    /// Waits, almost without using the processor, until every rank is at its end.
+    /// Waits until every rank is at its end; almost without using the processor where that takes long.
     func finish() throws {
         watchdog.enter(.othersToFinish)
-        var pause = Self.pauseMin
+        let waiting = Stopwatch()
         while sums.atEnd < communicator.size {
             if let result = try pending?.result() {
                 pending = nil
@@ -103,11 +106,13 @@ final class Transfers {
             }
             guard pending != nil else {
                 try tell(atEnd: true)
-                pause = Self.pauseMin
                 continue
             }
-            usleep(pause)
-            pause = min(2 * pause, Self.pauseMax)
+            if waiting.elapsedNanoseconds < Self.awakeNanoseconds {
+                sched_yield()
+            } else {
+                usleep(Self.pauseMicroseconds)
+            }
         }
         watchdog.enter(.idle)
     }

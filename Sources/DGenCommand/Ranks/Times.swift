@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import MPI
+
+/// Where the time of one rank went.
+struct Times {
+    /// The parts of an operation: all ranks begin each of them together, and agree after each on whether to go on.
+    enum Stage: Int, CaseIterable {
+        case open, transfers, sync, close
+    }
+
+    private(set) var openNanoseconds = 0
+    /// Making the bytes, or making them and comparing.
+    var generateNanoseconds = 0
+    private(set) var transferNanoseconds = 0
+    private(set) var syncNanoseconds = 0
+    private(set) var closeNanoseconds = 0
+    /// Of each transfer.
+    private(set) var latencies = Latencies()
+    /// When this rank began its part of each stage and when it was done with it, by the clock of its node.
+    private var begins = [Int](repeating: .max, count: Stage.allCases.count)
+    private var ends = [Int](repeating: 0, count: Stage.allCases.count)
+
+    /// The time from the first rank that begins a stage to the last that is done with it, summed over the stages.
+    ///
+    /// That ranks agree in between takes time of its own, which says nothing about the file. Since only one node's clock
+    /// is one clock, this is the time of one node; the slowest node's is that of the operation. Collective.
+    func total(onNode node: Communicator) throws -> Int {
+        let first = try node.allReduce(begins, .minimum)
+        let last = try node.allReduce(ends, .maximum)
+        // What no rank has begun takes no time.
+        return zip(first, last).reduce(0) { $0 + max(0, $1.1 - $1.0) }
+    }
+
+    /// This rank begins its part of a stage now.
+    mutating func begin(_ stage: Stage) { begins[stage.rawValue] = Stopwatch.nowNanoseconds }
+
+    /// This rank is done with its part of a stage.
+    mutating func end(_ stage: Stage) { ends[stage.rawValue] = Stopwatch.nowNanoseconds }
+
+    /// Runs `step`, which is this rank's part of a stage, and adds the time that it took to one of the sums.
+    private mutating func run<Result>(
+        _ stage: Stage, addingTo sum: WritableKeyPath<Times, Int>, _ step: () throws -> Result
+    ) rethrows -> Result {
+        begin(stage)
+        defer { end(stage) }
+        return try add(to: sum, step)
+    }
+
+    /// Opens files.
+    mutating func open<Result>(_ step: () throws -> Result) rethrows -> Result {
+        try run(.open, addingTo: \.openNanoseconds, step)
+    }
+
+    /// Runs a transfer, adds the time that it took, and notes it for itself.
+    mutating func transfer<Result>(_ step: () throws -> Result) rethrows -> Result {
+        let clock = Stopwatch()
+        defer {
+            let nanoseconds = clock.elapsedNanoseconds
+            transferNanoseconds += nanoseconds
+            latencies.record(nanoseconds)
+        }
+        return try step()
+    }
+
+    /// Brings one transfer to stable storage, among the others.
+    mutating func syncTransfer(_ step: () throws -> Void) rethrows {
+        try add(to: \.syncNanoseconds, step)
+    }
+
+    /// Brings everything to stable storage.
+    mutating func sync(_ step: () throws -> Void) rethrows {
+        try run(.sync, addingTo: \.syncNanoseconds, step)
+    }
+
+    /// Closes files.
+    mutating func close(_ step: () throws -> Void) rethrows {
+        try run(.close, addingTo: \.closeNanoseconds, step)
+    }
+
+    /// Makes bytes, or compares them.
+    mutating func generate<Result>(_ step: () throws -> Result) rethrows -> Result {
+        try add(to: \.generateNanoseconds, step)
+    }
+
+    private mutating func add<Result>(
+        to sum: WritableKeyPath<Times, Int>, _ step: () throws -> Result
+    ) rethrows -> Result {
+        let clock = Stopwatch()
+        defer { self[keyPath: sum] += clock.elapsedNanoseconds }
+        return try step()
+    }
+}
