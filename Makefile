@@ -72,7 +72,7 @@ integration: build ## Run the integration tests alone; MPI=mpich for MPICH's
 
 soak: build ## Run each fault of storage and machines 20 times in a row
 	DGEN_SOAK_ROUNDS=20 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest \
-	    --scratch-path $(BUILD) --filter FaultTests
+	    --scratch-path $(BUILD) --filter 'FaultTests|ClusterTests'
 
 fuzz: setup $(VENV)/ready ## Give options, files and the Python extension input that nobody meant, for a quarter of an hour
 	DGEN_FUZZ_SEED=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') DGEN_FUZZ_ROUNDS=300000 $(SWIFT) test --disable-xctest --filter Fuzz

@@ -9,6 +9,9 @@ private final class Cluster {
     private static let script = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "Cluster/cluster.sh").path
 
+    /// What it takes.
+    static let needs: Comment = "needs root, iproute2 and glusterfs-server"
+
     /// Whether this user may make namespaces, and has what the script needs.
     static let isPossible: Bool = {
         let found = ["ip", "glusterd", "nsenter"].allSatisfy {
@@ -94,7 +97,7 @@ private final class Cluster {
 extension Integration {
     /// Several nodes for real: host map, shards, a distributed file system.
     @Suite struct ClusterTests {
-        @Test(.enabled(if: Cluster.isPossible, "needs root, iproute2 and glusterfs-server"))
+        @Test(.enabled(if: Cluster.isPossible, Cluster.needs))
         func severalNodesMakeTheBytesOfOneAndReadWhatOthersWrote() throws {
             let cluster = try Cluster()
             let file = cluster.volume + "/f"
@@ -156,8 +159,8 @@ extension Integration {
             #expect(damage.map { $0["offset"] as? Int } == [4_000_000])
         }
 
-        @Test(.enabled(if: Cluster.isPossible, "needs root, iproute2 and glusterfs-server"))
-        func aNodeThatIsCutOffEndsTheRunAndTheFileIsFinished() throws {
+        @Test(.enabled(if: Cluster.isPossible, Cluster.needs), arguments: 0..<Launch.rounds)
+        func aNodeThatIsCutOffEndsTheRunAndTheFileIsFinished(round: Int) throws {
             let cluster = try Cluster()
             let here = try Folder()
             let file = cluster.volume + "/f"
@@ -202,8 +205,8 @@ extension Integration {
             }
         }
 
-        @Test(.enabled(if: Cluster.isPossible, "needs root, iproute2 and glusterfs-server"))
-        func aFileThatIsMiscountedIsNotCalledComplete() throws {
+        @Test(.enabled(if: Cluster.isPossible, Cluster.needs), arguments: 0..<Launch.rounds)
+        func aFileThatIsMiscountedIsNotCalledComplete(round: Int) throws {
             let cluster = try Cluster("shards")
             let file = cluster.volume + "/f"
             let written = try cluster.ranks(6, ["-o", file, "-s", "40000001", "--seed", "5"])
@@ -226,8 +229,8 @@ extension Integration {
             #expect(try String(seen.output.prefix(64)) == here.sha256("f"))
         }
 
-        @Test(.enabled(if: Cluster.isPossible, "needs root, iproute2 and glusterfs-server"))
-        func nodesThatKnowOnlyWhatWasAreNotBelieved() throws {
+        @Test(.enabled(if: Cluster.isPossible, Cluster.needs), arguments: 0..<Launch.rounds)
+        func nodesThatKnowOnlyWhatWasAreNotBelieved(round: Int) throws {
             let cluster = try Cluster("caches")
             let here = try Folder()
             let file = cluster.volume + "/f"

@@ -19,13 +19,9 @@ private enum Faults {
         return nil
     }()
 
-    /// How often each fault is tried in a row: `make soak` says 20.
-    static let rounds =
-        ProcessInfo.processInfo.environment["DGEN_SOAK_ROUNDS"].flatMap { Int($0) } ?? 1
-
     /// What stands for others like it in the short form of `make test`.
     static func some<Case>(_ cases: [Case], shortForm: [Case]) -> [Case] {
-        rounds > 1 ? cases : shortForm
+        Launch.rounds > 1 ? cases : shortForm
     }
 
     /// The environment of ranks that meet a fault.
@@ -125,7 +121,7 @@ extension Integration {
                 ["EIO", "ENOSPC", "EDQUOT", "EROFS"], shortForm: ["EIO", "EDQUOT"]),
             Launch.components)
         func aWriteThatFailsFailsTheRun(error: String, component: String?) throws {
-            for round in 0..<Faults.rounds {
+            for round in 0..<Launch.rounds {
                 for options in [
                     [], ["--collective"], ["--io", "posix"], ["--layout", "per-rank"],
                 ] {
@@ -153,7 +149,7 @@ extension Integration {
 
         @Test(arguments: Launch.components)
         func whatIsNotStoredIsNotCalledStored(component: String?) throws {
-            for round in 0..<Faults.rounds {
+            for round in 0..<Launch.rounds {
                 for options in [[], ["--collective"], ["--io", "posix"], ["--sync", "each"]] {
                     let folder = try Folder()
                     let note = "\(component ?? "") \(options) round \(round)"
@@ -167,7 +163,7 @@ extension Integration {
 
         @Test(arguments: Launch.components)
         func shortReadsAndWritesAreGoneOnWithOrFail(component: String?) throws {
-            for round in 0..<Faults.rounds {
+            for round in 0..<Launch.rounds {
                 for options in [[], ["--io", "posix"]] {
                     let folder = try Folder()
                     let note = "\(component ?? "") \(options) round \(round)"
@@ -191,7 +187,7 @@ extension Integration {
         }
 
         @Test func writesThatAreLostInSilenceAreFound() throws {
-            for round in 0..<Faults.rounds {
+            for round in 0..<Launch.rounds {
                 for options in [[], ["--io", "posix"], ["--collective"]] {
                     let folder = try Folder()
                     let note = "\(options) round \(round)"
@@ -226,7 +222,7 @@ extension Integration {
         func aReadThatFailsIsNoDamage(component: String?, options: [String]) throws {
             let folder = try Folder()
             #expect(try generate(folder).status == 0)
-            for round in 0..<Faults.rounds {
+            for round in 0..<Launch.rounds {
                 for words in [["verify"], ["repair"]] {
                     let outcome = try run(
                         3,
@@ -244,7 +240,7 @@ extension Integration {
 
         @Test(arguments: [[], ["--collective"], ["--io", "posix"]], ["write", "read"])
         func aRankThatHangsInACallEndsTheJob(options: [String], call: String) throws {
-            for round in 0..<Faults.rounds {
+            for round in 0..<Launch.rounds {
                 let folder = try Folder()
                 let note = "\(options) \(call) round \(round)"
                 let faults = try Faults.environment(
@@ -273,7 +269,7 @@ extension Integration {
 
         @Test(arguments: [[], ["--collective"], ["--io", "posix"], ["--sync", "each"]])
         func aRankThatIsKilledLeavesAFileThatCanBeFinished(options: [String]) throws {
-            for round in 0..<Faults.rounds {
+            for round in 0..<Launch.rounds {
                 let folder = try Folder()
                 let note = "\(options) round \(round)"
                 let outcome = try generate(
@@ -290,7 +286,7 @@ extension Integration {
         }
 
         @Test func SIGTERMAtAnyMomentLeavesAValidReportAndAnHonestManifest() throws {
-            for round in 0..<max(3, Faults.rounds) {
+            for round in 0..<max(3, Launch.rounds) {
                 let folder = try Folder()
                 let seconds = Double.random(in: 0.05...0.8)
                 let words = [Launch.program, "-o", folder.file("f"), "-t", "512"]
@@ -335,7 +331,7 @@ extension Integration {
 
         @Test(arguments: ["truncate", "overwrite"])
         func aFileThatChangesWhileItIsVerifiedIsDamaged(how: String) throws {
-            for round in 0..<Faults.rounds {
+            for round in 0..<Launch.rounds {
                 let folder = try Folder()
                 let change =
                     how == "truncate"
@@ -381,8 +377,20 @@ extension Integration {
             }
         }
 
+        @Test(arguments: 0..<Launch.rounds)
+        func aLauncherThatStartsSingletonsIsRefused(round: Int) throws {
+            let folder = try Folder()
+            let options = ["-o", folder.file("f"), "-s", "1MiB"]
+            for variable in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
+                let outcome = try Launch.alone(options, environment: [variable: "4"])
+                #expect(outcome.status == 4, "\(variable): \(outcome.error)")
+                #expect(outcome.complaints.count == 1)
+                #expect(!folder.exists("f"))
+            }
+        }
+
         @Test func aDateThatJumpsChangesNothing() throws {
-            for round in 0..<Faults.rounds {
+            for round in 0..<Launch.rounds {
                 let folder = try Folder()
                 let faults = try Faults.environment("clock", "", folder.file("f"))
                 let outcome = try generate(folder, ["--time-limit", "60s"], faults)
@@ -412,7 +420,7 @@ extension Integration {
 
         @Test(.enabled(if: Launch.mayMount, "mounting a file system needs root"))
         func aFullFileSystemThatGetsRoomIsFilled() throws {
-            for round in 0..<Faults.rounds {
+            for round in 0..<Launch.rounds {
                 for mode in ["", "--collective", "--io posix", "--preallocate"] {
                     let folder = try Folder()
                     let outcome = try onDisk(
@@ -432,7 +440,7 @@ extension Integration {
 
         @Test(.enabled(if: Launch.mayMount, "mounting a file system needs root"))
         func aQuotaThatIsRaisedIsFilled() throws {
-            for round in 0..<Faults.rounds {
+            for round in 0..<Launch.rounds {
                 for mode in ["", "--collective", "--io posix"] {
                     let folder = try Folder()
                     // Free room there is, as far as the file system tells.

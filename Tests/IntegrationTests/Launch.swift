@@ -26,6 +26,10 @@ enum Launch {
         return URL(filePath: bundle).deletingLastPathComponent().appending(path: "dgen-mpi").path
     }()
 
+    /// How often each fault is tried in a row: `make soak` says 20.
+    static let rounds =
+        ProcessInfo.processInfo.environment["DGEN_SOAK_ROUNDS"].flatMap { Int($0) } ?? 1
+
     /// Whether the program was built with MPICH, and is launched by it: what `make MPI=mpich test` sets.
     static let isMPICH = ProcessInfo.processInfo.environment["MPI"] == "mpich"
 

@@ -207,17 +207,6 @@ extension Integration {
             #expect(try folder.json("f.dgen.json")["status"] as? String == "writing")
         }
 
-        @Test func singletonsAreRefused() throws {
-            let folder = try Folder()
-            let options = ["-o", folder.file("f"), "-s", "1MiB"]
-            for variable in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
-                let outcome = try Launch.alone(options, environment: [variable: "4"])
-                #expect(outcome.status == 4, "\(variable): \(outcome.error)")
-                #expect(outcome.complaints.count == 1)
-                #expect(!folder.exists("f"))
-            }
-        }
-
         @Test func collectiveWritesAreReadBackAndTheReportSaysSo() throws {
             let folder = try Folder()
             let outcome = try Launch.ranks(
