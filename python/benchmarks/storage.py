@@ -102,7 +102,7 @@ def row(case: Case, phase: str, ours: Sequence[float], theirs: Sequence[float]) 
 def main() -> None:
     """Run all cases in turn and print a table of medians."""
     parser = launching.parser(__doc__.splitlines()[0])
-    parser.add_argument("--mebibytes", type=int, default=1024, help="size of each file")
+    parser.add_argument("--mebibytes", type=int, default=256, help="size of each file")
     parser.add_argument("--repeat", type=int, default=5, help="runs of each case")
     parser.add_argument("--repetitions", type=int, default=4, help="of the phases in each run")
     parser.add_argument("--access", nargs="+", default=list(ACCESS), choices=list(ACCESS))
