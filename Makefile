@@ -70,7 +70,7 @@ integration: build ## Run the integration tests alone; MPI=mpich for MPICH's
 	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest --scratch-path $(BUILD) \
 	    --filter Integration
 
-soak: build ## Run each fault of storage and machines 20 times in a row
+soak: build ## Run each fault of storage, machines and the cluster 20 times in a row; for an hour and a half
 	DGEN_SOAK_ROUNDS=20 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest \
 	    --scratch-path $(BUILD) --filter 'FaultTests|ClusterTests'
 
