@@ -139,11 +139,7 @@ struct Comparison {
         let relay = job.relay(
             batches, spec, .afterGivenBack, depth: depth, work: compares ? compare : nil)
         do {
-            defer {
-                relay.finish()
-                times.end(.transfers)
-                times.generateNanoseconds += relay.workNanoseconds
-            }
+            defer { times.finish(relay) }
             for index in 0..<batches.count {
                 if isCollective ? transfers.mustStopTogether : transfers.mustStop { break }
                 let buffer = relay.take()

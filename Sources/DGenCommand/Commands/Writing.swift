@@ -364,11 +364,7 @@ final class Writing {
             }
         }
         do {
-            defer {
-                relay.finish()
-                times.end(.transfers)
-                times.generateNanoseconds += relay.workNanoseconds
-            }
+            defer { times.finish(relay) }
             // A rank that is through, or has failed, keeps its place in the collective sequence with
             // empty writes, until all have heard of it.
             for index in 0..<batches.count {

@@ -11,7 +11,7 @@ struct Times {
 
     private(set) var openNanoseconds = 0
     /// Making the bytes, or making them and comparing.
-    var generateNanoseconds = 0
+    private(set) var generateNanoseconds = 0
     private(set) var transferNanoseconds = 0
     private(set) var syncNanoseconds = 0
     private(set) var closeNanoseconds = 0
@@ -50,6 +50,13 @@ struct Times {
     /// Opens files.
     mutating func open<Result>(_ step: () throws -> Result) rethrows -> Result {
         try run(.open, addingTo: \.openNanoseconds, step)
+    }
+
+    /// Ends the transfers with the relay that made or compared their bytes, and adds the time that this took it.
+    mutating func finish(_ relay: Relay) {
+        relay.finish()
+        end(.transfers)
+        generateNanoseconds += relay.workNanoseconds
     }
 
     /// Runs a transfer, adds the time that it took, and notes it for itself.
