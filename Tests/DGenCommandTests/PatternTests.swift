@@ -3,6 +3,7 @@
 #if DEBUG  // Internal names are importable in debug builds only; release is tested from outside.
 
     import DataGen
+    import Glibc
     import Testing
 
     @testable import DGenCommand
@@ -87,6 +88,21 @@
         }
     }
 
+    @Suite struct BatchesTests {
+        @Test func ranksInStepAgreeAfterTwoMiBAndAtTheEnd() {
+            func ends(transferSize: Int, depth: Int) -> [Int] {
+                let shards = Shards(size: 5 << 20, ranks: 1, alignment: 1)
+                let batches = Batches(
+                    Pattern(shards, transferSize: transferSize), depth: depth)
+                return (0..<batches.count).filter { batches.endsStretch($0) }
+            }
+            #expect(ends(transferSize: 64 << 10, depth: 1) == [3, 7, 9])
+            #expect(ends(transferSize: 64 << 10, depth: 2) == [1, 3, 4])
+            #expect(ends(transferSize: 1 << 20, depth: 1) == [1, 3, 4])
+            #expect(ends(transferSize: 4 << 20, depth: 1) == [0, 1])
+        }
+    }
+
     @Suite struct RelayTests {
         @Test(arguments: [1, 2, 5, 200])
         func whatIsMadeBeforeIsTakenInOrder(depth: Int) {
@@ -124,6 +140,30 @@
                 relay.giveBack()
             }
             relay.finish()
+        }
+
+        /// A thread of which the owner is told that it is slow, and one of which it is told that it is not.
+        @Test(arguments: [2, 5, 200], [0, Int.max / 2])
+        func aSlowThreadIsLetGo(depth: Int, ownNanoseconds: Int) {
+            nonisolated(unsafe) var ownItems = 0
+            let owner = pthread_self()
+            let relay = Relay(
+                buffers(depth), count: 100, .beforeTaken, ownNanoseconds: ownNanoseconds
+            ) { index, buffer in
+                let clock = Stopwatch()
+                while clock.elapsedNanoseconds < 1000 {}
+                buffer.storeBytes(of: index, as: Int.self)
+                if pthread_equal(pthread_self(), owner) != 0 { ownItems += 1 }
+            }
+            for index in 0..<100 {
+                #expect(relay.take().load(as: Int.self) == index)
+                relay.giveBack()
+            }
+            relay.finish()
+            // What the thread was ahead is not made again.
+            let least = ownNanoseconds == 0 ? max(0, 100 - 4 - depth) : 0
+            #expect(ownItems >= least)
+            #expect(ownNanoseconds == 0 || ownItems == 0)
         }
 
         private func buffers(_ count: Int) -> [UnsafeMutableRawBufferPointer] {

@@ -159,8 +159,7 @@ struct Comparison {
                     }
                     if !isCollective, transfers.mustStop { break }
                 }
-                // Once for some transfers: to agree costs as much as a small one.
-                if isCollective { try transfers.exchangeTogether() }
+                if isCollective, batches.endsStretch(index) { try transfers.exchangeTogether() }
             }
         }
         if !isCollective { try transfers.finish() }

@@ -378,8 +378,9 @@ final class Writing {
                     try move(part, at: range.lowerBound, to: file, transfers, &times)
                     if isInStep ? transfers.mustStopTogether : transfers.mustStop { break }
                 }
-                // Once for some transfers: to agree costs as much as a small one.
-                if isInStep, sync != .each { try transfers.exchangeTogether() }
+                if isInStep, sync != .each, batches.endsStretch(index) {
+                    try transfers.exchangeTogether()
+                }
             }
         }
         if !isInStep { try transfers.finish() }

@@ -32,6 +32,15 @@ struct Batches {
         max(size > 1 ? size * transfers.transferSize : transfers.longestTransfer, 1)
     }
 
+    /// Bytes of a rank between two agreements of ranks in step: to agree costs as much as some small transfers.
+    private static let stretchBytes = 2 << 20
+
+    /// Whether ranks in step agree on how to go on after group number `index`.
+    func endsStretch(_ index: Int) -> Bool {
+        let groups = max(1, Self.stretchBytes / (size * transfers.transferSize))
+        return (index + 1) % groups == 0 || index == count - 1
+    }
+
     /// The rounds of group number `index`: `size` of them but for the last.
     func rounds(_ index: Int) -> Range<Int> {
         index * size..<min((index + 1) * size, transfers.transfersPerRank)

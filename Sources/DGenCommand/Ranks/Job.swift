@@ -23,13 +23,20 @@ final class Job {
     private let isDirect: Bool
     let isQuiet: Bool
     let kernel: Kernel
-    /// Buffers that each rank makes bytes in, or compares, beside the one that it moves.
+    /// Buffers of each rank, at most, so that bytes are made or compared while others are moved.
     let queueDepth: Int
+    /// Whether bytes may be made between transfers where that is faster: nobody asked for something else, and transfers
+    /// keep the processor busy.
+    private let mayMakeAlone: Bool
     /// Threads that make bytes, at most.
     let threads: Int
+    /// Whether a thread may wait awake and take no processor from another.
+    private let hasSpareProcessor: Bool
     /// Puts those threads and their memory on memory nodes.
     private let placer: Placer
     private let buffers = TransferBuffers()
+    /// How long this thread takes to fill one of them.
+    private var fillNanoseconds = 0
     private var generator: ParallelGenerator?
     var report = Report()
 
@@ -42,8 +49,12 @@ final class Job {
     private static let probe = (key: "dgen_mpi_no_such_hint", value: "1")
     /// The default of `--transfer-size`, the fastest of those that `make bench` compares.
     static let transferSizeDefault = 1 << 20
-    /// The default of `--queue-depth` of a rank with so many threads: without a processor to spare, overlap only costs.
-    static func queueDepthDefault(threads: Int) -> Int { threads > 1 ? 2 : 1 }
+    /// The default of `--queue-depth` of a rank with so many processors: with none to spare, overlap only costs.
+    static func queueDepthDefault(processors: Int) -> Int { processors > 1 ? 2 : 1 }
+    /// The default of `--threads`: where bytes are moved meanwhile, that takes a processor of its own.
+    static func threadsDefault(processors: Int, queueDepth: Int) -> Int {
+        queueDepth > 1 ? max(1, processors - 1) : processors
+    }
     /// How long a thread that makes bytes waits awake, where the rank has several processors: longer, and waking it is
     /// little beside the transfer that it waits for.
     private static let awakeNanoseconds = 2_000_000
@@ -70,7 +81,14 @@ final class Job {
         // Each node has processors of its own.
         kernel = try session.together { try settings.kernel() }
         let share = try session.threadShare()
-        threads = try settings.threads(default: share)
+        // Who asks for one thread has one processor in mind.
+        let processors = try settings.threads(default: share)
+        let askedDepth = try settings.queueDepth()
+        queueDepth = askedDepth ?? Self.queueDepthDefault(processors: processors)
+        mayMakeAlone = askedDepth == nil && !isDirect
+        threads = try settings.threads(
+            default: Self.threadsDefault(processors: share, queueDepth: queueDepth))
+        hasSpareProcessor = processors > 1
         let threads = threads
         placer = Placer(
             try session.together {
@@ -78,7 +96,6 @@ final class Job {
             }, logger: logger)
         progressStyle = try settings.progressStyle()
         self.reportPath = reportPath
-        queueDepth = try settings.queueDepth() ?? Self.queueDepthDefault(threads: threads)
         let limit = try settings.watchdogSeconds()
         if let seconds = try settings.timeLimitSeconds() {
             Interruption.stop(afterSeconds: seconds)
@@ -216,7 +233,10 @@ final class Job {
             // Once, so that threads and tables are there.
             let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(bytes, spec.size)])
             generator.fill(part, at: 0)
-            logger.debug("a buffer of \(bytes) bytes")
+            let clock = Stopwatch()
+            generator.fill(part, at: 0)
+            fillNanoseconds = clock.elapsedNanoseconds
+            logger.debug("a buffer of \(bytes) bytes, filled in \(fillNanoseconds) ns")
         }
     }
 
@@ -293,7 +313,8 @@ final class Job {
         let placer = placer
         return Relay(
             transferBuffers(batches, spec, depth), count: batches.count, side,
-            awakeNanoseconds: threads > 1 ? Self.awakeNanoseconds : 0,
+            ownNanoseconds: mayMakeAlone ? fillNanoseconds : nil,
+            awakeNanoseconds: hasSpareProcessor ? Self.awakeNanoseconds : 0,
             prepare: { placer.pin(thread: 0) }, work: work)
     }
 

@@ -87,9 +87,9 @@ final class Transfers {
             })
     }
 
-    /// How long a rank that is through stays awake, giving its processor to whoever wants it: ranks are seldom further
-    /// apart, and those that go to sleep and wake up are moved about.
-    private static let awakeNanoseconds = 2_000_000
+    /// How long a rank that is through stays awake, giving its processor to whoever wants it: those that go to sleep and
+    /// wake up are moved about, and the ranks that still work with them.
+    private static let awakeNanoseconds = 20_000_000
     /// Between looks at whether the others are through, after that.
     private static let pauseMicroseconds: UInt32 = 300
 
