@@ -2,10 +2,12 @@
 //
 // MPI's handle constants are macros over casts (Open MPI) or integers with casts (MPICH), which Swift
 // does not import; each gets a function here. Functions and plain integer constants import as they are.
+// What the library does with memory depends on `mallopt`, which Swift's Glibc leaves out.
 
 #ifndef DGEN_CMPI_SHIM_H
 #define DGEN_CMPI_SHIM_H
 
+#include <malloc.h>
 #include <mpi.h>
 
 static inline MPI_Comm cmpi_comm_world(void) { return MPI_COMM_WORLD; }
