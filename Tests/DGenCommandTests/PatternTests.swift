@@ -164,6 +164,7 @@
             let least = ownNanoseconds == 0 ? max(0, 100 - 4 - depth) : 0
             #expect(ownItems >= least)
             #expect(ownNanoseconds == 0 || ownItems == 0)
+            #expect(relay.isOwnerAlone == (ownNanoseconds == 0))
         }
 
         private func buffers(_ count: Int) -> [UnsafeMutableRawBufferPointer] {

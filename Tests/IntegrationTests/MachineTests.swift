@@ -103,7 +103,9 @@ extension Integration {
         }
 
         /// Ranks that share a mask share its processors; none is left out, none is used twice.
-        @Test func ranksDivideTheProcessorsThatTheyShare() throws {
+        ///
+        /// Where bytes are moved meanwhile, that takes one of them.
+        @Test(arguments: [1, 2]) func ranksDivideTheProcessorsThatTheyShare(depth: Int) throws {
             let count = ProcessInfo.processInfo.activeProcessorCount
             for ranks in [1, 2, 3] {
                 let folder = try Folder()
@@ -111,7 +113,7 @@ extension Integration {
                 let outcome = try Launch.run(
                     launch + [
                         Launch.program, "-o", folder.path + "/f", "-s", "1MiB", "--seed", "1",
-                        "--report", folder.path + "/r",
+                        "--queue-depth", "\(depth)", "--report", folder.path + "/r",
                     ], environment: ["DGEN_LOG": "debug"])
                 #expect(outcome.status == 0, "\(outcome.error)")
                 let threads = outcome.error.split(separator: "\n").compactMap { line in
@@ -119,7 +121,7 @@ extension Integration {
                         ? Int(line.split(separator: " ").dropLast().last ?? "") : nil
                 }.sorted()
                 let expected = (0..<ranks).map {
-                    max(1, count / ranks + ($0 < count % ranks ? 1 : 0))
+                    max(1, max(1, count / ranks + ($0 < count % ranks ? 1 : 0)) - (depth - 1))
                 }.sorted()
                 #expect(threads == expected, "\(ranks) ranks on \(count) processors")
             }

@@ -383,6 +383,9 @@ final class Writing {
                 }
             }
         }
+        if relay.isOwnerAlone {
+            job.logger.info("bytes come slower from another processor than they are made here")
+        }
         if !isInStep { try transfers.finish() }
     }
 

@@ -87,10 +87,16 @@ final class Relay {
     /// The time that the work has taken so far; all of it after ``finish()``.
     var workNanoseconds: Int { workNanosecondsStored.load(ordering: .acquiring) }
 
+    /// Whether the thread was let go since it was slow.
+    private(set) var isOwnerAlone = false
+
     /// The buffer of the next item.
     func take() -> UnsafeMutableRawBufferPointer {
         precondition(taken < count, "there are no more items")
-        if hasThread, taken == Self.trialCount, isThreadSlow { endThread() }
+        if hasThread, taken == Self.trialCount, isThreadSlow {
+            endThread()
+            isOwnerAlone = true
+        }
         if hasThread {
             takeable.wait()
         } else if side == .beforeTaken, taken >= done {
