@@ -127,6 +127,20 @@ extension Integration {
             }
         }
 
+        /// Ranks with one processor have one buffer, others two; they agree after the same transfers all the same.
+        @Test(arguments: ["400KiB", "64KiB"])
+        func ranksOfSeveralSharesOfTheProcessorsStayInStep(transfer: String) throws {
+            let folder = try Folder()
+            let program = [
+                Launch.program, "test", "-o", folder.path + "/f", "-s", "20MiB", "-t", transfer,
+                "--collective", "--read-order", "same",
+            ]
+            let outcome = try Launch.run(
+                Launch.mpirun(1) + (Launch.isMPICH ? [] : ["--bind-to", "none"])
+                    + ["taskset", "-c", "0"] + program + [":", "-n", "1"] + program, seconds: 60)
+            #expect(outcome.status == 0, "\(outcome.error)")
+        }
+
         #if arch(x86_64)
             /// A processor without AVX, emulated: the program must find out before it is too late.
             @Test func anOldProcessorMakesTheSameBytes() throws {

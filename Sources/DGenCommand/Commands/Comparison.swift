@@ -157,9 +157,9 @@ struct Comparison {
                             brought[index % depth].note(extent)
                         }
                     }
-                    if !isCollective, transfers.mustStop { break }
+                    if isCollective, batches.endsStretch(round) { try transfers.exchangeTogether() }
+                    if isCollective ? transfers.mustStopTogether : transfers.mustStop { break }
                 }
-                if isCollective, batches.endsStretch(index) { try transfers.exchangeTogether() }
             }
         }
         if !isCollective { try transfers.finish() }

@@ -376,10 +376,10 @@ final class Writing {
                     let part = UnsafeRawBufferPointer(
                         rebasing: buffer[place..<place + range.count])
                     try move(part, at: range.lowerBound, to: file, transfers, &times)
+                    if isInStep, sync != .each, batches.endsStretch(round) {
+                        try transfers.exchangeTogether()
+                    }
                     if isInStep ? transfers.mustStopTogether : transfers.mustStop { break }
-                }
-                if isInStep, sync != .each, batches.endsStretch(index) {
-                    try transfers.exchangeTogether()
                 }
             }
         }

@@ -35,10 +35,10 @@ struct Batches {
     /// Bytes of a rank between two agreements of ranks in step: to agree costs as much as some small transfers.
     private static let stretchBytes = 2 << 20
 
-    /// Whether ranks in step agree on how to go on after group number `index`.
-    func endsStretch(_ index: Int) -> Bool {
-        let groups = max(1, Self.stretchBytes / (size * transfers.transferSize))
-        return (index + 1) % groups == 0 || index == count - 1
+    /// Whether ranks in step agree after a round on how to go on: the same rounds on all of them, whose groups may differ.
+    func endsStretch(_ round: Int) -> Bool {
+        let rounds = max(1, Self.stretchBytes / transfers.transferSize)
+        return (round + 1) % rounds == 0 || round == transfers.transfersPerRank - 1
     }
 
     /// The rounds of group number `index`: `size` of them but for the last.
