@@ -66,12 +66,13 @@ public struct DamageLog: Sendable, Equatable {
         add(Damage(offset: offset, bytes: count, wrongBytes: count, isMissing: isMissing))
     }
 
-    /// Adds a range that is not before the end of the last.
+    /// Adds a range that begins after the last, or among its right bytes: those that another log has as wrong.
     private mutating func add(_ new: Damage) {
         wrongBytes += new.wrongBytes
         if var joined = last, joined.isJoined(to: new, gap: gap) {
-            rangeBytes += new.end - joined.end
-            joined.bytes = new.end - joined.offset
+            let end = max(joined.end, new.end)
+            rangeBytes += end - joined.end
+            joined.bytes = end - joined.offset
             joined.wrongBytes += new.wrongBytes
             last = joined
             if rangeCount <= limit { ranges[rangeCount - 1] = joined }

@@ -105,6 +105,26 @@ import Testing
         }
     }
 
+    /// What one log has between two wrong bytes of a range of another does not end that range.
+    @Test func rangesOfOneLogLieWithinThoseOfAnother() throws {
+        let spec = try DataSpec(size: 1 << 20, seed: 1)
+        var outer = DamageLog(spec, limit: 1000)
+        for offset in [5000, 5900, 9000] { outer.add(offset: offset, count: 10) }
+        var inner = DamageLog(spec, limit: 1000)
+        for offset in [5200, 9500] { inner.add(offset: offset, count: 10) }
+        for (one, other) in [(outer, inner), (inner, outer)] {
+            var merged = one
+            merged.merge(other)
+            #expect(
+                merged.ranges == [
+                    Damage(offset: 5000, bytes: 910, wrongBytes: 30),
+                    Damage(offset: 9000, bytes: 510, wrongBytes: 20),
+                ])
+            #expect(merged.rangeBytes == 1420)
+            #expect(merged.last == merged.ranges.last)
+        }
+    }
+
     /// Logs of parts of a data set, merged in any order, are that of the whole.
     @Test func logsOfPartsMergeInAnyOrder() throws {
         var numbers = Numbered(seed: .random(in: 0...UInt64.max))
@@ -117,8 +137,10 @@ import Testing
             let limit = round % 3 == 0 ? 1000 : Int.random(in: 1...8, using: &numbers.generator)
             var whole = DamageLog(spec, limit: limit)
             for offset in offsets { whole.add(offset: offset, count: 1) }
-            // Parts as strided ranks have them, each in order, or as contiguous ones.
-            let part = Int.random(in: 1...50_000, using: &numbers.generator)
+            // Parts as strided ranks have them, each in order, or as contiguous ones. Half of them
+            // are shorter than the gap: ranges of one rank lie within those of another.
+            let longest = round % 4 < 2 ? 1000 : 50_000
+            let part = Int.random(in: 1...longest, using: &numbers.generator)
             let ranks = Int.random(in: 1...5, using: &numbers.generator)
             let isStrided = round % 2 == 0
             var logs = (0..<ranks).map { _ in DamageLog(spec, limit: limit) }
