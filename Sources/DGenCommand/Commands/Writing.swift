@@ -294,14 +294,16 @@ final class Writing {
             }
             mode = .createOrOpen
         }
-        job.prepareBuffers(batches, spec, depth: job.queueDepth)
+        // Bytes are there when the file is open.
+        let relay = makeBytes()
+        defer { relay.finish() }
         try job.watchdog.during(.agreement) { try session.world.barrier() }
         let file = try times.open { try job.open(files, mode) }
         // Neither is part of writing the data, nor is it timed.
         try job.noteHints(of: file)
         try take(file, existing)
         let transfers = job.transfers(title: "write", totalBytes: spec.size)
-        try writeTransfers(to: file, transfers, &times)
+        try writeTransfers(from: relay, to: file, transfers, &times)
         transfers.end()
         // Open MPI's component may hang or fail in any later collective call on the file once a write
         // has failed, so nothing more is asked of it then, not even to close.
@@ -350,19 +352,24 @@ final class Writing {
             "\(failure.message); its file system has \(ByteSize.format(free)) free")
     }
 
-    private func writeTransfers(
-        to file: any DataFile, _ transfers: Transfers, _ times: inout Times
-    ) throws {
+    /// Begins to make the bytes of this rank's transfers.
+    private func makeBytes() -> Relay {
         let generator = job.generator(spec)
         let (batches, rank) = (batches, rank)
-        times.begin(.transfers)
-        let relay = job.relay(batches, spec, .beforeTaken, depth: job.queueDepth) { index, buffer in
+        return job.relay(batches, spec, .beforeTaken, depth: job.queueDepth) { index, buffer in
             for (place, range) in batches.ranges(index, rank) {
                 generator.fill(
                     UnsafeMutableRawBufferPointer(
                         rebasing: buffer[place..<place + range.count]), at: range.lowerBound)
             }
         }
+    }
+
+    private func writeTransfers(
+        from relay: Relay, to file: any DataFile, _ transfers: Transfers, _ times: inout Times
+    ) throws {
+        let batches = batches
+        times.begin(.transfers)
         do {
             defer { times.finish(relay) }
             // A rank that is through, or has failed, keeps its place in the collective sequence with
