@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Measure how dgen-mpi writes, reads and verifies a file, with IOR beside it where there is one.
 
-All cases run in turn, over and over and in changing order, and the two programs follow one another in
-each, now one and now the other first, so that a change of the machine's speed meets both. Each run
-goes through its phases several times with a new file each time; the medians of two such neighbours are
-compared, and the median of these ratios over all turns is what counts. Before each run a file of the same size is written and deleted, so that no run
-pays for memory that the machine has not touched yet. Both programs write with the same MPI library,
-ranks, transfer size and total size, bring the data to stable storage, and read back on the rank
-that wrote.
+All cases run in turn, over and over and in changing order, and the two programs follow one another
+in each, now one and now the other first, so that a change of the machine's speed meets both. Each
+run goes through its phases several times with a new file each time; the medians of two such
+neighbours are compared, and the median of these ratios over all turns is what counts. Before each
+run a file of the same size is written and deleted, so that no run pays for memory that the machine
+has not touched yet. Both programs write with the same MPI library, ranks, transfer size and total
+size, bring the data to stable storage, and read back on the rank that wrote.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import random
 import re
 import statistics
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +103,9 @@ Turns = dict[int, list[float]]
 def rates_cell(turns: Turns) -> str:
     """Return the median of all rates, with the lowest and the highest."""
     rates = [rate for of_turn in turns.values() for rate in of_turn]
-    return f"{statistics.median(rates):8.0f} ({min(rates):.0f} to {max(rates):.0f})" if rates else "-"
+    if not rates:
+        return "-"
+    return f"{statistics.median(rates):8.0f} ({min(rates):.0f} to {max(rates):.0f})"
 
 
 def ratio_cell(ours: Turns, theirs: Turns) -> str:
