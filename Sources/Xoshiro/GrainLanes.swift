@@ -95,9 +95,8 @@ extension Lanes {
                     var lead = 0
                     repeat {
                         if offset < nextRowBytes {
-                            let place = nextSlots + offset
-                            Use.store.apply(
-                                rows: lanes.nextRows(), at: place, slotBytes, &difference)
+                            lanes.useEight(
+                                .store, at: nextSlots + offset, slotBytes, &difference)
                             offset &+= 64
                         }
                         lead &+= 512

@@ -5,6 +5,8 @@
 // 2. Eight steps give an 8 x 8 matrix with a lane a column; transposed, each row is eight consecutive
 //    outputs of one lane.
 // 3. Row i goes to the place of lane i in memory: eight stores, each of 64 consecutive bytes.
+// Where a vector takes several registers there are too few for eight steps: four steps give two 4 x 4
+// matrices, one in each half of the vectors, and their rows are 32 bytes.
 // After `distance` steps the eight stretches have met, and the bytes are those of the scalar stream.
 
 public import CVector
@@ -16,6 +18,9 @@ public struct Lanes: Sendable {
     /// Eight words of every lane.
     @usableFromInline
     typealias Matrix = (Vector, Vector, Vector, Vector, Vector, Vector, Vector, Vector)
+    /// Two matrices of four words by four, in the lower and the upper halves of four vectors.
+    @usableFromInline
+    typealias HalfMatrices = (Vector, Vector, Vector, Vector)
 
     // Word w of the state of every lane, lane i in element i.
     @usableFromInline var state: (Vector, Vector, Vector, Vector)
@@ -225,7 +230,7 @@ public struct Lanes: Sendable {
         var difference = Vector.zero
         let stretch = 8 * distance
         for offset in stride(from: 0, to: stretch, by: 64) {
-            use.apply(rows: lanes.nextRows(), at: memory + offset, stretch, &difference)
+            lanes.useEight(use, at: memory + offset, stretch, &difference)
         }
         self = lanes
         return cvector_is_zero(difference) != 0
@@ -258,15 +263,37 @@ public struct Lanes: Sendable {
         return cvector_is_zero(difference) != 0
     }
 
-    /// The next eight outputs of every lane: a vector for each step.
+    /// Uses the next eight outputs of every lane, at places that lie `stretch` bytes apart.
     @inlinable @inline(always)
-    mutating func nextSteps() -> Matrix {
-        (next(), next(), next(), next(), next(), next(), next(), next())
+    mutating func useEight(
+        _ use: Use, at place: UnsafeMutableRawPointer, _ stretch: Int, _ difference: inout Vector
+    ) {
+        // What goes past the caches goes by whole lines: half ones take twice as long.
+        if cvector_is_one_register() != 0 || use == .storePastCache {
+            use.apply(rows: nextRows(), at: place, stretch, &difference)
+        } else {
+            use.apply(halfRows: nextHalfRows(), at: place, stretch, &difference)
+            use.apply(halfRows: nextHalfRows(), at: place + 32, stretch, &difference)
+        }
     }
 
     /// The next eight outputs of every lane: row i is that of lane i.
     @inlinable @inline(always)
-    mutating func nextRows() -> Matrix { Self.transposed(nextSteps()) }
+    mutating func nextRows() -> Matrix {
+        Self.transposed((next(), next(), next(), next(), next(), next(), next(), next()))
+    }
+
+    /// The next four outputs of every lane: row i is that of lane i, then that of lane 4 + i.
+    @inlinable @inline(always)
+    mutating func nextHalfRows() -> HalfMatrices {
+        let a = (next(), next(), next(), next())
+        let b0 = cvector_even_lanes(a.0, a.1), b1 = cvector_odd_lanes(a.0, a.1)
+        let b2 = cvector_even_lanes(a.2, a.3), b3 = cvector_odd_lanes(a.2, a.3)
+        return (
+            cvector_even_pairs(b0, b2), cvector_even_pairs(b1, b3),
+            cvector_odd_pairs(b0, b2), cvector_odd_pairs(b1, b3)
+        )
+    }
 
     /// The rows of eight steps.
     @inlinable @inline(always)
@@ -353,6 +380,32 @@ public enum Use: Sendable {
         apply(rows.5, at: place + 5 &* stretch, &difference)
         apply(rows.6, at: place + 6 &* stretch, &difference)
         apply(rows.7, at: place + 7 &* stretch, &difference)
+    }
+
+    /// Does that with half rows of eight lanes, at places that lie `stretch` bytes apart.
+    @inlinable @inline(always)
+    func apply(
+        halfRows rows: Lanes.HalfMatrices, at place: UnsafeMutableRawPointer, _ stretch: Int,
+        _ difference: inout Lanes.Vector
+    ) {
+        apply(halves: rows.0, at: place, place + 4 &* stretch, &difference)
+        apply(halves: rows.1, at: place + stretch, place + 5 &* stretch, &difference)
+        apply(halves: rows.2, at: place + 2 &* stretch, place + 6 &* stretch, &difference)
+        apply(halves: rows.3, at: place + 3 &* stretch, place + 7 &* stretch, &difference)
+    }
+
+    /// Does that with the two halves of a vector, not past the caches.
+    @inlinable @inline(always)
+    func apply(
+        halves vector: Lanes.Vector, at low: UnsafeMutableRawPointer,
+        _ high: UnsafeMutableRawPointer, _ difference: inout Lanes.Vector
+    ) {
+        switch self {
+        case .store, .storePastCache: cvector_store_halves(low, high, vector)
+        case .compare:
+            let found = cvector_load_halves(low, high)
+            difference = cvector_or(difference, cvector_xor(vector, found))
+        }
     }
 
     /// Does that with one word.

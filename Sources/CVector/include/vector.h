@@ -14,11 +14,21 @@ typedef uint64_t cvector_u64x8 __attribute__((ext_vector_type(8)));
 typedef int64_t cvector_i64x8 __attribute__((ext_vector_type(8)));
 // The same without the alignment of the vector, for memory of the caller's.
 typedef uint64_t cvector_u64x8_unaligned __attribute__((ext_vector_type(8), aligned(1)));
+typedef uint64_t cvector_u64x4_unaligned __attribute__((ext_vector_type(4), aligned(1)));
 
 // So that Swift does not look whether there is a pointer.
 #pragma clang assume_nonnull begin
 
 #define CVECTOR_INLINE static inline __attribute__((always_inline))
+
+// Whether a vector is a single register; a constant for each target.
+CVECTOR_INLINE int cvector_is_one_register(void) {
+#if defined(__AVX512F__)
+    return 1;
+#else
+    return 0;
+#endif
+}
 
 CVECTOR_INLINE cvector_u64x8 cvector_add(cvector_u64x8 a, cvector_u64x8 b) { return a + b; }
 CVECTOR_INLINE cvector_u64x8 cvector_xor(cvector_u64x8 a, cvector_u64x8 b) { return a ^ b; }
@@ -41,6 +51,16 @@ CVECTOR_INLINE cvector_u64x8 cvector_load(const void *source) {
 }
 CVECTOR_INLINE void cvector_store(void *target, cvector_u64x8 a) {
     *(cvector_u64x8_unaligned *)target = a;
+}
+
+// The first four words from or to `low`, the others from or to `high`.
+CVECTOR_INLINE cvector_u64x8 cvector_load_halves(const void *low, const void *high) {
+    return __builtin_shufflevector(*(const cvector_u64x4_unaligned *)low, *(const cvector_u64x4_unaligned *)high,
+                                   0, 1, 2, 3, 4, 5, 6, 7);
+}
+CVECTOR_INLINE void cvector_store_halves(void *low, void *high, cvector_u64x8 a) {
+    *(cvector_u64x4_unaligned *)low = __builtin_shufflevector(a, a, 0, 1, 2, 3);
+    *(cvector_u64x4_unaligned *)high = __builtin_shufflevector(a, a, 4, 5, 6, 7);
 }
 
 // Words of `a`, numbers 0 to 7, and of `b`, 8 to 15.
@@ -124,8 +144,7 @@ CVECTOR_INLINE void cvector_make_uniform(void *place, float low, float span) {
 
 CVECTOR_INLINE int cvector_is_zero(cvector_u64x8 a) { return __builtin_reduce_or(a) == 0; }
 
-// The three stages of an 8 x 8 transpose: exchange single lanes, pairs, halves between two rows. A pair
-// is named by its place in its vector, 0 to 3, and after / by that in the second one.
+// The three stages of an 8 x 8 transpose: exchange single lanes, pairs, halves between two rows.
 CVECTOR_INLINE cvector_u64x8 cvector_even_lanes(cvector_u64x8 a, cvector_u64x8 b) {
     return __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
 }
@@ -148,7 +167,7 @@ CVECTOR_INLINE cvector_u64x8 cvector_high_halves(cvector_u64x8 a, cvector_u64x8 
     return cvector_odd_pairs(a, b);
 }
 #else
-// Where a vector is two registers, the last stage costs nothing.
+// Where a vector is two registers, the last stage costs nothing, and without it each half is a 4 x 4 transpose.
 CVECTOR_INLINE cvector_u64x8 cvector_even_pairs(cvector_u64x8 a, cvector_u64x8 b) {
     return __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
 }
