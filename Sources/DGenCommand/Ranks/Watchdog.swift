@@ -101,6 +101,8 @@ final class Watchdog: Sendable {
             "dgen-mpi: error: \(place): stuck in \(phase.name)"
                 + (offset >= 0 ? " at offset \(offset)" : "")
                 + " for \(waitedSeconds) s (limit --watchdog)\(phase.advice); ending the job\n")
+        // A launcher that is told to end the job may forget what it has not yet passed on.
+        usleep(200_000)
         // Should MPI_Abort hang as well, the alarm ends this process, and the launcher the others.
         signal(SIGALRM, SIG_DFL)
         alarm(10)
