@@ -73,22 +73,25 @@ struct Comparison {
     /// Reads and compares, and tells where the time went; collective.
     func run(_ times: inout Times) throws -> Found {
         let world = job.session.world
-        job.prepareBuffers(batches, spec, depth: depth)
+        let findings = Findings(spec, compares ? job.generator(spec) : nil, depth: depth)
+        let relay = job.relay(
+            batches, spec, .afterGivenBack, depth: depth, work: compares ? findings.compare : nil)
+        defer { relay.finish() }
         try job.watchdog.during(.agreement) { try world.barrier() }
         let file = try times.open { try job.open(files, .read) }
         try job.noteHints(of: file)
         let fileBytes = try job.fileBytes(file, files.layout)
         let transfers = job.transfers(title: title, totalBytes: spec.size)
-        let log = try readTransfers(file, transfers, &times)
+        try readTransfers(file, through: relay, findings, transfers, &times)
         transfers.end()
         try job.session.agree(transfers.failure)
         try job.session.together {
             try times.close { try job.watchdog.during(.close) { try file.close() } }
         }
-        return Found(log: try join(log), fileBytes: fileBytes)
+        return Found(log: try join(findings.log), fileBytes: fileBytes)
     }
 
-    /// What one batch brought, from the thread that reads to the one that compares.
+    /// What a batch brought, from the thread that reads to the one that compares.
     private final class Brought {
         private(set) var extents: [Reading.Extent] = []
 
@@ -103,48 +106,52 @@ struct Comparison {
         func forget() { extents.removeAll(keepingCapacity: true) }
     }
 
-    /// What was found so far; of the thread that compares alone.
+    /// What was found so far.
     private final class Findings {
+        /// Of the thread that compares alone, until all is compared.
         private(set) var log: DamageLog
         private let spec: DataSpec
         private let generator: ParallelGenerator?
+        /// One for each buffer, which goes to and fro with it.
+        private let brought: [Brought]
 
-        init(_ spec: DataSpec, _ generator: ParallelGenerator?) {
+        init(_ spec: DataSpec, _ generator: ParallelGenerator?, depth: Int) {
             self.spec = spec
             self.generator = generator
             log = DamageLog(spec, limit: Comparison.rangesMax)
+            brought = (0..<depth).map { _ in Brought() }
+        }
+
+        /// Notes what was read of a batch, before its buffer is given back.
+        func note(_ extent: Reading.Extent, ofBatch index: Int) {
+            brought[index % brought.count].note(extent)
         }
 
         /// Compares what a batch brought; without a generator, notes only what was not there.
-        func compare(_ brought: Brought, in buffer: UnsafeMutableRawBufferPointer) {
-            for extent in brought.extents {
+        func compare(batch index: Int, in buffer: UnsafeMutableRawBufferPointer) {
+            let batch = brought[index % brought.count]
+            for extent in batch.extents {
                 var found = DamageLog(spec, limit: Comparison.rangesMax)
                 Reading.compare([extent], in: buffer, with: generator, log: &found)
                 if found.rangeCount > 0 { log.merge(found) }
             }
-            brought.forget()
+            batch.forget()
         }
     }
 
     private func readTransfers(
-        _ file: any DataFile, _ transfers: Transfers, _ times: inout Times
-    ) throws -> DamageLog {
-        let (spec, batches, rank, depth) = (spec, batches, readers.rank, depth)
-        let findings = Findings(spec, compares ? job.generator(spec) : nil)
-        let brought = (0..<depth).map { _ in Brought() }
-        let compare = { (index: Int, buffer: UnsafeMutableRawBufferPointer) in
-            findings.compare(brought[index % depth], in: buffer)
-        }
+        _ file: any DataFile, through relay: Relay, _ findings: Findings, _ transfers: Transfers,
+        _ times: inout Times
+    ) throws {
+        let (batches, rank) = (batches, readers.rank)
         times.begin(.transfers)
-        let relay = job.relay(
-            batches, spec, .afterGivenBack, depth: depth, work: compares ? compare : nil)
         do {
             defer { times.finish(relay) }
             for index in 0..<batches.count {
                 if isCollective ? transfers.mustStopTogether : transfers.mustStop { break }
                 let buffer = relay.take()
                 defer {
-                    if !compares { compare(index, buffer) }
+                    if !compares { findings.compare(batch: index, in: buffer) }
                     relay.giveBack()
                 }
                 for (number, round) in batches.rounds(index).enumerated() {
@@ -154,7 +161,7 @@ struct Comparison {
                     try move(file, part, place, range, transfers, &times) { extent in
                         // Without comparing, that all of it was there is all that is asked.
                         if compares || extent.read < extent.range.count {
-                            brought[index % depth].note(extent)
+                            findings.note(extent, ofBatch: index)
                         }
                     }
                     if isCollective, batches.endsStretch(round) { try transfers.exchangeTogether() }
@@ -163,7 +170,6 @@ struct Comparison {
             }
         }
         if !isCollective { try transfers.finish() }
-        return findings.log
     }
 
     /// Reads one transfer; where each rank goes at its own speed, it also tells and hears how far all of them are.

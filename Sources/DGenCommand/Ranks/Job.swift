@@ -216,11 +216,6 @@ final class Job {
         return new
     }
 
-    /// Makes what an operation needs to make or compare batches, before its clock runs: memory and threads.
-    func prepareBuffers(_ batches: Batches, _ spec: DataSpec, depth: Int) {
-        _ = transferBuffers(batches, spec, depth)
-    }
-
     /// Buffers for batches, each part of them on the node of the thread that makes it.
     private func transferBuffers(
         _ batches: Batches, _ spec: DataSpec, _ depth: Int
