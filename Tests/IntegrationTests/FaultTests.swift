@@ -285,6 +285,29 @@ extension Integration {
             }
         }
 
+        /// Each rank has its node forget the file that it is about to read, whoever wrote that.
+        @Test func whoReadsAFileForgetsItFirst() throws {
+            var readers: [String: [Int]] = [:]
+            for call in ["read", "forget"] {
+                for rank in 0..<4 {
+                    let folder = try Folder()
+                    let fault = try Faults.environment(
+                        call, "EIO", folder.file("f.00000000"), rank: rank)
+                    let outcome = try run(
+                        4,
+                        [
+                            "test", "-o", folder.file("f"), "--phases", "write,read", "--io",
+                            "posix", "--layout", "per-rank", "--read-order", "shuffle",
+                            "--drop-cache", "--quiet",
+                        ] + Self.spec, fault)
+                    #expect([0, 3].contains(outcome.status), "\(outcome.error)")
+                    if outcome.status == 3 { readers[call, default: []].append(rank) }
+                }
+            }
+            #expect(readers["read"]?.count == 1 && readers["read"] != [0], "\(readers)")
+            #expect(readers["forget"] == readers["read"], "\(readers)")
+        }
+
         @Test func SIGTERMAtAnyMomentLeavesAValidReportAndAnHonestManifest() throws {
             for round in 0..<max(3, Launch.rounds) {
                 let folder = try Folder()

@@ -99,10 +99,15 @@ struct FileTest {
     }
 
     private func read(_ phase: Phase, _ operation: inout Report.Operation) throws -> Bool {
-        if dropsCache { try session.together { try writing.dropCache() } }
         var readers = try order.readers(
             session, seed: shuffleSeed &+ UInt64(bitPattern: Int64(operation.iteration)))
         operation.readersOnOwnNode = readers.onOwnNode
+        if dropsCache {
+            let files = writing.files
+            try session.together {
+                try files.dropCache(of: files.shards[readers.ranks.rank], on: session.node)
+            }
+        }
         let comparison = Comparison(
             job, writing.files, writing.spec, title: phase.rawValue, pattern: writing.pattern,
             readers: readers.ranks, isCollective: writing.isCollective, compares: phase == .verify)

@@ -55,6 +55,7 @@ final class Repair {
         var times = Times()
         let file = try times.open { try job.open(files, .update) }
         try take()
+        try dropCache()
         let mended = try mend(file, &times)
         try session.together {
             try times.sync { try job.watchdog.during(.sync) { try synchronize(file) } }
@@ -134,6 +135,14 @@ final class Repair {
                 }
             }
         }
+    }
+
+    /// Has every node read from the store, as far as the system lets go of what it has in memory; collective.
+    ///
+    /// What one rank writes, another node may have read before, more of the file than it was asked for, and go on with.
+    private func dropCache() throws {
+        let own = subject.shards[session.world.rank]
+        try session.together { try files.dropCache(of: own, on: session.node) }
     }
 
     /// What a rank has written anew.
@@ -229,10 +238,7 @@ final class Repair {
 
     /// Reads again what was written; what is wrong now, and the bytes of the files; collective.
     private func check(_ mended: Mended) throws -> Comparison.Found {
-        // From the store, as far as the system lets go of what it has in memory.
-        try session.together {
-            for own in ownFiles { try FileSystem.dropCache(own.path) }
-        }
+        try dropCache()
         let again = Again(
             pattern, mended.rounds,
             rounds: try session.world.allReduce(

@@ -146,9 +146,6 @@ final class Writing {
         }
     }
 
-    /// Has this node forget what it holds of the data in memory, or this rank of its file.
-    func dropCache() throws { try ownFile(of: session.node).map(FileSystem.dropCache) }
-
     /// How files are accessed, for people.
     var accessName: String {
         var words = ["\(ByteSize.format(job.transferSize)), \(job.accessName)"]

@@ -4,7 +4,7 @@
 //
 //   FAULT_PATH  the file, with all links resolved; calls on others are left alone
 //   FAULT_RANK  the rank that it happens to; all of them, if not said
-//   FAULT_CALL  write, read, sync or clock
+//   FAULT_CALL  write, read, sync, forget (dropping the cache) or clock
 //   FAULT_FROM  for reads and writes, those that touch this offset or a later one
 //   FAULT_WITH  EIO, ENOSPC, EDQUOT, EROFS  fails with that error
 //               short   moves a third of the bytes, one at least
@@ -17,6 +17,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -137,6 +138,15 @@ int fsync(int file) {
         }
     return NEXT(fsync)(file);
 }
+
+// Gives its error back, and leaves errno alone.
+#define OF_CACHE(name)                                                                      \
+    int name(int file, off_t offset, off_t count, int advice) {                             \
+        if (is_meant("forget", file, LLONG_MAX) && fault() == FAILS) return errno;          \
+        return NEXT(name)(file, offset, count, advice);                                     \
+    }
+OF_CACHE(posix_fadvise)
+OF_CACHE(posix_fadvise64)
 
 // An hour to and fro.
 static long step(void) {
