@@ -29,25 +29,35 @@
 #include <time.h>
 #include <unistd.h>
 
+// What the environment told at the start: MPI libraries change it while their threads are already at work.
+static struct { const char *path, *rank, *call, *from, *with, *to, *own_rank; } told;
+
+__attribute__((constructor)) static void hear(void) {
+    told.path = getenv("FAULT_PATH");
+    told.rank = getenv("FAULT_RANK");
+    told.call = getenv("FAULT_CALL");
+    told.from = getenv("FAULT_FROM");
+    told.with = getenv("FAULT_WITH");
+    told.to = getenv("FAULT_TO");
+    told.own_rank = getenv("OMPI_COMM_WORLD_RANK");
+    if (told.own_rank == NULL) told.own_rank = getenv("PMI_RANK");
+}
+
 static int is_rank(void) {
-    const char *wanted = getenv("FAULT_RANK");
-    if (wanted == NULL) return 1;
-    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
-    if (rank == NULL) rank = getenv("PMI_RANK");
-    return rank != NULL && strcmp(rank, wanted) == 0;
+    return told.rank == NULL
+        || (told.own_rank != NULL && strcmp(told.own_rank, told.rank) == 0);
 }
 
 // Whether a call of a kind on an open file, up to `end`, is one that goes wrong.
 static int is_meant(const char *call, int file, off_t end) {
-    const char *wanted = getenv("FAULT_CALL"), *path = getenv("FAULT_PATH");
-    if (wanted == NULL || path == NULL || strcmp(wanted, call) != 0 || !is_rank()) return 0;
+    if (told.call == NULL || told.path == NULL || strcmp(told.call, call) != 0 || !is_rank())
+        return 0;
     char link[64], name[PATH_MAX];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     ssize_t length = readlink(link, name, sizeof name - 1);
     if (length < 0) return 0;
     name[length] = 0;
-    const char *from = getenv("FAULT_FROM");
-    return strcmp(name, path) == 0 && (from == NULL || end > atoll(from));
+    return strcmp(name, told.path) == 0 && (told.from == NULL || end > atoll(told.from));
 }
 
 // What goes wrong: -1 and errno; or how many bytes to move instead; or as many as were wanted, without moving any.
@@ -55,8 +65,7 @@ enum outcome { FAILS, SHORT, LOST, GROWS };
 static enum outcome fault(void) {
     static const struct { const char *name; int number; } errors[] = {
         {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}};
-    const char *with = getenv("FAULT_WITH");
-    if (with == NULL) with = "EIO";
+    const char *with = told.with == NULL ? "EIO" : told.with;
     if (strcmp(with, "short") == 0) return SHORT;
     if (strcmp(with, "lost") == 0) return LOST;
     if (strcmp(with, "grow") == 0) return GROWS;
@@ -68,8 +77,7 @@ static enum outcome fault(void) {
 }
 
 static ssize_t grown(int file, ssize_t result) {
-    const char *to = getenv("FAULT_TO");
-    return result != 0 || to == NULL || ftruncate(file, atoll(to)) == 0 ? result : -1;
+    return result != 0 || told.to == NULL || ftruncate(file, atoll(told.to)) == 0 ? result : -1;
 }
 
 static size_t third(size_t count) { return count > 3 ? count / 3 : count > 0; }
@@ -100,7 +108,7 @@ AT_OFFSET(pread64, void *, "read")
 
 #define AT_PLACE(name, memory, call)                                                        \
     ssize_t name(int file, memory buffer, size_t count) {                                   \
-        off_t place = getenv("FAULT_PATH") == NULL ? 0 : lseek(file, 0, SEEK_CUR);          \
+        off_t place = told.path == NULL ? 0 : lseek(file, 0, SEEK_CUR);          \
         if (is_meant(call, file, place + (off_t)count)) switch (fault()) {                  \
             case FAILS: return -1;                                                          \
             case SHORT: return NEXT(name)(file, buffer, third(count));                      \
@@ -139,7 +147,7 @@ int fsync(int file) {
     return NEXT(fsync)(file);
 }
 
-// Gives its error back, and leaves errno alone.
+// Gives its error back.
 #define OF_CACHE(name)                                                                      \
     int name(int file, off_t offset, off_t count, int advice) {                             \
         if (is_meant("forget", file, LLONG_MAX) && fault() == FAILS) return errno;          \
@@ -151,8 +159,7 @@ OF_CACHE(posix_fadvise64)
 // An hour to and fro.
 static long step(void) {
     static atomic_long looks;
-    const char *call = getenv("FAULT_CALL");
-    return call != NULL && strcmp(call, "clock") == 0 && is_rank() ? (looks++ % 2 ? 3600 : -3600) : 0;
+    return told.call != NULL && strcmp(told.call, "clock") == 0 && is_rank() ? (looks++ % 2 ? 3600 : -3600) : 0;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
