@@ -286,7 +286,12 @@ public struct Lanes: Sendable {
     /// The next four outputs of every lane: row i is that of lane i, then that of lane 4 + i.
     @inlinable @inline(always)
     mutating func nextHalfRows() -> HalfMatrices {
-        let a = (next(), next(), next(), next())
+        Self.halfTransposed((next(), next(), next(), next()))
+    }
+
+    /// The first two stages of a transpose, of four steps.
+    @inlinable @inline(always)
+    static func halfTransposed(_ a: HalfMatrices) -> HalfMatrices {
         let b0 = cvector_even_lanes(a.0, a.1), b1 = cvector_odd_lanes(a.0, a.1)
         let b2 = cvector_even_lanes(a.2, a.3), b3 = cvector_odd_lanes(a.2, a.3)
         return (
@@ -298,21 +303,13 @@ public struct Lanes: Sendable {
     /// The rows of eight steps.
     @inlinable @inline(always)
     static func transposed(_ a: Matrix) -> Matrix {
-        let b0 = cvector_even_lanes(a.0, a.1), b1 = cvector_odd_lanes(a.0, a.1)
-        let b2 = cvector_even_lanes(a.2, a.3), b3 = cvector_odd_lanes(a.2, a.3)
-        let b4 = cvector_even_lanes(a.4, a.5), b5 = cvector_odd_lanes(a.4, a.5)
-        let b6 = cvector_even_lanes(a.6, a.7), b7 = cvector_odd_lanes(a.6, a.7)
-
-        let c0 = cvector_even_pairs(b0, b2), c2 = cvector_odd_pairs(b0, b2)
-        let c1 = cvector_even_pairs(b1, b3), c3 = cvector_odd_pairs(b1, b3)
-        let c4 = cvector_even_pairs(b4, b6), c6 = cvector_odd_pairs(b4, b6)
-        let c5 = cvector_even_pairs(b5, b7), c7 = cvector_odd_pairs(b5, b7)
-
+        let c = halfTransposed((a.0, a.1, a.2, a.3))
+        let d = halfTransposed((a.4, a.5, a.6, a.7))
         return (
-            cvector_low_halves(c0, c4), cvector_low_halves(c1, c5),
-            cvector_low_halves(c2, c6), cvector_low_halves(c3, c7),
-            cvector_high_halves(c0, c4), cvector_high_halves(c1, c5),
-            cvector_high_halves(c2, c6), cvector_high_halves(c3, c7)
+            cvector_low_halves(c.0, d.0), cvector_low_halves(c.1, d.1),
+            cvector_low_halves(c.2, d.2), cvector_low_halves(c.3, d.3),
+            cvector_high_halves(c.0, d.0), cvector_high_halves(c.1, d.1),
+            cvector_high_halves(c.2, d.2), cvector_high_halves(c.3, d.3)
         )
     }
 

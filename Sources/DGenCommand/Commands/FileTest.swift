@@ -104,9 +104,7 @@ struct FileTest {
         operation.readersOnOwnNode = readers.onOwnNode
         if dropsCache {
             let files = writing.files
-            try session.together {
-                try files.dropCache(of: files.shards[readers.ranks.rank], on: session.node)
-            }
+            try files.dropCache(of: files.shards[readers.ranks.rank], session)
         }
         let comparison = Comparison(
             job, writing.files, writing.spec, title: phase.rawValue, pattern: writing.pattern,

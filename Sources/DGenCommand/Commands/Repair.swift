@@ -141,8 +141,7 @@ final class Repair {
     ///
     /// What one rank writes, another node may have read before, more of the file than it was asked for, and go on with.
     private func dropCache() throws {
-        let own = subject.shards[session.world.rank]
-        try session.together { try files.dropCache(of: own, on: session.node) }
+        try files.dropCache(of: subject.shards[session.world.rank], session)
     }
 
     /// What a rank has written anew.

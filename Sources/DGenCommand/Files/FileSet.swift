@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
-import MPI
 
 /// Into how many files a data set is written.
 enum FileLayout: String, CaseIterable, Codable {
@@ -29,17 +28,20 @@ struct FileSet {
     /// The file that holds the shard of a rank that wrote it.
     func path(of rank: Int) -> String { layout.path(path, rank: rank) }
 
-    /// Has this node forget what it holds in memory of the files that a rank reads a range of the data set from.
+    /// Has each node forget what it holds in memory of the files that its ranks read from, each of them a range of the data
+    /// set; collective.
     ///
     /// Every rank asks for what it reads; for a file that all of them share, one on each node.
-    func dropCache(of range: Range<Int>, on node: Communicator) throws {
-        guard layout == .perRank else {
-            if node.rank == 0 { try FileSystem.dropCache(path) }
-            return
-        }
-        guard let last = range.last else { return }
-        for rank in shards.rank(of: range.lowerBound)...shards.rank(of: last) {
-            try FileSystem.dropCache(path(of: rank))
+    func dropCache(of range: Range<Int>, _ session: Session) throws {
+        try session.together {
+            guard layout == .perRank else {
+                if session.node.rank == 0 { try FileSystem.dropCache(path) }
+                return
+            }
+            guard let last = range.last else { return }
+            for rank in shards.rank(of: range.lowerBound)...shards.rank(of: last) {
+                try FileSystem.dropCache(path(of: rank))
+            }
         }
     }
 }

@@ -108,7 +108,7 @@ AT_OFFSET(pread64, void *, "read")
 
 #define AT_PLACE(name, memory, call)                                                        \
     ssize_t name(int file, memory buffer, size_t count) {                                   \
-        off_t place = told.path == NULL ? 0 : lseek(file, 0, SEEK_CUR);          \
+        off_t place = told.path == NULL ? 0 : lseek(file, 0, SEEK_CUR);                     \
         if (is_meant(call, file, place + (off_t)count)) switch (fault()) {                  \
             case FAILS: return -1;                                                          \
             case SHORT: return NEXT(name)(file, buffer, third(count));                      \
