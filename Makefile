@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test integration soak fuzz statistics sanitize sanitize-python python build wheel bench bench-io fidelity lint format install uninstall setup clean
+.PHONY: help demo test test-all integration soak fuzz statistics sanitize sanitize-python python build wheel bench bench-io fidelity lint format install uninstall setup setup-venv setup-tests clean
 
 PREFIX ?= /usr/local
 SWIFT ?= swift
@@ -33,7 +33,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 endif
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## Write 1 GiB with 4 ranks, verify it with 3
 	@folder=$$(mktemp -d "$(DEMO)/dgen-mpi-demo.XXXXXX") && trap 'rm -rf "$$folder"' EXIT && \
@@ -46,7 +46,7 @@ ifeq ($(MPI),mpich)
 # What does not call MPI is the same, and tested without it.
 test: integration
 else
-test: build lint sanitize ## Run all tests: Swift in debug and release, sanitizers, mpirun, Python, installation
+test: setup-tests build lint sanitize ## Run all tests: Swift in debug and release, sanitizers, mpirun, Python, installation
 	$(SWIFT) test --disable-xctest --skip 'Integration|Fork'
 	$(SWIFT) test --disable-xctest --filter Fork
 	$(SWIFT) test --disable-xctest -c release --skip 'Integration|Fork'
@@ -60,29 +60,33 @@ test: build lint sanitize ## Run all tests: Swift in debug and release, sanitize
 	bash -n "$$folder/share/bash-completion/completions/dgen-mpi" && \
 	$(MAKE) --no-print-directory uninstall PREFIX="$$folder" && \
 	test -z "$$(find "$$folder" -type f)"
-	@echo "All tests passed, in their short form. The long forms:"
+	@echo "All tests passed$(if $(DGEN_TESTS),, in their short form). The long forms:"
+	@echo "  make test-all    what has a long form and takes minutes: random runs amid precious files, tables of variants"
 	@echo "  make soak        each fault of storage and machines 20 times in a row, in all its variants"
 	@echo "  make fuzz        a hundred times as much input that nobody meant"
 	@echo "  make statistics  all tests of dieharder, with several seeds"
 endif
 
-integration: build ## Run the integration tests alone; MPI=mpich for MPICH's
+test-all: export DGEN_TESTS := all
+test-all: test ## Run all tests, each in its long form
+
+integration: setup-tests build ## Run the integration tests alone; MPI=mpich for MPICH's
 	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest --scratch-path $(BUILD) \
 	    --filter Integration
 
-soak: build ## Run each fault of storage, machines and the cluster 20 times in a row; for an hour and a half
+soak: setup-tests build ## Run each fault of storage, machines and the cluster 20 times in a row; for an hour and a half
 	DGEN_SOAK_ROUNDS=20 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest \
 	    --scratch-path $(BUILD) --filter 'FaultTests|ClusterTests'
 
-fuzz: setup $(VENV)/ready ## Give options, files and the Python extension input that nobody meant, for a quarter of an hour
+fuzz: setup-tests $(VENV)/ready ## Give options, files and the Python extension input that nobody meant, for a quarter of an hour
 	DGEN_FUZZ_SEED=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') DGEN_FUZZ_ROUNDS=300000 $(SWIFT) test --disable-xctest --filter Fuzz
 	$(MAKE) --no-print-directory sanitize-python DGEN_FUZZ_ROUNDS=20000
 
-statistics: setup $(VENV)/ready ## Run all tests of dieharder on the stream and on the shards of 64 ranks; for hours
+statistics: setup-tests $(VENV)/ready ## Run all tests of dieharder on the stream and on the shards of 64 ranks; for hours
 	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
 	cd python && DGEN_TESTS_NEED_ALL=1 DGEN_STATISTICS=all ../$(VENV)/bin/pytest --quiet tests/test_statistics.py
 
-python: build wheel ## Run the tests of the Python package: installed from the checkout, then from the wheel
+python: setup-tests build wheel ## Run the tests of the Python package: installed from the checkout, then from the wheel
 	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
 	cd python && DGEN_TESTS_NEED_ALL=1 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" ../$(VENV)/bin/pytest --quiet
 	cd / && "$(CURDIR)/$(VENV)/bin/stubtest" dgen_mpi._native \
@@ -110,7 +114,7 @@ sanitize: sanitize-python ## Run the tests of the generator and of the extension
 	    --sanitize=thread --scratch-path .build-thread --filter 'Parallel|WorkerPool|Property'
 
 # The runtime of the sanitizer comes first, since Python itself does not have it.
-sanitize-python: setup $(VENV)/ready
+sanitize-python: setup-tests $(VENV)/ready
 	@set -e; folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	DGEN_SANITIZE=address $(VENV)/bin/python -m pip install --quiet --no-deps --target "$$folder" ./python && \
 	runtime=$$("$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/clang" \
@@ -140,7 +144,7 @@ fidelity: setup $(VENV)/ready ## Measure requested ratios against those of real 
 	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
 	$(VENV)/bin/python python/benchmarks/fidelity.py
 
-lint: setup $(VENV)/ready ## Check style: swift-format, shellcheck, ruff, mypy
+lint: setup-tests $(VENV)/ready ## Check style: swift-format, shellcheck, ruff, mypy
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
 	shellcheck .ci/run Tests/IntegrationTests/*/*.sh jobs/*.sh
 	$(VENV)/bin/ruff check python Tests
@@ -177,31 +181,44 @@ clean: ## Remove everything that was built
 	rm -rf .build .build-static .build-mpich .build-mpich-static .build-address .build-thread .build-python .build-python-address $(VENV) build dist \
 	    python/build python/*.egg-info
 
-# What the system must have, by Debian's and Ubuntu's names, and how to see that it is there.
-PACKAGES := libopenmpi-dev openmpi-bin libnuma-dev pkg-config python3-dev python3-venv shellcheck procps util-linux \
-    binutils bzip2 cpio busybox-static qemu-user qemu-system-x86 slurm-wlm munge \
+# What the system must have, by Debian's and Ubuntu's names, and how to see that it is there: to build the program and the
+# package, to have a virtual environment, and to run all tests.
+BUILD_PACKAGES := libopenmpi-dev openmpi-bin libnuma-dev pkg-config python3-dev
+HAS_BUILD := pkg-config --exists ompi-c numa python3 && type mpirun
+VENV_PACKAGES := python3-venv
+HAS_VENV := python3 -c 'import ensurepip'
+TEST_PACKAGES := shellcheck procps util-linux binutils bzip2 cpio busybox-static qemu-user qemu-system-x86 slurm-wlm munge \
     glusterfs-server iproute2 btrfs-progs btrfs-compsize zfs-fuse borgbackup dieharder
-HAS_ALL := PATH="$$PATH:/usr/sbin:/sbin" && pkg-config --exists ompi-c numa python3 && python3 -c 'import ensurepip' && \
-    type mpirun shellcheck pkill unshare strip bzip2 cpio busybox qemu-x86_64 qemu-system-x86_64 \
-    sbatch munged glusterd ip nsenter mkfs.btrfs compsize zpool borg dieharder
+HAS_TESTS := PATH="$$PATH:/usr/sbin:/sbin" && type shellcheck pkill unshare strip bzip2 cpio busybox qemu-x86_64 \
+    qemu-system-x86_64 sbatch munged glusterd ip nsenter mkfs.btrfs compsize zpool borg dieharder
 ifeq ($(MPI),mpich)
-PACKAGES += libmpich-dev mpich
-HAS_ALL += mpirun.mpich && pkg-config --exists mpich
+BUILD_PACKAGES += libmpich-dev mpich
+HAS_BUILD += mpirun.mpich && pkg-config --exists mpich
 endif
 
-setup: ## Install the system packages that are missing, or say which
+# $(call require,PACKAGES,CHECK): installs packages where the check fails, or says which are missing.
+define require
+@{ $(2); } > /dev/null 2>&1 && exit 0; \
+if [ "$$(id -u)" = 0 ]; then sudo=; \
+elif sudo -n true 2> /dev/null; then sudo="sudo -n"; \
+else echo "Packages are missing; as root run: apt-get install $(1)" >&2; exit 1; fi; \
+$$sudo apt-get update -q && \
+DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -q -y --no-install-recommends $(1) && \
+{ { $(2); } > /dev/null || { echo "Still missing after apt-get install $(1)" >&2; exit 1; }; }
+endef
+
+setup: ## Install the system packages that building needs, or say which are missing
 	@command -v $(SWIFT) > /dev/null || { \
 	    echo "dgen-mpi needs Swift 6.3 or later: https://www.swift.org/install/linux" >&2; exit 1; }
-	@{ $(HAS_ALL); } > /dev/null 2>&1 && exit 0; \
-	if [ "$$(id -u)" = 0 ]; then sudo=; \
-	elif sudo -n true 2> /dev/null; then sudo="sudo -n"; \
-	else echo "Packages are missing; as root run: apt-get install $(PACKAGES)" >&2; exit 1; fi; \
-	$$sudo apt-get update -q && \
-	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -q -y --no-install-recommends $(PACKAGES) && \
-	{ { $(HAS_ALL); } > /dev/null || { \
-	    echo "Still missing after apt-get install $(PACKAGES)" >&2; exit 1; }; }
+	$(call require,$(BUILD_PACKAGES),$(HAS_BUILD))
 
-$(VENV)/ready: python/pyproject.toml
+setup-venv:
+	$(call require,$(VENV_PACKAGES),$(HAS_VENV))
+
+setup-tests: setup setup-venv ## Install those that all tests need as well
+	$(call require,$(TEST_PACKAGES),$(HAS_TESTS))
+
+$(VENV)/ready: python/pyproject.toml | setup-venv
 	python3 -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	# What the package wants for work on it, without building it.
