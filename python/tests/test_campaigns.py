@@ -46,6 +46,11 @@ def test_lists_expand_to_every_combination() -> None:
     ]
     # Lists of a field that is one are no sweep.
     assert names("hint: [a=1, b=2]\nsetup: [x, y]") == ["all"]
+    assert names("operation: verify\nalso_known: [7, 9]") == ["all"]
+    assert names("operation: verify\nalso_known: [[7, 9], [8]]") == [
+        "also_known7_9",
+        "also_known8",
+    ]
     assert names("fill: [backref, zeros]\nruns: 2") == [
         "fill_backref-run1",
         "fill_backref-run2",

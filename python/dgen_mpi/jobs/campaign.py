@@ -17,7 +17,15 @@ from dgen_mpi.jobs.model import WRITING, Job, same_value, shown
 
 T = TypeVar("T")
 
-LISTS = ("hint", "phases", "launcher_arguments", "modules", "setup", "directives")
+LISTS = (
+    "hint",
+    "phases",
+    "also_known",
+    "launcher_arguments",
+    "modules",
+    "setup",
+    "directives",
+)
 """The fields whose values are lists: several values of them are a list of lists (or mappings)."""
 
 CASES_MAX = 10_000
