@@ -20,6 +20,9 @@ ROOT = Path(__file__).parents[2]
 os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT", "1")
 os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
 
+MPIRUN = ("mpirun", "--oversubscribe")
+"""What starts the ranks of a test, however few processors there are."""
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
