@@ -21,6 +21,11 @@ static inline PyObject *cpython_type_error(void) { return PyExc_TypeError; }
 static inline PyObject *cpython_buffer_error(void) { return PyExc_BufferError; }
 static inline PyObject *cpython_memory_error(void) { return PyExc_MemoryError; }
 
+// One of a derived type may show other memory.
+static inline int cpython_is_bytearray(PyObject *object) {
+    return Py_IS_TYPE(object, &PyByteArray_Type);
+}
+
 // An instance of a type of ours: what Python needs, and a Swift object that it owns.
 typedef struct {
     PyObject_HEAD

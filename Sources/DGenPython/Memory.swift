@@ -95,6 +95,8 @@ final class BytesView {
         return try type.content(object)
     }
 
+    static func isView(_ object: PythonObject) -> Bool { type?.isType(of: object) ?? false }
+
     private static func slice(
         _ view: BytesView, _ arguments: Arguments
     ) throws(PythonError) -> PythonObject? {

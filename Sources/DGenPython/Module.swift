@@ -18,6 +18,11 @@ func chosenKernel() throws(PythonError) -> Kernel {
     }
 }
 
+/// `length(buffer)`: the bytes of a buffer that may be filled, whatever its type.
+private func length(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+    try withBuffer(of: try arguments.object(0), isWritten: true) { newInteger($0.count) }
+}
+
 /// Fills a buffer with numbers of FORMAT.md section 5: `uniform(buffer, seed, low, high, max_threads,
 /// numa_mode, numa_node)`.
 private func uniform(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
@@ -187,6 +192,15 @@ public func PyInit__native() -> UnsafeMutableRawPointer? {
             Return new memory, whose contents are whatever they are.
             """
         ) { _, arguments, count in call(arguments, count, wanted: 1, allocate) },
+        pythonFunction(
+            "length",
+            """
+            length(buffer, /)
+            --
+
+            Return the bytes of a buffer, or raise what filling it would raise.
+            """
+        ) { _, arguments, count in call(arguments, count, wanted: 1, length) },
         pythonFunction(
             "uniform",
             """

@@ -97,7 +97,8 @@ func makeUnsuitableBufferError(_ module: PythonObject) throws(PythonError) {
     guard
         let type = PyErr_NewExceptionWithDoc(
             "dgen_mpi.UnsuitableBufferError",
-            "Memory that is read-only, or not in one piece in C order.", bases, nil)
+            "Memory that is read-only, not in one piece in C order, or that may hold references.",
+            bases, nil)
     else { throw PythonError() }
     unsuitableBufferError = type
     guard PyModule_AddObjectRef(module, "UnsuitableBufferError", type) == 0 else {
@@ -107,8 +108,8 @@ func makeUnsuitableBufferError(_ module: PythonObject) throws(PythonError) {
 
 /// The memory of an object with the buffer protocol, held as long as `body` runs.
 ///
-/// - Throws: `UnsuitableBufferError` for what is read-only, not in one piece or of Python objects, `TypeError` for what
-///   is no buffer at all.
+/// - Throws: `UnsuitableBufferError` for what is read-only or not in one piece, and where it is written for what may be
+///   more than plain bytes; `TypeError` for what is no buffer at all.
 func withBuffer<Result>(
     of object: PythonObject, isWritten: Bool,
     _ body: (UnsafeMutableRawBufferPointer) throws(PythonError) -> Result
@@ -131,27 +132,33 @@ func withBuffer<Result>(
     }
     defer { PyBuffer_Release(&view) }
     // Bytes in the place of references would crash whoever follows them.
-    if isWritten, holdsObjects(object) {
-        throw PythonError(unsuitableBufferError, "the buffer must not hold Python objects")
+    if isWritten, try !isPlain(object) {
+        throw PythonError(
+            unsuitableBufferError,
+            "the buffer must hold plain bytes or numbers, not objects or pointers, and say so")
     }
     return try body(UnsafeMutableRawBufferPointer(start: view.buf, count: view.len))
 }
 
-/// Whether the elements of a buffer are references to Python objects, as in numpy's arrays of `object`.
+/// Whether every byte of a buffer may have any value, as `dgen_mpi._memory` finds.
 ///
-/// Asked apart from the memory: some arrays have a format that the protocol does not know, and memory all the same.
-private func holdsObjects(_ object: PythonObject) -> Bool {
-    var view = Py_buffer()
-    guard PyObject_GetBuffer(object, &view, PyBUF_STRIDES | PyBUF_FORMAT) == 0 else {
-        PyErr_Clear()
-        return false
+/// Our own memory and bytearrays are not asked about: that takes longer than filling small ones.
+private func isPlain(_ object: PythonObject) throws(PythonError) -> Bool {
+    if cpython_is_bytearray(object) != 0 || BytesView.isView(object) { return true }
+    if plainTest == nil {
+        guard let module = PyImport_ImportModule("dgen_mpi._memory") else { throw PythonError() }
+        defer { Py_DecRef(module) }
+        plainTest = PyObject_GetAttrString(module, "is_plain")
     }
-    defer { PyBuffer_Release(&view) }
-    guard let format = view.format else { return false }
-    // Names of fields stand between colons.
-    return String(cString: format).split(separator: ":", omittingEmptySubsequences: false)
-        .enumerated().contains { $0.offset % 2 == 0 && $0.element.contains("O") }
+    guard let plainTest, let answer = cpython_call_one(plainTest, object) else {
+        throw PythonError()
+    }
+    defer { Py_DecRef(answer) }
+    return PyObject_IsTrue(answer) == 1
 }
+
+// As long as the process; touched under Python's lock only.
+nonisolated(unsafe) private var plainTest: PythonObject?
 
 /// Lets other Python threads run while `body` does not touch Python.
 func withoutInterpreterLock(_ body: () -> Void) {
@@ -305,9 +312,11 @@ struct PythonType<Content: AnyObject> {
         return object
     }
 
+    func isType(of object: PythonObject) -> Bool { cpython_is_instance(object, type) != 0 }
+
     /// What an instance owns.
     func content(_ object: PythonObject?) throws(PythonError) -> Content {
-        guard let object, cpython_is_instance(object, type) != 0 else {
+        guard let object, isType(of: object) else {
             throw PythonError(cpython_type_error(), "an object of another type was given")
         }
         return Unmanaged<Content>.fromOpaque(cpython_content(object)).takeUnretainedValue()

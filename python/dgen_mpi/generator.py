@@ -36,12 +36,6 @@ _POOL_BYTES = 1 << 20
 _POOL_DATA_BYTES = 256 << 20
 
 
-def _length(buffer: BufferLike) -> int:
-    """Return the length of a buffer in bytes."""
-    view: memoryview = memoryview(buffer)  # type: ignore[arg-type]  # arrays are buffers
-    return view.nbytes
-
-
 def generate_buffer(
     size: SupportsIndex,
     dedup_ratio: RatioLike = 1.0,
@@ -139,21 +133,21 @@ def generate_into_buffer(
     Parameters
     ----------
     buffer
-        Writable memory in one piece, of any type and shape.
+        Writable memory in one piece, of any type that has no references, and any shape.
     dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node, method, seed
         As in `generate_buffer`.
 
     Raises
     ------
     UnsuitableBufferError
-        For memory that is read-only or not in one piece.
+        For memory that is read-only, not in one piece, or that may hold references.
     TypeError
         For what is no buffer.
     ValueError
         For a value that is not legal.
     """
     source = open_source(
-        _length(buffer),
+        _native.length(buffer),
         seed_of(seed),
         dedup_ratio,
         compress_ratio,
@@ -266,7 +260,7 @@ class Generator:
         Parameters
         ----------
         buffer
-            Writable memory in one piece, of any type and shape.
+            Writable memory in one piece, of any type that has no references, and any shape.
 
         Returns
         -------
@@ -277,7 +271,7 @@ class Generator:
         Raises
         ------
         UnsuitableBufferError
-            For memory that is read-only or not in one piece.
+            For memory that is read-only, not in one piece, or that may hold references.
         TypeError
             For what is no buffer.
         """

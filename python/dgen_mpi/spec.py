@@ -352,8 +352,9 @@ class DataSpec:
         Parameters
         ----------
         buffer
-            Writable memory in one piece (C order), of any type and shape: a numpy array, a
-            bytearray, a memoryview, an array, an mmap, shared memory, a torch tensor's ``numpy()``.
+            Writable memory in one piece (C order), of any type that has no references, and any
+            shape: a numpy array, a bytearray, a memoryview, an array, an mmap, shared memory, a
+            torch tensor's ``numpy()``.
         offset
             In bytes. Buffer and offset lie within the data set.
 
@@ -365,7 +366,10 @@ class DataSpec:
         Raises
         ------
         UnsuitableBufferError
-            For memory that is read-only or not in one piece: a `BufferError` and a `ValueError`.
+            For memory that is read-only or not in one piece, and for memory that is not known to be
+            plain bytes: arrays of Python objects or of texts of any length, fields, structures and
+            unions with pointers, views of such memory, and types that tell nothing of themselves
+            (``array.view("u1")`` does). A `BufferError` and a `ValueError`.
         TypeError
             For what is no buffer.
         ValueError
@@ -394,7 +398,7 @@ class DataSpec:
         Parameters
         ----------
         buffer
-            Memory in one piece (C order), which may be read-only.
+            Memory in one piece (C order) of any type, which may be read-only.
         offset
             Where in the data set it should be from, in bytes.
         limit

@@ -86,7 +86,7 @@ def normalize_rows(
     Raises
     ------
     UnsuitableBufferError
-        For memory that is read-only or not in one piece.
+        For memory that is read-only, not in one piece, or that may hold references.
     TypeError
         For what is no buffer.
     ValueError
