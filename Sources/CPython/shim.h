@@ -26,6 +26,11 @@ static inline int cpython_is_bytearray(PyObject *object) {
     return Py_IS_TYPE(object, &PyByteArray_Type);
 }
 
+// A flag that another thread may set meanwhile.
+static inline int cpython_is_set(const void *flag) {
+    return __atomic_load_n((const unsigned char *)flag, __ATOMIC_ACQUIRE) != 0;
+}
+
 // An instance of a type of ours: what Python needs, and a Swift object that it owns.
 typedef struct {
     PyObject_HEAD

@@ -81,6 +81,24 @@ final class Source {
         exclusively(isLong: buffer.count >= Self.longMin) { $0.fill(buffer, at: offset) }
     }
 
+    /// So much is made between two looks at a flag that may end it.
+    private static let stoppableBytes = 32 << 20
+
+    /// Fills a buffer in parts, as long as a flag is not set, which other Python threads may set meanwhile.
+    ///
+    /// - Returns: how many bytes were made.
+    private func fill(
+        _ buffer: UnsafeMutableRawBufferPointer, at offset: Int, until flag: UnsafeRawPointer
+    ) -> Int {
+        var done = 0
+        while done < buffer.count, cpython_is_set(flag) == 0 {
+            let end = min(buffer.count, done + Self.stoppableBytes)
+            fill(UnsafeMutableRawBufferPointer(rebasing: buffer[done..<end]), at: offset + done)
+            done = end
+        }
+        return done
+    }
+
     /// Takes the next bytes, `count` at most.
     private func take(_ count: Int) -> Range<Int> {
         let range = position..<position + min(count, max(0, end - position))
@@ -222,6 +240,26 @@ final class Source {
         }
     }
 
+    private static func fillUntil(
+        _ source: Source, _ arguments: Arguments
+    ) throws(PythonError) -> PythonObject? {
+        let offset = try arguments.integer(1, "offset", in: 0...Int.max)
+        let count = try arguments.integer(2, "count", in: 0...Int.max)
+        let flag = try arguments.object(3)
+        return try withBuffer(of: try arguments.object(0), isWritten: true) {
+            (buffer) throws(PythonError) in
+            let count = min(count, buffer.count)
+            _ = try source.range(count, offset)
+            return try withBuffer(of: flag, isWritten: false) { (flag) throws(PythonError) in
+                guard flag.count == 1, let flag = flag.baseAddress else {
+                    throw .value("flag: one byte")
+                }
+                let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+                return newInteger(source.fill(part, at: offset, until: flag))
+            }
+        }
+    }
+
     private static func fillNext(
         _ source: Source, _ arguments: Arguments
     ) throws(PythonError) -> PythonObject? {
@@ -315,6 +353,18 @@ final class Source {
                     """
                 ) { object, arguments, count in
                     call(Source.of, object, arguments, count, wanted: 3, Source.fill)
+                },
+                pythonFunction(
+                    "fill_until",
+                    """
+                    fill_until($self, buffer, offset, count, flag, /)
+                    --
+
+                    Fill the first `count` bytes of `buffer` with the bytes from `offset` on until another thread makes
+                    the byte `flag` something else than 0, and return how many were filled.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 4, Source.fillUntil)
                 },
                 pythonFunction(
                     "fill_next",

@@ -16,6 +16,9 @@ class BytesView:
 @final
 class Source:
     def fill(self, buffer: BufferLike, offset: int, count: int, /) -> int: ...
+    def fill_until(
+        self, buffer: BufferLike, offset: int, count: int, flag: BufferLike, /
+    ) -> int: ...
     def fill_next(self, buffer: BufferLike, /) -> int: ...
     def compare(
         self, buffer: BufferLike, offset: int, limit: int, known: bytes, search_bytes: int, /

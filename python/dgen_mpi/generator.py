@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import threading
@@ -174,6 +175,54 @@ def fill_buffer(
     return generate_into_buffer(
         buffer, dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node, method, seed=seed
     )
+
+
+class _Filling:
+    """The next bytes of a source on their way into a buffer, in another thread.
+
+    That thread holds a lock while it may write, and does not begin once it was told to stop.
+    """
+
+    def __init__(self, source: _native.Source, buffer: BufferLike) -> None:
+        self._source = source
+        self._buffer = buffer
+        self._offset, self._count = source.reserve(buffer)
+        self._is_stopped = bytearray(1)
+        # Where that thread collects garbage, a coroutine that waits for it may be among it.
+        self._lock = threading.RLock()
+        self._is_writing = False
+
+    def _fill(self) -> int:
+        with self._lock:
+            self._is_writing = True
+            try:
+                return self._source.fill_until(
+                    self._buffer, self._offset, self._count, self._is_stopped
+                )
+            finally:
+                self._is_writing = False
+
+    async def run(self) -> int:
+        """Fill the buffer, and return how many bytes it got."""
+        future = asyncio.get_running_loop().run_in_executor(None, self._fill)
+        # Nobody else may ask what became of it.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            # If it were cancelled itself, it would not tell any more when the thread is done.
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            self._is_stopped[0] = 1
+            while self._is_writing and not future.done():
+                # Cancelled again: that is under way already.
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([future])
+            future.cancel()
+            raise
+        finally:
+            # A coroutine that is closed, and not cancelled, cannot await anything.
+            self._is_stopped[0] = 1
+            with self._lock:
+                pass
 
 
 class Generator:
@@ -349,10 +398,15 @@ class Generator:
 
         The bytes are chosen at the call, so calls that run at once get the bytes in the order in
         which they were awaited or scheduled. See `fill_chunk`.
+
+        Notes
+        -----
+        Nothing is written into the buffer once the call has ended, however it ended: where it is
+        cancelled, or `asyncio.wait_for` has waited long enough, it ends as soon as the thread has
+        stopped, which takes no longer than 32 MiB do. The buffer then holds a part of its bytes,
+        and the generator goes on behind them.
         """
-        offset, count = self._source.reserve(buffer)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, self._source.fill, buffer, offset, count)
+        return await _Filling(self._source, buffer).run()
 
     async def get_chunk_async(self, chunk_size: SupportsIndex | None = None) -> BytesView | None:
         """Return the next bytes in new memory, made as in `fill_chunk_async`; None at the end."""
@@ -364,9 +418,8 @@ class Generator:
         return view if count == len(view) else view.slice(0, count)
 
     def __iter__(self) -> Iterator[BytesView]:
-        """Give chunk after chunk, to the end of the data set."""
-        while (view := self.get_chunk()) is not None:
-            yield view
+        """Give chunk after chunk, to the end of the data set; threads may share an iterator."""
+        return iter(self.get_chunk, None)
 
     async def __aiter__(self) -> AsyncIterator[BytesView]:
         """Give chunk after chunk; other tasks of the event loop run while one is made."""

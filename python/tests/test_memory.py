@@ -268,8 +268,8 @@ def writers(buffer: Any) -> list[Callable[[], Any]]:
     ]
 
 
-def attack(name: str) -> None:
-    """Try to fill what is to be refused, and use it."""
+def attack(name: str) -> Any:
+    """Try to fill what is to be refused, use it, and return it."""
     buffer = REFUSED[name]()
     for number, write in enumerate(writers(buffer)):
         try:
@@ -285,7 +285,8 @@ def attack(name: str) -> None:
         raise AssertionError(f"{name}: normalize_rows wrote")
     # To read it does no harm.
     SPEC.compare(buffer)
-    repr(buffer), gc.collect()
+    repr(buffer)
+    return buffer
 
 
 def test_what_may_hold_references_is_refused() -> None:
@@ -364,7 +365,10 @@ def test_types_of_other_packages_are_refused_unless_known(
 
 
 if __name__ == "__main__":
+    used = []
     for each in REFUSED:
         print(each, flush=True)
-        attack(each)
+        used.append(attack(each))
+    gc.collect()
+    used.clear()
     print("done")
