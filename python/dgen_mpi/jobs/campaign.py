@@ -262,6 +262,10 @@ def _job(fields: dict[str, Any], where: str) -> Job:
         raise JobError(f"{where}: output: missing; give the file to {job.operation}")
     if job.size is None and job.operation in WRITING:
         raise JobError(f"{where}: size: missing; give bytes as 4096, 64KiB, 1.5GiB or 10GB")
+    try:
+        job.command()
+    except JobError as error:
+        raise JobError(f"{where}: {error}") from error
     return job
 
 

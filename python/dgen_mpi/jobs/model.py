@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shlex
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dgen_mpi import DataSpec
 from dgen_mpi._arguments import DEDUP_UNIT
-from dgen_mpi.jobs import files, values
+from dgen_mpi.jobs import files, shell, values
 from dgen_mpi.jobs.files import JobError
 
 
@@ -328,7 +327,13 @@ class Job(BaseModel):
         )
 
     def launch(self) -> str:
-        """Return the launcher's part of the command line, as a shell reads it."""
+        """Return the launcher's part of the command line, as bash reads it.
+
+        Raises
+        ------
+        JobError
+            For a launcher whose quotes are not closed.
+        """
         launcher = self.launcher or "mpirun"
         on_node = self.ranks_on_node
         if launcher == "mpirun":
@@ -346,14 +351,17 @@ class Job(BaseModel):
                 "nodes": self.nodes or 1,
                 "ranks_per_node": on_node or self.rank_count,
             }
+            words = shell.split(launcher, "launcher")
             for name, value in places.items():
-                launcher = launcher.replace("{" + name + "}", str(value))
-            return " ".join([launcher, *map(shlex.quote, self.launcher_arguments or [])])
-        return shlex.join([*words, *(self.launcher_arguments or [])])
+                words = [text.replace("{" + name + "}", str(value)) for text in words]
+        return shell.words([*words, *(self.launcher_arguments or [])])
 
     def arguments(self) -> list[str]:
         """Return the words of the program's part of the command line, the program first."""
-        words = [self.program or "dgen-mpi", self.operation]
+        program = self.program or "dgen-mpi"
+        # Launchers would take it for an option of theirs.
+        program = f"./{program}" if program.startswith("-") else program
+        words = [program, self.operation]
         settings = self.settings()
         for key in OPTIONS:
             if key not in settings or self.operation not in ONLY.get(key, values.OPERATIONS):
@@ -377,8 +385,8 @@ class Job(BaseModel):
         return words
 
     def command(self) -> str:
-        """Return the whole command line, as a shell reads it."""
-        return f"{self.launch()} {shlex.join(self.arguments())}"
+        """Return the whole command line, as bash reads it; raises `JobError` as `launch` does."""
+        return f"{self.launch()} {shell.words(self.arguments())}"
 
 
 OPTIONS = (

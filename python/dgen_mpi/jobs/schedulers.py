@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import psij
 from psij.executors.batch.batch_scheduler_executor import BatchSchedulerExecutorConfig
 
+from dgen_mpi.jobs import shell
 from dgen_mpi.jobs.campaign import Case
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.folder import CampaignFolder, State, write_json
@@ -104,10 +105,14 @@ class BatchSystem:
             for line in job.directives or []:
                 key, _, value = line.lstrip("-").partition("=")
                 attributes[f"{self.name}.{key}"] = value
+        directory = str(case.steps[0].working_directory or folder.path)
+        if shell.word(directory) != directory:
+            # PSI/J puts it between double quotes of a script. Ours goes where it belongs by itself.
+            directory = "/"
         return psij.JobSpec(
             executable="/bin/bash",
             arguments=[str(folder.script(case))],
-            directory=case.steps[0].working_directory or folder.path,
+            directory=directory,
             name=folder.title(case),
             environment=environment,
             stdout_path=folder.log(case),

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from dgen_mpi._files import PER_RANK_DIGITS
-from dgen_mpi.jobs import values
+from dgen_mpi.jobs import shell, values
 from dgen_mpi.jobs.campaign import Case
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import Job
@@ -23,6 +22,8 @@ STOP_BEFORE = 60
 _FUNCTIONS = r"""
 stopped=
 child=
+place=
+unprepared=
 worst=0
 
 # A batch system that ends the job says so first: dgen-mpi then stops at the next transfer, and
@@ -37,22 +38,40 @@ trap stop TERM INT
 if [ -n "${dgen_stop_after:-}" ]; then
     { sleep "$dgen_stop_after" && kill -TERM $$; } 2> /dev/null &
     timer=$!
-    trap 'kill "$timer" 2> /dev/null' EXIT
 fi
+
+# However the script ends, the case that it was at has a status.
+# shellcheck disable=SC2317 # Called by the trap.
+leave() {
+    local status=$?
+    [ -z "${timer:-}" ] || kill "$timer" 2> /dev/null
+    [ "$status" != 0 ] || status=3
+    [ -z "$place" ] || end "$status"
+}
+trap leave EXIT
+
+# unprepared LINE: what a case needs could not be had, so its steps are not run.
+unprepared() {
+    local status=$?
+    [ -z "$unprepared" ] || return 0
+    unprepared=3
+    printf 'dgen: error: %s: ended with status %s\n' "$1" "$status" >&2
+}
 
 # step REPORT COMMAND...: runs a command, unless its report says that it is done.
 step() {
     local report=$1 status
     shift
     [ -z "$stopped" ] || return 5
-    grep -qs '"exit_status" : 0,' "$report" && return 0
-    printf 'dgen-step %s\n' "$report" >&2
+    [ -z "$unprepared" ] || return "$unprepared"
+    grep -qs '"exit_status" : 0,' -- "$report" && return 0
+    printf 'dgen-step %s\n' "${report##*/}" >&2
     "$@" "--report=$report" < /dev/null &
     child=$!
     wait "$child"
     status=$?
     # A signal ends the wait, but not yet the command.
-    while kill -0 "$child" 2> /dev/null; do
+    while [ "$status" -gt 128 ] && kill -0 "$child" 2> /dev/null; do
         wait "$child"
         status=$?
     done
@@ -62,19 +81,21 @@ step() {
 
 # again REPORT OUTPUT: lets a write that was cut off begin again; no other file is replaced.
 again() {
-    grep -Eqs '"exit_status" : [345],' "$1" &&
-        grep -qs '"status" : "writing"' "$2.dgen.json" &&
+    grep -Eqs '"exit_status" : [345],' -- "$1" &&
+        grep -qs '"status" : "writing"' -- "$2.dgen.json" &&
         printf '%s\n' --overwrite
 }
 
-# begin FOLDER, end FOLDER STATUS: what a case did is in its folder.
+# begin FOLDER, end STATUS: what a case did is in its folder.
 begin() {
-    mkdir -p "$1" && rm -f "$1/exit_status"
+    place=$1
+    mkdir -p "$place" && rm -f "$place/exit_status"
 }
 end() {
-    [ "$2" = 0 ] || [ -z "$stopped" ] || set -- "$1" 5
-    printf '%s\n' "$2" > "$1/exit_status"
-    [ "$2" = 0 ] || worst=$2
+    [ "$1" = 0 ] || [ -z "$stopped" ] || set -- 5
+    printf '%s\n' "$1" > "$place/exit_status" || set -- 3
+    [ "$1" = 0 ] || worst=$1
+    place=
 }
 """
 
@@ -103,24 +124,32 @@ def script(
     Raises
     ------
     JobError
-        For a scheduler that is not known.
+        For a scheduler that is not known, a name that is no word, and for what cannot stand in a
+        script.
     """
+    for field, text in [("name", name), *(("case", case.name) for case in cases)]:
+        try:
+            values.word(text)
+        except ValueError as error:
+            raise JobError(f"{field}: {error}") from error
     lines = ["#!/bin/bash"]
     if scheduler is not None:
-        lines += directives(cases, scheduler, name, folder)
+        lines += map(shell.comment, directives(cases, scheduler, name, folder))
     count = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
-    lines += [f"# {name}: {count} of dgen-mpi; `dgen report {folder}` shows the results.", "set -u"]
+    shown = f"`dgen report {shell.word(str(folder))}` shows the results."
+    lines += [shell.comment(f"# {name}: {count} of dgen-mpi; {shown}"), "set -u"]
     if scheduler == "pbs":
         lines.append('cd "${PBS_O_WORKDIR:-.}" || exit 2')
     lines += ["top=$PWD", *_functions(cases)]
     before: list[str] = []
     for case in cases:
-        lines += ["", f"# {case.name}"]
+        place = _place(PurePath(folder) / case.name)
+        lines += ["", f"# {case.name}", f"begin {place}"]
         prepared = _preparation(case.steps[0])
         if prepared != before:
-            lines += prepared
+            lines += [*(["unprepared="] if before else []), *prepared]
             before = prepared
-        lines += _steps(case, PurePath(folder) / case.name)
+        lines += _steps(case, place)
     return "\n".join([*lines, "", 'exit "$worst"', ""])
 
 
@@ -138,36 +167,46 @@ def _may_begin_again(job: Job) -> bool:
 
 def _preparation(job: Job) -> list[str]:
     """Return what all steps of a case need; the first one says it."""
-    lines = ['cd "$top" || exit 2']
-    if job.working_directory is not None:
-        lines.append(f"cd {shlex.quote(job.working_directory)} || exit 2")
+    work = job.working_directory
+    lines = ['cd "$top" || unprepared "$top"']
+    if work is not None:
+        lines.append(
+            f"cd {shell.path(work)} || unprepared {shell.word(f'working_directory: {work}')}"
+        )
     if job.modules:
-        lines.append(f"module load {shlex.join(job.modules)}")
-    return [*lines, *(job.setup or [])]
+        load = f"module load {shell.words(job.modules)}"
+        lines.append(f"{load} || unprepared {shell.word(load)}")
+    for command in shell.commands(job.setup or []):
+        # As it stands, and yet no part of what stands around it.
+        lines.append(f"eval {shell.word(command)} || unprepared {shell.word(f'setup: {command}')}")
+    return lines
 
 
-def _steps(case: Case, folder: PurePath) -> list[str]:
-    place = shlex.quote(str(folder))
-    if not folder.is_absolute():
-        place = f'"$top"/{place}'
+def _place(folder: PurePath) -> str:
+    """Return the folder of a case as a word."""
+    place = shell.word(str(folder))
+    return place if folder.is_absolute() else f'"$top"/{place}'
+
+
+def _steps(case: Case, place: str) -> list[str]:
     commands = []
     for name, job in zip(case.step_names, case.steps, strict=True):
         variables = [f"{key}={text}" for key, text in (job.environment or {}).items()]
         parts = [f"step {place}/{name}.report.json"]
-        parts += [f"env {shlex.join(variables)}"] if variables else []
-        words = shlex.join(job.arguments())
+        parts += [f"env {shell.words(variables)}"] if variables else []
+        words = shell.words(job.arguments())
         if _may_begin_again(job) and job.output is not None:
-            words += f" \\\n    $(again {place}/{name}.report.json {shlex.quote(job.output)})"
+            words += f" \\\n    $(again {place}/{name}.report.json {shell.word(job.output)})"
         commands.append(" \\\n    ".join([*parts, job.launch(), words]))
     if case.remove_data and case.outputs:
         written = [path for output in case.outputs for path in (output, f"{output}.dgen.json")]
-        words = shlex.join(written)
+        words = shell.words(written)
         for output in sorted({job.output or "" for job in case.steps if job.layout == "per-rank"}):
-            words += f" {shlex.quote(output)}.{'[0-9]' * PER_RANK_DIGITS}*"
+            words += f" {shell.word(output)}.{'[0-9]' * PER_RANK_DIGITS}*"
         commands.append(f"rm -f -- {words}")
     begins_again = any(map(_may_begin_again, case.steps))
     note = ["# shellcheck disable=SC2046 # One word, or none."] if begins_again else []
-    return [f"begin {place}", *note, " &&\n".join(commands), f'end {place} "$?"']
+    return [*note, " &&\n".join(commands), 'end "$?"']
 
 
 def directives(
@@ -181,9 +220,16 @@ def directives(
     wanted = Resources.of(cases)
     # A relative folder is not there yet, and a batch system makes none.
     is_there = PurePath(folder).is_absolute() and len(cases) == 1
-    log = shlex.quote(f"{folder}/{cases[0].name}/log.txt" if is_there else f"{name}.log")
+    log = shell.word(f"{folder}/{cases[0].name}/log.txt" if is_there else f"{name}.log")
+    if log.startswith("$"):
+        raise JobError(
+            f"folder: {str(folder)!a} is not accepted; give a batch system a path without "
+            "control characters"
+        )
     more = list(dict.fromkeys(line for job in jobs for line in job.directives or []))
     seconds, stop = wanted.seconds, wanted.stop_before
+    account = wanted.account and shell.word(wanted.account)
+    partition = wanted.partition and shell.word(wanted.partition)
     time = None if seconds is None else values.clock(seconds)
     options: list[str | int | None]
     if scheduler == "slurm":
@@ -197,8 +243,8 @@ def directives(
             time and f"--time={time}",
             # To the script alone, which hands it on.
             stop and f"--signal=B:TERM@{stop}",
-            wanted.account and f"--account={wanted.account}",
-            wanted.partition and f"--partition={wanted.partition}",
+            account and f"--account={account}",
+            partition and f"--partition={partition}",
         ]
     elif scheduler == "pbs":
         mark = "#PBS"
@@ -209,8 +255,8 @@ def directives(
             "-j oe",
             f"-l select={nodes}:ncpus={on_node}:mpiprocs={on_node}",
             time and f"-l walltime={time}",
-            wanted.account and f"-A {wanted.account}",
-            wanted.partition and f"-q {wanted.partition}",
+            account and f"-A {account}",
+            partition and f"-q {partition}",
         ]
     elif scheduler == "lsf":
         mark = "#BSUB"
@@ -221,8 +267,8 @@ def directives(
             wanted.ranks_per_node and f'-R "span[ptile={wanted.ranks_per_node}]"',
             seconds and f"-W {-(-seconds // 60) // 60}:{-(-seconds // 60) % 60:02}",
             stop and f"-wt {-(-stop // 60)} -wa TERM",
-            wanted.account and f"-P {wanted.account}",
-            wanted.partition and f"-q {wanted.partition}",
+            account and f"-P {account}",
+            partition and f"-q {partition}",
         ]
     elif scheduler == "flux":
         mark = "#flux:"
@@ -233,8 +279,8 @@ def directives(
             wanted.nodes and f"--nodes={wanted.nodes}",
             seconds and f"--time-limit={seconds}s",
             stop and f"--signal=SIGTERM@{stop}s",
-            wanted.account and f"--bank={wanted.account}",
-            wanted.partition and f"--queue={wanted.partition}",
+            account and f"--bank={account}",
+            partition and f"--queue={partition}",
         ]
     else:
         raise JobError(f"scheduler: '{scheduler}' is not accepted; give {' or '.join(SCHEDULERS)}")

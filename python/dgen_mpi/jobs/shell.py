@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Texts of users as bash reads them: one word each, whatever stands in them."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterable
+
+from dgen_mpi.jobs.files import JobError
+
+_CHECK_SECONDS = 20
+"""How long bash may take to say whether lines are whole."""
+
+
+def word(text: str) -> str:
+    """Return a text as one word of bash, on one line, without control characters.
+
+    Raises
+    ------
+    JobError
+        For a text with a NUL, which no word can hold, and for one that is no Unicode.
+    """
+    if text.isprintable():
+        return shlex.quote(text)
+    if "\0" in text:
+        raise JobError(f"{text!a} is not accepted; give text without NUL")
+    return f"$'{''.join(map(_escaped, text))}'"
+
+
+def _escaped(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    try:
+        # Names of files may hold bytes that are no UTF-8; Python keeps them as surrogates.
+        content = character.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise JobError(f"{character!a} is not accepted; give Unicode") from error
+    return "".join(f"\\x{byte:02x}" for byte in content)
+
+
+def words(texts: Iterable[str]) -> str:
+    """Return texts as words of bash; raises `JobError` as `word` does."""
+    return " ".join(map(word, texts))
+
+
+def path(text: str) -> str:
+    """Return a path as one word that is no option, and that `cd` looks for in one place only."""
+    return word(text if text.startswith("/") else f"./{text}")
+
+
+def split(text: str, name: str) -> list[str]:
+    """Return the words of a command line; nothing but quotes and backslashes has a meaning.
+
+    Raises
+    ------
+    JobError
+        For quotes that are not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise JobError(
+            f"{name}: {text!a} is not accepted; give a command line with closed quotes"
+        ) from error
+
+
+def comment(text: str) -> str:
+    """Return a text that stands in a comment, if it ends there.
+
+    Raises
+    ------
+    JobError
+        For one with control characters or line ends.
+    """
+    if not text.replace("\t", " ").isprintable():
+        raise JobError(
+            f"{text!a} is not accepted; give one line without control characters to a batch system"
+        )
+    return text
+
+
+def commands(lines: Iterable[str]) -> list[str]:
+    """Return lines of shell joined to whole commands, such as an ``if`` with its ``fi``.
+
+    A line that no others make whole stays alone: bash tells what is wrong with it.
+    """
+    return list(_commands(tuple(lines)))
+
+
+@functools.lru_cache(maxsize=256)
+def _commands(lines: tuple[str, ...]) -> tuple[str, ...]:
+    if shutil.which("bash") is None:
+        return lines
+    found: list[str] = []
+    first = 0
+    while first < len(lines):
+        texts = ("\n".join(lines[first:stop]) for stop in range(first + 1, len(lines) + 1))
+        text = next(filter(_is_whole, texts), lines[first])
+        found.append(text)
+        first += text.count("\n") + 1
+    return tuple(found)
+
+
+def _is_whole(text: str) -> bool:
+    if (len(text) - len(text.rstrip("\\"))) % 2:
+        return False
+    done = subprocess.run(
+        ["bash", "--norc", "-n"],
+        input=text.encode("utf-8", "surrogateescape") + b"\n",
+        capture_output=True,
+        timeout=_CHECK_SECONDS,
+        check=False,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    # Bash only warns of a text (<<) that ends too soon.
+    return done.returncode == 0 and not done.stderr
