@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dgen_mpi._files import shard_path
+from dgen_mpi.jobs import background
 from dgen_mpi.jobs.campaign import Campaign, Case
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import Job
@@ -246,15 +247,25 @@ class CampaignFolder:
         return content if isinstance(content, dict) else None
 
     def state(self, case: Case) -> State:
-        """Return how far a case is, by its files alone."""
+        """Return how far a case is, by its files, and by processes of this machine."""
+        submission = self.submission(case)
+        is_local = submission is not None and submission.get("executor") == background.LOCAL
+        # Before the files are read: what has ended has written them.
+        is_running = is_local and submission is not None and background.is_running(submission)
         results = self.results(case)
         if all(step.is_done for step in results):
             return State.DONE
-        submission = self.submission(case)
+        ended = submission.get("ended") if submission is not None else None
+        if ended == State.CANCELLED:
+            return State.CANCELLED
         status = self.exit_status(case)
         if status is None and submission is not None:
-            ended = submission.get("ended")
-            return State(ended) if ended in list(State) else State.QUEUED
+            if ended in list(State):
+                return State(ended)
+            if is_running or not is_local:
+                return State.RUNNING if is_running else State.QUEUED
+            # Where it cannot be seen from here, nothing is started in its place.
+            return State.QUEUED if is_running is None else State.INTERRUPTED
         # What the program said goes before what the launcher made of it. A report is there from
         # before the first byte on, and says that it was interrupted until the end.
         said = next((step.report for step in results if step.report and not step.is_done), None)

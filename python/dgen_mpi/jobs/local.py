@@ -85,10 +85,11 @@ def run(folder: CampaignFolder, *, stop_at_failure: bool = False) -> Iterator[Ev
             if folder.state(case) is State.DONE:
                 yield Ended(case, State.DONE, was_done=True)
                 continue
-            if folder.state(case) is State.QUEUED:
+            state = folder.state(case)
+            if state in (State.QUEUED, State.RUNNING):
                 system = (folder.submission(case) or {}).get("executor")
                 advice = f"{system} has it; dgen status asks how it is, dgen cancel takes it back"
-                yield Ended(case, State.QUEUED, advice)
+                yield Ended(case, state, advice)
                 continue
             yield Started(case)
             message = ""

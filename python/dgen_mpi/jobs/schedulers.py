@@ -7,11 +7,13 @@ import datetime
 import logging
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import psij
 from psij.executors.batch.batch_scheduler_executor import BatchSchedulerExecutorConfig
 
-from dgen_mpi.jobs import shell
+from dgen_mpi.jobs import background, shell
 from dgen_mpi.jobs.campaign import Case
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.folder import CampaignFolder, State, write_json
@@ -22,6 +24,9 @@ DEFAULT_SECONDS = 3600
 
 ANSWER_SECONDS = 30
 """How long a batch system may take to say how a job is."""
+
+CANCEL_SECONDS = 90
+"""How long it may take until a job that it cancels has gone."""
 
 LOGGER = logging.getLogger("dgen_mpi.jobs")
 
@@ -45,6 +50,9 @@ class BatchSystem:
     def __init__(self, name: str, polling_seconds: int = 5) -> None:
         self.name = name
         self._jobs: dict[str, psij.Job] = {}
+        if name == background.LOCAL:
+            # PSI/J loses such jobs when this process ends.
+            return
         try:
             self._executor = psij.JobExecutor.get_instance(name)
         except ValueError as error:
@@ -70,6 +78,11 @@ class BatchSystem:
         """
         names = {}
         for case in cases:
+            if folder.state(case) in (State.QUEUED, State.RUNNING):
+                raise JobError(f"{case.name}: an earlier run of it goes on; dgen cancel ends it")
+            if self.name == background.LOCAL:
+                names[case.name] = self._start(folder, case)
+                continue
             spec = self._spec(folder, case)
             job = psij.Job(spec)
             (folder.place(case) / "exit_status").unlink(missing_ok=True)
@@ -91,12 +104,31 @@ class BatchSystem:
             )
         return names
 
+    @staticmethod
+    def _start(folder: CampaignFolder, case: Case) -> str:
+        """Start a case in the background, and note it; one that cannot be noted is ended."""
+        place = folder.place(case)
+        work = Path(case.steps[0].working_directory or folder.path)
+        (place / "exit_status").unlink(missing_ok=True)
+        job = background.start(
+            folder.script(case),
+            log=folder.log(case),
+            lock=place / ".lock",
+            # What is not there is told by the script.
+            folder=work if work.is_dir() else folder.path,
+            environment=_environment(Resources.of([case])),
+        )
+        try:
+            write_json(place / "submission.json", job)
+        except BaseException:
+            background.stop({case.name: job})
+            raise
+        LOGGER.info("%s: process %s", case.name, job["native_id"])
+        return str(job["native_id"])
+
     def _spec(self, folder: CampaignFolder, case: Case) -> psij.JobSpec:
         wanted = Resources.of([case])
         seconds = wanted.seconds or DEFAULT_SECONDS
-        environment: dict[str, str | int] = {}
-        if wanted.seconds and wanted.stop_before:
-            environment["dgen_stop_after"] = str(max(1, seconds - wanted.stop_before))
         attributes: dict[str, object] = {}
         if self.name == "slurm":
             # PSI/J gives jobs names of its own.
@@ -114,7 +146,7 @@ class BatchSystem:
             arguments=[str(folder.script(case))],
             directory=directory,
             name=folder.title(case),
-            environment=environment,
+            environment=dict(_environment(wanted)),
             stdout_path=folder.log(case),
             stderr_path=folder.log(case),
             resources=psij.ResourceSpecV1(
@@ -138,6 +170,8 @@ class BatchSystem:
         ended is noted as such in the folder.
         """
         found = {case.name: folder.state(case) for case in cases}
+        if self.name == background.LOCAL:
+            return found
         asked = []
         for case in cases:
             submission = folder.submission(case)
@@ -212,21 +246,53 @@ class BatchSystem:
         Raises
         ------
         JobError
-            For the first that the batch system does not cancel.
+            For the first that the batch system does not cancel, or not within a minute and a half.
         """
         cancelled = []
+        local: dict[str, dict[str, Any]] = {}
+        asked: dict[str, dict[str, Any]] = {}
         for case in cases:
             submission = folder.submission(case)
             if submission is None or folder.state(case).is_final:
                 continue
             if submission.get("executor") != self.name:
                 continue
+            if self.name == background.LOCAL:
+                local[case.name] = submission
+                continue
             try:
                 self._executor.cancel(self._attached(submission["native_id"]))
             except psij.SubmitException as error:
                 reason = " ".join(str(error).split())
                 raise JobError(f"{case.name}: {self.name} does not cancel it: {reason}") from error
-            note = {"ended": str(State.CANCELLED), "message": None}
-            write_json(folder.place(case) / "submission.json", submission | note)
-            cancelled.append(case.name)
+            asked[case.name] = submission
+        background.stop(local)
+        end = time.monotonic() + CANCEL_SECONDS
+        for case in cases:
+            submission = local.get(case.name) or asked.get(case.name)
+            if submission is None:
+                continue
+            if case.name in asked and not self._has_ended(submission, end - time.monotonic()):
+                raise JobError(
+                    f"{case.name}: {self.name} was told to cancel it, and it is not gone yet; "
+                    "dgen status tells when"
+                )
+            # One that was quicker has ended by itself.
+            if folder.state(case) is not State.DONE:
+                note = {"ended": str(State.CANCELLED), "message": None}
+                write_json(folder.place(case) / "submission.json", submission | note)
+                cancelled.append(case.name)
         return cancelled
+
+    def _has_ended(self, submission: dict[str, Any], seconds: float) -> bool:
+        """Wait for a job that was cancelled; return whether it has gone."""
+        job = self._attached(submission["native_id"])
+        status = job.wait(datetime.timedelta(seconds=max(0.1, seconds)))
+        return status is not None and bool(status.final)
+
+
+def _environment(wanted: Resources) -> dict[str, str]:
+    """Return the variables that a script reads."""
+    if not wanted.seconds or not wanted.stop_before:
+        return {}
+    return {"dgen_stop_after": str(max(1, wanted.seconds - wanted.stop_before))}

@@ -36,7 +36,10 @@ stop() {
 trap stop TERM INT
 # Where the batch system is not asked to, see `dgen submit`.
 if [ -n "${dgen_stop_after:-}" ]; then
-    { sleep "$dgen_stop_after" && kill -TERM $$; } 2> /dev/null &
+    # A script that is killed takes its number with it: no other process is told to stop.
+    while sleep 1 && read -r _ _ _ parent _ < "/proc/$BASHPID/stat" && [ "$parent" = "$$" ]; do
+        [ "$SECONDS" -lt "$dgen_stop_after" ] || { kill -TERM "$$" && break; }
+    done 2> /dev/null &
     timer=$!
 fi
 
