@@ -123,6 +123,17 @@ extension Integration {
                 #expect(verified.status == 0, "\(verified.error)")
             }
 
+            // A folder that each node has for itself.
+            for options in [[], ["--io", "posix", "--layout", "per-rank"]] {
+                let refused = try cluster.ranks(
+                    6, from: 2, ["-o", "/run/f", "--watchdog", "2"] + spec + options)
+                #expect(refused.status == 3, "\(options): \(refused.error)")
+                #expect(refused.complaints.count == 1, "\(refused.error)")
+                for words in ["rank 0 on node1", "ranks 2, 3 on node2", "ranks 4, 5 on node3"] {
+                    #expect(refused.complaints.first?.contains(words) == true, "\(refused.error)")
+                }
+            }
+
             let report = here.file("r")
             for (order, ownMost) in [("shift", 0), ("same", 6), ("shuffle", 5)] {
                 let tested = try cluster.ranks(

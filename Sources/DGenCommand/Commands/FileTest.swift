@@ -78,6 +78,7 @@ struct FileTest {
             }
             return FileSystem.type(first)
         }
+        try Sharing(job, writing.files).prove(isReading: true)
     }
 
     /// One phase; false where the file is not what it should be.

@@ -97,6 +97,7 @@ final class Repair {
             try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
             return FileSystem.type(folder)
         }
+        try Sharing(job, files).prove(isReading: false)
         let allocated = try session.together {
             try ownFiles.reduce(0) { sum, own in
                 guard let state = try FileSystem.state(own.path) else { return sum }

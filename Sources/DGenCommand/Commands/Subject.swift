@@ -64,13 +64,14 @@ struct Subject {
         }
     }
 
-    /// The first file is there; others are missed when they are read; collective.
+    /// The first file is there, and the same for all ranks; others are missed when they are read; collective.
     func requireFiles(_ job: Job) throws {
         let first = files.path(of: 0)
         job.report.fileSystem = try job.session.onRoot {
             try Self.requireFile(first)
             return FileSystem.type(first)
         }
+        try Sharing(job, files).prove(isReading: true)
     }
 
     private static func requireFile(_ path: String) throws {

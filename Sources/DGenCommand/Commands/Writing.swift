@@ -40,6 +40,8 @@ final class Writing {
     private let checksSpace: Bool
     private let preallocates: Bool
     private let claim: Claim
+    /// Whether it was proven that all ranks mean the same files.
+    private var isShared = false
 
     private var batches: Batches { Batches(pattern, depth: job.queueDepth) }
     private var session: Session { job.session }
@@ -188,6 +190,10 @@ final class Writing {
                     for: path, bytes: spec.size - (existing?.allocatedBytes ?? 0))
             }
             return FileSystem.type(folder)
+        }
+        if !isShared {
+            try Sharing(job, files).prove(isReading: false)
+            isShared = true
         }
         if files.layout == .perRank {
             try session.together { _ = try requireReplaceable(files.path(of: rank)) }

@@ -97,6 +97,20 @@ enum FileSystem {
         return best.type
     }
 
+    /// The names of what is mounted right in `folder`, a path without links.
+    static func mounts(in folder: String) -> [String] {
+        guard
+            let mounts = try? readText("/proc/self/mountinfo", bytesMax: 16 << 20, what: "mounts")
+        else { return [] }
+        let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        return mounts.split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ", maxSplits: 5)
+            guard fields.count > 4 else { return nil }
+            let point = escapes.reduce(String(fields[4])) { $0.replacing($1.0, with: $1.1) }
+            return self.folder(of: point) == folder ? name(of: point) : nil
+        }
+    }
+
     /// A small text file, whole.
     static func readText(_ path: String, bytesMax: Int, what: String) throws -> String {
         let file = open(path, O_RDONLY | O_CLOEXEC)

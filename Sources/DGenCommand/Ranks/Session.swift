@@ -58,7 +58,14 @@ final class Session {
         var outcome: Outcome<Result>?
         if isRoot {
             watchdog?.enter(.rootStep)
-            do { outcome = .success(try body()) } catch { outcome = .failure(Failure(error)) }
+            do {
+                outcome = .success(try body())
+            } catch {
+                let failure = Failure(error)
+                // What is wrong with storage may be so on one node only.
+                let place = nodeCount > 1 && failure.status == .inputOutput ? "on \(host): " : ""
+                outcome = .failure(Failure(failure.status, place + failure.message))
+            }
         }
         let mine = try outcome.map { Array(try JSONEncoder().encode($0)) } ?? []
         let bytes = try waiting { try world.broadcast(mine) }

@@ -12,6 +12,7 @@ final class Watchdog: Sendable {
     /// What a rank may be stuck in.
     enum Phase: Int, Sendable {
         case idle, rootStep, open, write, read, sync, close, agreement, othersToFinish
+        case sharing
 
         /// What it is called after "stuck in".
         var name: String {
@@ -20,6 +21,7 @@ final class Watchdog: Sendable {
             case .rootStep: "a step of rank 0 on files beside the data"
             case .othersToFinish: "waiting for other ranks to make progress"
             case .agreement: "agreeing with other ranks"
+            case .sharing: "looking at the folder of the data"
             default: "\(self)"
             }
         }

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Glibc
+import MPI
+
+/// The proof that all ranks mean the same files by a path, before any of them is opened.
+///
+/// A folder may be another one on each node, as /tmp is, or on each rank, by its working directory or its mounts. Rank 0
+/// makes a token beside the data, and every rank looks for it where it would look for the data. Where no token can be
+/// made, what is read must at least look the same to all of them.
+///
+/// Costs three messages and a few calls of the file system on each rank; where ranks do not share the files, some seconds
+/// more, since file systems may show a new file late.
+struct Sharing {
+    private let job: Job
+    private let files: FileSet
+
+    private var session: Session { job.session }
+    private var path: String { files.path }
+
+    init(_ job: Job, _ files: FileSet) {
+        self.job = job
+        self.files = files
+    }
+
+    /// What rank 0 has to show, where the data is or will be.
+    private struct Evidence: Codable {
+        /// The name of the token; nil where none could be made.
+        var token: String?
+        /// The data's own name, behind links.
+        let name: String
+        /// The folder, as rank 0 calls it.
+        let folder: String
+        /// How the data looks; asked only where there is no token.
+        var look: String?
+        let host: String
+    }
+
+    /// A rank that does not see what rank 0 shows.
+    private struct Stranger: Codable {
+        let rank: Int
+        let host: String
+        /// Where it has looked.
+        let folder: String
+    }
+
+    /// For how long a rank of another node, or of rank 0's own, looks for what it does not see.
+    private static let patienceMilliseconds = (other: 8_000, own: 500)
+    /// The pauses between looks: the first, and the longest.
+    private static let pauseMicroseconds: (first: UInt32, longest: UInt32) = (5_000, 500_000)
+
+    /// Returns where all ranks mean the same files; collective.
+    ///
+    /// - Parameter isReading: whether nothing is written, so that it is enough where no token can be made that the data
+    ///   looks the same to all ranks.
+    /// - Throws: ``Failure`` with the nodes and ranks that do not see what rank 0 sees, the same on every rank.
+    func prove(isReading: Bool) throws {
+        guard session.world.size > 1 else { return }
+        var token: FolderToken?
+        // Until all have looked, whatever they have seen.
+        defer { withExtendedLifetime(token) {} }
+        let evidence = try session.onRoot {
+            let place = place
+            var evidence = Evidence(
+                name: FileSystem.name(of: place), folder: absoluteFolder, host: session.host)
+            do {
+                token = try FolderToken(in: FileSystem.folder(of: place))
+                evidence.token = token?.name
+            } catch  where isReading {
+                evidence.look = look
+            }
+            return evidence
+        }
+        // Ranks on the node of rank 0 see at once what it does.
+        let isNear = try together { try session.node.allReduce(session.isRoot ? 1 : 0, .maximum) }
+        let isSeen = try wait(
+            isNear == 1 ? Self.patienceMilliseconds.own : Self.patienceMilliseconds.other
+        ) {
+            sees(evidence)
+        }
+        try session.agree(isSeen ? nil : Interruption.failure)
+        try require(isSeen, evidence)
+        try proveMountedFiles(isNear == 1, evidence)
+    }
+
+    /// The data of this rank, behind links; the file itself where all ranks share one.
+    private var place: String {
+        files.layout == .shared ? FileSystem.resolved(path) : path
+    }
+
+    /// The folder of the data, as messages name it.
+    private var absoluteFolder: String {
+        let folder = FileSystem.folder(of: place)
+        let resolved = FileSystem.resolved(folder)
+        guard !resolved.hasPrefix("/") else { return resolved }
+        guard let here = getcwd(nil, 0) else { return resolved }
+        defer { free(here) }
+        return String(cString: here) + "/" + resolved
+    }
+
+    private func sees(_ evidence: Evidence) -> Bool {
+        let place = place
+        guard FileSystem.name(of: place) == evidence.name else { return false }
+        guard let token = evidence.token else { return evidence.look == look }
+        return FolderToken.isSeen(token, in: FileSystem.folder(of: place))
+    }
+
+    /// The manifest's text, and length and time of the first and the last file.
+    private var look: String {
+        let manifest = (try? Manifest.text(for: path)) ?? nil
+        let all = [files.path(of: 0), files.path(of: files.shards.count - 1)]
+        return ([manifest ?? "none"] + all.map(Self.look)).joined(separator: "\n")
+    }
+
+    private static func look(of path: String) -> String {
+        // Opened, so that NFS asks its server.
+        let file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        defer { if file >= 0 { close(file) } }
+        var status = stat()
+        guard file >= 0 ? fstat(file, &status) == 0 : stat(path, &status) == 0 else {
+            return "none"
+        }
+        return "\(status.st_size) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
+    }
+
+    /// Asks until the answer is yes, or the time is over.
+    private func wait(_ milliseconds: Int, _ question: () -> Bool) throws -> Bool {
+        // Those who wait for the answer must not be ended by their watchdog meanwhile.
+        let watchdog = 1000 * (try job.settings.watchdogSeconds())
+        let limit = 1_000_000 * (watchdog > 0 ? min(milliseconds, watchdog) : milliseconds)
+        let clock = Stopwatch()
+        var pause = Self.pauseMicroseconds.first
+        while !job.watchdog.during(.sharing, question) {
+            guard clock.elapsedNanoseconds < limit, Interruption.failure == nil else {
+                return false
+            }
+            usleep(pause)
+            pause = min(2 * pause, Self.pauseMicroseconds.longest)
+            job.watchdog.during(.sharing) { FolderToken.refresh(FileSystem.folder(of: place)) }
+        }
+        return true
+    }
+
+    /// A file may be mounted over one in a folder that all share: then the folder proves nothing.
+    ///
+    /// On one node the numbers of device and file do; on several nothing does.
+    private func proveMountedFiles(_ isNear: Bool, _ evidence: Evidence) throws {
+        let place = place
+        let name = FileSystem.name(of: place)
+        let mounts = FileSystem.mounts(in: FileSystem.resolved(FileSystem.folder(of: place)))
+        let isMounted = mounts.contains {
+            files.layout == .shared ? $0 == name : $0.hasPrefix(name + ".")
+        }
+        guard try together({ try session.world.allReduce(isMounted ? 1 : 0, .maximum) }) == 1
+        else { return }
+        var status = stat()
+        let numbers =
+            stat(place, &status) == 0 ? [UInt64(status.st_dev), UInt64(status.st_ino)] : []
+        let isSame = try session.onRoot { numbers } == numbers
+        try require(files.layout == .shared && isNear && isSame, evidence)
+    }
+
+    /// Calls all ranks under watch.
+    private func together<Result>(_ call: () throws -> Result) throws -> Result {
+        try job.watchdog.during(.agreement, call)
+    }
+
+    /// Fails on all ranks where one of them does not see the same.
+    private func require(_ isSeen: Bool, _ evidence: Evidence) throws {
+        guard try together({ try session.world.allReduce(isSeen ? 0 : 1, .sum) }) > 0 else {
+            return
+        }
+        let rank = session.world.rank
+        let mine = Stranger(rank: rank, host: session.host, folder: absoluteFolder)
+        let strangers = try session.collect(isSeen ? [] : [mine])
+        throw Failure(.inputOutput, message(strangers, evidence))
+    }
+
+    /// The most places, and the most ranks of one, that a message names.
+    private static let namesMax = 8
+
+    private func message(_ strangers: [Stranger], _ evidence: Evidence) -> String {
+        func place(_ stranger: Stranger) -> String {
+            "on \(stranger.host)"
+                + (stranger.folder == evidence.folder ? "" : " in \(stranger.folder)")
+        }
+        var places: [String] = []
+        for one in strangers where !places.contains(place(one)) {
+            guard places.count < Self.namesMax else { break }
+            places.append(place(one))
+        }
+        let groups = places.map { group in
+            let ranks = strangers.filter { place($0) == group }.map(\.rank)
+            let rest = ranks.count - Self.namesMax
+            return (ranks.count == 1 ? "rank " : "ranks ")
+                + ranks.prefix(Self.namesMax).map(String.init).joined(separator: ", ")
+                + (rest > 0 ? " and \(rest) more " : " ") + group
+        }
+        let named = strangers.filter { places.contains(place($0)) }.count
+        let rest = strangers.count - named
+        let shown =
+            evidence.token == nil
+            ? "as rank 0 on \(evidence.host) sees it in \(evidence.folder) it is not seen"
+            : "what rank 0 on \(evidence.host) makes in \(evidence.folder) is not seen"
+        return "output: \(path): the ranks do not share it: \(shown) by "
+            + groups.joined(separator: "; ") + (rest > 0 ? "; and \(rest) more ranks" : "")
+            + "; give a path that leads all ranks of all nodes to the same file"
+    }
+}
