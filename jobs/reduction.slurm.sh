@@ -21,7 +21,7 @@ stop() {
     stopped=1
     [ -z "$child" ] || kill -TERM "$child" 2> /dev/null
 }
-trap stop TERM INT
+trap stop TERM INT HUP USR2
 # Where the batch system is not asked to, see `dgen submit`.
 if [ -n "${dgen_stop_after:-}" ]; then
     { sleep "$dgen_stop_after" && kill -TERM $$; } 2> /dev/null &

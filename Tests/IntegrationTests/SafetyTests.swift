@@ -155,38 +155,144 @@ extension Integration {
         @Test(arguments: ["TERM", "INT"])
         func aSignalToTheLauncherStopsTheRun(signal: String) throws {
             let folder = try Folder()
-            // The status and the last lines of a run that mpirun ends are mpirun's affair: it may
-            // drop what ranks say after the signal.
+            // Open MPI's launcher decides on its own status before it tells the ranks, which say so; and it may drop what
+            // they say after the signal.
             let outcome = try Launch.run(
                 ["timeout", "--preserve-status", "--signal=\(signal)", "1.5"] + longRun(folder),
                 seconds: 20)
             #expect(outcome.status != 0)
             #expect(outcome.complaints.count <= 1, "\(outcome.error)")
+            if !Launch.isMPICH, let complaint = outcome.complaints.first {
+                #expect(complaint.contains("SIGTERM from mpirun, whose own exit status"))
+            }
             try expectInterrupted(folder, mayBeKilled: true)
         }
 
-        @Test func aSignalToEveryRankStopsTheRunWithItsOwnStatus() throws {
-            let folder = try Folder()
-            let outcome = try Launch.run(
+        /// Runs a command, waits until it has begun its report `r`, and tells it something by a line of shell: `$!` is
+        /// what was started, `$ranks` matches the command lines of all ranks.
+        private func telling(_ line: String, _ command: [String], _ folder: Folder) throws
+            -> Outcome
+        {
+            try Launch.run(
                 [
-                    "sh", "-c", #""$@" & sleep 1; pkill -TERM -f "^$0 " || exit 98; wait $!"#,
-                    Launch.program,
-                ] + longRun(folder), seconds: 20)
-            #expect(outcome.status == 5, "\(outcome.error)")
-            #expect(outcome.complaints.count == 1, "\(outcome.error)")
-            try expectInterrupted(folder)
+                    "bash", "-c",
+                    #"""
+                    report=$1 ranks="^$2 .*$1"; shift 2
+                    "$@" &
+                    until test -s "$report" || ! kill -0 $!; do sleep 0.02; done
+                    sleep 0.1
+                    \#(line)
+                    wait $!
+                    """#, "bash", folder.file("r"), Launch.program,
+                ] + command, seconds: 30)
         }
 
-        @Test func aSignalToOneRankStopsAllOfThem() throws {
+        /// A run that is long enough for any signal: of a file that has nothing of what it should have, where it is read.
+        private func longCommand(_ name: String, _ folder: Folder) throws -> [String] {
+            let spec = ["-s", "64GiB", "--seed", "1", "-t", "4KiB", "--io", "posix"]
+            if name == "generate" {
+                return ["-o", folder.file("f"), "--no-space-check", "--report", folder.file("r")]
+                    + spec
+            }
+            _ = try folder.fileForWriting("f")
+            try folder.truncate("f", to: 64 << 30)
+            return [name, folder.file("f"), "--report", folder.file("r")] + spec
+        }
+
+        /// Who gets a signal, as a line of shell.
+        private static let targets = [
+            "all ranks": #"pkill -SIGNAL -f "$ranks""#,
+            "the first rank": #"pkill -SIGNAL -o -f "$ranks""#,
+            "the last rank": #"pkill -SIGNAL -n -f "$ranks""#, "the launcher": "kill -SIGNAL $!",
+        ]
+
+        /// The launcher of Open MPI hands SIGUSR2 on; what it has a status of its own for is told by another test.
+        @Test(
+            arguments: [
+                ("generate", "all ranks", "TERM"), ("verify", "the last rank", "INT"),
+                ("generate", "the first rank", "HUP"), ("verify", "all ranks", "USR2"),
+            ] + (Launch.isMPICH ? [] : [("verify", "the launcher", "USR2")]))
+        func whoeverGetsASignalAllRanksLeaveWithItsStatus(
+            command: String, target: String, signal: String
+        ) throws {
             let folder = try Folder()
-            let outcome = try Launch.run(
-                [
-                    "sh", "-c", #""$@" & sleep 1; pkill -TERM -n -f "^$0 " || exit 98; wait $!"#,
-                    Launch.program,
-                ] + longRun(folder), seconds: 20)
-            #expect(outcome.status == 5, "\(outcome.error)")
+            let line = try #require(Self.targets[target]).replacing("SIGNAL", with: signal)
+            let outcome = try telling(
+                line, Launch.mpirun(3) + [Launch.program] + longCommand(command, folder), folder)
+            #expect(outcome.status == 5, "\(outcome.status) \(outcome.error)")
             #expect(outcome.complaints.count == 1, "\(outcome.error)")
-            try expectInterrupted(folder)
+            #expect(outcome.complaints.first?.contains("SIG" + signal) == true, "\(outcome.error)")
+            let report = try folder.json("r")
+            #expect(report["status"] as? String == "interrupted")
+            #expect((report["error"] as? String)?.contains("SIG" + signal) == true)
+        }
+
+        /// Whether slow tables are gone through whole.
+        private static let isWhole = ProcessInfo.processInfo.environment["DGEN_TESTS"] == "all"
+
+        private static let signalsAndCommands: [(String, String)] = {
+            let signals = ["INT", "TERM", "HUP", "USR2", "XCPU"]
+            let commands = ["generate", "verify", "bench"]
+            return isWhole
+                ? signals.flatMap { signal in commands.map { (signal, $0) } }
+                : signals.enumerated().map { ($1, commands[$0 % commands.count]) }
+        }()
+
+        @Test(arguments: signalsAndCommands)
+        func aSignalStopsARunThatNobodyLaunched(signal: String, command: String) throws {
+            let folder = try Folder()
+            let isBench = command == "bench"
+            // It has no report before its end.
+            if isBench { try folder.write("{}", to: "r") }
+            let outcome = try telling(
+                (isBench ? "sleep 0.2; " : "") + "kill -\(signal) $!",
+                [Launch.program]
+                    + (isBench
+                        ? ["bench", "--repeat", "1000", "--report", folder.file("r")]
+                        : longCommand(command, folder)),
+                folder)
+            #expect(outcome.status == 5, "\(outcome.status) \(outcome.error)")
+            #expect(outcome.complaints.count == 1, "\(outcome.error)")
+            #expect(outcome.complaints.first?.contains("SIG" + signal) == true, "\(outcome.error)")
+        }
+
+        /// `nohup` has SIGHUP ignored; SIGUSR1 asks how far the run is.
+        @Test func aSignalThatIsIgnoredOnPurposeStaysIgnored() throws {
+            let folder = try Folder()
+            let outcome = try telling(
+                "kill -HUP $!; sleep 0.2; kill -USR1 $!; sleep 0.3; kill -USR2 $!",
+                ["bash", "-c", #"trap "" HUP; exec "$@""#, "bash", Launch.program]
+                    + longCommand("verify", folder), folder)
+            #expect(outcome.status == 5)
+            #expect(outcome.complaints == ["dgen-mpi: error: stopped by SIGUSR2"])
+            #expect(outcome.error.contains("dgen-mpi: verify "), "\(outcome.error)")
+        }
+
+        @Test func aRunWhoseProcessorTimeEndsIsStoppedBeforeThat() throws {
+            let folder = try Folder()
+            // Shells set the limit that warns and the one that kills to the same.
+            let outcome = try Launch.run(
+                ["bash", "-c", #"ulimit -t 2; exec "$@""#, "bash", Launch.program]
+                    + longCommand("verify", folder))
+            #expect(outcome.status == 5, "\(outcome.status) \(outcome.error)")
+            #expect(outcome.complaints.count == 1, "\(outcome.error)")
+            #expect(outcome.complaints.first?.contains("ulimit -t") == true, "\(outcome.error)")
+        }
+
+        /// The signal comes at any moment of the start.
+        @Test(arguments: ["INT", "TERM", "HUP"])
+        func aSignalDuringTheStartHasTheSameStatus(signal: String) throws {
+            for _ in 0..<max(2, Launch.rounds) {
+                let folder = try Folder()
+                let seconds = Double.random(in: 0.05...0.4)
+                let outcome = try Launch.run(
+                    [
+                        "bash", "-c", #""$@" & sleep "$0"; kill -\#(signal) $!; wait $!"#,
+                        "\(seconds)", Launch.program,
+                    ] + longCommand("verify", folder), seconds: 20)
+                #expect(outcome.status == 5, "after \(seconds) s: \(outcome.error)")
+                #expect(outcome.complaints.count == 1, "after \(seconds) s: \(outcome.error)")
+            }
         }
 
         @Test func aRankThatHangsIsNamedAndTheJobEnds() throws {

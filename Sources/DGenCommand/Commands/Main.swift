@@ -11,6 +11,8 @@ enum Main {
     static func main() {
         let environment = ProcessInfo.processInfo.environment
         let launcher = Launcher(environment)
+        // First of all: what a signal leads to must not depend on how far a rank is.
+        Interruption.install(launcher)
         // A reader of our output that goes away is an error to report, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         // MPI libraries make files that all may write, unless this takes it away.
@@ -108,9 +110,10 @@ enum Main {
         var isFirst = (launcher?.task ?? 0) == 0
         var watchdog: Watchdog?
         do {
-            Interruption.install()
+            Interruption.become(.starting)
             let session = try Session(launcher)
             isFirst = session.isRoot
+            Interruption.become(.polite)
             // Other nodes may have another environment, and need not read the job file at all.
             let settings = try session.onRoot {
                 try Settings(
@@ -119,6 +122,7 @@ enum Main {
             }
             let reportPath = try session.onRoot { try Report.destination(settings) }
             do {
+                try session.agree(Interruption.failure)
                 try settings.check()
                 try LogLevels(settings).install(
                     origin: "rank \(session.world.rank) \(session.host)")

@@ -9,6 +9,9 @@ struct Launcher {
     /// The number of this task, from 0.
     let task: Int
 
+    /// Whether it leaves with a status of its own once it got a signal, whatever its tasks leave with.
+    var hasOwnStatus: Bool { name.hasPrefix("mpi") }
+
     /// The variables of each launcher, the innermost first: an `mpirun` inside a Slurm step counts.
     private static let known = [
         (name: "mpirun", tasks: "OMPI_COMM_WORLD_SIZE", task: "OMPI_COMM_WORLD_RANK"),
