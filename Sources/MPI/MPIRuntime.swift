@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 internal import CMPI
+internal import Glibc
 
 /// The MPI library of this process: start, end, and what it says of itself.
 package enum MPIRuntime {
@@ -10,8 +11,13 @@ package enum MPIRuntime {
     /// Only the watchdog's `MPI_Abort` comes from another thread, while the first is stuck in a call.
     /// MPI does not promise that this works, hence the watchdog's alarm; but then nothing does. The
     /// corresponding C function is `MPI_Init_thread`.
-    package static func start() throws(MPIError) {
+    ///
+    /// - Parameter isAlone: whether no launcher started this process.
+    package static func start(isAlone: Bool) throws(MPIError) {
         keepMemory()
+        // Open MPI 4 would start a daemon for a process that may want to start others, which is one more process that
+        // fails where files, memory or processes are limited.
+        if isAlone { setenv("OMPI_MCA_ess_singleton_isolated", "1", 0) }
         var provided: Int32 = 0
         try check(
             MPI_Init_thread(nil, nil, Int32(MPI_THREAD_SERIALIZED), &provided), "MPI_Init_thread")

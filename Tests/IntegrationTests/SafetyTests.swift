@@ -6,6 +6,9 @@ import Testing
 extension Integration {
     /// No success without the data stored.
     @Suite struct SafetyTests {
+        /// Whether slow tables are gone through whole.
+        private static let isWhole = ProcessInfo.processInfo.environment["DGEN_TESTS"] == "all"
+
         /// Runs on a tmpfs of 16 MiB of its own; gives the outcome, the report, and the manifest.
         private func onSmallDisk(
             ranks: Int, component: String?, _ options: [String], _ folder: Folder
@@ -122,6 +125,47 @@ extension Integration {
             #expect(spec["seed"] as? Int == 5)
         }
 
+        /// Files may not get longer than 3 MB (`ulimit -f`); without a word of it the system ends whoever tries.
+        @Test(
+            arguments: [(1, []), (3, ["--collective"])]
+                + (isWhole
+                    ? [
+                        (1, ["--io", "posix"]), (3, ["--preallocate"]),
+                        (2, ["--layout", "per-rank"]),
+                    ]
+                    : []))
+        func aFileThatMayNotGetSoLongIsRefused(ranks: Int, options: [String]) throws {
+            let folder = try Folder()
+            let limited =
+                (ranks > 1 ? Launch.mpirun(ranks) : [])
+                + ["bash", "-c", #"ulimit -f 3000; exec "$@""#, "bash", Launch.program]
+            for command in ranks == 1 || Self.isWhole ? ["generate", "test"] : ["generate"] {
+                let outcome = try Launch.run(
+                    limited + [command, "-o", folder.file("f"), "-s", "16MiB", "--report"]
+                        + [folder.file("r")] + options)
+                #expect(outcome.status == 3, "\(outcome.status) \(outcome.error)")
+                #expect(outcome.complaints.count == 1, "\(outcome.error)")
+                #expect(outcome.complaints.first?.contains("EFBIG") == true, "\(outcome.error)")
+                #expect(try folder.json("r")["status"] as? String == "failed")
+                #expect(!folder.exists("f.dgen.json"))
+            }
+            guard ranks == 1 || Self.isWhole else { return }
+            // What is there is read and mended, as far as that is allowed.
+            let output = ["-o", folder.file("f"), "-s", "16MiB", "--quiet"] + options
+            #expect(try Launch.alone(output).status == 0)
+            let first = options.contains("per-rank") ? "f.00000000" : "f"
+            try folder.flip(first, at: 1000)
+            let near = try Launch.run(limited + ["repair", folder.file("f"), "--quiet"])
+            #expect(near.status == 0, "\(near.error)")
+            try folder.flip(first, at: (16 << 20) - 1)
+            let far = try Launch.run(
+                limited + ["repair", folder.file("f"), "--report", folder.file("r")])
+            #expect(far.status == 3, "\(far.error)")
+            #expect(far.complaints.count == 1, "\(far.error)")
+            #expect(try folder.json("r")["status"] as? String == "failed")
+            #expect(try Launch.alone(["repair", folder.file("f"), "--quiet"]).status == 0)
+        }
+
         /// Checks what an interrupted run left behind.
         ///
         /// - Parameters:
@@ -226,9 +270,6 @@ extension Integration {
             #expect(report["status"] as? String == "interrupted")
             #expect((report["error"] as? String)?.contains("SIG" + signal) == true)
         }
-
-        /// Whether slow tables are gone through whole.
-        private static let isWhole = ProcessInfo.processInfo.environment["DGEN_TESTS"] == "all"
 
         private static let signalsAndCommands: [(String, String)] = {
             let signals = ["INT", "TERM", "HUP", "USR2", "XCPU"]

@@ -15,6 +15,8 @@ enum Main {
         Interruption.install(launcher)
         // A reader of our output that goes away is an error to report, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        // So is a file that grows beyond what this process may write (`ulimit -f`).
+        signal(SIGXFSZ, SIG_IGN)
         // MPI libraries make files that all may write, unless this takes it away.
         umask(umask(0o077) | S_IWOTH)
         let status: ExitStatus
@@ -61,7 +63,7 @@ enum Main {
     private static func refuse(_ failure: Failure, _ launcher: Launcher?) -> ExitStatus {
         let isLaunched = (launcher?.tasks ?? 1) > 1
         do {
-            if isLaunched { try MPIRuntime.start() }
+            if isLaunched { try MPIRuntime.start(isAlone: false) }
             if (launcher?.task ?? 0) == 0 { complain(failure) }
             if isLaunched { try MPIRuntime.stop() }
         } catch {

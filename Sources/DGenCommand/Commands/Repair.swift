@@ -219,6 +219,8 @@ final class Repair {
             let right = UnsafeMutableRawBufferPointer(
                 rebasing: part[offset - start..<end - start])
             generator.fill(right, at: offset)
+            // Of several files none is longer than what lies before its end in all of them.
+            if files.layout == .shared { try FileSystem.requireLength(end, of: files.path) }
             try times.transfer {
                 try job.watchdog.during(.write, offset: offset) {
                     try Failure.describing(offset, of: files.path) {

@@ -198,6 +198,11 @@ final class Writing {
         if files.layout == .perRank {
             try session.together { _ = try requireReplaceable(files.path(of: rank)) }
         }
+        // Each rank may have limits of its own.
+        try session.together {
+            try FileSystem.requireLength(
+                files.layout == .perRank ? shards[rank].count : spec.size, of: path)
+        }
         stripes.warn(job)
     }
 

@@ -9,7 +9,31 @@ import Glibc
 enum FileSystem {
     /// A system call that failed, in the system's own words.
     static func failure(_ path: String, _ doing: String) -> Failure {
-        Failure(.inputOutput, "\(path): \(doing): \(String(cString: strerror(errno)))")
+        let limit = errno == EFBIG ? " (EFBIG)\(lengthLimit)" : ""
+        return Failure(
+            .inputOutput, "\(path): \(doing): \(String(cString: strerror(errno)))\(limit)")
+    }
+
+    /// The most bytes that a file of this process may have, as its limits (`ulimit -f`) say; nil where they do not.
+    private static var lengthMax: Int? {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0,
+            limit.rlim_cur < UInt(Int.max)
+        else { return nil }
+        return Int(limit.rlim_cur)
+    }
+
+    /// What is said of that limit where a file cannot grow, after what went wrong.
+    private static var lengthLimit: String {
+        lengthMax.map { "; files may have \(ByteSize.format($0)) at most here (ulimit -f)" } ?? ""
+    }
+
+    /// Fails where the file at `path` may not get as long as `bytes` bytes: what lies beyond would be refused when it is
+    /// written.
+    static func requireLength(_ bytes: Int, of path: String) throws {
+        guard let most = lengthMax, bytes > most else { return }
+        errno = EFBIG
+        throw failure(path, "needs \(ByteSize.format(bytes))")
     }
 
     /// What is known of a file.

@@ -24,7 +24,7 @@ final class Session {
     /// - Throws: ``Failure`` where the launcher started several tasks and MPI knows of one: each would
     ///   write the whole file.
     init(_ launcher: Launcher?) throws {
-        try MPIRuntime.start()
+        try MPIRuntime.start(isAlone: launcher == nil)
         world = try Communicator.world()
         if let launcher, launcher.tasks > 1, world.size == 1 {
             throw Failure(
