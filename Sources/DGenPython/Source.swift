@@ -414,6 +414,20 @@ final class Source {
                     }
                 },
                 pythonFunction(
+                    "stop",
+                    """
+                    stop($self, /)
+                    --
+
+                    Go on no further, and return the offset of the byte that would be next.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 0) { source, _ in
+                        source.end = source.position
+                        return newInteger(source.position)
+                    }
+                },
+                pythonFunction(
                     "seek",
                     """
                     seek($self, offset, end, /)

@@ -25,6 +25,7 @@ from dgen_mpi._arguments import (
     threads_of,
 )
 from dgen_mpi._native import BytesView
+from dgen_mpi._sharing import Lock
 
 if TYPE_CHECKING:
     from dgen_mpi._arguments import BufferLike
@@ -186,7 +187,7 @@ class _Filling:
     def __init__(self, source: _native.Source, buffer: BufferLike) -> None:
         self._source = source
         self._buffer = buffer
-        self._offset, self._count = source.reserve(buffer)
+        self._offset, self.count = source.reserve(buffer)
         self._is_stopped = bytearray(1)
         # Where that thread collects garbage, a coroutine that waits for it may be among it.
         self._lock = threading.RLock()
@@ -197,7 +198,7 @@ class _Filling:
             self._is_writing = True
             try:
                 return self._source.fill_until(
-                    self._buffer, self._offset, self._count, self._is_stopped
+                    self._buffer, self._offset, self.count, self._is_stopped
                 )
             finally:
                 self._is_writing = False
@@ -254,7 +255,8 @@ class Generator:
     Notes
     -----
     Constant memory, whatever the size. Threads may share a generator: each call gets bytes of its
-    own.
+    own, and all of them together every byte once. `seek`, `reset` and `set_seed` are for all of
+    them.
 
     Examples
     --------
@@ -299,9 +301,11 @@ class Generator:
             numa_node=numa_node,
         )
         self._seed = seed_of(seed)
-        self._source = self._open(self._seed)
-        # Bytes that were made before the seed was set.
-        self._before = 0
+        # Where the next bytes come from, and how many were made before its seed was set: in one, so
+        # that threads see what belongs together.
+        self._place = (self._open(self._seed), 0)
+        # Held by whoever goes elsewhere.
+        self._moving = Lock()
 
     def fill_chunk(self, buffer: BufferLike, /) -> int:
         """Fill a buffer with the next bytes.
@@ -324,7 +328,21 @@ class Generator:
         TypeError
             For what is no buffer.
         """
-        return self._source.fill_next(buffer)
+        while True:
+            source, _ = self._place
+            count = source.fill_next(buffer)
+            if count > 0 or source is self._present():
+                return count
+
+    def _present(self) -> _native.Source:
+        """Return the source that gives the next bytes, once nobody is going elsewhere."""
+        with self._moving:
+            return self._place[0]
+
+    def _allocate(self, chunk_size: SupportsIndex | None) -> BytesView:
+        """Return memory for the next chunk, as far as there are bytes for it."""
+        wanted = self._chunk_size if chunk_size is None else size_of(chunk_size, "chunk_size")
+        return self._present().allocate(min(wanted, self._size - self.position()))
 
     def get_chunk(self, chunk_size: SupportsIndex | None = None) -> BytesView | None:
         """Return the next bytes in new memory; None at the end.
@@ -334,27 +352,33 @@ class Generator:
         chunk_size
             How many at most; the generator's chunk if it is not given.
         """
-        wanted = self._chunk_size if chunk_size is None else size_of(chunk_size, "chunk_size")
+        view = self._allocate(chunk_size)
         # A range of the stream for this call alone, whoever else shares the generator.
-        view = self._source.allocate(min(wanted, self._size - self.position()))
-        count = self._source.fill_next(view)
+        count = self.fill_chunk(view)
         if count == 0:
             return None
         return view if count == len(view) else view.slice(0, count)
 
     def reset(self) -> None:
         """Go back to the start of the data set; the seed stays."""
-        self._before = 0
-        self._source.seek(0, self._size)
+        self.seek(0)
 
     def position(self) -> int:
         """Return how many bytes were made."""
-        return self._before + self._source.tell()
+        source, before = self._place
+        return before + source.tell()
 
     def seek(self, offset: SupportsIndex) -> None:
         """Go on at an offset of the data set, at most its size: in some microseconds."""
-        self._source.seek(size_of(offset, "offset"), self._size)
-        self._before = 0
+        start = size_of(offset, "offset")
+        with self._moving:
+            place = self._place
+            self._place = (place[0], 0)
+            try:
+                place[0].seek(start, self._size)
+            except ValueError:
+                self._place = place
+                raise
 
     def total_size(self) -> int:
         """Return the length of the data set in bytes."""
@@ -377,11 +401,15 @@ class Generator:
         `position` and `is_complete` count all bytes that were made: a loop over the generator ends
         however often the seed is set. `reset` goes to the start of the data set of the seed.
         """
-        position = self.position()
-        self._seed = seed_of(seed)
-        self._source = self._open(self._seed)
-        self._source.seek(0, self._size - position)
-        self._before = position
+        new_seed = seed_of(seed)
+        new = self._open(new_seed)
+        with self._moving:
+            # Nobody gets bytes of the other seed any more that would not be counted.
+            source, before = self._place
+            position = before + source.stop()
+            new.seek(0, self._size - position)
+            self._seed = new_seed
+            self._place = (new, position)
 
     @property
     def seed(self) -> int:
@@ -406,12 +434,15 @@ class Generator:
         stopped, which takes no longer than 32 MiB do. The buffer then holds a part of its bytes,
         and the generator goes on behind them.
         """
-        return await _Filling(self._source, buffer).run()
+        while True:
+            source, _ = self._place
+            filling = _Filling(source, buffer)
+            if filling.count > 0 or source is self._present():
+                return await filling.run()
 
     async def get_chunk_async(self, chunk_size: SupportsIndex | None = None) -> BytesView | None:
         """Return the next bytes in new memory, made as in `fill_chunk_async`; None at the end."""
-        wanted = self._chunk_size if chunk_size is None else size_of(chunk_size, "chunk_size")
-        view = self._source.allocate(min(wanted, self._size - self.position()))
+        view = self._allocate(chunk_size)
         count = await self.fill_chunk_async(view)
         if count == 0:
             return None
@@ -419,7 +450,7 @@ class Generator:
 
     def __iter__(self) -> Iterator[BytesView]:
         """Give chunk after chunk, to the end of the data set; threads may share an iterator."""
-        return iter(self.get_chunk, None)
+        return _Chunks(self)
 
     async def __aiter__(self) -> AsyncIterator[BytesView]:
         """Give chunk after chunk; other tasks of the event loop run while one is made."""
@@ -429,6 +460,19 @@ class Generator:
     def __repr__(self) -> str:
         """Tell size, seed and position."""
         return f"Generator(size={self._size}, seed={self._seed}, position={self.position()})"
+
+
+class _Chunks(Iterator[BytesView]):
+    """The chunks of a generator, one for each call of any thread."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+
+    def __next__(self) -> BytesView:
+        view = self._generator.get_chunk()
+        if view is None:
+            raise StopIteration
+        return view
 
 
 StreamingGenerator = Generator

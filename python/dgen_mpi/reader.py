@@ -7,6 +7,9 @@ import io
 import os
 from typing import TYPE_CHECKING
 
+from dgen_mpi import _native
+from dgen_mpi._sharing import Lock
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
@@ -24,7 +27,8 @@ class DataReader(io.RawIOBase):
     Notes
     -----
     Unbuffered: every `readinto` fills the caller's memory directly. Seeking costs nothing. A reader
-    has a place of its own; readers may share a data set.
+    has a place of its own; readers may share a data set. Threads may share a reader: each call gets
+    bytes, or a line, of its own, and all of them together get every byte once.
 
     Examples
     --------
@@ -37,7 +41,9 @@ class DataReader(io.RawIOBase):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.spec = spec
+        # What comes next, and what guards it: bytes are made without the lock.
         self._position = 0
+        self._lock = Lock()
 
     def _require_open(self) -> None:
         if self.closed:
@@ -66,20 +72,47 @@ class DataReader(io.RawIOBase):
         ValueError
             For a place before the start, and for another `whence` than those of `io`.
         """
-        self._require_open()
-        bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.spec.size}
-        if whence not in bases:
-            raise ValueError(f"whence: '{whence}' is not accepted; give 0, 1 or 2")
-        if bases[whence] + offset < 0:
-            raise ValueError(f"offset: '{offset}' is not accepted; that is before the start")
-        self._position = bases[whence] + offset
-        return self._position
+        with self._lock:
+            self._require_open()
+            bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.spec.size}
+            if whence not in bases:
+                raise ValueError(f"whence: '{whence}' is not accepted; give 0, 1 or 2")
+            if bases[whence] + offset < 0:
+                raise ValueError(f"offset: '{offset}' is not accepted; that is before the start")
+            self._position = bases[whence] + offset
+            return self._position
+
+    def _take(self, count: int) -> tuple[int, int]:
+        """Take the next bytes, `count` at most; return their offset and number."""
+        start = min(self._position, self.spec.size)
+        count = min(count, self.spec.size - start)
+        self._position += count
+        return start, count
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fill a buffer with the next bytes, and return how many: 0 at the end."""
+        """Fill a buffer with the next bytes, and return how many: 0 at the end.
+
+        Raises
+        ------
+        UnsuitableBufferError
+            For memory that is read-only, not in one piece, or that may hold references.
+        """
         self._require_open()
-        size = self.spec.size
-        start = min(self._position, size)
-        count = self.spec._source.fill(buffer, start, size - start)
-        self._position += count
-        return count
+        length = _native.length(buffer)
+        with self._lock:
+            start, count = self._take(length)
+        return self.spec._source.fill(buffer, start, count)
+
+    def readall(self) -> bytes:
+        """Return all bytes that are left."""
+        with self._lock:
+            self._require_open()
+            view = _native.allocate(max(0, self.spec.size - self._position))
+            start, count = self._take(len(view))
+        self.spec._source.fill(view, start, count)
+        return bytes(view)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return the bytes up to the next line feed, `size` at most."""
+        with self._lock:
+            return super().readline(size)
