@@ -293,6 +293,12 @@ final class Source {
                     ])
                 },
                 newInteger(log.rangeCount), newInteger(log.rangeBytes), newInteger(log.wrongBytes),
+                try log.last.map { (last) throws(PythonError) in
+                    try newTuple([
+                        newInteger(last.offset), newInteger(last.bytes),
+                        newInteger(last.wrongBytes),
+                    ])
+                } ?? cpython_none(),
             ])
         }
     }
@@ -384,7 +390,8 @@ final class Source {
                     --
 
                     Return the first `limit` damaged ranges as tuples (offset, bytes, wrong bytes, diagnosis), the
-                    number of all, their bytes, and the number of wrong bytes. `known` are seeds of eight bytes each.
+                    number of all, their bytes, the number of wrong bytes, and the last of all ranges as a tuple or
+                    None. `known` are seeds of eight bytes each.
                     """
                 ) { object, arguments, count in
                     call(Source.of, object, arguments, count, wanted: 5, Source.compare)

@@ -57,8 +57,13 @@ STATUS_OF = {
 }
 
 CHUNK = 8 << 20
-RANGES_MAX = 1000
 """Bytes that `verify` reads at once."""
+
+RANGES_MAX = 1000
+"""Damaged ranges that `verify` lists; all are counted."""
+
+RANGES_SHOWN = 20
+"""Those that it prints for people."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -859,7 +864,7 @@ TRUNCATED = "truncated"
 
 
 class _Damages:
-    """Damaged ranges in file order, joined as the program joins them; the first are kept."""
+    """Damaged ranges in file order, joined as the program joins them: the first, and all counted."""
 
     def __init__(self, gap: int) -> None:
         self._gap = gap
@@ -868,31 +873,50 @@ class _Damages:
         self.count = 0
         self.wrong_bytes = 0
 
-    def add(self, new: dgen_mpi.Damage) -> None:
-        """Add a range that lies behind the last one."""
-        self.wrong_bytes += new.wrong_bytes
+    @property
+    def room(self) -> int:
+        """How many more ranges are listed."""
+        return RANGES_MAX - len(self.ranges)
+
+    def add(self, found: dgen_mpi.DamagedRanges) -> None:
+        """Add ranges that lie behind the last one; the first of them is listed."""
+        if not found:
+            return
+        new, last = list(found), found.last
+        joined = self._joined(new[0])
+        if joined is not None:
+            if self.count <= RANGES_MAX:
+                self.ranges[-1] = joined
+            self.count -= 1
+            last = joined if found.range_count == 1 else last
+            del new[0]
+        self.ranges += new[: self.room]
+        self.count += found.range_count
+        self.wrong_bytes += found.wrong_bytes
+        self._last = last
+
+    def _joined(self, new: dgen_mpi.Damage) -> dgen_mpi.Damage | None:
+        """Return the last range together with the next, if they are one."""
         last = self._last
-        is_one_kind = last is not None and (last.kind == TRUNCATED) == (new.kind == TRUNCATED)
-        if last is not None and is_one_kind and new.offset - last.offset - last.bytes < self._gap:
-            new = dgen_mpi.Damage(
-                last.offset,
-                new.offset + new.bytes - last.offset,
-                last.wrong_bytes + new.wrong_bytes,
-                {"kind": last.kind if last.kind == new.kind else "mixed"},
-            )
-            if self.count <= RANGES_MAX:
-                self.ranges[-1] = new
-        else:
-            self.count += 1
-            if self.count <= RANGES_MAX:
-                self.ranges.append(new)
-        self._last = new
+        if last is None or (last.kind == TRUNCATED) != (new.kind == TRUNCATED):
+            return None
+        if new.offset - last.offset - last.bytes >= self._gap:
+            return None
+        # Right bytes between them are no zeros, nor of another seed or place.
+        is_adjacent = new.offset == last.offset + last.bytes
+        is_same = last.kind == new.kind and (is_adjacent or new.kind in ("bit_flips", "foreign"))
+        return dgen_mpi.Damage(
+            last.offset,
+            new.offset + new.bytes - last.offset,
+            last.wrong_bytes + new.wrong_bytes,
+            {"kind": last.kind if is_same else "mixed"},
+        )
 
 
 def _verify_file(
     spec: dgen_mpi.DataSpec, shard: Shard, damages: _Damages, progress: Callable[[int, int], None]
-) -> int:
-    """Compare one file with its part of the data set; return its length."""
+) -> tuple[int, int]:
+    """Compare one file with its part of the data set; return its length and what was compared."""
     buffer = bytearray(CHUNK)
     offset = shard.start
     with shard.path.open("rb", buffering=0) as file:
@@ -900,25 +924,31 @@ def _verify_file(
             length = file.readinto(memoryview(buffer)[: min(CHUNK, shard.stop - offset)])
             if not length:
                 break
-            for damaged in spec.compare(memoryview(buffer)[:length], offset):
-                damages.add(damaged)
+            part = memoryview(buffer)[:length]
+            if damages.count <= RANGES_MAX:
+                # The first of them may belong to the last one that is listed.
+                damages.add(spec.compare(part, offset, limit=max(damages.room, 1)))
+            else:
+                damages.add(spec.compare(part, offset, limit=1, search_bytes=0))
             offset += length
             progress(offset, spec.size)
     if offset < shard.stop:
         missing = shard.stop - offset
-        damages.add(dgen_mpi.Damage(offset, missing, missing, {"kind": TRUNCATED}))
-    return shard.path.stat().st_size
+        gone = dgen_mpi.Damage(offset, missing, missing, {"kind": TRUNCATED})
+        damages.add(dgen_mpi.DamagedRanges([gone], 1, missing, missing))
+    return shard.path.stat().st_size, offset - shard.start
 
 
 def _verify(options: argparse.Namespace) -> int:
     path: Path = options.file
     spec = dgen_mpi.DataSpec.from_manifest(path, max_threads=options.threads)
     damages = _Damages(spec.compress_unit)
-    file_bytes = 0
+    file_bytes = compared = 0
     started = time.monotonic()
     with Display.bytes(f"verify {path.name}", is_quiet=options.json) as progress:
         for shard in shards(path, spec.size):
-            file_bytes += _verify_file(spec, shard, damages, progress)
+            found, read = _verify_file(spec, shard, damages, progress)
+            file_bytes, compared = file_bytes + found, compared + read
     seconds = time.monotonic() - started
     is_right = damages.count == 0 and file_bytes == spec.size
     if options.json:
@@ -935,12 +965,13 @@ def _verify(options: argparse.Namespace) -> int:
             }
         )
         return DONE if is_right else DIFFERS
-    compared = min(file_bytes, spec.size)
     rate = report.rate(compared / seconds if seconds else 0)
     print(f"{path}: {_native.format_size(compared)} compared, {rate}")
-    for damaged in damages.ranges[:20]:
+    for damaged in damages.ranges[:RANGES_SHOWN]:
         wrong = f"{damaged.wrong_bytes} of {damaged.bytes} bytes wrong"
         print(f"  offset {damaged.offset}: {wrong}, {damaged.kind.replace('_', ' ')}")
+    if damages.count > RANGES_SHOWN:
+        print(f"  and {damages.count - RANGES_SHOWN} more ranges")
     if file_bytes != spec.size:
         print(f"  the file has {file_bytes} bytes instead of {spec.size}")
     wrong = f"{damages.wrong_bytes} bytes wrong or missing"

@@ -118,15 +118,24 @@ class DamagedRanges(list[Damage]):
         The lengths of all ranges together.
     wrong_bytes
         All wrong bytes.
+    last
+        The last range, also where the list has no room for it: it then has no kind. None if there
+        is none.
     """
 
     def __init__(
-        self, ranges: list[Damage], range_count: int, range_bytes: int, wrong_bytes: int
+        self,
+        ranges: list[Damage],
+        range_count: int,
+        range_bytes: int,
+        wrong_bytes: int,
+        last: Damage | None = None,
     ) -> None:
         super().__init__(ranges)
         self.range_count = range_count
         self.range_bytes = range_bytes
         self.wrong_bytes = wrong_bytes
+        self.last = ranges[-1] if ranges and range_count == len(ranges) else last
 
 
 class DataSpec:
@@ -424,14 +433,20 @@ class DataSpec:
             For a range outside the data set.
         """
         known = b"".join(seed_of(seed).to_bytes(8, "little") for seed in also_known)
-        ranges, *counts = self._source.compare(
+        ranges, range_count, range_bytes, wrong_bytes, last = self._source.compare(
             buffer,
             size_of(offset, "offset"),
             size_of(limit, "limit", least=1),
             known,
             size_of(search_bytes, "search_bytes"),
         )
-        return DamagedRanges([Damage(*found) for found in ranges], *counts)
+        return DamagedRanges(
+            [Damage(*found) for found in ranges],
+            range_count,
+            range_bytes,
+            wrong_bytes,
+            Damage(*last) if last else None,
+        )
 
     def as_dict(self) -> dict[str, int | float | str]:
         """Return the specification as manifests have it."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import pty
@@ -12,10 +13,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT, Command
+from numpy.typing import NDArray
 
-from dgen_mpi import DataSpec
+from dgen_mpi import DataSpec, cli
 from dgen_mpi.jobs import Campaign, Job
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -131,6 +134,71 @@ def test_verify_finds_what_is_wrong(dgen: Command, tmp_path: Path) -> None:
     assert "the file has 19999903 bytes instead of 20000003" in short
     (tmp_path / "data").write_bytes(data + b"more")
     assert "20000007 bytes instead" in dgen("verify", "data", status=1).stdout
+
+
+def _ranges(wrong: NDArray[np.bool_], gap: int) -> list[tuple[int, int, int]]:
+    """Return offset, length and wrong bytes of all ranges with less than `gap` right bytes."""
+    places = np.flatnonzero(wrong)
+    starts = np.concatenate([[True], np.diff(places) > gap])
+    firsts = places[starts]
+    lasts = places[np.concatenate([starts[1:], [True]])]
+    counts = np.diff(np.concatenate([np.flatnonzero(starts), [len(places)]]))
+    return [
+        (int(first), int(last - first + 1), int(count))
+        for first, last, count in zip(firsts, lasts, counts, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("unit", [512, 1024])
+@pytest.mark.parametrize(
+    ("step", "width", "start", "stop"),
+    [
+        # Many in each piece that is read, in some, at their edges, and as many as are listed.
+        (None, 1, 0, None),
+        (None, 200, 100, 9_000_000),
+        (2048, 4, 0, 4096 * 2048),
+        (1 << 23, 3, (1 << 23) - 1, None),
+        (1 << 23, 3, (1 << 23) - 300, None),
+        (8389, 700, 0, 8389 * 999 + 1),
+        (8389, 700, 1000, 8389 * 1003),
+        (3, 1, 5_000_000, 12_000_000),
+    ],
+)
+def test_verify_counts_all(
+    unit: int,
+    step: int | None,
+    width: int,
+    start: int,
+    stop: int | None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ranges and wrong bytes, however many more there are than are listed."""
+    spec = DataSpec(20_000_003, 9, compress_ratio=1.5, compress_unit=unit)
+    (tmp_path / "data.dgen.json").write_text(
+        json.dumps({"format": "dgen/1", "status": "complete", "spec": spec.as_dict()})
+    )
+    data = np.zeros(spec.size, np.uint8)
+    spec.fill(data)
+    wrong = np.zeros(spec.size, bool)
+    firsts = np.arange(start, spec.size if stop is None else stop, step or unit + width)
+    places = (firsts[:, None] + np.arange(width)).ravel()
+    wrong[places[places < spec.size]] = True
+    data[wrong] ^= 0xFF
+    data.tofile(tmp_path / "data")
+    expected = _ranges(wrong, unit)
+    options = argparse.Namespace(file=tmp_path / "data", threads=None, json=True)
+    assert cli._verify(options) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["damage_ranges"] == len(expected)
+    assert found["wrong_bytes"] == wrong.sum()
+    listed = [(it["offset"], it["bytes"], it["wrong_bytes"]) for it in found["damage"]]
+    assert listed == expected[:1000]
+    options.json = False
+    assert cli._verify(options) == 1
+    shown = capsys.readouterr().out
+    assert f"{wrong.sum()} bytes wrong or missing" in shown
+    assert (f"and {len(expected) - 20} more ranges" in shown) == (len(expected) > 20)
 
 
 def test_json_everywhere_a_program_may_read(dgen: Command, tmp_path: Path) -> None:

@@ -290,6 +290,9 @@ def test_damage_is_found_where_it_is() -> None:
     damage = spec.compare(memoryview(found).toreadonly(), limit=2)
     assert damage == [Damage(5, 6, 2), Damage(500_000, 1, 1)]
     assert (damage.range_count, damage.range_bytes, damage.wrong_bytes) == (3, 8, 4)
+    assert damage.last == Damage(8_000_000, 1, 1)
+    assert spec.compare(found, limit=3).last == damage.last
+    assert spec.compare(content(spec)).last is None
     assert damage[0].offset == 5
     with pytest.raises(ValueError, match="limit"):
         spec.compare(bytes(10), limit=0)
