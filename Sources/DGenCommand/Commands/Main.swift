@@ -90,8 +90,9 @@ enum Main {
             let settings = try Settings(
                 commandLine: command.commandLine, jobPath: command.job, environment: environment)
             try settings.check()
+            let destination = try Report.destination(settings)
             let (table, json) = try command.result(settings)
-            switch try Report.destination(settings) {
+            switch destination {
             case "-": try StandardOutput.write(try JSON.encode(json))
             case let path?:
                 try FileSystem.replace(path, with: try JSON.encode(json))

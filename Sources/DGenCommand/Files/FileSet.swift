@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import Glibc
 
 /// Into how many files a data set is written.
 enum FileLayout: String, CaseIterable, Codable {
@@ -17,6 +18,42 @@ enum FileLayout: String, CaseIterable, Codable {
     }
 }
 
+extension FileLayout {
+    /// The data set and the rank of it that a file with this name would belong to; nil for a name that no rank has.
+    static func rank(of name: String) -> (base: String, rank: Int)? {
+        guard let dot = name.lastIndex(of: "."), dot > name.startIndex else { return nil }
+        let digits = name[name.index(after: dot)...]
+        guard digits.utf8.count >= 8, digits.utf8.allSatisfy({ (48...57).contains($0) }),
+            digits.utf8.count == 8 || digits.first != "0", let rank = Int(digits)
+        else { return nil }
+        return (String(name[..<dot]), rank)
+    }
+
+    /// What is there under the names of ranks' files of the data set at `path`, and whether it is a symbolic link or may be.
+    ///
+    /// - Complexity: O(entries of the folder).
+    static func rankFiles(of path: String) -> [(path: String, isLink: Bool)] {
+        // A folder that cannot be read has no files that are found by name.
+        guard let folder = opendir(FileSystem.folder(of: path)) else { return [] }
+        defer { closedir(folder) }
+        let base = FileSystem.name(of: path).lowercased()
+        let start = path.utf8.count - FileSystem.name(of: path).utf8.count
+        let parent = String(decoding: path.utf8.prefix(start), as: UTF8.self)
+        var found: [(path: String, isLink: Bool)] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) {
+                    String(cString: $0)
+                }
+            }
+            guard rank(of: name)?.base.lowercased() == base else { continue }
+            let type = Int(entry.pointee.d_type)
+            found.append((parent + name, type == Int(DT_LNK) || type == Int(DT_UNKNOWN)))
+        }
+        return found
+    }
+}
+
 /// The files that hold a data set, by how it was written.
 struct FileSet {
     /// The path that users give: the file itself, or what the names of all files begin with.
@@ -27,6 +64,28 @@ struct FileSet {
 
     /// The file that holds the shard of a rank that wrote it.
     func path(of rank: Int) -> String { layout.path(path, rank: rank) }
+
+    /// Fails where two files of ranks are one, by links; collective.
+    ///
+    /// - Parameters:
+    ///   - own: the files that this rank looks after.
+    ///   - session: the ranks.
+    /// - Throws: ``Failure`` for the first one.
+    func requireApart(_ own: some Sequence<String>, _ session: Session) throws {
+        guard layout == .perRank else { return }
+        let linked = own.compactMap(FileSystem.identityOfLinked)
+        let all = try session.collect(linked)
+        guard !all.isEmpty else { return }
+        let counts = Dictionary(all.map { ($0, 1) }, uniquingKeysWith: +)
+        try session.together {
+            for path in own {
+                guard let identity = FileSystem.identity(path), let count = counts[identity],
+                    count > 1 || !linked.contains(identity)
+                else { continue }
+                throw Failure(.usage, "output: \(path) is the file of another rank too, by a link")
+            }
+        }
+    }
 
     /// Has each node forget what it holds in memory of the files that its ranks read from, each of them a range of the data
     /// set; collective.

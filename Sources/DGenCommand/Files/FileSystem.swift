@@ -162,53 +162,107 @@ enum FileSystem {
         return text
     }
 
-    /// Replaces the file at `path` by one with `bytes`.
+    /// Replaces the file at `path` by one with `bytes`, which has its mode.
     ///
     /// A reader sees the old or the new file whole, and the new one survives a power cut; links are
-    /// followed. What is no regular file, such as a device, is written to. A file that exists is
-    /// overwritten where it stands if there is no room for another one beside it.
+    /// followed, but for those of other users. What is no regular file, such as a device, is written to. A file that
+    /// exists is overwritten where it stands if there is no room for another one beside it.
     static func replace(_ path: String, with bytes: [UInt8]) throws {
-        let target = resolved(path)
-        let existing = try state(target)
-        if let existing, !existing.isRegular {
-            guard !existing.isDirectory else {
+        let place = try Place(path)
+        let existing = try place.found
+        if let existing, existing.st_mode & S_IFMT != S_IFREG {
+            guard existing.st_mode & S_IFMT != S_IFDIR else {
                 throw Failure(.inputOutput, "\(path): is a directory; give a file")
             }
-            return try overwrite(target, with: bytes)
+            return try overwrite(place, with: bytes)
         }
         do {
-            try putInPlace(target, bytes)
+            try put(bytes, in: place, over: existing)
         } catch {
             guard existing != nil else { throw error }
-            try overwrite(target, with: bytes)
+            try overwrite(place, with: bytes)
         }
     }
 
-    private static func putInPlace(_ path: String, _ bytes: [UInt8]) throws {
+    /// Makes a file with `bytes` at `path`, where there must be nothing.
+    ///
+    /// - Throws: ``Failure`` also where there is no file but a link that leads nowhere.
+    static func make(_ path: String, with bytes: [UInt8]) throws {
+        guard try !isTaken(path) else {
+            throw Failure(.inputOutput, "\(path): has come to be there meanwhile")
+        }
+        try put(bytes, in: Place(path), over: nil, mayReplace: false)
+    }
+
+    /// Writes a file beside the place and moves it there; what is there is only replaced where it may be.
+    private static func put(
+        _ bytes: [UInt8], in place: Place, over existing: stat?, mayReplace: Bool = true
+    ) throws {
+        let path = place.path
         // A short name, since that of the file itself may be as long as names can be.
         let number = UInt64.random(in: 0...UInt64.max)
-        let temporary = folder(of: path) + "/.dgen-mpi-\(String(number, radix: 36)).tmp"
-        // A new file of our own: never through a link that someone else has put there.
-        let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
+        let temporary = ".dgen-mpi-\(String(number, radix: 36)).tmp"
+        // A new file of our own: never through a link that someone else has put there. Nobody reads it who might not
+        // read the one that it replaces.
+        let file = openat(
+            place.folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+            existing == nil ? 0o644 : 0o600)
         guard file >= 0 else { throw failure(path, "cannot be written") }
         do {
+            if let existing { try adopt(existing, file, path) }
             try writeAll(bytes, to: file, path)
             guard fsync(file) == 0 else { throw failure(path, "cannot be stored") }
         } catch {
             close(file)
-            unlink(temporary)
+            unlinkat(place.folder, temporary, 0)
             throw error
         }
-        guard close(file) == 0, rename(temporary, path) == 0 else {
-            let error = failure(path, "cannot be put in place")
-            unlink(temporary)
+        close(file)
+        do {
+            try move(temporary, to: place, mayReplace: mayReplace)
+        } catch {
+            unlinkat(place.folder, temporary, 0)
             throw error
         }
         try synchronize(folder(of: path))
     }
 
-    private static func overwrite(_ path: String, with bytes: [UInt8]) throws {
-        let file = open(path, O_WRONLY | O_CLOEXEC)
+    private static func move(_ name: String, to place: Place, mayReplace: Bool) throws {
+        if !mayReplace {
+            // A second name fails where there is one; some file systems have no second names, but for which nothing was
+            // there a moment ago.
+            if linkat(place.folder, name, place.folder, place.name, 0) == 0 {
+                unlinkat(place.folder, name, 0)
+                return
+            }
+            guard errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK else {
+                throw failure(place.path, "cannot be put in place")
+            }
+        }
+        guard renameat(place.folder, name, place.folder, place.name) == 0 else {
+            throw failure(place.path, "cannot be put in place")
+        }
+    }
+
+    /// Gives an open file the mode of one that it will replace, and the owner and the group, where this user may.
+    private static func adopt(_ existing: stat, _ file: Int32, _ path: String) throws {
+        var own = stat()
+        guard fstat(file, &own) == 0 else { throw failure(path, "cannot be examined") }
+        var mode = existing.st_mode & 0o777
+        if own.st_uid != existing.st_uid || own.st_gid != existing.st_gid,
+            fchown(file, existing.st_uid, existing.st_gid) != 0,
+            fchown(file, .max, existing.st_gid) != 0, own.st_gid != existing.st_gid
+        {
+            // Another group is not meant.
+            mode &= ~0o070
+        }
+        guard fchmod(file, mode) == 0 else { throw failure(path, "its mode cannot be kept") }
+    }
+
+    private static func overwrite(_ place: Place, with bytes: [UInt8]) throws {
+        let path = place.path
+        let file = openat(
+            place.folder, place.name, O_WRONLY | O_CLOEXEC | (place.isMagic ? 0 : O_NOFOLLOW))
         guard file >= 0 else { throw failure(path, "cannot be written") }
         defer { close(file) }
         try writeAll(bytes, to: file, path)
@@ -216,6 +270,17 @@ enum FileSystem {
         guard ftruncate(file, off_t(bytes.count)) == 0 || errno == EINVAL,
             fsync(file) == 0 || errno == EINVAL || errno == EROFS
         else { throw failure(path, "cannot be stored") }
+    }
+
+    /// Whether there is anything at `path`, be it a link that leads nowhere.
+    static func isTaken(_ path: String) throws -> Bool {
+        var status = stat()
+        guard lstat(path, &status) != 0 else { return true }
+        // A name that is too long is that of nothing.
+        guard [ENOENT, ENOTDIR, ENAMETOOLONG].contains(errno) else {
+            throw failure(path, "cannot be examined")
+        }
+        return false
     }
 
     /// The file that `path` leads to through links; `path` itself where there is none.
@@ -231,24 +296,26 @@ enum FileSystem {
         return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
     }
 
+    /// What tells a file from all others, links followed; nil where there is none.
+    static func identity(_ path: String) -> String? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return "\(status.st_dev):\(status.st_ino)"
+    }
+
+    /// ``identity(_:)`` of a file that has several names, or that `path` is a link to; otherwise nil.
+    static func identityOfLinked(_ path: String) -> String? {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_nlink > 1 || isLink(path) else { return nil }
+        return identity(path)
+    }
+
     /// Refuses an output that is a link that leads nowhere: what is written would come to be somewhere else.
     static func requireNoDanglingLink(_ path: String) throws {
         var status = stat()
         guard !isLink(path) || stat(path, &status) == 0 else {
             throw Failure(.usage, "output: \(path) is a symbolic link that leads nowhere")
         }
-    }
-
-    /// Whether two paths lead to one file, or would once they exist.
-    static func isSame(_ first: String, _ second: String) -> Bool {
-        var one = stat(), other = stat()
-        if stat(first, &one) == 0, stat(second, &other) == 0 {
-            return one.st_dev == other.st_dev && one.st_ino == other.st_ino
-        }
-        func place(_ path: String) -> String {
-            resolved(folder(of: path)) + "/" + name(of: path)
-        }
-        return place(first) == place(second)
     }
 
     /// Removes a file that this run has made and nothing was written to.

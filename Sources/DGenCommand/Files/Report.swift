@@ -211,24 +211,10 @@ struct Report: Encodable {
 
     /// Where `settings` want the report, `-` being stdout; nil for nowhere.
     ///
-    /// - Throws: ``Failure`` where that is a file that the run reads or writes.
+    /// - Throws: ``Failure`` where that, or another file of the run, is one with a second one.
     static func destination(_ settings: Settings) throws -> String? {
-        let path = try settings.reportPath()
-        let csv = try settings.csvPath()
-        var others = [
-            (settings.jobPath, "the job file"), (settings.text(.hintsFile), "the hints file"),
-        ]
-        if let output = settings.text(.output) {
-            others += [(output, "the data"), (Manifest.path(for: output), "the manifest")]
-        }
-        for case (let key, let file?) in [(OptionKey.report, path), (.csv, csv)] where file != "-" {
-            for case (let other?, let what) in others where FileSystem.isSame(file, other) {
-                throw Failure(
-                    .usage, "\(key.rawValue): '\(file)' is \(what); give another file")
-            }
-            others.append((file, "the report"))
-        }
-        return path
+        try NamedFiles(settings).requireApart()
+        return try settings.reportPath()
     }
 
     /// Notes how the run ended.

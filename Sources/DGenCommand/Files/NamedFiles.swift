@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Foundation
+import Glibc
+
+/// The files that a run names, whatever it does with them: no two of them may be one, or writing one would destroy
+/// another.
+struct NamedFiles {
+    private struct File {
+        let option: OptionKey?
+        let path: String
+        let what: String
+        /// Whether it is replaced without being asked for.
+        var isResult = false
+
+        /// The option that names it, as messages have it.
+        var field: String { option?.rawValue ?? "job" }
+    }
+
+    private var files: [File] = []
+    /// The data, beside which files of ranks may lie.
+    private let data: String?
+
+    /// The files that options name.
+    init(_ settings: Settings) throws {
+        data = settings.text(.output).flatMap { $0.isEmpty ? nil : $0 }
+        if let data {
+            files.append(File(option: .output, path: data, what: "the data"))
+            files.append(
+                File(option: .output, path: Manifest.path(for: data), what: "the manifest"))
+        }
+        if let job = settings.jobPath {
+            files.append(File(option: nil, path: job, what: "the job file"))
+        }
+        if let hints = settings.text(.hintsFile), !hints.isEmpty {
+            files.append(File(option: .hintsFile, path: hints, what: "the hints file"))
+        }
+        for (option, path, what) in [
+            (OptionKey.report, try settings.reportPath(), "the report"),
+            (.csv, try settings.csvPath(), "the table"),
+        ] {
+            guard let path, path != "-" || option == .csv else { continue }
+            files.append(File(option: option, path: path, what: what, isResult: true))
+        }
+    }
+
+    /// Refuses files that are one, and results in the place of data; before anything is written.
+    ///
+    /// - Throws: ``Failure`` for the first two.
+    func requireApart() throws {
+        let identities = try files.map { try FileIdentity($0.path) }
+        for (later, file) in files.enumerated() {
+            for (other, earlier) in zip(identities, files).prefix(later) {
+                if try identities[later].isSame(as: other) {
+                    throw Self.refusal(file, earlier.what)
+                }
+            }
+        }
+        if let data {
+            try requireApart(fromRanksOf: data, Array(zip(files, identities).dropFirst()))
+        }
+        for file in files where file.isResult {
+            // Also finds out whether it may be written at all.
+            _ = try Place(file.path)
+            try requireNoData(file)
+        }
+    }
+
+    private static func refusal(_ file: File, _ what: String) -> Failure {
+        Failure(.usage, "\(file.field): '\(file.path)' is \(what); give another file")
+    }
+
+    /// Refuses what is, or may come to be, a file of a rank: of a data set that was there, is written, or will be.
+    private func requireApart(
+        fromRanksOf data: String, _ others: [(file: File, identity: FileIdentity)]
+    ) throws {
+        let what = "a place for the data of a rank"
+        for (file, identity) in others {
+            for name in [FileSystem.name(of: file.path), identity.name] {
+                guard let rank = FileLayout.rank(of: name)?.rank else { continue }
+                let place = try FileIdentity(FileLayout.perRank.path(data, rank: rank))
+                if try identity.isSame(as: place) { throw Self.refusal(file, what) }
+            }
+        }
+        // Links to or from one that is there.
+        let mayBeLinked = others.contains { $0.identity.isLinked }
+        for entry in FileLayout.rankFiles(of: data) where entry.isLink || mayBeLinked {
+            let identity = try FileIdentity(entry.path)
+            for (file, other) in others where try other.isSame(as: identity) {
+                throw Self.refusal(file, what)
+            }
+        }
+    }
+
+    /// Refuses to replace a data set that another run has made, or its manifest.
+    private func requireNoData(_ file: File) throws {
+        let target = FileSystem.resolved(file.path)
+        guard try FileSystem.state(target)?.isRegular == true else { return }
+        var names = [target]
+        if let base = FileLayout.rank(of: target)?.base { names.append(base) }
+        let suffix = Manifest.path(for: "")
+        if target.hasSuffix(suffix) { names.append(String(target.dropLast(suffix.count))) }
+        for name in names {
+            // What cannot be read proves nothing.
+            guard let manifest = (try? Manifest.read(for: name)) ?? nil else { continue }
+            if name == target, manifest.layout != .shared { continue }
+            if let rank = FileLayout.rank(of: target), rank.base == name,
+                manifest.layout != .perRank || rank.rank >= manifest.ranks
+            {
+                continue
+            }
+            throw Failure(
+                .usage,
+                "\(file.field): '\(file.path)' is of the data set \(name), as its manifest says; give "
+                    + "another file")
+        }
+    }
+}
+
+/// What makes a path that of one file and no other, whatever it is written like: the file itself where it is there,
+/// otherwise its folder and its name.
+struct FileIdentity {
+    private enum Key: Equatable {
+        case file(device: UInt64, number: UInt64)
+        case place(device: UInt64, number: UInt64, folder: String)
+        case text(String)
+        /// A device, a pipe, a folder: what is written to it replaces nothing.
+        case none
+    }
+
+    private let key: Key
+    /// The name in its folder, links followed.
+    let name: String
+    /// Whether a regular file has several names.
+    let isLinked: Bool
+
+    /// Finds out what a path leads to.
+    init(_ path: String) throws {
+        var place = Self.trimmed(path)
+        var status = stat()
+        if stat(place, &status) == 0 {
+            let isRegular = status.st_mode & S_IFMT == S_IFREG
+            key =
+                isRegular
+                ? .file(device: UInt64(status.st_dev), number: UInt64(status.st_ino)) : .none
+            name = FileSystem.name(of: FileSystem.resolved(place))
+            isLinked = isRegular && status.st_nlink > 1
+            return
+        }
+        isLinked = false
+        // What a link would make where it leads.
+        for _ in 0..<40 where FileSystem.isLink(place) {
+            guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: place)
+            else { break }
+            place = Self.trimmed(
+                target.hasPrefix("/") ? target : FileSystem.folder(of: place) + "/" + target)
+        }
+        name = FileSystem.name(of: place)
+        let folder = FileSystem.folder(of: place)
+        if stat(folder, &status) == 0 {
+            key = .place(
+                device: UInt64(status.st_dev), number: UInt64(status.st_ino), folder: folder)
+        } else {
+            key = .text(URL(filePath: place).standardizedFileURL.path)
+        }
+    }
+
+    /// A path without what it may end with and mean the same.
+    private static func trimmed(_ path: String) -> String {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        return path
+    }
+
+    /// Whether two paths lead to one file, or would once they exist.
+    func isSame(as other: FileIdentity) throws -> Bool {
+        switch (key, other.key) {
+        case (.none, _), (_, .none): false
+        case (.place(let device, let number, let folder), .place(let device2, let number2, _)):
+            device == device2 && number == number2
+                && (name.utf8.elementsEqual(other.name.utf8)
+                    || Self.isOneName(name, other.name, in: folder))
+        default: key == other.key
+        }
+    }
+
+    /// Whether a file system takes two names that differ in case, or in how letters are composed, for one.
+    ///
+    /// It is asked, in a folder that is made for that in the one in question: rules differ, also from folder to folder.
+    private static func isOneName(_ one: String, _ other: String, in folder: String) -> Bool {
+        func folded(_ name: String) -> String {
+            var name = name.folding(
+                options: [.caseInsensitive, .diacriticInsensitive, .widthInsensitive], locale: nil)
+            while name.hasSuffix(".") || name.hasSuffix(" ") { name.removeLast() }
+            return name
+        }
+        guard folded(one) == folded(other) else { return false }
+        let number = UInt64.random(in: 0...UInt64.max)
+        let trial = "\(folder)/.dgen-mpi-\(String(number, radix: 36)).tmp"
+        // Where nothing can be made, nothing is written either.
+        guard mkdir(trial, 0o700) == 0 else { return false }
+        let made = open(
+            "\(trial)/\(one)", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        if made >= 0 { close(made) }
+        var status = stat()
+        let isOne = lstat("\(trial)/\(other)", &status) == 0
+        unlink("\(trial)/\(one)")
+        rmdir(trial)
+        return isOne
+    }
+}

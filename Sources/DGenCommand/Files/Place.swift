@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Glibc
+
+/// Where a file is, or will be: an open folder and a name in it, so that nobody changes the way there meanwhile.
+///
+/// Links are followed by hand, since the kernel lets a link that another user has put into a folder lead anywhere, unless it
+/// is set up not to (`fs.protected_symlinks`).
+final class Place {
+    /// The path that leads here, as it was given.
+    let path: String
+    /// The folder; for names relative to it only, not for reading.
+    private(set) var folder: Int32
+    private(set) var name = ""
+    /// Whether the name is a link of `/proc` to an open file, which the kernel alone can follow.
+    private(set) var isMagic = false
+
+    /// The most links that are followed, as in the kernel.
+    private static let linksMax = 40
+    /// Linux's `O_PATH`, which the C library's headers hide from Swift.
+    private static let openPath: Int32 = 0o10_000_000
+
+    /// Goes to `path`; the file itself need not be there.
+    ///
+    /// - Throws: ``Failure`` where there is no such folder, where the way leads through a link that the kernel should not follow
+    ///   in a folder that all may write to, or where the file itself is a link of another user.
+    init(_ path: String) throws {
+        self.path = path
+        folder = -1
+        try enter(path)
+        var rest = Self.components(path)
+        var links = 0
+        while let component = rest.popLast() {
+            let isLast = rest.isEmpty
+            let next = openat(folder, component, Self.openPath | O_NOFOLLOW | O_CLOEXEC)
+            if next < 0, isLast, errno == ENOENT, component != ".." {
+                name = component
+                return
+            }
+            guard next >= 0 else { throw FileSystem.failure(path, "cannot be reached") }
+            var isKept = false
+            defer { if !isKept { close(next) } }
+            let status = try Self.state(next, path)
+            if status.st_mode & S_IFMT == S_IFLNK {
+                try requireTrust(in: status, isLast: isLast)
+                if isLast, isOfProc {
+                    (name, isMagic) = (component, true)
+                    return
+                }
+                links += 1
+                guard links <= Self.linksMax else {
+                    throw Failure(.inputOutput, "\(path): leads through too many links")
+                }
+                let target = try Self.target(of: next, path)
+                if target.hasPrefix("/") { try enter("/") }
+                rest += Self.components(target)
+            } else if isLast {
+                guard component != ".." else { break }
+                name = component
+                return
+            } else {
+                guard status.st_mode & S_IFMT == S_IFDIR else {
+                    throw Failure(.inputOutput, "\(path): leads through what is no directory")
+                }
+                isKept = true
+                close(folder)
+                folder = next
+            }
+        }
+        // Nothing but folders was named.
+        throw Failure(.inputOutput, "\(path): is a directory; give a file")
+    }
+
+    deinit { if folder >= 0 { close(folder) } }
+
+    /// What is here; nil for nothing.
+    var found: stat? {
+        get throws {
+            var status = stat()
+            let flags = isMagic ? 0 : AT_SYMLINK_NOFOLLOW
+            guard fstatat(folder, name, &status, flags) == 0 else {
+                if errno == ENOENT { return nil }
+                throw FileSystem.failure(path, "cannot be examined")
+            }
+            return status
+        }
+    }
+
+    /// The names on a path, the last first.
+    private static func components(_ path: String) -> [String] {
+        path.split(separator: "/").filter { $0 != "." }.map(String.init).reversed()
+    }
+
+    /// Begins anew where a path begins.
+    private func enter(_ path: String) throws {
+        if folder >= 0 { close(folder) }
+        folder = open(path.hasPrefix("/") ? "/" : ".", Self.openPath | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else { throw FileSystem.failure(path, "cannot be reached") }
+    }
+
+    private static func state(_ file: Int32, _ path: String) throws -> stat {
+        var status = stat()
+        guard fstat(file, &status) == 0 else {
+            throw FileSystem.failure(path, "cannot be examined")
+        }
+        return status
+    }
+
+    /// Refuses a link of somebody else: at the end of the way always, before that where all may have put it there.
+    private func requireTrust(in link: stat, isLast: Bool) throws {
+        if link.st_uid == geteuid() || link.st_uid == 0 { return }
+        let status = try Self.state(folder, path)
+        let shared = mode_t(S_ISVTX) | mode_t(S_IWOTH)
+        let isShared = status.st_mode & shared == shared
+        guard isLast || isShared && link.st_uid != status.st_uid else { return }
+        throw Failure(
+            .inputOutput,
+            "\(path): leads through a link of another user (\(link.st_uid)); what it leads to is left as it is"
+        )
+    }
+
+    private var isOfProc: Bool {
+        var own = stat(), proc = stat()
+        return fstat(folder, &own) == 0 && stat("/proc", &proc) == 0 && own.st_dev == proc.st_dev
+            && own.st_dev != 0
+    }
+
+    /// Where an open link leads.
+    private static func target(of link: Int32, _ path: String) throws -> String {
+        var bytes = [UInt8](repeating: 0, count: Int(PATH_MAX) + 1)
+        let size = bytes.count
+        let count = bytes.withUnsafeMutableBytes { buffer in
+            buffer.bindMemory(to: CChar.self).baseAddress.map {
+                readlinkat(link, "", $0, size)
+            } ?? -1
+        }
+        guard count >= 0 else { throw FileSystem.failure(path, "cannot be followed") }
+        guard let text = String(validating: bytes[..<count], as: UTF8.self) else {
+            throw Failure(.inputOutput, "\(path): leads through a link that is not UTF-8")
+        }
+        return text
+    }
+}
