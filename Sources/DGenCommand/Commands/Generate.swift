@@ -19,23 +19,22 @@ struct Generate {
         let path = try settings.dataPath(
             missing: "output: missing; give the file to write with -o FILE")
         let isThere = try job.session.onRoot {
-            let isWritten = try FileSystem.state(path) != nil
-            return try isWritten || FileSystem.state(Manifest.path(for: path)) != nil
+            // A file of a rank is enough, and so is a link that leads nowhere.
+            let paths = [path, Manifest.path(for: path), FileLayout.perRank.path(path, rank: 0)]
+            return try paths.contains(where: FileSystem.isTaken)
         }
         guard isThere else { return try Generate(job).write() }
-        let subject = try Subject(job, missing: "", mayBeMissing: true)
-        // What is there is finished as what it was begun as, not turned into something else.
-        if let manifest = subject.manifest {
-            let layout = try settings.layout()
-            guard manifest.spec == subject.spec,
-                !settings.has(.layout) || layout == manifest.layout
-            else {
+        _ = try job.session.onRoot {
+            guard try FileSystem.isTaken(Manifest.path(for: path)) else {
                 throw Failure(
                     .usage,
-                    "resume: \(path) was begun with another specification or layout, as its manifest "
-                        + "says; give that one or none, or --overwrite instead of --resume")
+                    "resume: \(path) exists, and no manifest \(Manifest.path(for: path)) says that a "
+                        + "run of dgen-mpi has begun it; it is left as it is (--overwrite instead of "
+                        + "--resume replaces it)")
             }
+            return true
         }
+        let subject = try Subject(job, missing: "")
         return try Repair(job, subject).run()
     }
 

@@ -35,6 +35,8 @@ final class Repair {
         guard spec.size >= 1 else {
             throw InvalidField(field: "size", value: "0", accepted: "1 byte at least")
         }
+        // What is there is mended as what it was begun as, not turned into something else.
+        try subject.requireAgreement(job.settings)
         // Whoever repairs it, it stays the data set of the ranks that have written it.
         let written = subject.manifest
         let isKnown = written?.pattern != nil
@@ -78,28 +80,29 @@ final class Repair {
         return isRight ? .done : .mismatch
     }
 
-    /// The files of the data set that this rank looks after, and how long they should be.
-    private var ownFiles: LazyMapSequence<StrideTo<Int>, (path: String, bytes: Int)> {
+    /// The files of the data set that this rank looks after, and which part of it they should hold.
+    private var ownFiles: LazyMapSequence<StrideTo<Int>, (path: String, range: Range<Int>)> {
         let count = files.layout == .shared ? 1 : files.shards.count
         return stride(from: session.world.rank, to: count, by: session.world.size).lazy
             .map { [files, spec] number in
-                let bytes = files.layout == .shared ? spec.size : files.shards[number].count
-                return (files.path(of: number), bytes)
+                (
+                    files.path(of: number),
+                    files.layout == .shared ? 0..<spec.size : files.shards[number]
+                )
             }
     }
 
     /// Everything that can be known before anything is changed.
     private func prepare() throws {
         job.report.fileSystem = try session.onRoot {
-            let first = files.path(of: 0)
-            try FileSystem.requireNoDanglingLink(first)
-            let folder = FileSystem.folder(of: FileSystem.resolved(first))
+            let folder = FileSystem.folder(of: FileSystem.resolved(files.path(of: 0)))
             try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
             return FileSystem.type(folder)
         }
         try Sharing(job, files).prove(isReading: false)
         let allocated = try session.together {
             try ownFiles.reduce(0) { sum, own in
+                try FileSystem.requireNoDanglingLink(own.path)
                 guard let state = try FileSystem.state(own.path) else { return sum }
                 guard state.isRegular else {
                     throw Failure(.inputOutput, "\(own.path): not a regular file")
@@ -107,12 +110,53 @@ final class Repair {
                 return sum + state.allocatedBytes
             }
         }
+        try files.requireApart(ownFiles.map(\.path), session)
+        try requireOurs()
         let stored = try session.world.allReduce(allocated, .sum)
         try session.together {
             guard session.isRoot, checksSpace else { return }
             try FileSystem.requireSpace(for: path, bytes: spec.size - stored)
         }
     }
+
+    /// Refuses files that are not of the data set, whatever the manifest beside them or the options say; collective.
+    ///
+    /// A manifest is believed where the file is as long as it says, or has anything of what it says; without one the
+    /// bytes of the file alone tell.
+    private func requireOurs() throws {
+        let specs = try [spec] + subject.earlier(job.settings)
+        let hasManifest = subject.manifest != nil
+        let proven = try session.together {
+            try ownFiles.reduce(0) { proven, own in
+                guard let state = try FileSystem.state(own.path) else { return proven }
+                // So few bytes may all be damaged.
+                let isFew = own.range.count < Self.fewBytes
+                if hasManifest, state.size == own.range.count || isFew { return proven + 1 }
+                let found = try Provenance.of(
+                    own.path, own.range, specs: specs, kernel: job.kernel)
+                if hasManifest ? found != .foreign : found == .ours && state.size <= own.range.count
+                {
+                    return proven + 1
+                }
+                let why =
+                    hasManifest
+                    ? "and none of those that were looked at is of the data set that its manifest speaks of"
+                    : "no manifest, and "
+                        + (found == .ours
+                            ? "more of them than the data set" : "nothing in it is of the data set")
+                throw Failure(
+                    .usage,
+                    "\(own.path): has \(state.size) bytes, \(why); it is left as it is (generate "
+                        + "--overwrite replaces it)")
+            }
+        }
+        guard try hasManifest || session.world.allReduce(proven, .sum) > 0 else {
+            throw Failure(.inputOutput, "\(files.path(of: 0)): no such file")
+        }
+    }
+
+    /// Of fewer bytes than a sector none may be right.
+    private static let fewBytes = 512
 
     /// Makes the data set that of this run before anything is changed; every file is there afterwards, none too long.
     private func take() throws {
@@ -130,7 +174,9 @@ final class Repair {
         try session.together {
             for own in ownFiles {
                 if let state = try FileSystem.state(own.path) {
-                    if state.size > own.bytes { try FileSystem.cut(own.path, to: own.bytes) }
+                    if state.size > own.range.count {
+                        try FileSystem.cut(own.path, to: own.range.count)
+                    }
                 } else {
                     try PosixFile.create(own.path, isNew: false)
                 }

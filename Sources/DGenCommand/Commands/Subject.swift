@@ -19,15 +19,14 @@ struct Subject {
     /// - Parameters:
     ///   - job: the ranks.
     ///   - missing: what to say where no file is named.
-    ///   - mayBeMissing: whether the file need not be there.
     /// - Throws: ``Failure`` where neither manifest nor options tell.
-    init(_ job: Job, missing: String, mayBeMissing: Bool = false) throws {
+    init(_ job: Job, missing: String) throws {
         let (session, settings) = (job.session, job.settings)
         let path = try settings.dataPath(missing: missing)
         let text = try session.onRoot {
             let text = try Manifest.text(for: path)
             // Without either, what is missing is the file; the files of ranks have other names.
-            if text == nil, !mayBeMissing, try settings.layout() == .shared {
+            if text == nil, try settings.layout() == .shared {
                 try Self.requireFile(path)
             }
             return text
@@ -43,11 +42,13 @@ struct Subject {
         spec = try settings.spec(over: manifest?.spec, drawingSeed: nil)
         shards = Shards(
             size: spec.size, ranks: session.world.size, alignment: try settings.alignment())
-        let layout = try manifest?.layout ?? settings.layout()
-        // Without a manifest there are as many files as ranks.
+        let asked = try settings.layout()
+        let layout = settings.has(.layout) ? asked : manifest?.layout ?? asked
+        try manifest.map { try Self.requireSameCut(settings, $0, path) }
+        // Without a manifest of such files there are as many as ranks.
         let size = spec.size
         let written =
-            layout == .perRank
+            layout == .perRank && manifest?.layout == .perRank
             ? manifest.map { Shards(size: size, ranks: $0.ranks, alignment: $0.align) } : nil
         files = FileSet(path: path, layout: layout, shards: written ?? shards)
         job.report.path = path
@@ -59,9 +60,24 @@ struct Subject {
             job.logger.warning(
                 "\(path): its manifest says 'writing': the run that wrote it did not finish")
         }
-        if let manifest, manifest.spec != spec {
+        if let manifest, manifest.spec != spec || manifest.layout != layout {
             job.logger.warning("\(path): the options given differ from its manifest; they are used")
         }
+    }
+
+    /// Refuses to be told that the ranks that wrote the data set took other parts of it than they did, which nothing would
+    /// come of.
+    private static func requireSameCut(
+        _ settings: Settings, _ manifest: Manifest, _ path: String
+    ) throws {
+        guard settings.has(.segments) || settings.has(.strided), try settings.cut() != manifest.cut
+        else { return }
+        let written =
+            manifest.cut == .strided ? "strided" : "in \(manifest.cut.segmentCount ?? 1) segments"
+        throw Failure(
+            .usage,
+            "segments, strided: \(path) was written \(written), as its manifest tells; give that or "
+                + "nothing")
     }
 
     /// The first file is there, and the same for all ranks; others are missed when they are read; collective.
@@ -80,6 +96,17 @@ struct Subject {
         }
         guard state.isRegular else {
             throw Failure(.inputOutput, "\(path): not a regular file")
+        }
+    }
+
+    /// Refuses options that describe another data set than the manifest, or have its bytes lie elsewhere.
+    func requireAgreement(_ settings: Settings) throws {
+        guard let manifest else { return }
+        guard manifest.spec == spec, manifest.layout == files.layout else {
+            throw Failure(
+                .usage,
+                "\(path): was begun with another specification or layout than the options say, as its "
+                    + "manifest tells; give that one or none")
         }
     }
 

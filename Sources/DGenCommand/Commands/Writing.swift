@@ -132,6 +132,11 @@ final class Writing {
 
     /// Takes the data and its manifest away, which this run has written; collective.
     func remove() throws {
+        // The manifest first: what another run has made its own meanwhile stays.
+        _ = try session.onRoot {
+            try claim.withdraw()
+            return true
+        }
         try session.together {
             claim.release()
             guard let own = ownFile(of: session.world) else { return }
@@ -141,10 +146,6 @@ final class Writing {
             } else {
                 try FileSystem.remove(own)
             }
-        }
-        _ = try session.onRoot {
-            try FileSystem.remove(Manifest.path(for: path))
-            return true
         }
     }
 
@@ -184,7 +185,7 @@ final class Writing {
             let folder = dataFolder
             let existing = try requireReplaceable(path)
             try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
-            if !overwrites { try requireNoForeignManifest() }
+            if !overwrites { try requireNoManifest() }
             if checksSpace {
                 try FileSystem.requireSpace(
                     for: path, bytes: spec.size - (existing?.allocatedBytes ?? 0))
@@ -196,7 +197,12 @@ final class Writing {
             isShared = true
         }
         if files.layout == .perRank {
-            try session.together { _ = try requireReplaceable(files.path(of: rank)) }
+            let own = files.path(of: rank)
+            try session.together {
+                try FileSystem.requireNoDanglingLink(own)
+                _ = try requireReplaceable(own)
+            }
+            try files.requireApart([own], session)
         }
         // Each rank may have limits of its own.
         try session.together {
@@ -225,16 +231,19 @@ final class Writing {
     /// The folder of the data file itself, where the output is a link to it.
     private var dataFolder: String { FileSystem.folder(of: FileSystem.resolved(path)) }
 
-    /// The manifest's place may be taken by a file that is none.
-    private func requireNoForeignManifest() throws {
-        do {
-            _ = try Manifest.read(for: path)
-        } catch {
-            throw Failure(
-                .usage,
-                "output: \(Manifest.path(for: path)) exists and is no manifest; it is left "
-                    + "as it is without --overwrite")
-        }
+    /// The manifest's place may be taken: by that of a data set whose files have other names, or by a file that is none.
+    private func requireNoManifest() throws {
+        let manifest = Manifest.path(for: path)
+        guard try FileSystem.isTaken(manifest) else { return }
+        let what =
+            switch Result(catching: { try Manifest.read(for: path) }) {
+            case .success(let known?):
+                "says that a data set is there (layout \(known.layout.rawValue), seed "
+                    + "\(known.spec.seed))"
+            case .success(nil), .failure: "exists and is no manifest"
+            }
+        throw Failure(
+            .usage, "output: \(manifest) \(what); it is left as it is without --overwrite")
     }
 
     /// Makes the open file that of this run before the first byte: nobody else writes it, and its
@@ -243,9 +252,11 @@ final class Writing {
         var earlier: FileSet?
         do {
             if existing != .ours { try claim.lock(ownFile(of: session.world)) }
-            let before = try session.onRoot {
+            let before: [String] = try session.onRoot {
+                // That of a new file was there before it.
+                guard existing != .refused else { return ["", "0"] }
                 // Of this run itself it is the same data set, over what was there before.
-                let before = existing == .refused ? nil : try? Manifest.read(for: path)
+                let before = try? Manifest.read(for: path)
                 try claim.begin(earlier: before.map { [$0.spec] + $0.earlier } ?? [])
                 // Its layout and its ranks, where its files are not those of this run.
                 return [
@@ -262,6 +273,7 @@ final class Writing {
             try session.together { try job.watchdog.during(.close) { try file.close() } }
             if existing == .refused {
                 ownFile(of: session.world).map(FileSystem.removeEmpty)
+                withdraw()
             }
             throw error
         }
@@ -279,10 +291,42 @@ final class Writing {
         }
     }
 
-    /// Takes away the files of a data set that was here before, where they are not those of this one.
+    /// Says what a new file will hold before there is one: whatever becomes of this run, what it leaves is known to be
+    /// its own.
+    private func announce() throws {
+        _ = try session.onRoot {
+            try claim.begin(earlier: [], isNew: true)
+            return true
+        }
+    }
+
+    /// Opens the file, or takes back what was said of it.
+    private func opening<Opened>(
+        _ existing: Existing, _ open: () throws -> Opened
+    ) throws -> Opened {
+        do {
+            return try open()
+        } catch {
+            // What was made by then stays, and its manifest, so that it can be finished.
+            if existing == .refused, try !FileSystem.isTaken(files.path(of: 0)) { withdraw() }
+            throw error
+        }
+    }
+
+    /// Takes back what was said of a file that has not come to be.
+    private func withdraw() {
+        // A failure changes nothing: the run ends with the error that led here.
+        if session.isRoot { try? claim.withdraw() }
+    }
+
+    /// Takes away the files of a data set that was here before, where they are not those of this one: as its manifest
+    /// has them.
     private func removeLeftovers(of earlier: FileSet?) throws {
-        if files.layout == .perRank, session.isRoot { try FileSystem.remove(path) }
-        guard let earlier, earlier.layout == .perRank else { return }
+        guard let earlier else { return }
+        guard earlier.layout == .perRank else {
+            if files.layout == .perRank, session.isRoot { try FileSystem.remove(path) }
+            return
+        }
         let kept = files.layout == .perRank ? shards.count : 0
         for number in stride(from: rank, to: earlier.shards.count, by: shards.count)
         where number >= kept {
@@ -296,6 +340,7 @@ final class Writing {
     private func write(_ operation: inout Report.Operation, over existing: Existing) throws {
         var times = Times()
         var mode = existing == .refused ? SharedFile.Mode.createNew : .createOrOpen
+        if existing == .refused { try announce() }
         if existing != .ours, stripes.isSet {
             try session.together {
                 try ownFile(of: session.world).map { try stripes.create($0) }
@@ -306,7 +351,7 @@ final class Writing {
         let relay = makeBytes()
         defer { relay.finish() }
         try job.watchdog.during(.agreement) { try session.world.barrier() }
-        let file = try times.open { try job.open(files, mode) }
+        let file = try opening(existing) { try times.open { try job.open(files, mode) } }
         // Neither is part of writing the data, nor is it timed.
         try job.noteHints(of: file)
         try take(file, existing)

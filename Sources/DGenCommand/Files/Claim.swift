@@ -36,19 +36,39 @@ final class Claim {
     func release() { lock = nil }
 
     /// Says on rank 0 that the data is being written, and no longer what it held before.
-    func begin(earlier: [DataSpec]) throws {
+    ///
+    /// - Parameters:
+    ///   - earlier: what it held, the last first.
+    ///   - isNew: whether nothing may be there that says something else.
+    /// - Throws: ``Failure`` where it cannot be said, or something is there that must not be.
+    func begin(earlier: [DataSpec], isNew: Bool = false) throws {
         let known = earlier.filter { $0 != manifest.spec }
         manifest.earlier = Array(known.prefix(Manifest.earlierMax))
         manifest.status = .writing
-        try manifest.write(for: path)
+        try manifest.write(for: path, isNew: isNew)
+    }
+
+    /// Takes back on rank 0 what ``begin(earlier:isNew:)`` has said of data that does not come to be.
+    ///
+    /// - Throws: ``Failure`` where another run has said something since; that stays.
+    func withdraw() throws {
+        guard try isOurs else { throw takenByAnother }
+        try FileSystem.remove(Manifest.path(for: path))
+    }
+
+    /// Whether the manifest is still that of this run.
+    private var isOurs: Bool {
+        get throws { try Manifest.read(for: path)?.run == manifest.run }
+    }
+
+    private var takenByAnother: Failure {
+        Failure(.inputOutput, "\(path): another run has written it meanwhile")
     }
 
     /// Says that the data is stored, unless another run has taken the file meanwhile; collective.
     func complete() throws {
         _ = try session.onRoot {
-            guard try Manifest.read(for: path)?.run == manifest.run else {
-                throw Failure(.inputOutput, "\(path): another run has written it meanwhile")
-            }
+            guard try isOurs else { throw takenByAnother }
             manifest.status = .complete
             try manifest.write(for: path)
             return true

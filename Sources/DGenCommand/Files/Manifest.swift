@@ -64,8 +64,8 @@ struct Manifest {
         let run: String
     }
 
-    /// Writes the manifest of the data file at `data`.
-    func write(for data: String) throws {
+    /// Writes the manifest of the data file at `data`; where it is new, nothing may be in its place.
+    func write(for data: String, isNew: Bool = false) throws {
         // Names for people; those who read the manifest make them of its own path.
         let name = FileSystem.name(of: data)
         let files =
@@ -77,7 +77,12 @@ struct Manifest {
             transferSize: transferSize,
             earlier: earlier.isEmpty ? nil : earlier.map(EncodedSpec.init),
             run: run)
-        try FileSystem.replace(Self.path(for: data), with: try JSON.encode(encoded))
+        let (path, bytes) = (Self.path(for: data), try JSON.encode(encoded))
+        if isNew {
+            try FileSystem.make(path, with: bytes)
+        } else {
+            try FileSystem.replace(path, with: bytes)
+        }
     }
 
     /// Reads the manifest of the data file at `data`; nil where there is none.
