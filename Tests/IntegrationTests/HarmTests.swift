@@ -194,5 +194,83 @@ extension Integration {
                 #expect(outcome.status == 0, "\(words): \(outcome.error)")
             }
         }
+
+        /// In a folder like `/tmp`, and in one of this user's own.
+        @Test(
+            .enabled(if: Launch.mayMount, "being somebody else needs root"),
+            arguments: ["1777", "755"])
+        func linksOfOthersLeadNowhere(mode: String) throws {
+            let folder = try Folder()
+            let outside = try Folder()
+            try outside.write("precious", to: "precious")
+            for name in ["r", "c", "d.dgen.json", "d2"] {
+                try FileManager.default.createSymbolicLink(
+                    atPath: folder.file(name), withDestinationPath: outside.file("precious"))
+            }
+            for (name, target) in [("chain", "r"), ("way", outside.path), ("lost", "gone")] {
+                try FileManager.default.createSymbolicLink(
+                    atPath: folder.file(name), withDestinationPath: target)
+            }
+            let prepared = try Launch.run([
+                "sh", "-c",
+                #"""
+                cd "$0" && chown -h 1000 r c d.dgen.json d2 way lost
+                chmod "$2" . && chmod 777 "$1" && chmod 666 "$1/precious"
+                """#, folder.path, outside.path, mode,
+            ])
+            #expect(prepared.status == 0, "\(prepared.error)")
+            let says = "link of another user (1000)"
+            var cases: [Case] = [
+                ("-o DIR/new -s 1000 --report DIR/r", 3, says),
+                ("-o DIR/new -s 1000 --report DIR/chain", 3, says),
+                ("-o DIR/new -s 1000 --report DIR/lost", 3, says),
+                ("-o DIR/new -s 1000 --csv DIR/c", 3, says),
+                ("-o DIR/d -s 1000 --overwrite", 3, says),
+                ("test -o DIR/d -s 1000 --overwrite --layout per-rank", 3, says),
+                ("plan -s 1000 --report DIR/r", 3, says),
+            ]
+            // Where all may put links, the kernel would follow none of them, wherever on the way.
+            if mode == "1777" {
+                cases += [
+                    ("-o DIR/d2 -s 1000 --overwrite", 3, says),
+                    ("-o DIR/way/new -s 1000", 3, says),
+                    ("plan -s 1000 --report DIR/way/new", 3, says),
+                ]
+            }
+            try expectNoHarm(cases, folder)
+            // Another one who is not root.
+            let other = try Launch.run([
+                "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                Launch.program, "plan", "-s", "1000", "--report", folder.file("r"),
+            ])
+            #expect(other.status == 3, "\(other.error)")
+            #expect(try outside.text("precious") == "precious")
+            #expect(!outside.exists("new") && !folder.exists("gone"))
+        }
+
+        @Test func whatIsReplacedKeepsItsMode() throws {
+            let folder = try Folder()
+            for mode in [0o600, 0o640, 0o444, 0o644] {
+                for (words, results) in [
+                    (["plan", "-s", "1000"], ["report"]),
+                    (["-o", folder.file("f"), "-s", "1000", "--overwrite"], ["report", "csv"]),
+                ] {
+                    for result in results {
+                        try folder.write("old", to: result)
+                        _ = try Launch.run(["chmod", String(mode, radix: 8), folder.file(result)])
+                    }
+                    let outcome = try Launch.alone(
+                        words + results.flatMap { ["--\($0)", folder.file($0)] })
+                    #expect(outcome.status == 0, "\(outcome.error)")
+                    for result in results {
+                        let attributes = try FileManager.default.attributesOfItem(
+                            atPath: folder.file(result))
+                        #expect(attributes[.posixPermissions] as? Int == mode, "\(words)")
+                        #expect(try folder.text(result) != "old")
+                        try FileManager.default.removeItem(atPath: folder.file(result))
+                    }
+                }
+            }
+        }
     }
 }

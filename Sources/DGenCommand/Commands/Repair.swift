@@ -97,6 +97,9 @@ final class Repair {
         job.report.fileSystem = try session.onRoot {
             let folder = FileSystem.folder(of: FileSystem.resolved(files.path(of: 0)))
             try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
+            // Links of others are found before anything is written through them.
+            _ = try Place(path, mayBeLinkOfOthers: true)
+            _ = try Place(Manifest.path(for: path))
             return FileSystem.type(folder)
         }
         try Sharing(job, files).prove(isReading: false)

@@ -185,6 +185,9 @@ final class Writing {
             let folder = dataFolder
             let existing = try requireReplaceable(path)
             try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
+            // Links of others are found before anything is written through them.
+            _ = try Place(path, mayBeLinkOfOthers: true)
+            _ = try Place(Manifest.path(for: path))
             if !overwrites { try requireNoManifest() }
             if checksSpace {
                 try FileSystem.requireSpace(

@@ -170,6 +170,10 @@ enum FileSystem {
     static func replace(_ path: String, with bytes: [UInt8]) throws {
         let place = try Place(path)
         let existing = try place.found
+        if let existing, try place.isPlanted(existing) {
+            throw Failure(
+                .inputOutput, "\(path): is of another user (\(existing.st_uid)); give another file")
+        }
         if let existing, existing.st_mode & S_IFMT != S_IFREG {
             guard existing.st_mode & S_IFMT != S_IFDIR else {
                 throw Failure(.inputOutput, "\(path): is a directory; give a file")

@@ -22,9 +22,12 @@ final class Place {
 
     /// Goes to `path`; the file itself need not be there.
     ///
+    /// - Parameters:
+    ///   - path: where to go.
+    ///   - mayBeLinkOfOthers: whether the file itself may be a link of another user, where not all may have put it there.
     /// - Throws: ``Failure`` where there is no such folder, where the way leads through a link that the kernel should not follow
     ///   in a folder that all may write to, or where the file itself is a link of another user.
-    init(_ path: String) throws {
+    init(_ path: String, mayBeLinkOfOthers: Bool = false) throws {
         self.path = path
         folder = -1
         try enter(path)
@@ -42,7 +45,7 @@ final class Place {
             defer { if !isKept { close(next) } }
             let status = try Self.state(next, path)
             if status.st_mode & S_IFMT == S_IFLNK {
-                try requireTrust(in: status, isLast: isLast)
+                try requireTrust(in: status, always: isLast && !mayBeLinkOfOthers)
                 if isLast, isOfProc {
                     (name, isMagic) = (component, true)
                     return
@@ -106,17 +109,27 @@ final class Place {
         return status
     }
 
-    /// Refuses a link of somebody else: at the end of the way always, before that where all may have put it there.
-    private func requireTrust(in link: stat, isLast: Bool) throws {
-        if link.st_uid == geteuid() || link.st_uid == 0 { return }
-        let status = try Self.state(folder, path)
-        let shared = mode_t(S_ISVTX) | mode_t(S_IWOTH)
-        let isShared = status.st_mode & shared == shared
-        guard isLast || isShared && link.st_uid != status.st_uid else { return }
+    /// Refuses a link of somebody else, always or in a folder where all may have put it.
+    private func requireTrust(in link: stat, always: Bool) throws {
+        guard try always ? !Self.isTrusted(link) : isPlanted(link) else { return }
         throw Failure(
             .inputOutput,
-            "\(path): leads through a link of another user (\(link.st_uid)); what it leads to is left as it is"
-        )
+            "\(path): leads through a link of another user (\(link.st_uid)); what it leads to is left "
+                + "as it is")
+    }
+
+    /// Whether something in the folder is of another user, and any user may have put it there: what the kernel's
+    /// `fs.protected_symlinks` and `fs.protected_regular` are about.
+    func isPlanted(_ status: stat) throws -> Bool {
+        let own = try Self.state(folder, path)
+        let shared = mode_t(S_ISVTX) | mode_t(S_IWOTH)
+        return own.st_mode & shared == shared && !Self.isTrusted(status)
+            && status.st_uid != own.st_uid
+    }
+
+    /// Whether it is of this user, or of one who may do everything anyway.
+    private static func isTrusted(_ status: stat) -> Bool {
+        status.st_uid == geteuid() || status.st_uid == 0
     }
 
     private var isOfProc: Bool {
