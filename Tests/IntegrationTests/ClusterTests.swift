@@ -126,7 +126,7 @@ extension Integration {
             // A folder that each node has for itself.
             for options in [[], ["--io", "posix", "--layout", "per-rank"]] {
                 let refused = try cluster.ranks(
-                    6, from: 2, ["-o", "/run/f", "--watchdog", "2"] + spec + options)
+                    6, ["-o", "/run/f", "--watchdog", "2"] + spec + options)
                 #expect(refused.status == 3, "\(options): \(refused.error)")
                 #expect(refused.complaints.count == 1, "\(refused.error)")
                 for words in ["rank 0 on node1", "ranks 2, 3 on node2", "ranks 4, 5 on node3"] {

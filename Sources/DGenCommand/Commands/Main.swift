@@ -53,34 +53,61 @@ enum Main {
         }
         let reason = DGen.message(for: error).split(whereSeparator: \.isNewline)
             .joined(separator: " ")
-        return refuse(Failure(.usage, reason), launcher)
+        return onFirstTask(launcher, others: .usage) {
+            complain(Failure(.usage, reason))
+            return .usage
+        }
     }
 
-    /// Reports a usage error once.
+    /// Does on the first task of a launch what needs no other, once it is known that all were asked for the same.
     ///
-    /// Ranks that leave one by one with a status are killed by their launcher, the one with the
-    /// message perhaps first; so they meet in MPI before they leave.
-    private static func refuse(_ failure: Failure, _ launcher: Launcher?) -> ExitStatus {
-        let isLaunched = (launcher?.tasks ?? 1) > 1
+    /// Tasks that leave one by one with a status are killed by their launcher, the one with the message perhaps first; so
+    /// they meet in MPI before they leave.
+    ///
+    /// - Parameters:
+    ///   - launcher: what started this process.
+    ///   - others: what the other tasks end with, where MPI cannot tell them how the first has ended.
+    ///   - body: what is done.
+    /// - Returns: how it ended, the same on every task.
+    private static func onFirstTask(
+        _ launcher: Launcher?, others: ExitStatus = .done, _ body: () -> ExitStatus
+    ) -> ExitStatus {
+        guard let launcher, launcher.tasks > 1 else { return body() }
+        let isFirst = launcher.task == 0
+        guard launcher.tellsMPI else { return isFirst ? body() : others }
+        var status = others
         do {
-            if isLaunched { try MPIRuntime.start(isAlone: false) }
-            if (launcher?.task ?? 0) == 0 { complain(failure) }
-            if isLaunched { try MPIRuntime.stop() }
+            try MPIRuntime.start(isAlone: false)
+            let world = try Communicator.world()
+            do {
+                try CommandLines.requireSame(world)
+                status = try share(isFirst ? body() : .done, world)
+            } catch let failure as Failure {
+                if isFirst { complain(failure) }
+                status = failure.status
+            }
+            try MPIRuntime.stop()
         } catch {
             complain(Failure(error))
+            if status == .done { status = .mpi }
         }
-        return failure.status
+        return status
+    }
+
+    /// Gives the status of the first task to all others, which take almost nothing of the processors while they wait.
+    private static func share(_ status: ExitStatus, _ world: Communicator) throws -> ExitStatus {
+        let sum = try world.startSum([Int(status.rawValue)])
+        while true {
+            if let result = try sum.result() {
+                return ExitStatus(rawValue: Int32(clamping: result[0])) ?? status
+            }
+            usleep(1_000)
+        }
     }
 
     private static func complain(_ failure: Failure) {
         let hint = failure.status == .usage ? " (dgen-mpi --help)" : ""
         StandardError.write("dgen-mpi: error: \(failure.message)\(hint)\n")
-    }
-
-    private static func onFirstTask(
-        _ launcher: Launcher?, _ body: () -> ExitStatus
-    ) -> ExitStatus {
-        (launcher?.task ?? 0) == 0 ? body() : .done
     }
 
     private static func runAlone(

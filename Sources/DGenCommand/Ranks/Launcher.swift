@@ -8,6 +8,9 @@ struct Launcher {
     let tasks: Int
     /// The number of this task, from 0.
     let task: Int
+    /// Whether an MPI library learns from it who the other tasks are; Slurm's `srun` may not tell, and some libraries
+    /// then end the process that starts them.
+    let tellsMPI: Bool
 
     /// Whether it leaves with a status of its own once it got a signal, whatever its tasks leave with.
     var hasOwnStatus: Bool { name.hasPrefix("mpi") }
@@ -30,6 +33,9 @@ struct Launcher {
             name = launcher.name
             self.tasks = tasks
             task = environment[launcher.task].flatMap { Int($0) } ?? 0
+            tellsMPI =
+                name != "srun"
+                || environment.keys.contains { ["PMIX_RANK", "PMI_RANK"].contains($0) }
             return
         }
         return nil

@@ -22,7 +22,7 @@ final class Session {
     ///
     /// - Parameter launcher: what started this process.
     /// - Throws: ``Failure`` where the launcher started several tasks and MPI knows of one: each would
-    ///   write the whole file.
+    ///   write the whole file; and where ranks have different command lines.
     init(_ launcher: Launcher?) throws {
         try MPIRuntime.start(isAlone: launcher == nil)
         world = try Communicator.world()
@@ -33,6 +33,7 @@ final class Session {
                     + "write the whole file; use a launcher that fits \(MPIRuntime.libraryVersion)"
                     + " (with srun, try --mpi=pmix)")
         }
+        try CommandLines.requireSame(world)
         node = try world.splitByNode()
         nodeCount = try world.allReduce(node.rank == 0 ? 1 : 0, .sum)
         ranksPerNode = try world.allReduce(node.size, .maximum)
