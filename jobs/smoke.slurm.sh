@@ -11,8 +11,10 @@ top=$PWD
 stopped=
 child=
 place=
+unbegun=
 unprepared=
 worst=0
+has_run=
 
 # A batch system that ends the job says so first: dgen-mpi then stops at the next transfer, and
 # its report is valid.
@@ -24,7 +26,10 @@ stop() {
 trap stop TERM INT HUP USR2
 # Where the batch system is not asked to, see `dgen submit`.
 if [ -n "${dgen_stop_after:-}" ]; then
-    { sleep "$dgen_stop_after" && kill -TERM $$; } 2> /dev/null &
+    # A script that is killed takes its number with it: no other process is told to stop.
+    while sleep 1 && read -r _ _ _ parent _ < "/proc/$BASHPID/stat" && [ "$parent" = "$$" ]; do
+        [ "$SECONDS" -lt "$dgen_stop_after" ] || { kill -TERM "$$" && break; }
+    done 2> /dev/null &
     timer=$!
 fi
 
@@ -46,13 +51,20 @@ unprepared() {
     printf 'dgen: error: %s: ended with status %s\n' "$1" "$status" >&2
 }
 
+# ended REPORT: whether the step with this report ended well.
+ended() {
+    grep -qs '"exit_status" : 0,' -- "$1"
+}
+
 # step REPORT COMMAND...: runs a command, unless its report says that it is done.
+# shellcheck disable=SC2034 # Not all scripts ask whether it has run.
 step() {
     local report=$1 status
     shift
+    has_run=
     [ -z "$stopped" ] || return 5
-    [ -z "$unprepared" ] || return "$unprepared"
-    grep -qs '"exit_status" : 0,' -- "$report" && return 0
+    ended "$report" && return 0
+    has_run=1
     printf 'dgen-step %s\n' "${report##*/}" >&2
     "$@" "--report=$report" < /dev/null &
     child=$!
@@ -67,10 +79,39 @@ step() {
     return "$status"
 }
 
-# begin FOLDER, end STATUS: what a case did is in its folder.
+# aside FILE...: keeps files under names with a number.
+aside() {
+    local path number
+    for path; do
+        [ -e "$path" ] || continue
+        number=1
+        while [ -e "$path.~$number~" ]; do
+            number=$((number + 1))
+        done
+        mv -n -- "$path" "$path.~$number~" || return
+    done
+}
+
+# begin FOLDER JOBS ORIGIN, end STATUS: what a case did is in its folder. What other jobs of its
+# name did is kept aside; ORIGIN is the same for jobs whose paths were not yet absolute.
 begin() {
+    local jobs='' origin=''
     place=$1
-    mkdir -p "$place" && rm -f "$place/exit_status"
+    unbegun=3
+    mkdir -p -- "$1" || return 3
+    if read -r jobs origin 2> /dev/null < "$1/jobs" && [ "$jobs" != "$2" ] &&
+        { [ "$origin" != "$3" ] || { [ "$jobs" != "$origin" ] && [ "$2" != "$3" ]; }; }; then
+        aside "$1"/*.report.json "$1"/*.new "$1"/*.record "$1"/submission.json \
+            "$1/exit_status" || return 3
+        jobs=
+    fi
+    rm -f -- "$1/exit_status"
+    [ -n "$jobs" ] || printf '%s %s\n' "$2" "$3" > "$1/jobs" || return 3
+    unbegun=
+}
+# ready: whether the steps of the case may begin.
+ready() {
+    [ -z "$unbegun$unprepared" ] || return 3
 }
 end() {
     [ "$1" = 0 ] || [ -z "$stopped" ] || set -- 5
@@ -80,8 +121,9 @@ end() {
 }
 
 # all
-begin "$top"/smoke/all
+begin "$top"/smoke/all 99e632fec8443e02 99e632fec8443e02
 cd "$top" || unprepared "$top"
+ready &&
 step "$top"/smoke/all/1-generate.report.json \
     mpirun -n 4 --oversubscribe \
     dgen-mpi generate --size=64MiB --seed=42 --dedup-ratio=2 --compress-ratio=1.5 --overwrite --time-limit=5m --output=smoke.dat

@@ -11,8 +11,10 @@ top=$PWD
 stopped=
 child=
 place=
+unbegun=
 unprepared=
 worst=0
+has_run=
 
 # A batch system that ends the job says so first: dgen-mpi then stops at the next transfer, and
 # its report is valid.
@@ -24,7 +26,10 @@ stop() {
 trap stop TERM INT HUP USR2
 # Where the batch system is not asked to, see `dgen submit`.
 if [ -n "${dgen_stop_after:-}" ]; then
-    { sleep "$dgen_stop_after" && kill -TERM $$; } 2> /dev/null &
+    # A script that is killed takes its number with it: no other process is told to stop.
+    while sleep 1 && read -r _ _ _ parent _ < "/proc/$BASHPID/stat" && [ "$parent" = "$$" ]; do
+        [ "$SECONDS" -lt "$dgen_stop_after" ] || { kill -TERM "$$" && break; }
+    done 2> /dev/null &
     timer=$!
 fi
 
@@ -46,13 +51,20 @@ unprepared() {
     printf 'dgen: error: %s: ended with status %s\n' "$1" "$status" >&2
 }
 
+# ended REPORT: whether the step with this report ended well.
+ended() {
+    grep -qs '"exit_status" : 0,' -- "$1"
+}
+
 # step REPORT COMMAND...: runs a command, unless its report says that it is done.
+# shellcheck disable=SC2034 # Not all scripts ask whether it has run.
 step() {
     local report=$1 status
     shift
+    has_run=
     [ -z "$stopped" ] || return 5
-    [ -z "$unprepared" ] || return "$unprepared"
-    grep -qs '"exit_status" : 0,' -- "$report" && return 0
+    ended "$report" && return 0
+    has_run=1
     printf 'dgen-step %s\n' "${report##*/}" >&2
     "$@" "--report=$report" < /dev/null &
     child=$!
@@ -67,10 +79,39 @@ step() {
     return "$status"
 }
 
-# begin FOLDER, end STATUS: what a case did is in its folder.
+# aside FILE...: keeps files under names with a number.
+aside() {
+    local path number
+    for path; do
+        [ -e "$path" ] || continue
+        number=1
+        while [ -e "$path.~$number~" ]; do
+            number=$((number + 1))
+        done
+        mv -n -- "$path" "$path.~$number~" || return
+    done
+}
+
+# begin FOLDER JOBS ORIGIN, end STATUS: what a case did is in its folder. What other jobs of its
+# name did is kept aside; ORIGIN is the same for jobs whose paths were not yet absolute.
 begin() {
+    local jobs='' origin=''
     place=$1
-    mkdir -p "$place" && rm -f "$place/exit_status"
+    unbegun=3
+    mkdir -p -- "$1" || return 3
+    if read -r jobs origin 2> /dev/null < "$1/jobs" && [ "$jobs" != "$2" ] &&
+        { [ "$origin" != "$3" ] || { [ "$jobs" != "$origin" ] && [ "$2" != "$3" ]; }; }; then
+        aside "$1"/*.report.json "$1"/*.new "$1"/*.record "$1"/submission.json \
+            "$1/exit_status" || return 3
+        jobs=
+    fi
+    rm -f -- "$1/exit_status"
+    [ -n "$jobs" ] || printf '%s %s\n' "$2" "$3" > "$1/jobs" || return 3
+    unbegun=
+}
+# ready: whether the steps of the case may begin.
+ready() {
+    [ -z "$unbegun$unprepared" ] || return 3
 }
 end() {
     [ "$1" = 0 ] || [ -z "$stopped" ] || set -- 5
@@ -80,64 +121,73 @@ end() {
 }
 
 # hint_striping_factor1_striping_unit4194304-transfer_size1MiB
-begin "$top"/striping/hint_striping_factor1_striping_unit4194304-transfer_size1MiB
+begin "$top"/striping/hint_striping_factor1_striping_unit4194304-transfer_size1MiB ab6601a26d4b71cb ab6601a26d4b71cb
 cd "$top" || unprepared "$top"
+ready &&
 step "$top"/striping/hint_striping_factor1_striping_unit4194304-transfer_size1MiB/1-test.report.json \
     mpirun -n 4 --oversubscribe \
     dgen-mpi test --size=64MiB --seed=42 --transfer-size=1MiB --align=4MiB --hint=striping_factor=1 --hint=striping_unit=4194304 --overwrite --phases=write,read --repeat=3 --time-limit=30m --output=striping-hint_striping_factor1_striping_unit4194304-transfer_size1MiB.dat
 end "$?"
 
 # hint_striping_factor1_striping_unit4194304-transfer_size4MiB
-begin "$top"/striping/hint_striping_factor1_striping_unit4194304-transfer_size4MiB
+begin "$top"/striping/hint_striping_factor1_striping_unit4194304-transfer_size4MiB 66359974444e436c 66359974444e436c
+ready &&
 step "$top"/striping/hint_striping_factor1_striping_unit4194304-transfer_size4MiB/1-test.report.json \
     mpirun -n 4 --oversubscribe \
     dgen-mpi test --size=64MiB --seed=42 --transfer-size=4MiB --align=4MiB --hint=striping_factor=1 --hint=striping_unit=4194304 --overwrite --phases=write,read --repeat=3 --time-limit=30m --output=striping-hint_striping_factor1_striping_unit4194304-transfer_size4MiB.dat
 end "$?"
 
 # hint_striping_factor1_striping_unit4194304-transfer_size16MiB
-begin "$top"/striping/hint_striping_factor1_striping_unit4194304-transfer_size16MiB
+begin "$top"/striping/hint_striping_factor1_striping_unit4194304-transfer_size16MiB 065c970841681a8e 065c970841681a8e
+ready &&
 step "$top"/striping/hint_striping_factor1_striping_unit4194304-transfer_size16MiB/1-test.report.json \
     mpirun -n 4 --oversubscribe \
     dgen-mpi test --size=64MiB --seed=42 --transfer-size=16MiB --align=4MiB --hint=striping_factor=1 --hint=striping_unit=4194304 --overwrite --phases=write,read --repeat=3 --time-limit=30m --output=striping-hint_striping_factor1_striping_unit4194304-transfer_size16MiB.dat
 end "$?"
 
 # hint_striping_factor4_striping_unit4194304-transfer_size1MiB
-begin "$top"/striping/hint_striping_factor4_striping_unit4194304-transfer_size1MiB
+begin "$top"/striping/hint_striping_factor4_striping_unit4194304-transfer_size1MiB 76da4dc2fd698da1 76da4dc2fd698da1
+ready &&
 step "$top"/striping/hint_striping_factor4_striping_unit4194304-transfer_size1MiB/1-test.report.json \
     mpirun -n 4 --oversubscribe \
     dgen-mpi test --size=64MiB --seed=42 --transfer-size=1MiB --align=4MiB --hint=striping_factor=4 --hint=striping_unit=4194304 --overwrite --phases=write,read --repeat=3 --time-limit=30m --output=striping-hint_striping_factor4_striping_unit4194304-transfer_size1MiB.dat
 end "$?"
 
 # hint_striping_factor4_striping_unit4194304-transfer_size4MiB
-begin "$top"/striping/hint_striping_factor4_striping_unit4194304-transfer_size4MiB
+begin "$top"/striping/hint_striping_factor4_striping_unit4194304-transfer_size4MiB d39f4f98b3f7ee42 d39f4f98b3f7ee42
+ready &&
 step "$top"/striping/hint_striping_factor4_striping_unit4194304-transfer_size4MiB/1-test.report.json \
     mpirun -n 4 --oversubscribe \
     dgen-mpi test --size=64MiB --seed=42 --transfer-size=4MiB --align=4MiB --hint=striping_factor=4 --hint=striping_unit=4194304 --overwrite --phases=write,read --repeat=3 --time-limit=30m --output=striping-hint_striping_factor4_striping_unit4194304-transfer_size4MiB.dat
 end "$?"
 
 # hint_striping_factor4_striping_unit4194304-transfer_size16MiB
-begin "$top"/striping/hint_striping_factor4_striping_unit4194304-transfer_size16MiB
+begin "$top"/striping/hint_striping_factor4_striping_unit4194304-transfer_size16MiB 9d3ba49e1151b291 9d3ba49e1151b291
+ready &&
 step "$top"/striping/hint_striping_factor4_striping_unit4194304-transfer_size16MiB/1-test.report.json \
     mpirun -n 4 --oversubscribe \
     dgen-mpi test --size=64MiB --seed=42 --transfer-size=16MiB --align=4MiB --hint=striping_factor=4 --hint=striping_unit=4194304 --overwrite --phases=write,read --repeat=3 --time-limit=30m --output=striping-hint_striping_factor4_striping_unit4194304-transfer_size16MiB.dat
 end "$?"
 
 # hint_striping_factor8_striping_unit4194304-transfer_size1MiB
-begin "$top"/striping/hint_striping_factor8_striping_unit4194304-transfer_size1MiB
+begin "$top"/striping/hint_striping_factor8_striping_unit4194304-transfer_size1MiB 724581af53114a49 724581af53114a49
+ready &&
 step "$top"/striping/hint_striping_factor8_striping_unit4194304-transfer_size1MiB/1-test.report.json \
     mpirun -n 4 --oversubscribe \
     dgen-mpi test --size=64MiB --seed=42 --transfer-size=1MiB --align=4MiB --hint=striping_factor=8 --hint=striping_unit=4194304 --overwrite --phases=write,read --repeat=3 --time-limit=30m --output=striping-hint_striping_factor8_striping_unit4194304-transfer_size1MiB.dat
 end "$?"
 
 # hint_striping_factor8_striping_unit4194304-transfer_size4MiB
-begin "$top"/striping/hint_striping_factor8_striping_unit4194304-transfer_size4MiB
+begin "$top"/striping/hint_striping_factor8_striping_unit4194304-transfer_size4MiB 52b019b75e5347ca 52b019b75e5347ca
+ready &&
 step "$top"/striping/hint_striping_factor8_striping_unit4194304-transfer_size4MiB/1-test.report.json \
     mpirun -n 4 --oversubscribe \
     dgen-mpi test --size=64MiB --seed=42 --transfer-size=4MiB --align=4MiB --hint=striping_factor=8 --hint=striping_unit=4194304 --overwrite --phases=write,read --repeat=3 --time-limit=30m --output=striping-hint_striping_factor8_striping_unit4194304-transfer_size4MiB.dat
 end "$?"
 
 # hint_striping_factor8_striping_unit4194304-transfer_size16MiB
-begin "$top"/striping/hint_striping_factor8_striping_unit4194304-transfer_size16MiB
+begin "$top"/striping/hint_striping_factor8_striping_unit4194304-transfer_size16MiB 51a41e400542d159 51a41e400542d159
+ready &&
 step "$top"/striping/hint_striping_factor8_striping_unit4194304-transfer_size16MiB/1-test.report.json \
     mpirun -n 4 --oversubscribe \
     dgen-mpi test --size=64MiB --seed=42 --transfer-size=16MiB --align=4MiB --hint=striping_factor=8 --hint=striping_unit=4194304 --overwrite --phases=write,read --repeat=3 --time-limit=30m --output=striping-hint_striping_factor8_striping_unit4194304-transfer_size16MiB.dat

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +26,7 @@ from rich.table import Table
 import dgen_mpi
 from dgen_mpi import _native, analyze, report
 from dgen_mpi._display import Display
-from dgen_mpi._files import Shard, shard_path, shards
+from dgen_mpi._files import Shard, replace, shard_path, shards
 from dgen_mpi.jobs import (
     SCHEDULERS,
     BatchSystem,
@@ -43,7 +45,10 @@ from dgen_mpi.jobs import (
     script,
     values,
 )
+from dgen_mpi.jobs.folder import keep_and_replace, write_json
+from dgen_mpi.jobs.local import STOP_SECONDS
 from dgen_mpi.jobs.model import ONLY
+from dgen_mpi.jobs.places import is_same_file
 from dgen_mpi.jobs.values import OPERATIONS
 
 DONE, DIFFERS, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 5
@@ -236,7 +241,7 @@ def _new(options: argparse.Namespace) -> int:
             raise JobError(f"'{setting}' is not accepted; give FIELD=VALUE")
         is_structure = (text[:1], text[-1:]) in (("[", "]"), ("{", "}"))
         given |= files.parse(f"{key}: {text}", setting) if is_structure else {key: text}
-    if options.file.exists() and not options.force:
+    if os.path.lexists(options.file) and not options.force:
         raise JobError(f"{options.file}: exists; give --force to replace it")
     is_sweep = "runs" in given or any(is_axis(key, value) for key, value in given.items())
     for key, question, default in _QUESTIONS:
@@ -250,7 +255,7 @@ def _new(options: argparse.Namespace) -> int:
             given[key] = default
     text = _commented(given)
     campaign = Campaign.from_yaml(text, str(options.file), options.file.stem)
-    options.file.write_text(text, encoding="utf-8")
+    replace(options.file, text, is_new=not options.force)
     if options.json:
         _print_json({"file": str(options.file), "cases": [case.name for case in campaign.cases]})
     else:
@@ -482,6 +487,29 @@ def _schema(options: argparse.Namespace) -> int:
 # render, run, submit, status, cancel
 
 
+SCRIPT_MARK = b" of dgen-mpi; `dgen report "
+TABLE_MARK = b"campaign,case,step,operation,"
+PICTURE_MARK = b"atplotlib"
+"""What files have near their beginning that `render` and `report` write."""
+
+
+def _require_output(
+    field: str, output: str, inputs: Sequence[tuple[str | Path, str]], mark: bytes
+) -> None:
+    """Refuse a file to write that is needed otherwise, or is there and nothing of this kind."""
+    if output == "-":
+        return
+    for path, what in inputs:
+        if is_same_file(output, path):
+            raise JobError(f"{field}: '{output}' is {what}; give another file")
+    if not Path(output).is_file():
+        return
+    with Path(output).open("rb") as file:
+        head = file.read(1 << 16)
+    if head and mark not in head:
+        raise JobError(f"{field}: '{output}' is there, and not of this command; give another file")
+
+
 def _render(options: argparse.Namespace) -> int:
     campaign = Campaign.load(options.file)
     scheduler = options.scheduler
@@ -491,7 +519,18 @@ def _render(options: argparse.Namespace) -> int:
         if options.single == "-":
             print(text, end="")
             return DONE
-        Path(options.single).write_text(text, encoding="utf-8")
+        inputs = [(options.file, "the campaign file")]
+        for case in campaign.cases:
+            for job in case.steps:
+                work = Path(job.working_directory or ".")
+                if job.hints_file is not None:
+                    inputs.append((work / job.hints_file, "a hints file"))
+                if job.output is not None:
+                    inputs.append((work / job.output, f"the data of {case.name}"))
+                    manifest = work / f"{job.output}.dgen.json"
+                    inputs.append((manifest, f"the manifest of {case.name}"))
+        _require_output("single", options.single, inputs, SCRIPT_MARK)
+        replace(options.single, text)
         written = [options.single]
     else:
         folder = CampaignFolder.create(campaign, options.folder or Path(campaign.name))
@@ -500,7 +539,7 @@ def _render(options: argparse.Namespace) -> int:
             path = folder.place(case) / f"{scheduler}.sh"
             name = folder.title(case)
             text = script([case], folder.path, scheduler=scheduler, name=name)
-            path.write_text(text, encoding="utf-8")
+            keep_and_replace(path, text)
             written.append(str(path))
     if options.json:
         _print_json({"scheduler": scheduler, "scripts": written})
@@ -585,36 +624,54 @@ def _measured_rate(case: Case) -> float:
     """Return bytes per second of a small job, launched as a case is, beside its file."""
     first = case.steps[0]
     work = Path(first.working_directory or ".").absolute()
-    output = Path(work / (first.output or "data"))
-    sample = output.with_name(f".{output.name}.dgen-measure.{os.getpid()}")
+    folder = Path(work / (first.output or "data")).parent
     settings = {
         key: value
         for key, value in first.settings().items()
         if key not in ("name", "operation", "report", "space_check", "quiet", "verbose", "resume")
         and "generate" in ONLY.get(key, OPERATIONS)
     }
-    settings |= {"output": str(sample), "size": "256MiB", "report": "-", "progress": "none"}
     settings.setdefault("program", os.environ.get("DGEN_MPI_PROGRAM", "dgen-mpi"))
-    job = Job.from_mapping(settings, "measure")
     environment = {**os.environ, **(first.environment or {})}
-    try:
-        started = subprocess.run(
-            ["bash", "-c", job.command()],
-            cwd=work,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    finally:
-        for path in (sample, Path(f"{sample}.dgen.json")):
-            path.unlink(missing_ok=True)
+    # Nobody else has a file in there.
+    with tempfile.TemporaryDirectory(prefix=".dgen-measure-", dir=folder) as place:
+        settings |= {"size": "256MiB", "report": "-", "progress": "none"}
+        settings["output"] = str(Path(place) / "data")
+        job = Job.from_mapping(settings, "measure")
+        started = _ran(["bash", "-c", job.command()], work, environment)
     try:
         operation = json.loads(started.stdout)["operations"][0]
         return float(operation["bytes_per_second"])
     except (ValueError, LookupError) as error:
         reason = started.stderr.strip().splitlines()[:1] or ["no report"]
         raise JobError(f"measure: {reason[0]}") from error
+
+
+def _ran(
+    command: list[str], folder: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a command; whoever interrupts this stops it first."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    with process:
+        try:
+            output, errors = process.communicate()
+        except BaseException:
+            process.terminate()
+            try:
+                process.communicate(timeout=STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def _submit(options: argparse.Namespace) -> int:
@@ -739,6 +796,7 @@ def _cancel(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    _require_outputs_of_report(options)
     results = report.load(*options.paths)
     written = []
     if options.plot:
@@ -758,8 +816,9 @@ def _report(options: argparse.Namespace) -> int:
     if options.csv == "-":
         results.to_csv(sys.stdout)
     elif options.csv:
-        with Path(options.csv).open("w", encoding="utf-8", newline="") as file:
-            results.to_csv(file)
+        table = io.StringIO(newline="")
+        results.to_csv(table)
+        replace(options.csv, table.getvalue())
         written.append(options.csv)
     if options.json:
         content = results.to_json()
@@ -786,6 +845,21 @@ def _report(options: argparse.Namespace) -> int:
     for path in written:
         print(f"written: {path}", file=sys.stderr)
     return DONE
+
+
+def _require_outputs_of_report(options: argparse.Namespace) -> None:
+    """Refuse outputs that are one file, or one that is read."""
+    read = [*options.paths, *filter(None, [options.compare])]
+    inputs: list[tuple[str | Path, str]] = [(path, "what is read") for path in read]
+    for field, mark in (
+        ("plot", PICTURE_MARK),
+        ("plot_ratios", PICTURE_MARK),
+        ("csv", TABLE_MARK),
+    ):
+        output = getattr(options, field)
+        if output:
+            _require_output(field, output, inputs, mark)
+            inputs.append((output, f"what {field} writes"))
 
 
 def _warn_of_unfinished(paths: Sequence[str]) -> None:
@@ -830,6 +904,10 @@ def _analyze(options: argparse.Namespace) -> int:
         raise JobError("no files to analyze: they are not there any more")
     if options.plot and len(wanted) > 1:
         raise JobError("plot: one file at a time; dgen report --plot-ratios draws several")
+    if options.plot:
+        inputs: list[tuple[str | Path, str]] = [(path, "what is read") for path, _ in wanted]
+        inputs += [(f"{path}.dgen.json", "the manifest") for path, _ in wanted]
+        _require_output("plot", options.plot, inputs, PICTURE_MARK)
     sample = _sizes(options.sample, "sample")[0] if options.sample else None
     found = []
     for path, kept in wanted:
@@ -846,7 +924,7 @@ def _analyze(options: argparse.Namespace) -> int:
             )
         found.append(analysis)
         if kept is not None:
-            kept.write_text(json.dumps(analysis, indent=2) + "\n", encoding="utf-8")
+            write_json(kept, analysis)
         if options.plot:
             analyze.draw(analysis, options.plot)
         if not options.json:
@@ -864,7 +942,7 @@ TRUNCATED = "truncated"
 
 
 class _Damages:
-    """Damaged ranges in file order, joined as the program joins them: the first, and all counted."""
+    """Damaged ranges in file order, joined as the program does: the first, and all counted."""
 
     def __init__(self, gap: int) -> None:
         self._gap = gap

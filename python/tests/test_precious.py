@@ -1,211 +1,260 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Whatever is asked for, in whatever order: not a byte of a file that is not ours changes.
-
-A folder full of precious files stands around, inside and under every output of random commands and
-campaigns. `DGEN_TESTS=all` makes it five hundred of them, other ones each time;
-`DGEN_PRECIOUS_SEED` repeats a choice.
-"""
+"""Files of users around, inside and in the way of campaigns: none of them changes."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import random
-import stat
-import subprocess
-import sys
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from conftest import MPIRUN
+import pytest
+from conftest import Command
 
-IS_LONG = os.environ.get("DGEN_TESTS") == "all"
-ROUNDS = 500 if IS_LONG else 40
-SEED = int(
-    os.environ.get("DGEN_PRECIOUS_SEED") or (random.randrange(1 << 32) if IS_LONG else 20261126)
-)
+from dgen_mpi.jobs import Campaign, CampaignFolder, State, run
 
-NAMES = (
-    *("d", "d.00000000", "d.00000001", "d.00000007", "d.dgen.json", "e.dgen.json", "e.00000002"),
-    *("data.20260101.tar.gz", "d.20260101", "e.12345678.bak", "d.00000000~", ".d.dgen.json.swp"),
-    *("report.json", "table.csv", "log.txt", "script.sh", "hints", "job.yaml", "plot.svg"),
-    *("-rf", "--overwrite", "*", "?", "a b", "a\nb", "[/b]", "$(touch pwned)", "`id`", "'", '"'),
-    *("umlaut-\u00fc", "\udcff", "D", "index.json", "campaign.yaml", "x" * 240, "x" * 255),
-)
-"""What users call what is dear to them; two of them look like our own."""
+STAND_IN = r"""#!/bin/bash
+# Writes what dgen-mpi would, as far as scripts look at it.
+ranks=$1 operation=$3 layout=shared status=0
+for word in "${@:4}"; do
+    case $word in
+        --output=*) output=${word#*=} ;;
+        --report=*) report=${word#*=} ;;
+        --layout=*) layout=${word#*=} ;;
+        --overwrite) overwrite=1 ;;
+        --resume) resume=1 ;;
+        --*) ;;
+        *) output=$word ;;
+    esac
+done
+spec='  "spec" : {
+    "seed" : 7
+  },'
+say() {
+    printf '{\n  "exit_status" : %d,\n%s\n  "status" : "%s"\n}\n' "$1" "$spec" "$2" > "$report"
+}
+say 5 interrupted
+names=("$output")
+[ "$layout" = shared ] || names=($(for ((r = 0; r < ranks; r++)); do
+    printf '%s.%08d ' "$output" "$r"; done))
+if [ "$operation" = generate ]; then
+    for name in "${names[@]}" "$output.dgen.json"; do
+        [ -z "$overwrite$resume" ] && [ -e "$name" ] && status=3
+    done
+    if [ "$status" = 0 ]; then
+        manifest() {
+            printf '{\n  "layout" : "%s",\n  "ranks" : %d,\n  "run" : "%s",\n' \
+                "$layout" "$ranks" "$$" > "$output.dgen.json"
+            printf '%s\n  "status" : "%s"\n}\n' "$spec" "$1" >> "$output.dgen.json"
+        }
+        manifest writing
+        for name in "${names[@]}"; do echo data > "$name"; done
+        [ ! -e "$CUT_OFF" ] || kill -KILL $$
+        manifest complete
+    fi
+elif [ "$operation" = verify ]; then
+    for name in "${names[@]}"; do grep -qx data "$name" || status=1; done
+elif [ "$operation" = repair ]; then
+    for name in "${names[@]}"; do echo data > "$name"; done
+    sed -i 's/"run" : ".*"/"run" : "1"/' "$output.dgen.json"
+fi
+[ "$status" = 0 ] && say 0 ok || say "$status" failed
+exit "$status"
+"""
 
-FOREIGN = (
-    b"",
-    b"mine",
-    b"mine\n" * 5000,
-    b"{}",
-    b'{"format": "dgen-manifest/1", "status": "writing", "size": 3000}',
-    b'{"format": "dgen-report/2"}',
-    b"operation\n1\n",
-    b"output: d\nsize: 3000\n",
-)
 
-OURS = ("new", "n e w", "new.00000000", "folder/new", "folder/../other", "./third", "link-new")
-"""Outputs that nobody else has."""
+@pytest.fixture
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return lines of a campaign with a program that needs no MPI, and is quick."""
+    path = tmp_path_factory.mktemp("bin") / "stand-in"
+    path.write_text(STAND_IN)
+    path.chmod(0o755)
+    return f'launcher: "{path} {{ranks}}"\nsize: 1MiB\nranks: 3\n'
 
 
-def digest(root: Path) -> dict[str, object]:
-    """Return what every precious thing is: type, mode, content, where a link leads."""
-    found: dict[str, object] = {}
-    for path in [root, *sorted(root.rglob("*"))]:
-        status = path.lstat()
-        kind = stat.S_IFMT(status.st_mode)
-        content: object = None
-        if stat.S_ISLNK(status.st_mode):
-            content = str(path.readlink())
-        elif stat.S_ISREG(status.st_mode):
-            content = (hashlib.sha256(path.read_bytes()).hexdigest(), status.st_mtime_ns)
-        found[str(path.relative_to(root))] = (kind, stat.S_IMODE(status.st_mode), content)
+def contents(*folders: Path) -> dict[Path, Any]:
+    """Return what is in folders: the bytes of files, what links lead to, and modes."""
+    found: dict[Path, Any] = {}
+    for path in [path for folder in folders for path in sorted(folder.rglob("*"))]:
+        if path.is_symlink():
+            found[path] = path.readlink()
+        elif path.is_file():
+            found[path] = (path.read_bytes(), path.stat().st_mode)
     return found
 
 
-def differences(root: Path, before: dict[str, object]) -> list[str]:
-    """Return what is no longer as it was; what came new is not asked for."""
-    now = digest(root)
-    return [name for name, what in before.items() if name != "." and now.get(name) != what]
+NEIGHBOURS = [
+    *("data.20260101.tar.gz", "data.00000003", "data.000000000", "data.12345678", "data.0000000"),
+    *("data.00000000.bak", "data.00000001~", "data.dgen.json.old", "data.", "dat"),
+    *("data.dgen", "data.00000000.dgen.json", "Data.00000000", ".data.00000000", "data.x"),
+    *("-rf", "*", "data.*", "data 00000000", "data.00000000 ", "data.\n00000000"),
+]
 
 
-class Chance:
-    """Draws commands."""
-
-    def __init__(self, root: Path, program: str, seed: int) -> None:
-        self.root = root
-        self.program = program
-        self.random = random.Random(seed)
-        self.precious = [name for name in NAMES if (root / name).exists()]
-        self.precious += ["link", "hard", "dangling", "inside/d", "folder"]
-
-    def spelled(self, name: str) -> str:
-        """Return a path in one of its spellings."""
-        return self.random.choice(
-            [
-                *(str(self.root / name), f"./{name}", f"inside/../{name}", f".//{name}"),
-                *(f"{self.root}/./{name}", f"self/{name}", f"{self.root}//{name}"),
-            ]
-        )
-
-    def path(self, *, precious: float) -> tuple[str, bool]:
-        """Return a path, and whether it is one that nobody else has."""
-        if self.random.random() < precious:
-            return self.spelled(self.random.choice(self.precious)), False
-        return self.spelled(self.random.choice(OURS)), True
-
-    def command(self) -> tuple[list[str], list[str]]:
-        """Return a run of the program: what launches it, and its words."""
-        draw = self.random
-        verb = draw.choice(["generate", "generate", "generate", "verify", "repair", "test", "plan"])
-        output, is_ours = self.path(precious=0.6)
-        words = [verb]
-        words += [f"--output={output}"] if verb in ("generate", "test", "plan") else ["--", output]
-        options = [f"--size={draw.choice([1, 3000, 100_000])}", f"--seed={draw.randrange(3)}"]
-        options += draw.sample(["--layout=per-rank", "--align=4096", "--transfer-size=4096"], 2)
-        options += ["--watchdog=60"]
-        if verb in ("generate", "test"):
-            options += draw.sample(
-                ["--io=posix", "--collective", "--segments=2", "--preallocate", "--sync=each"],
-                draw.randrange(3),
-            )
-            # For that very path it may be said; that it is asked of ours only makes it a test.
-            options += draw.sample(["--resume", "--overwrite"] if is_ours else ["--resume"], 1)[
-                : draw.randrange(2)
-            ]
-        if verb == "test":
-            options += draw.sample(["--keep", "--repeat=2", "--fresh-file"], draw.randrange(3))
-        for option in ("--report", "--csv", "--job", "--hints-file"):
-            if draw.random() < 0.3:
-                options.append(f"{option}={self.path(precious=0.7)[0]}")
-        split = words.index("--") if "--" in words else len(words)
-        words = [*words[:split], *options, *words[split:]]
-        ranks = draw.choice([1, 1, 1, 2, 3])
-        launcher = [*MPIRUN, "-n", str(ranks)] if ranks > 1 else []
-        return [*launcher, self.program], words
-
-    def campaign(self, number: int) -> tuple[str, list[str]]:
-        """Return a campaign file, and the commands that are given it."""
-        draw = self.random
-        output, is_ours = self.path(precious=0.6)
-        steps = draw.choice(
-            [
-                [{"operation": "generate"}],
-                [{"operation": "generate"}, {"operation": "verify"}],
-                [{"operation": "verify"}],
-                [{"operation": "test"}],
-                [{"operation": "verify"}, {"operation": "generate", "output": "inside/new"}],
-            ]
-        )
-        content: dict[str, object] = {
-            "output": output,
-            "size": draw.choice([3000, 100_000]),
-            "seed": 1,
-            "ranks": draw.choice([1, 2, [1, 2]]),
-            "launcher_arguments": ["--oversubscribe"],
-            "program": self.program,
-            "remove_data": draw.random() < 0.7,
-            "steps": steps,
-        }
-        if draw.random() < 0.5:
-            content["layout"] = "per-rank"
-        if is_ours and draw.random() < 0.3:
-            content["overwrite"] = True
-        folder = draw.choice([f"campaign{number % 3}", f"campaign{number}", *self.precious])
-        return json.dumps(content), draw.choice(
-            [
-                ["run", "FILE", "-d", self.spelled(folder)],
-                ["run", "FILE", "-d", self.spelled(folder)],
-                ["render", "FILE", "-d", self.spelled(folder)],
-                ["render", "FILE", "--single", self.path(precious=0.9)[0]],
-                ["render", "FILE", "-d", f"campaign{number % 3}", "--scheduler=pbs"],
-                ["new", self.path(precious=0.8)[0], "output=x", "size=1"],
-                ["report", f"campaign{number % 3}", "--csv", self.path(precious=0.9)[0]],
-                ["report", f"campaign{number % 3}", f"--plot={self.path(precious=0.9)[0]}"],
-                ["status", self.spelled(folder)],
-                ["cancel", self.spelled(folder)],
-                ["verify", self.path(precious=0.7)[0]],
-            ]
-        )
+def start(folder: Path, text: str) -> CampaignFolder:
+    """Run the one case of a campaign, whatever comes of it."""
+    text = f"{text}working_directory: '{folder}'\n"
+    made = CampaignFolder.create(Campaign.from_yaml(text), folder / "campaign folder")
+    for _ in run(made):
+        pass
+    return made
 
 
-def test_not_one_byte_of_what_is_not_ours_changes(tmp_path: Path, program: str) -> None:
-    """Around, inside and under every output of every command, campaign and clean-up."""
-    root = tmp_path / "precious"
-    for folder in (root, root / "inside", root / "folder"):
-        folder.mkdir()
-    for number, name in enumerate(NAMES):
-        for folder in (root, root / "inside", root / "folder"):
-            target = folder / name
-            target.parent.mkdir(exist_ok=True)
-            target.write_bytes(FOREIGN[number % len(FOREIGN)])
-            target.chmod(0o600 if number % 2 else 0o644)
-    (root / "folder" / "index.json").write_text('{"format": "dgen-campaign/9"}')
-    (root / "link").symlink_to("table.csv")
-    (root / "dangling").symlink_to("nowhere")
-    (root / "link-new").symlink_to("new")
-    (root / "self").symlink_to(".")
-    (root / "hard").hardlink_to(root / "d.00000001")
-    before = digest(root)
-    chance = Chance(root, program, SEED)
-    environment = {key: text for key, text in os.environ.items() if not key.startswith("DGEN_")}
-    for number in range(ROUNDS):
-        if number % 4 == 3:
-            text, words = chance.campaign(number)
-            file = tmp_path / "campaign.yaml"
-            file.write_text(text, encoding="utf-8", errors="surrogateescape")
-            command = [sys.executable, "-m", "dgen_mpi"]
-            command += [str(file) if word == "FILE" else word for word in words]
-        else:
-            text, (launcher, words) = "", chance.command()
-            command = [*launcher, *words]
-        done = subprocess.run(
-            command, cwd=root, env=environment, capture_output=True, timeout=120, check=False
-        )
-        said = (done.stdout + done.stderr).decode(errors="replace")
-        told = f"seed {SEED}, round {number}: {command} {text}: {done.returncode}: {said[-2000:]}"
-        assert differences(root, before) == [], told
-        assert not (root / "pwned").exists(), told
-        assert "Traceback" not in said, told
-        assert 0 <= done.returncode <= 5, told
+@pytest.mark.parametrize(
+    "steps", ["[{}]", "[{}, {operation: verify}]", "[{}, {operation: repair}]"]
+)
+def test_only_files_of_the_case_are_removed(steps: str, stand_in: str, tmp_path: Path) -> None:
+    """By name, not by what names begin with; however the path is spelled."""
+    for name in NEIGHBOURS:
+        (tmp_path / name).write_text("precious")
+    before = contents(tmp_path)
+    text = stand_in + f"output: ./data\nlayout: per-rank\nremove_data: true\nsteps: {steps}\n"
+    folder = start(tmp_path, text)
+    (case,) = folder.campaign.cases
+    assert folder.state(case) is State.DONE, folder.log(case).read_text()
+    after = contents(tmp_path)
+    assert {path: after.get(path) for path in before} == before
+    for name in ("data.00000000", "data.00000001", "data.00000002", "data.dgen.json"):
+        assert not (tmp_path / name).exists()
+
+
+def in_the_way(name: str) -> Callable[[Path], None]:
+    """Return what puts a file where the case would write."""
+    return lambda folder: (folder / name).write_text("precious") and None
+
+
+def linked(folder: Path) -> None:
+    """Put a link where the case writes over what is there."""
+    (folder / "far").mkdir()
+    (folder / "far/precious").write_text("precious")
+    (folder / "data").symlink_to(folder / "far/precious")
+
+
+REFUSALS = [
+    (in_the_way("data"), "layout: shared"),
+    (in_the_way("data.00000001"), "layout: per-rank"),
+    (in_the_way("data.dgen.json"), "layout: shared"),
+    (in_the_way("data.dgen.json"), "layout: per-rank"),
+]
+
+
+@pytest.mark.parametrize(("prepare", "lines"), REFUSALS)
+def test_what_was_there_before_stays(
+    prepare: Callable[[Path], None], lines: str, stand_in: str, tmp_path: Path
+) -> None:
+    """The write is refused, however often it is tried, and nothing is removed."""
+    prepare(tmp_path)
+    before = contents(tmp_path)
+    for _ in range(2):
+        folder = start(tmp_path, stand_in + f"output: data\nremove_data: true\n{lines}\n")
+        assert folder.state(folder.campaign.cases[0]) is State.FAILED
+        after = contents(tmp_path)
+        assert {path: after.get(path) for path in before} == before
+
+
+def data_set(folder: Path, name: str, layout: str, status: str = "complete", seed: int = 7) -> None:
+    """Make a data set that is somebody else's."""
+    files = [name] if layout == "shared" else [f"{name}.{rank:08}" for rank in range(3)]
+    for file in files:
+        (folder / file).write_text("data\n")
+    (folder / f"{name}.dgen.json").write_text(
+        f'{{\n  "layout" : "{layout}",\n  "ranks" : 3,\n  "run" : "77",\n'
+        f'  "spec" : {{\n    "seed" : {seed}\n  }},\n  "status" : "{status}"\n}}\n'
+    )
+
+
+@pytest.mark.parametrize("layout", ["shared", "per-rank"])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "[{operation: verify, output: theirs}]",
+        "[{}, {operation: verify, output: theirs}]",
+        "[{operation: generate, output: theirs, resume: true}]",
+        "[{operation: test, phases: [verify], output: theirs, seed: 7}]",
+    ],
+)
+def test_data_that_is_only_verified_stays(
+    steps: str, layout: str, stand_in: str, tmp_path: Path
+) -> None:
+    """And what was there before and was only finished."""
+    data_set(tmp_path, "theirs", layout)
+    before = set(contents(tmp_path))
+    text = f"output: ours\nlayout: {layout}\nremove_data: true\nsteps: {steps}\n"
+    folder = start(tmp_path, stand_in + text)
+    (case,) = folder.campaign.cases
+    assert folder.state(case) is State.DONE, folder.log(case).read_text()
+    assert before <= set(contents(tmp_path))
+    assert not list(tmp_path.glob("ours*"))
+
+
+@pytest.mark.parametrize("layout", ["shared", "per-rank"])
+def test_files_that_are_no_longer_those_of_the_case_stay(
+    layout: str, stand_in: str, tmp_path: Path
+) -> None:
+    """Somebody has put one of their own in the place of one, between two steps."""
+    first = "data" if layout == "shared" else "data.00000001"
+    precious = tmp_path / "precious"
+    for how in (f"cp {precious} {first}", f"ln -sf {precious} {first}", f"mv {precious} {first}"):
+        precious.write_text("data\n")
+        text = f"output: data\nlayout: {layout}\nremove_data: true\noverwrite: true\nsteps:\n"
+        text += "  - {}\n  - {operation: verify, launcher: "
+        text += f'"bash -c \'{how}; \\"$@\\"\' - ' + stand_in.split('"')[1] + '"}\n'
+        folder = start(tmp_path, stand_in + text)
+        (case,) = folder.campaign.cases
+        assert folder.state(case) is State.DONE, folder.log(case).read_text()
+        assert (tmp_path / first).read_text() == "data\n"
+        assert "stays" in folder.log(case).read_text()
+        shutil.rmtree(folder.path)
+        for path in tmp_path.glob("data*"):
+            path.unlink()
+
+
+def test_links_and_what_they_lead_to_stay(stand_in: str, tmp_path: Path) -> None:
+    """Where a case writes through them: the link was there before."""
+    linked(tmp_path)
+    text = "output: data\nremove_data: true\noverwrite: true\n"
+    folder = start(tmp_path, stand_in + text)
+    assert folder.state(folder.campaign.cases[0]) is State.DONE
+    assert (tmp_path / "data").is_symlink()
+    assert (tmp_path / "far/precious").exists()
+
+
+@pytest.mark.parametrize("status", ["writing", "complete"])
+@pytest.mark.parametrize("seed", [7, 8])
+def test_only_a_write_of_the_case_begins_again(
+    status: str, seed: int, stand_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was refused does not, though the other one is not complete."""
+    data_set(tmp_path, "data", "shared", status, seed)
+    before = contents(tmp_path)
+    for _ in range(2):
+        start(tmp_path, stand_in + "output: data\n")
+        after = contents(tmp_path)
+        assert {path: after.get(path) for path in before} == before
+    # Its own does, also where the script was killed in the midst of it.
+    for path in before:
+        path.unlink()
+    cut = tmp_path / "cut"
+    cut.touch()
+    monkeypatch.setenv("CUT_OFF", str(cut))
+    folder = start(tmp_path, stand_in + "output: data\n")
+    (case,) = folder.campaign.cases
+    assert folder.state(case) is not State.DONE
+    cut.unlink()
+    start(tmp_path, stand_in + "output: data\n")
+    assert folder.state(case) is State.DONE
+
+
+def test_program_and_scripts_agree_on_files_of_ranks(dgen: Command, tmp_path: Path) -> None:
+    """With the program itself: what it writes is what is removed, and nothing else."""
+    for name in NEIGHBOURS:
+        (tmp_path / name).write_text("precious")
+    before = contents(tmp_path)
+    (tmp_path / "c.yaml").write_text(
+        "output: data\nsize: 3MiB\nranks: 3\nlayout: per-rank\nremove_data: true\n"
+        "launcher_arguments: [--oversubscribe]\nsteps: [{}, {operation: verify}]\n"
+    )
+    dgen("run", "c.yaml")
+    after = contents(tmp_path)
+    assert {path: after.get(path) for path in before} == before
+    assert {path.name for path in tmp_path.iterdir()} == {*NEIGHBOURS, "c", "c.yaml"}

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 import itertools
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dgen_mpi.jobs import files, values
+from dgen_mpi.jobs import files, places, values
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import WRITING, Job, same_value, shown
 
@@ -50,6 +53,23 @@ class Case:
     """The jobs; one that does not end well is the last."""
     remove_data: bool = False
     """Whether the files that it wrote are removed once all steps have ended well."""
+    origin: str = dataclasses.field(default="", compare=False)
+    """`jobs_digest` of the case that this one was made of, with paths as the file has them."""
+
+    @functools.cached_property
+    def jobs_digest(self) -> str:
+        """A digest of what its jobs are: results are of the jobs that made them."""
+        return digest_of(self.step_fields)
+
+    @functools.cached_property
+    def step_fields(self) -> list[dict[str, Any]]:
+        """The fields of each step, as JSON has them."""
+        return [job.model_dump(mode="json", exclude_none=True) for job in self.steps]
+
+    @property
+    def origin_digest(self) -> str:
+        """A digest of its jobs that does not depend on where relative paths begin."""
+        return self.origin or self.jobs_digest
 
     @property
     def step_names(self) -> list[str]:
@@ -121,7 +141,7 @@ class Campaign:
     def load(cls, path: str | Path) -> Campaign:
         """Return the campaign of a file; raises `JobError` with one line for what is wrong."""
         path = Path(path)
-        return cls.from_yaml(files.read(path), str(path), default_name=path.stem)
+        return cls._from_yaml(files.read(path), str(path), path.stem, str(path))
 
     @classmethod
     def from_yaml(
@@ -143,6 +163,10 @@ class Campaign:
         JobError
             For the first thing that is not accepted.
         """
+        return cls._from_yaml(text, name, default_name, None)
+
+    @classmethod
+    def _from_yaml(cls, text: str, name: str, default_name: str, path: str | None) -> Campaign:
         content = files.parse(text, name)
         files.refuse_unknown(content, [*Job.model_fields, *OWN_KEYS], name)
         own = {key: content.pop(key) for key in OWN_KEYS if key in content}
@@ -183,13 +207,18 @@ class Campaign:
                         fields["output"] = output.replace("{campaign}", title)
                     jobs.append(_job({"name": case_name, **fields}, where))
                 cases.append(Case(case_name, chosen, tuple(jobs), removes))
-        _refuse_shared_outputs(cases, name)
+        refuse_clashes(cases, name, [(path, "the campaign file")] if path else [])
         return cls(title, tuple(cases), text)
 
     @property
     def bytes_written(self) -> int:
         """What all cases write together."""
         return sum(case.bytes_written for case in self.cases)
+
+
+def digest_of(fields: list[dict[str, Any]]) -> str:
+    """Return a digest of the fields of jobs."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def is_axis(key: str, value: Any) -> bool:
@@ -269,17 +298,26 @@ def _job(fields: dict[str, Any], where: str) -> Job:
     return job
 
 
-def _refuse_shared_outputs(cases: list[Case], name: str) -> None:
-    """Refuse cases that would write over each other's files: they may run at the same time."""
-    owners: dict[str, str] = {}
-    for case in cases:
-        for output in case.outputs:
-            if output in owners:
-                raise JobError(
-                    f"{name}: output: '{output}' is written by {owners[output]} and {case.name}; "
-                    "put {name} into it"
-                )
-            owners[output] = case.name
+def refuse_clashes(cases: Sequence[Case], name: str, taken: Sequence[tuple[str, str]] = ()) -> None:
+    """Refuse cases that would write over each other's files: they may run at the same time.
+
+    Raises
+    ------
+    JobError
+        For the first file that two would write, and for one of `taken`: paths, and what they are.
+    """
+    for clash in places.clashes(((case.name, case.steps) for case in cases), taken):
+        if clash.is_needed:
+            raise JobError(f"{name}: output: '{clash.path}' of {clash.second} is {clash.first}")
+        if clash.first == clash.second:
+            raise JobError(
+                f"{name}: output: '{clash.path}' belongs to two outputs of {clash.first}; "
+                "give another name to one"
+            )
+        raise JobError(
+            f"{name}: output: '{clash.path}' is written by {clash.first} and {clash.second}; "
+            "put {name} into it"
+        )
 
 
 def campaign_schema() -> dict[str, Any]:

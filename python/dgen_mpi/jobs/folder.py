@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,14 +18,26 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from dgen_mpi._files import shard_path
+from dgen_mpi import _files as files
 from dgen_mpi.jobs import background
-from dgen_mpi.jobs.campaign import Campaign, Case
+from dgen_mpi.jobs.campaign import Campaign, Case, digest_of, refuse_clashes
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import Job
 from dgen_mpi.jobs.scripts import script
 
 INDEX_FORMAT = "dgen-campaign/1"
+
+LOCK = ".lock"
+"""The file that whoever runs a campaign has locked."""
+
+STAMP = "jobs"
+"""The file in the folder of a case that says which jobs its results are of."""
+
+_OWN = re.compile(
+    r"exit_status|submission\.json|log\.txt|jobs|(case|slurm|pbs|lsf|flux)\.sh"
+    r"|.*\.report\.json|.*\.new|.*\.record|analysis.*\.json|.*~"
+)
+"""Names of files in the folders of cases."""
 
 
 class State(StrEnum):
@@ -88,7 +102,8 @@ class CampaignFolder:
     ) -> CampaignFolder:
         """Make the folder of a campaign, or go on with the one that is there.
 
-        Results of cases whose jobs have not changed stay; those of others are removed.
+        Results are neither changed nor removed. Those of cases whose jobs have changed are kept
+        aside once the case is run again; until then the case counts as not started.
 
         Parameters
         ----------
@@ -103,7 +118,10 @@ class CampaignFolder:
         Raises
         ------
         JobError
-            For a folder of something else.
+            For a folder of something else, for one that somebody runs, and where jobs have changed
+            that a batch system has.
+        OSError
+            Where it cannot be written; the next call finishes what this one began.
         """
         path = Path(path).absolute()
         program = program or os.environ.get("DGEN_MPI_PROGRAM")
@@ -113,44 +131,129 @@ class CampaignFolder:
             campaign.text,
         )
         folder = cls(path, placed)
-        old = folder._read_index() if folder.index.exists() else None
-        if old is None and path.exists() and any(path.iterdir()):
-            raise JobError(f"{path}: not empty, and not the folder of a campaign")
-        before = {case["name"]: case["steps"] for case in (old or {}).get("cases", [])}
+        folder._refuse_own_files()
+        folder._require_own()
         path.mkdir(parents=True, exist_ok=True)
-        entries = []
-        for case in placed.cases:
-            place = folder.place(case)
-            place.mkdir(exist_ok=True)
-            steps = [job.model_dump(mode="json", exclude_none=True) for job in case.steps]
-            if before.get(case.name, steps) != steps:
-                for step in folder.results(case):
-                    step.path.unlink(missing_ok=True)
-                for name in ("exit_status", "submission.json", "log.txt"):
-                    (place / name).unlink(missing_ok=True)
-            folder._forget_lost_data(case)
-            folder.script(case).write_text(
-                script([case], path, name=folder.title(case)), encoding="utf-8"
-            )
-            entries.append(
-                {
-                    "name": case.name,
-                    "values": case.values,
-                    "remove_data": case.remove_data,
-                    "steps": steps,
-                }
-            )
-        (path / "campaign.yaml").write_text(campaign.text, encoding="utf-8")
-        write_json(
-            folder.index,
-            {
-                "format": INDEX_FORMAT,
-                "name": placed.name,
-                "created": (old or {}).get("created") or datetime.now(UTC).isoformat(),
-                "cases": entries,
-            },
-        )
+        with folder.locked():
+            folder._require_own()
+            folder._write()
         return folder
+
+    def _refuse_own_files(self) -> None:
+        """Refuse outputs that are files which this folder needs, or one file after all."""
+        own = os.path.realpath(self.path)
+        cases = {case.name for case in self.campaign.cases}
+        top = {LOCK, self.index.name, "campaign.yaml", *cases}
+        for case in self.campaign.cases:
+            for job in case.steps:
+                if job.output is None:
+                    continue
+                parts = Path(os.path.relpath(os.path.realpath(job.output), own)).parts
+                is_ours = not parts or (len(parts) == 1 and parts[0] in top)
+                if len(parts) == 2 and parts[0] in cases:
+                    is_ours = _OWN.fullmatch(parts[1]) is not None
+                if is_ours:
+                    raise JobError(
+                        f"{case.name}: output: '{job.output}' is a file of the campaign's folder; "
+                        "give another file"
+                    )
+        refuse_clashes(self.campaign.cases, self.campaign.name)
+
+    def _require_own(self) -> None:
+        """Refuse a folder of something else; one that was only begun is a campaign's."""
+        if not self.path.exists() or self.index.exists():
+            return
+        for found in self.path.iterdir():
+            is_begun = found.name.startswith(f".{self.index.name}.")
+            is_lock = found.name == LOCK and found.lstat().st_size == 0
+            if not (is_begun or is_lock) or found.is_symlink() or not found.is_file():
+                raise JobError(f"{self.path}: not empty, and not the folder of a campaign")
+
+    def _write(self) -> None:
+        """Write scripts and the index, whatever of them is there."""
+        old = self._read_index() if self.index.exists() else None
+        before = {case["name"]: case for case in (old or {}).get("cases", [])}
+        entries = {case.name: _entry(case) for case in self.campaign.cases}
+        for name, entry in before.items():
+            self._require_free(name, entry, entries.get(name))
+        index = {
+            "format": INDEX_FORMAT,
+            "name": self.campaign.name,
+            "created": (old or {}).get("created") or datetime.now(UTC).isoformat(),
+        }
+        if old is None:
+            # What follows may not come to its end; what is there is then known to be ours.
+            write_json(self.index, index | {"cases": []})
+        for name, entry in before.items():
+            self._stamp(self.path / name, _stamp_of(entry))
+        for case in self.campaign.cases:
+            place = self.place(case)
+            place.mkdir(exist_ok=True)
+            self._stamp(place, "unknown unknown")
+            if not (place / STAMP).exists():
+                files.replace(place / STAMP, _stamp_of(entries[case.name]) + "\n")
+            if not self._submitted(place):
+                text = script([case], self.path, name=self.title(case))
+                keep_and_replace(self.script(case), text)
+        keep_and_replace(self.path / "campaign.yaml", self.campaign.text)
+        write_json(self.index, index | {"cases": list(entries.values())})
+
+    def _require_free(self, name: str, before: dict[str, Any], now: dict[str, Any] | None) -> None:
+        """Refuse to change a case that a batch system has."""
+        same = now is not None and all(
+            before.get(key) == now[key] for key in ("steps", "remove_data")
+        )
+        submission = self._submitted(self.path / name)
+        if submission and not same:
+            job = f"{submission.get('executor')} job {submission.get('native_id')}"
+            raise JobError(
+                f"{self.path}: the jobs of {name} have changed, and {job} has it; dgen status asks "
+                "how it is, dgen cancel takes it back"
+            )
+
+    def _submitted(self, place: Path) -> dict[str, Any] | None:
+        """Return how a case was given to a batch system that has not yet ended it."""
+        submission = _json(place / "submission.json")
+        if submission is None or submission.get("ended") or (place / "exit_status").exists():
+            return None
+        return submission
+
+    def _stamp(self, place: Path, stamp: str) -> None:
+        """Note which jobs the results of a case are of, where there are any and nothing says it."""
+        if not (place / STAMP).exists() and any(found.exists() for found in _results_in(place)):
+            files.replace(place / STAMP, stamp + "\n")
+
+    def is_current(self, case: Case) -> bool:
+        """Return whether results that are there are of the jobs that the case has now."""
+        try:
+            jobs, origin = (self.place(case) / STAMP).read_text(encoding="utf-8").split()
+        except (OSError, ValueError):
+            return True
+        # The same rule as in the scripts: paths of one of them may not be absolute.
+        is_relative = jobs == origin or case.jobs_digest == case.origin_digest
+        return jobs == case.jobs_digest or (origin == case.origin_digest and is_relative)
+
+    def take(self, case: Case, *, keeps_log: bool = False) -> None:
+        """Prepare a case to be run: results of other jobs are kept aside.
+
+        The caller has the lock. With `keeps_log` a log that is there is kept aside too.
+        """
+        place = self.place(case)
+        if not self.is_current(case):
+            for found in _results_in(place):
+                set_aside(found)
+            (place / STAMP).unlink(missing_ok=True)
+        if keeps_log and self.log(case).exists() and self.log(case).stat().st_size:
+            set_aside(self.log(case))
+        if not (place / STAMP).exists():
+            files.replace(place / STAMP, f"{case.jobs_digest} {case.origin_digest}\n")
+
+    def require_unchanged(self) -> None:
+        """Refuse to go on where somebody has changed the campaign since this object was made."""
+        entries = {entry["name"]: entry["steps"] for entry in self._read_index()["cases"]}
+        for case in self.campaign.cases:
+            if entries.get(case.name) != _entry(case)["steps"]:
+                raise JobError(f"{self.path}: somebody has changed {case.name} meanwhile")
 
     @classmethod
     def open(cls, path: str | Path) -> CampaignFolder:
@@ -169,25 +272,11 @@ class CampaignFolder:
                 entry["values"],
                 tuple(Job.from_mapping(step, str(folder.index)) for step in entry["steps"]),
                 entry["remove_data"],
+                entry.get("jobs", ""),
             )
             for entry in index["cases"]
         )
         return cls(folder.path, Campaign(index["name"], cases))
-
-    def _forget_lost_data(self, case: Case) -> None:
-        """Have files written again that are gone before all steps have ended well."""
-        results = self.results(case)
-        if all(step.is_done for step in results):
-            return
-        for step, job in zip(results, case.steps, strict=True):
-            is_written = step.is_done and job.operation == "generate"
-            if not is_written or job.output is None:
-                continue
-            output = Path(job.output)
-            if job.layout == "per-rank":
-                output = shard_path(output, 0)
-            if not output.exists():
-                step.path.unlink()
 
     def _read_index(self) -> dict[str, Any]:
         try:
@@ -220,19 +309,22 @@ class CampaignFolder:
         return self.place(case) / "log.txt"
 
     def results(self, case: Case) -> list[StepResult]:
-        """Return what the reports of a case say."""
+        """Return what the reports of a case say; nothing, where they are of other jobs."""
         found = []
+        is_current = self.is_current(case)
         for name in case.step_names:
             path = self.place(case) / f"{name}.report.json"
             report = None
             with contextlib.suppress(OSError, ValueError):
                 content = json.loads(path.read_text(encoding="utf-8"))
-                report = content if isinstance(content, dict) else None
+                report = content if isinstance(content, dict) and is_current else None
             found.append(StepResult(name, path, report))
         return found
 
     def exit_status(self, case: Case) -> int | None:
         """Return how a case ended; None for one that has not."""
+        if not self.is_current(case):
+            return None
         try:
             return int((self.place(case) / "exit_status").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -240,11 +332,7 @@ class CampaignFolder:
 
     def submission(self, case: Case) -> dict[str, Any] | None:
         """Return how a case was given to a batch system; None for one that was not."""
-        try:
-            content = json.loads((self.place(case) / "submission.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return content if isinstance(content, dict) else None
+        return _json(self.place(case) / "submission.json") if self.is_current(case) else None
 
     def state(self, case: Case) -> State:
         """Return how far a case is, by its files, and by processes of this machine."""
@@ -276,12 +364,21 @@ class CampaignFolder:
         return _STATES.get(status, State.FAILED) if status > 1 else State.FAILED
 
     def is_running(self) -> bool:
-        """Return whether somebody runs this campaign on this machine."""
+        """Return whether somebody runs this campaign on this machine; writes nothing."""
         try:
-            with self.locked(wait_seconds=0):
-                return False
-        except JobError:
+            descriptor = os.open(self.path / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
+        except OSError:
+            # A file system without locks.
+            return False
+        finally:
+            os.close(descriptor)
+        return False
 
     def unfinished(self) -> list[Case]:
         """Return the cases that have not ended well."""
@@ -301,7 +398,9 @@ class CampaignFolder:
         JobError
             Where somebody does, and does not end within `wait_seconds`.
         """
-        with (self.path / ".lock").open("w") as file:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self.path / LOCK, flags, 0o666)
+        with os.fdopen(descriptor, "rb+", buffering=0) as file:
             end = time.monotonic() + wait_seconds
             while True:
                 try:
@@ -331,12 +430,63 @@ def _placed(case: Case, program: str | None) -> Case:
         if program is not None and job.program is None:
             given["program"] = program
         steps.append(Job.from_mapping(given, case.name))
-    return Case(case.name, case.values, tuple(steps), case.remove_data)
+    return Case(case.name, case.values, tuple(steps), case.remove_data, case.origin_digest)
+
+
+def _entry(case: Case) -> dict[str, Any]:
+    """Return what the index says of a case."""
+    return {
+        "name": case.name,
+        "values": case.values,
+        "remove_data": case.remove_data,
+        "steps": case.step_fields,
+        "jobs": case.origin_digest,
+    }
+
+
+def _stamp_of(entry: dict[str, Any]) -> str:
+    digest = digest_of(entry["steps"])
+    return f"{digest} {entry.get('jobs') or digest}"
+
+
+def _results_in(place: Path) -> list[Path]:
+    """Return the files in the folder of a case that say what its jobs did."""
+    found = [place / name for name in ("exit_status", "submission.json", "log.txt")]
+    for kind in ("report.json", "new", "record"):
+        found += place.glob(f"*.{kind}")
+    return found
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file; None where there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def set_aside(path: Path) -> None:
+    """Keep a file, if there is one, under a name with a number: ``log.txt.~1~``."""
+    if not path.exists() and not path.is_symlink():
+        return
+    for number in itertools.count(1):
+        other = path.with_name(f"{path.name}.~{number}~")
+        if not other.exists() and not other.is_symlink():
+            path.rename(other)
+            return
+
+
+def keep_and_replace(path: Path, text: str) -> None:
+    """Write a file that people may have changed; what it was before is kept aside."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if path.read_text(encoding="utf-8") == text:
+            return
+    if path.is_file() and path.stat().st_size:
+        set_aside(path)
+    files.replace(path, text)
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON to a file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    text = json.dumps(content, indent=2, default=str)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+    files.replace(path, json.dumps(content, indent=2, default=str) + "\n")

@@ -81,6 +81,7 @@ def run(folder: CampaignFolder, *, stop_at_failure: bool = False) -> Iterator[Ev
         Where somebody else runs this campaign.
     """
     with folder.locked() as lock:
+        folder.require_unchanged()
         for case in folder.campaign.cases:
             if folder.state(case) is State.DONE:
                 yield Ended(case, State.DONE, was_done=True)
@@ -106,6 +107,7 @@ def run(folder: CampaignFolder, *, stop_at_failure: bool = False) -> Iterator[Ev
 
 def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Iterator[Progressed | str]:
     """Run a case; texts are errors that were printed."""
+    folder.take(case)
     # What an earlier run was given to is over.
     (folder.place(case) / "submission.json").unlink(missing_ok=True)
     with folder.log(case).open("a", encoding="utf-8") as log:

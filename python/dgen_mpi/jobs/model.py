@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dgen_mpi import DataSpec
 from dgen_mpi._arguments import DEDUP_UNIT
+from dgen_mpi._files import replace
 from dgen_mpi.jobs import files, shell, values
 from dgen_mpi.jobs.files import JobError
 
@@ -275,7 +276,7 @@ class Job(BaseModel):
 
     def save(self, path: str | Path) -> None:
         """Write the job to a file that `dgen-mpi --job` takes."""
-        Path(path).write_text(self.to_yaml(), encoding="utf-8")
+        replace(path, self.to_yaml())
 
     @property
     def rank_count(self) -> int:

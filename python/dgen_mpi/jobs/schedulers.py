@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import time
@@ -80,6 +81,8 @@ class BatchSystem:
         for case in cases:
             if folder.state(case) in (State.QUEUED, State.RUNNING):
                 raise JobError(f"{case.name}: an earlier run of it goes on; dgen cancel ends it")
+            # Logs are begun anew.
+            folder.take(case, keeps_log=True)
             if self.name == background.LOCAL:
                 names[case.name] = self._start(folder, case)
                 continue
@@ -188,7 +191,9 @@ class BatchSystem:
             state = self._state(folder, case, job.status)
             if state.is_final and folder.state(case) is State.QUEUED:
                 note = {"ended": str(state), "message": job.status.message}
-                write_json(folder.place(case) / "submission.json", submission | note)
+                # Whoever may only look sees the same.
+                with contextlib.suppress(OSError):
+                    write_json(folder.place(case) / "submission.json", submission | note)
             found[case.name] = state
         return found
 

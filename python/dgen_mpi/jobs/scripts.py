@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -23,8 +24,10 @@ _FUNCTIONS = r"""
 stopped=
 child=
 place=
+unbegun=
 unprepared=
 worst=0
+has_run=
 
 # A batch system that ends the job says so first: dgen-mpi then stops at the next transfer, and
 # its report is valid.
@@ -61,13 +64,20 @@ unprepared() {
     printf 'dgen: error: %s: ended with status %s\n' "$1" "$status" >&2
 }
 
+# ended REPORT: whether the step with this report ended well.
+ended() {
+    grep -qs '"exit_status" : 0,' -- "$1"
+}
+
 # step REPORT COMMAND...: runs a command, unless its report says that it is done.
+# shellcheck disable=SC2034 # Not all scripts ask whether it has run.
 step() {
     local report=$1 status
     shift
+    has_run=
     [ -z "$stopped" ] || return 5
-    [ -z "$unprepared" ] || return "$unprepared"
-    grep -qs '"exit_status" : 0,' -- "$report" && return 0
+    ended "$report" && return 0
+    has_run=1
     printf 'dgen-step %s\n' "${report##*/}" >&2
     "$@" "--report=$report" < /dev/null &
     child=$!
@@ -82,17 +92,135 @@ step() {
     return "$status"
 }
 
-# again REPORT OUTPUT: lets a write that was cut off begin again; no other file is replaced.
-again() {
-    grep -Eqs '"exit_status" : [345],' -- "$1" &&
-        grep -qs '"status" : "writing"' -- "$2.dgen.json" &&
-        printf '%s\n' --overwrite
+# lost FILE REPORT...: has a file written anew that is gone before all steps have ended well.
+lost() {
+    local first=$2 report
+    [ ! -e "$1" ] && ended "$first" || return 0
+    shift
+    for report; do
+        ended "$report" || { aside "$first" && return || return 3; }
+    done
 }
 
-# begin FOLDER, end STATUS: what a case did is in its folder.
+# before REPORT OUTPUT: notes that nothing is there before a write begins, or is only of this write.
+before() {
+    local path
+    ended "$1" || [ -n "$(again "$1" "$2")" ] && return 0
+    rm -f -- "${1%.report.json}.new"
+    for path in "$2" "$2.00000000" "$2.dgen.json"; do
+        [ ! -e "$path" ] && [ ! -L "$path" ] || return 0
+    done
+    : > "${1%.report.json}.new" || return 3
+}
+
+# again REPORT OUTPUT: lets a write that was cut off begin again; no other file is replaced.
+again() {
+    [ -e "${1%.report.json}.new" ] && grep -Eqs '"exit_status" : [345],' -- "$1" &&
+        grep -qs '"status" : "writing"' -- "$2.dgen.json" &&
+        [ "$(contents "$1")" = "$(contents "$2.dgen.json")" ] &&
+        printf '%s\n' --overwrite
+}
+contents() {
+    sed -n '/^  "spec" : {$/,/^  }/s/,$//p' -- "$1"
+}
+
+# A data set is NAME in FOLDER; RECORD says of each of its files what it is: kind, number, length,
+# last change and name. Files that this tells are there are of this case; no others are removed.
+marks() {
+    tr '\n' '\0' | LC_ALL=C xargs -0 -r stat -c '%f %i %s %.9Y %n' -- 2> /dev/null
+}
+names() {
+    cut -d ' ' -f 5- -- "$1"
+}
+same() {
+    names "$1" | marks | LC_ALL=C grep -aFx -f "$1"
+}
+is_same() {
+    [ -s "$1" ] && [ "$(same "$1" | wc -l)" -eq "$(wc -l < "$1")" ]
+}
+parts() {
+    local ranks rank
+    ranks=$(sed -n 's/^  "ranks" : \([1-9][0-9]\{0,8\}\),\{0,1\}$/\1/p' "./$1.dgen.json") || return
+    if grep -q '^  "layout" : "per-rank",\{0,1\}$' "./$1.dgen.json"; then
+        for ((rank = 0; rank < ranks; rank++)); do
+            printf './%s.%08d\n' "$1" "$rank"
+        done
+    else
+        printf './%s\n' "$1"
+    fi
+    printf './%s.dgen.json\n' "$1"
+}
+
+# written RECORD FOLDER NAME: records what the last step, if it has run, has written.
+written() {
+    [ -n "$has_run" ] || return 0
+    (
+        cd -P -- "$2" || exit 0
+        found=$(parts "$3" 2> /dev/null | marks)
+        # A link is not of this case, nor what it leads to.
+        if grep -q '^[^8]' <<< "$found"; then exit 0; fi
+        [ ! -e "$1" ] || found+=$'\n'$(same "$1")
+        sed '/^$/d' <<< "$found" | LC_ALL=C sort -u > "$1.part" &&
+            mv -f -- "$1.part" "$1"
+    )
+    return 0
+}
+
+# mended RECORD FOLDER NAME COMMAND...: `written` for a step that mends what is recorded.
+mended() {
+    local was_same=
+    (cd -P -- "$2" && is_same "$1") 2> /dev/null && was_same=1
+    "${@:4}" || return
+    [ -z "$was_same" ] || written "$1" "$2" "$3"
+}
+
+# remove RECORD FOLDER NAME: removes a data set that is as this case has left it.
+remove() {
+    (
+        cd -P -- "$2" || exit 0
+        if is_same "$1"; then
+            names "$1" | tr '\n' '\0' | xargs -0 rm -f --
+            rm -f -- "$1"
+        elif [ -e "./$3" ] || [ -e "./$3.dgen.json" ]; then
+            printf 'dgen: %s/%s stays: not as this case has written it\n' "$2" "$3" >&2
+        fi
+    )
+    return 0
+}
+
+# aside FILE...: keeps files under names with a number.
+aside() {
+    local path number
+    for path; do
+        [ -e "$path" ] || continue
+        number=1
+        while [ -e "$path.~$number~" ]; do
+            number=$((number + 1))
+        done
+        mv -n -- "$path" "$path.~$number~" || return
+    done
+}
+
+# begin FOLDER JOBS ORIGIN, end STATUS: what a case did is in its folder. What other jobs of its
+# name did is kept aside; ORIGIN is the same for jobs whose paths were not yet absolute.
 begin() {
+    local jobs='' origin=''
     place=$1
-    mkdir -p "$place" && rm -f "$place/exit_status"
+    unbegun=3
+    mkdir -p -- "$1" || return 3
+    if read -r jobs origin 2> /dev/null < "$1/jobs" && [ "$jobs" != "$2" ] &&
+        { [ "$origin" != "$3" ] || { [ "$jobs" != "$origin" ] && [ "$2" != "$3" ]; }; }; then
+        aside "$1"/*.report.json "$1"/*.new "$1"/*.record "$1"/submission.json \
+            "$1/exit_status" || return 3
+        jobs=
+    fi
+    rm -f -- "$1/exit_status"
+    [ -n "$jobs" ] || printf '%s %s\n' "$2" "$3" > "$1/jobs" || return 3
+    unbegun=
+}
+# ready: whether the steps of the case may begin.
+ready() {
+    [ -z "$unbegun$unprepared" ] || return 3
 }
 end() {
     [ "$1" = 0 ] || [ -z "$stopped" ] || set -- 5
@@ -147,7 +275,8 @@ def script(
     before: list[str] = []
     for case in cases:
         place = _place(PurePath(folder) / case.name)
-        lines += ["", f"# {case.name}", f"begin {place}"]
+        begin = f"begin {place} {case.jobs_digest} {case.origin_digest}"
+        lines += ["", f"# {case.name}", begin]
         prepared = _preparation(case.steps[0])
         if prepared != before:
             lines += [*(["unprepared="] if before else []), *prepared]
@@ -158,14 +287,36 @@ def script(
 
 def _functions(cases: Sequence[Case]) -> list[str]:
     """Return the functions that a script calls."""
+    jobs = [job for case in cases for job in case.steps]
+    removing = [case for case in cases if case.remove_data and case.outputs]
+    mends = any(job.operation == "repair" for case in removing for job in case.steps)
+    wanted = {
+        "lost": any(len(case.steps) > 1 and _loses(job) for case in cases for job in case.steps),
+        "before": any(map(_is_noted, jobs)),
+        "again": any(map(_is_noted, jobs)),
+        "A data set": bool(removing),
+        "written": bool(removing),
+        "mended": mends,
+        "remove": bool(removing),
+    }
     parts = _FUNCTIONS.rstrip().split("\n\n")
-    if not any(_may_begin_again(job) for case in cases for job in case.steps):
-        parts = [part for part in parts if not part.startswith("# again ")]
+    for name, is_wanted in wanted.items():
+        if not is_wanted:
+            parts = [part for part in parts if not part.startswith(f"# {name} ")]
     return "\n\n".join(parts).splitlines()
 
 
+def _loses(job: Job) -> bool:
+    return job.operation == "generate" and job.output is not None
+
+
+def _is_noted(job: Job) -> bool:
+    """Return whether a write notes that nothing was there before."""
+    return _may_begin_again(job) or bool(job.writes and job.resume)
+
+
 def _may_begin_again(job: Job) -> bool:
-    return job.writes and job.overwrite is None
+    return job.writes and job.overwrite is None and not job.resume
 
 
 def _preparation(job: Job) -> list[str]:
@@ -192,21 +343,41 @@ def _place(folder: PurePath) -> str:
 
 
 def _steps(case: Case, place: str) -> list[str]:
-    commands = []
-    for name, job in zip(case.step_names, case.steps, strict=True):
+    reports = [f"{place}/{name}.report.json" for name in case.step_names]
+    commands = ["ready"]
+    if len(case.steps) > 1:
+        for job, report in zip(case.steps, reports, strict=True):
+            if _loses(job):
+                first = f"{job.output}.{0:0{PER_RANK_DIGITS}}"
+                file = first if job.layout == "per-rank" else str(job.output)
+                others = " ".join(other for other in reports if other != report)
+                commands.append(f"lost {shell.word(file)} {report} {others}")
+    records = {}
+    if case.remove_data:
+        for number, output in enumerate(case.outputs, 1):
+            head, name = os.path.split(output)
+            where = f"{shell.word(head or '.')} {shell.word(name)}"
+            records[output] = f"{place}/data-{number}.record {where}"
+    for report, job in zip(reports, case.steps, strict=True):
+        output = job.output or ""
+        if _is_noted(job):
+            commands.append(f"before {report} {shell.word(output)}")
         variables = [f"{key}={text}" for key, text in (job.environment or {}).items()]
-        parts = [f"step {place}/{name}.report.json"]
+        parts = [f"step {report}"]
+        if job.operation == "repair" and output in records:
+            parts.insert(0, f"mended {records[output]}")
         parts += [f"env {shell.words(variables)}"] if variables else []
         words = shell.words(job.arguments())
-        if _may_begin_again(job) and job.output is not None:
-            words += f" \\\n    $(again {place}/{name}.report.json {shell.word(job.output)})"
+        if _may_begin_again(job):
+            words += f" \\\n    $(again {report} {shell.word(output)})"
         commands.append(" \\\n    ".join([*parts, job.launch(), words]))
-    if case.remove_data and case.outputs:
-        written = [path for output in case.outputs for path in (output, f"{output}.dgen.json")]
-        words = shell.words(written)
-        for output in sorted({job.output or "" for job in case.steps if job.layout == "per-rank"}):
-            words += f" {shell.word(output)}.{'[0-9]' * PER_RANK_DIGITS}*"
-        commands.append(f"rm -f -- {words}")
+        if job.writes and output in records:
+            record = f"written {records[output]}"
+            if job.resume:
+                # What was there before is not of this case, though it has finished it.
+                record = f"{{ [ ! -e {report.removesuffix('.report.json')}.new ] || {record}; }}"
+            commands.append(record)
+    commands += [f"remove {record}" for record in records.values()]
     begins_again = any(map(_may_begin_again, case.steps))
     note = ["# shellcheck disable=SC2046 # One word, or none."] if begins_again else []
     return [*note, " &&\n".join(commands), 'end "$?"']
