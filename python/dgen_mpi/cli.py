@@ -506,7 +506,7 @@ def _require_output(
         return
     with Path(output).open("rb") as file:
         head = file.read(1 << 16)
-    if head and mark not in head:
+    if head.strip() and mark not in head:
         raise JobError(f"{field}: '{output}' is there, and not of this command; give another file")
 
 
