@@ -63,7 +63,30 @@ struct NamedFiles {
             // Also finds out whether it may be written at all.
             _ = try Place(file.path)
             try requireNoData(file)
+            try requireResult(file)
         }
+    }
+
+    /// The longest result of an earlier run that is looked at.
+    private static let resultBytesMax = 64 << 20
+
+    /// Refuses to replace what is not a result of this program; an empty file has nothing to lose.
+    private func requireResult(_ file: File) throws {
+        let target = FileSystem.resolved(file.path)
+        guard let state = try FileSystem.state(target), state.isRegular, state.size > 0 else {
+            return
+        }
+        let isTable = file.option == .csv
+        let text = try? FileSystem.readText(
+            target, bytesMax: Self.resultBytesMax, what: "earlier result")
+        let isOurs =
+            isTable
+            ? text?.hasPrefix(OperationsTable.mark) : text?.contains(Report.mark)
+        guard isOurs != true else { return }
+        throw Failure(
+            .usage,
+            "\(file.field): '\(file.path)' is there and is no \(isTable ? "table" : "report") of "
+                + "dgen-mpi; give another file")
     }
 
     private static func refusal(_ file: File, _ what: String) -> Failure {

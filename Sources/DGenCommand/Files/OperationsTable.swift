@@ -2,6 +2,9 @@
 
 /// The operations of a report as CSV (RFC 4180): a header, and a line for each, for spreadsheets and scripts.
 enum OperationsTable {
+    /// What every such table begins with, in all versions.
+    static let mark = "operation,iteration,status,path,"
+
     private static let columns:
         [(name: String, value: @Sendable (Report, Report.Operation) -> String)] = [
             ("operation", { $1.operation }),

@@ -171,6 +171,8 @@ struct Report: Encodable {
     }
 
     let format = "dgen-report/1"
+    /// What every result of this program has in it, that of `plan`, `info` and `bench` too.
+    static let mark = "\"format\" : \"dgen-"
     var status = "interrupted"
     var exitStatus = ExitStatus.interrupted.rawValue
     var error: String? = "the run did not come to its end"
