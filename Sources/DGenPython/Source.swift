@@ -171,6 +171,7 @@ final class Source {
         ] {
             if let value { entries.append((name, newInteger(value))) }
         }
+        if diagnosis.isSampled { entries.append(("sampled", newInteger(1))) }
         if let seed = diagnosis.seed {
             entries.append(("seed", PyLong_FromUnsignedLongLong(seed)))
         }
@@ -187,6 +188,7 @@ final class Source {
                 ])
             }
             entries.append(("parts", parts))
+            entries.append(("part_count", newInteger(diagnosis.partCount)))
         }
         return try newDictionary(entries)
     }

@@ -12,7 +12,7 @@ public struct Diagnosis: Sendable, Hashable, Codable {
         case stale
         /// Bytes of this data set that belong at another offset, 16 at least.
         case misplaced
-        /// At most two bits in a wrong byte differ, on average.
+        /// At most two bits in a wrong byte differ, on average of all, and of each eight and more in a row.
         case bitFlips = "bit_flips"
         /// Right up to a sector within a write, and unknown bytes from there to the end of the write.
         case torn
@@ -44,6 +44,24 @@ public struct Diagnosis: Sendable, Hashable, Codable {
         public let sourceOffset: Int?
         /// As ``Diagnosis/seed``.
         public let seed: UInt64?
+
+        init(
+            _ kind: Kind, _ range: Range<Int>, sourceOffset: Int? = nil, seed: UInt64? = nil
+        ) {
+            self.kind = kind
+            (offset, bytes) = (range.lowerBound, range.count)
+            self.sourceOffset = sourceOffset
+            self.seed = seed
+        }
+
+        /// This part, one that follows, and what lies between them, where one explanation holds for both.
+        func joined(with next: Part) -> Part? {
+            guard kind == next.kind, seed == next.seed,
+                next.sourceOffset == sourceOffset.map({ $0 + (next.offset - offset) })
+            else { return nil }
+            return Part(
+                kind, offset..<next.offset + next.bytes, sourceOffset: sourceOffset, seed: seed)
+        }
     }
 
     /// The most of ``bits`` that are kept.
@@ -59,15 +77,22 @@ public struct Diagnosis: Sendable, Hashable, Codable {
     public var sourceOffset: Int?
     /// The seed of the earlier data set that stale bytes are of.
     public var seed: UInt64?
-    /// How many bits differ, where some were flipped.
+    /// How many bits differ, where some were flipped; where ``isSampled``, how many of those that were looked at, so that
+    /// there are as many at least.
     public var flippedBits: Int?
-    /// Which ones, the first ``bitsMax`` of them.
+    /// Which ones, the first ``bitsMax`` of those that were looked at.
     public var bits: [Bit] = []
-    /// The sector at which the range begins, where it begins within a write and goes on to the end of it.
+    /// The sector at which the range begins, where all before it in the same write is right, and the range goes on to the end
+    /// of that write.
     public var tornAt: Int?
-    /// The parts of a mixed range, the first ``partsMax`` of them.
+    /// Whether what was written at once is known; if not, ``tornAt`` speaks of a block instead of a write.
+    public var isWriteKnown = false
+    /// The parts of a mixed range, the first ``partsMax`` of them; bytes of the range that are in none are right.
     public var parts: [Part] = []
-    /// Whether the range is so long that only samples of it were looked at.
+    /// All parts of a mixed range.
+    public var partCount = 0
+    /// Whether the range is so long that only samples of it were looked at: what is said of all of it is an estimate then, and
+    /// a part that goes from sample to sample is taken to go on between them.
     public var isSampled = false
     /// What its first bytes should be, ``bytesShown`` at most.
     public var expected: [UInt8] = []
@@ -77,7 +102,5 @@ public struct Diagnosis: Sendable, Hashable, Codable {
     init(_ kind: Kind) { self.kind = kind }
 
     /// Whether bytes of it have found no explanation, which may be elsewhere in the data set.
-    public var isUnexplained: Bool {
-        kind == .foreign || kind == .torn || parts.contains { $0.kind == .foreign }
-    }
+    public var isUnexplained = false
 }

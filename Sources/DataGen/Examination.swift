@@ -23,19 +23,22 @@ public struct Examination: Sendable {
         }
 
         fileprivate var range: Range<Int> { offset..<offset + bytes.count }
+
+        fileprivate subscript(range: Range<Int>) -> ArraySlice<UInt8> {
+            bytes[range.lowerBound - offset..<range.upperBound - offset]
+        }
     }
 
     /// Zeros and bytes of an earlier data set are recognised from this length on.
     public static let knownMin = 8
     /// Bytes of this data set are recognised elsewhere from this length on.
     public static let misplacedMin = 16
-    /// Bits that differ in a wrong byte, on average, where bits were flipped; bytes that have nothing to do with each other
-    /// differ in four.
-    private static let flippedBitsPerByteMax = 2
-    /// What storage writes as a whole: the unit in which mixed damage is told apart, and which torn writes end at.
-    private static let sectorBytes = 512
-    /// A border may be this much before the first wrong byte, or after the last: some bytes are right by chance.
-    private static let slackBytes = 8
+    /// What storage writes as a whole, which torn writes end at.
+    static let sectorBytes = 512
+    /// Fewer bytes than these at a border may be right by chance, each with a probability of 1 in 256.
+    static let slackBytes = 4
+    /// So many bytes in a row are not right by chance, nor wrong by bits that were flipped one by one.
+    static let rowBytes = 8
     /// Longer ranges are looked at in samples.
     private static let wholeBytesMax = 256 << 10
     private static let endBytes = 64 << 10
@@ -43,7 +46,7 @@ public struct Examination: Sendable {
     private static let sampleCount = 16
 
     private let spec: DataSpec
-    private let writeBytes: Int
+    private let write: (@Sendable (Int) -> Range<Int>)?
     private var generator: Generator
     private var earlier: [Generator]
 
@@ -52,14 +55,14 @@ public struct Examination: Sendable {
     /// - Parameters:
     ///   - spec: what should have been found.
     ///   - earlier: data sets that may have been there before.
-    ///   - writeBytes: the length of what was written at once; that of a block if it is not known.
+    ///   - write: what was written at once with the byte at an offset; its block if that is not known.
     ///   - kernel: what bytes are made with.
     public init(
-        _ spec: DataSpec, earlier: [DataSpec] = [], writeBytes: Int? = nil,
-        kernel: Kernel = .fastest
+        _ spec: DataSpec, earlier: [DataSpec] = [],
+        write: (@Sendable (Int) -> Range<Int>)? = nil, kernel: Kernel = .fastest
     ) {
         self.spec = spec
-        self.writeBytes = writeBytes ?? spec.dedupUnit
+        self.write = write
         generator = Generator(spec, kernel: kernel)
         self.earlier = earlier.filter { $0 != spec }.map { Generator($0, kernel: kernel) }
     }
@@ -83,41 +86,148 @@ public struct Examination: Sendable {
     ///
     /// - Parameters:
     ///   - damage: the range.
-    ///   - evidence: what was found at ``evidenceWanted(of:)``; less where the file has become shorter.
+    ///   - evidence: what was found at ``evidenceWanted(of:)``, in ascending order; less where the file has become shorter.
     ///   - displacements: what to add to an offset in this range for one at which the found bytes may belong.
-    /// - Returns: the kind, and what goes with it.
+    ///   - start: from where on all bytes before the range are known to be right.
+    /// - Returns: the kind, and what goes with it: true of every byte that was found, and of all others of the range where
+    ///   ``Diagnosis/isSampled`` says that there are any, an estimate.
     /// - Complexity: O(bytes of the evidence x displacements and earlier data sets).
     public mutating func diagnose(
-        _ damage: Damage, _ evidence: [Evidence], displacements: [Int] = []
+        _ damage: Damage, _ evidence: [Evidence], displacements: [Int] = [],
+        rightFrom start: Int = 0
     ) -> Diagnosis {
+        let evidence = Self.joined(evidence)
         let shown = min(Diagnosis.bytesShown, damage.bytes)
-        let expected = bytes(damage.offset..<damage.offset + shown)
         var diagnosis =
-            damage.isMissing || evidence.allSatisfy(\.bytes.isEmpty)
-            ? Diagnosis(.truncated)
-            : explain(damage, evidence, displacements + copies(displacements))
-        diagnosis.expected = expected
-        diagnosis.found = Array(evidence.first?.bytes.prefix(shown) ?? [])
+            damage.isMissing || evidence.isEmpty
+            ? Diagnosis(.truncated) : explain(damage, evidence, displacements)
+        diagnosis.expected = bytes(damage.offset..<damage.offset + shown)
+        diagnosis.found = Array(
+            evidence.first { $0.offset == damage.offset }?.bytes.prefix(shown) ?? [])
         diagnosis.isSampled = !damage.isMissing && damage.bytes > Self.wholeBytesMax
-        diagnosis.tornAt = damage.isMissing ? nil : tornSector(damage)
-        if diagnosis.kind == .foreign, diagnosis.tornAt != nil { diagnosis.kind = .torn }
+        // Where bits were flipped, or are right again, no write has stopped.
+        guard ![.bitFlips, .transient, .truncated].contains(diagnosis.kind) else {
+            return diagnosis
+        }
+        diagnosis.tornAt = tornSector(damage, rightFrom: start)
+        diagnosis.isWriteKnown = write != nil
+        // Right bytes between unknown ones were written, too.
+        if diagnosis.kind == .foreign, diagnosis.tornAt != nil, diagnosis.parts.count == 1 {
+            diagnosis.kind = .torn
+        }
+        if diagnosis.kind != .mixed { diagnosis.parts = [] }
         return diagnosis
     }
 
-    /// The same displacements to the next copy of each block: the bytes before the first copy of one that was found may
-    /// lie before the start.
-    private func copies(_ displacements: [Int]) -> [Int] {
+    /// What of the evidence finds no explanation, which may be elsewhere in the data set.
+    ///
+    /// - Complexity: as ``diagnose(_:_:displacements:rightFrom:)``.
+    public mutating func unexplained(_ damage: Damage, _ evidence: [Evidence]) -> [Evidence] {
+        let evidence = Self.joined(evidence)
+        return allParts(of: damage, evidence, []).filter { $0.kind == .foreign }.flatMap { part in
+            evidence.compactMap { piece -> Evidence? in
+                let range = piece.range.clamped(to: part.offset..<part.offset + part.bytes)
+                guard !range.isEmpty else { return nil }
+                return Evidence(offset: range.lowerBound, bytes: Array(piece[range]))
+            }
+        }
+    }
+
+    /// Pieces of evidence that follow one another as one, none of them empty.
+    ///
+    /// Of several files, each brings its own.
+    private static func joined(_ evidence: [Evidence]) -> [Evidence] {
+        evidence.reduce(into: []) { joined, piece in
+            guard !piece.bytes.isEmpty else { return }
+            if let last = joined.last, last.range.upperBound == piece.offset {
+                joined[joined.count - 1] = Evidence(
+                    offset: last.offset, bytes: last.bytes + piece.bytes)
+            } else {
+                joined.append(piece)
+            }
+        }
+    }
+
+    /// What to add to an offset for one at which the found bytes may belong, each once; also in the next copy of each block:
+    /// the bytes before the first copy of one that was found may lie before the start.
+    private func withCopies(_ displacements: [Int]) -> [Int] {
         let extent = Needles.extent(of: spec)
-        return extent < spec.size ? displacements.map { $0 + extent } : []
+        guard extent < spec.size else { return Set(displacements).sorted() }
+        let copies = displacements.compactMap { displacement -> Int? in
+            let (copy, isTooLarge) = displacement.addingReportingOverflow(extent)
+            return isTooLarge ? nil : copy
+        }
+        return Set(displacements + copies).sorted()
     }
 
     private mutating func explain(
         _ damage: Damage, _ evidence: [Evidence], _ displacements: [Int]
     ) -> Diagnosis {
-        let count = evidence.reduce(0) { $0 + $1.bytes.count }
-        if let whole = explainWhole(evidence, count, displacements) { return whole }
-        guard damage.bytes > Self.sectorBytes else { return Diagnosis(.foreign) }
-        return explainParts(evidence, displacements)
+        let displacements = withCopies(displacements)
+        let isWhole = Self.gaps(damage, evidence).isEmpty
+        if isWhole, let whole = explainWhole(evidence, displacements) { return whole }
+        let parts = allParts(of: damage, evidence, displacements)
+        // Unknown bytes with right ones between them are no less unknown.
+        let isForeign = parts.allSatisfy { $0.kind == .foreign }
+        var diagnosis = Diagnosis(isForeign ? .foreign : .mixed)
+        diagnosis.parts = Array(parts.prefix(Diagnosis.partsMax))
+        diagnosis.partCount = isForeign ? 0 : parts.count
+        diagnosis.isUnexplained = parts.contains { $0.kind == .foreign }
+        return diagnosis
+    }
+
+    /// What was wanted of a range and is not there.
+    private static func gaps(_ damage: Damage, _ evidence: [Evidence]) -> [Range<Int>] {
+        evidenceWanted(of: damage).flatMap { wanted -> [Range<Int>] in
+            var gaps: [Range<Int>] = []
+            var position = wanted.lowerBound
+            for piece in evidence {
+                let range = piece.range.clamped(to: wanted)
+                guard !range.isEmpty else { continue }
+                if position < range.lowerBound { gaps.append(position..<range.lowerBound) }
+                position = range.upperBound
+            }
+            if position < wanted.upperBound { gaps.append(position..<wanted.upperBound) }
+            return gaps
+        }
+    }
+
+    /// The parts of a range, in ascending order; bytes in none of them are right, or were not looked at.
+    private mutating func allParts(
+        of damage: Damage, _ evidence: [Evidence], _ displacements: [Int]
+    ) -> [Diagnosis.Part] {
+        var parts: [Diagnosis.Part] = Self.gaps(damage, evidence).map {
+            Diagnosis.Part(.truncated, $0)
+        }
+        for piece in evidence {
+            parts += explainParts(
+                piece, displacements,
+                isFirst: piece.offset == damage.offset, isLast: piece.range.upperBound == damage.end
+            )
+        }
+        parts.sort { $0.offset < $1.offset }
+        return evidence.count > 1 ? Self.joinedAcrossSamples(parts, evidence) : parts
+    }
+
+    /// Parts that go on from the end of one sample to the start of the next, as one: what lies between is taken for the same.
+    private static func joinedAcrossSamples(
+        _ parts: [Diagnosis.Part], _ evidence: [Evidence]
+    ) -> [Diagnosis.Part] {
+        let borders = zip(evidence, evidence.dropFirst()).map {
+            (end: $0.range.upperBound, start: $1.offset)
+        }
+        return parts.reduce(into: []) { joined, part in
+            let isNext = borders.contains { border in
+                guard let last = joined.last else { return false }
+                return (0..<slackBytes).contains(border.end - last.offset - last.bytes)
+                    && (0..<slackBytes).contains(part.offset - border.start)
+            }
+            if isNext, let last = joined.last, let both = last.joined(with: part) {
+                joined[joined.count - 1] = both
+            } else {
+                joined.append(part)
+            }
+        }
     }
 
     /// Says what ranges of a buffer are.
@@ -141,28 +251,37 @@ public struct Examination: Sendable {
                     bytes: Array(buffer[part.lowerBound - offset..<part.upperBound - offset]))
             }
         }
-        var diagnoses = zip(ranges, evidence).map { diagnose($0, $1) }
-        let unexplained = ranges.indices.filter { diagnoses[$0].isUnexplained }
-        guard let first = unexplained.first else { return diagnoses }
-        let places = Needles.places(amongRanges: unexplained.count)
+        // What lies before the buffer is not known.
+        let starts = [offset] + ranges.dropLast().map(\.end)
+        var diagnoses = ranges.indices.map {
+            diagnose(ranges[$0], evidence[$0], rightFrom: starts[$0])
+        }
+        let open = ranges.indices.filter { diagnoses[$0].isUnexplained }
+        guard let first = open.first else { return diagnoses }
+        let places = Needles.places(amongRanges: open.count)
         let needles = Needles(
-            unexplained.flatMap { Needles.take(from: evidence[$0], range: $0, places: places) })
+            open.flatMap {
+                Needles.take(
+                    from: unexplained(ranges[$0], evidence[$0]), range: $0, places: places)
+            })
         let hits = needles.search(
             spec, in: Needles.part(of: spec, around: ranges[first].offset, bytes: searchBytes),
             kernel: generator.kernel)
         let displacements = Dictionary(grouping: hits, by: \.range)
-        for index in unexplained {
+        for index in open {
             guard let found = displacements[index] else { continue }
             diagnoses[index] = diagnose(
-                ranges[index], evidence[index], displacements: found.map(\.displacement))
+                ranges[index], evidence[index], displacements: found.map(\.displacement),
+                rightFrom: starts[index])
         }
         return diagnoses
     }
 
     /// One explanation for everything that was found.
     private mutating func explainWhole(
-        _ evidence: [Evidence], _ count: Int, _ displacements: [Int]
+        _ evidence: [Evidence], _ displacements: [Int]
     ) -> Diagnosis? {
+        let count = evidence.reduce(0) { $0 + $1.bytes.count }
         if evidence.allSatisfy({ isEqual($0, displacement: 0) }) { return Diagnosis(.transient) }
         let isMore = count >= Self.knownMin
         if isMore, evidence.allSatisfy({ $0.bytes.allSatisfy { $0 == 0 } }) {
@@ -178,109 +297,87 @@ public struct Examination: Sendable {
             }
         }
         guard count >= Self.misplacedMin, let first = evidence.first else { return nil }
-        let offsets = displacements.filter { displacement in
+        // In ascending order, so that the first one is the lowest.
+        let displacement = displacements.first { displacement in
             evidence.allSatisfy { isEqual($0, displacement: displacement) }
-        }.map { first.offset + $0 }
-        guard let offset = offsets.min() else { return nil }
+        }
+        guard let displacement else { return nil }
         var diagnosis = Diagnosis(.misplaced)
-        diagnosis.sourceOffset = offset
+        diagnosis.sourceOffset = first.offset + displacement
         return diagnosis
     }
 
-    /// An explanation for each sector; sectors in a row with the same one are a part.
+    /// Tells a piece of evidence apart.
+    ///
+    /// - Parameters:
+    ///   - piece: what was found.
+    ///   - displacements: where it may belong.
+    ///   - isFirst: whether its first byte was wrong when it was compared.
+    ///   - isLast: whether its last one was.
+    /// - Returns: its parts.
     private mutating func explainParts(
-        _ evidence: [Evidence], _ displacements: [Int]
-    ) -> Diagnosis {
-        var parts: [Diagnosis.Part] = []
-        var kinds: Set<Diagnosis.Kind> = []
-        for piece in evidence {
-            var start = piece.offset
-            while start < piece.range.upperBound {
-                let end = min(
-                    (start / Self.sectorBytes + 1) * Self.sectorBytes, piece.range.upperBound)
-                let sector = Evidence(
-                    offset: start,
-                    bytes: Array(piece.bytes[start - piece.offset..<end - piece.offset]))
-                let whole = explainWhole([sector], end - start, displacements)
-                let part = Diagnosis.Part(
-                    kind: whole?.kind ?? .foreign, offset: start, bytes: end - start,
-                    sourceOffset: whole?.sourceOffset, seed: whole?.seed)
-                start = end
-                // Right bytes between wrong ones; or too few to tell, at a border: they go with their neighbours.
-                guard part.kind != .transient, part.bytes >= Self.misplacedMin else { continue }
-                kinds.insert(part.kind)
-                if let last = parts.last, let joined = Self.join(last, part) {
-                    parts[parts.count - 1] = joined
-                } else if parts.count < Diagnosis.partsMax {
-                    parts.append(part)
-                }
-            }
+        _ piece: Evidence, _ displacements: [Int], isFirst: Bool, isLast: Bool
+    ) -> [Diagnosis.Part] {
+        var explanations = Explanations(
+            found: piece.bytes, expected: bytes(piece.range), offset: piece.offset)
+        explanations.addZeros()
+        for index in earlier.indices {
+            let seed = earlier[index].spec.seed
+            explanations.add(
+                .stale, seed: seed, Self.bytes(piece.range, displacement: 0, &earlier[index]))
         }
-        let isOne = kinds.count == 1 && (parts.count == 1 || kinds.first != .misplaced)
-        guard let first = parts.first, isOne else {
-            var diagnosis = Diagnosis(.mixed)
-            diagnosis.parts = parts
-            return diagnosis
+        for displacement in displacements {
+            explanations.add(
+                .misplaced, displacement: displacement,
+                Self.bytes(piece.range, displacement: displacement, &generator))
         }
-        var diagnosis = Diagnosis(first.kind)
-        (diagnosis.sourceOffset, diagnosis.seed) = (first.sourceOffset, first.seed)
-        return diagnosis
-    }
-
-    /// Two parts in a row as one, where one explanation holds for both.
-    private static func join(_ first: Diagnosis.Part, _ second: Diagnosis.Part) -> Diagnosis.Part? {
-        let distance = second.offset - first.offset
-        guard first.kind == second.kind, first.seed == second.seed,
-            second.sourceOffset == first.sourceOffset.map({ $0 + distance })
-        else { return nil }
-        return Diagnosis.Part(
-            kind: first.kind, offset: first.offset, bytes: distance + second.bytes,
-            sourceOffset: first.sourceOffset, seed: first.seed)
+        return explanations.parts(isFirstWrong: isFirst, isLastWrong: isLast)
     }
 
     /// The bits that differ, where they are so few that bits were flipped.
     private mutating func flippedBits(_ evidence: [Evidence]) -> Diagnosis? {
-        var (wrong, count) = (0, 0)
+        var flips = Flips()
         var bits: [Diagnosis.Bit] = []
         for piece in evidence {
             let expected = bytes(piece.range)
-            for (index, byte) in piece.bytes.enumerated() where byte != expected[index] {
+            for (index, byte) in piece.bytes.enumerated() {
                 let difference = byte ^ expected[index]
-                wrong += 1
-                count += difference.nonzeroBitCount
+                flips.add(difference)
+                guard difference != 0, bits.count < Diagnosis.bitsMax else { continue }
                 for bit in 0..<8 where difference >> bit & 1 == 1 && bits.count < Diagnosis.bitsMax
                 {
                     bits.append(Diagnosis.Bit(offset: piece.offset + index, bit: bit))
                 }
             }
+            // What lies between two samples is not known.
+            flips.endRow()
         }
-        guard count <= wrong * Self.flippedBitsPerByteMax else { return nil }
+        guard flips.isLikely else { return nil }
         var diagnosis = Diagnosis(.bitFlips)
-        (diagnosis.flippedBits, diagnosis.bits) = (count, bits)
+        (diagnosis.flippedBits, diagnosis.bits) = (flips.bits, bits)
         return diagnosis
     }
 
-    /// The sector at which a range begins, where it begins within a write and goes on to the end of it.
-    private func tornSector(_ damage: Damage) -> Int? {
+    /// The sector at which a range begins, where it begins within a write, right up to there, and goes on to the end of it.
+    private func tornSector(_ damage: Damage, rightFrom: Int) -> Int? {
         let sector = damage.offset / Self.sectorBytes * Self.sectorBytes
-        let start = damage.offset / writeBytes * writeBytes
-        // No more than the data set has; a write at the end of it may be shorter.
-        let end = spec.size - start < writeBytes ? spec.size : start + writeBytes
-        guard damage.offset - sector < Self.slackBytes, sector > start,
-            damage.end <= end, end - damage.end < Self.slackBytes
+        let written = write?(damage.offset) ?? block(of: damage.offset)
+        guard damage.offset - sector < Self.slackBytes, sector > written.lowerBound,
+            rightFrom <= written.lowerBound, damage.end <= written.upperBound,
+            written.upperBound - damage.end < Self.slackBytes
         else { return nil }
         return sector
     }
 
+    private func block(of offset: Int) -> Range<Int> {
+        let start = offset / spec.dedupUnit * spec.dedupUnit
+        // The last one may be shorter.
+        return start..<(spec.size - start < spec.dedupUnit ? spec.size : start + spec.dedupUnit)
+    }
+
     /// What the data set has at a range.
     private mutating func bytes(_ range: Range<Int>) -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
-            generator.fill(
-                UnsafeMutableRawBufferPointer(
-                    rebasing: UnsafeMutableRawBufferPointer(buffer)[
-                        ..<range.count]), at: range.lowerBound)
-            count = range.count
-        }
+        Self.bytes(range, displacement: 0, &generator).bytes
     }
 
     private mutating func isEqual(_ evidence: Evidence, displacement: Int) -> Bool {
@@ -291,12 +388,41 @@ public struct Examination: Sendable {
     private static func isEqual(
         _ evidence: Evidence, _ displacement: Int, _ generator: inout Generator
     ) -> Bool {
-        let start = evidence.offset + displacement
-        guard start >= 0, start <= generator.spec.size,
-            evidence.bytes.count <= generator.spec.size - start
+        guard let source = place(evidence.range, displacement: displacement, in: generator.spec),
+            source.count == evidence.bytes.count
         else { return false }
         var log = DamageLog(generator.spec, limit: 1)
-        evidence.bytes.withUnsafeBytes { generator.compare($0, at: start, log: &log) }
+        evidence.bytes.withUnsafeBytes {
+            generator.compare($0, at: source.lowerBound, log: &log)
+        }
         return log.rangeCount == 0
+    }
+
+    /// What a data set has at a range plus `displacement`, and where in the range it begins: none where that is outside.
+    private static func bytes(
+        _ range: Range<Int>, displacement: Int, _ generator: inout Generator
+    ) -> (start: Int, bytes: [UInt8]) {
+        guard let source = place(range, displacement: displacement, in: generator.spec) else {
+            return (0, [])
+        }
+        let bytes = [UInt8](unsafeUninitializedCapacity: source.count) { buffer, count in
+            generator.fill(
+                UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(buffer)[..<source.count]),
+                at: source.lowerBound)
+            count = source.count
+        }
+        return (source.lowerBound - displacement - range.lowerBound, bytes)
+    }
+
+    /// The part of a range plus `displacement` that lies in a data set; nil for none.
+    private static func place(
+        _ range: Range<Int>, displacement: Int, in spec: DataSpec
+    ) -> Range<Int>? {
+        let (start, isStartOutside) = range.lowerBound.addingReportingOverflow(displacement)
+        guard !isStartOutside, start < spec.size else { return nil }
+        let (end, isEndOutside) = range.upperBound.addingReportingOverflow(displacement)
+        let source = max(0, start)..<max(0, isEndOutside ? spec.size : min(end, spec.size))
+        return source.isEmpty ? nil : source
     }
 }

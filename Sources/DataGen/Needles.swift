@@ -125,21 +125,41 @@ public struct Needles: Sendable {
         return clamped..<clamped + max(0, bytes)
     }
 
+    /// What one rank of several looks through of a part of a data set; all of them together look through it once.
+    ///
+    /// Shares begin at multiples of eight where the part does; those past the last one are empty.
+    public static func share(of part: Range<Int>, rank: Int, ranks: Int) -> Range<Int> {
+        let share = Shards(size: part.count, ranks: ranks, alignment: 1 << 20)[rank]
+        return part.lowerBound + share.lowerBound..<part.lowerBound + share.upperBound
+    }
+
+    /// Hits of several ranks, no more of one damaged range than one rank alone would give.
+    public static func bounded(_ hits: [Hit]) -> [Hit] {
+        var counts: [Int: Int] = [:]
+        return hits.filter { hit in
+            counts[hit.range, default: 0] += 1
+            return counts[hit.range, default: 0] <= hitsPerRangeMax
+        }
+    }
+
     /// Looks for the words in a range of a data set.
     ///
     /// - Parameters:
     ///   - spec: the data set.
-    ///   - range: where; it begins at a multiple of 8.
+    ///   - range: where the words begin, at multiples of eight, and end.
     ///   - kernel: what bytes are made with.
     ///   - isStopped: asked now and then, whether to go on.
-    /// - Returns: where they are.
+    /// - Returns: where they are, in ascending order of ranges and displacements.
+    /// - Precondition: `range` lies within the data set.
     /// - Complexity: O(bytes of the range), at about the speed of memory.
     public func search(
         _ spec: DataSpec, in range: Range<Int>, kernel: Kernel = .fastest,
         isStopped: () -> Bool = { false }
     ) -> [Hit] {
-        precondition(range.lowerBound % 8 == 0, "words lie at multiples of eight")
-        guard !places.isEmpty else { return [] }
+        // Any border may come from a size that is no multiple of eight.
+        let head = -range.lowerBound & 7
+        guard !places.isEmpty, range.count >= head + 8 else { return [] }
+        let range = range.lowerBound + head..<range.upperBound
         // In the second-level cache.
         let step = 256 << 10
         var generator = Generator(spec, kernel: kernel)
@@ -163,7 +183,7 @@ public struct Needles: Sendable {
                 }
             }
         }
-        return Array(hits)
+        return hits.sorted { ($0.range, $0.displacement) < ($1.range, $1.displacement) }
     }
 
     /// The numbers of the words in `memory` that the filter lets through.

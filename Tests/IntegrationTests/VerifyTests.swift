@@ -123,6 +123,24 @@ extension Integration {
             #expect(report["status"] as? String == "mismatch")
         }
 
+        @Test(arguments: [(1, 2), (9, 3), (4097, 8), (1_500_001, 4), (3_145_731, 7)])
+        func theSearchComesToItsEndWhateverSizeAndRanksAre(size: Int, ranks: Int) throws {
+            let folder = try Folder()
+            let made = try Launch.alone(["-o", folder.file("f"), "-s", "\(size)", "--seed", "7"])
+            #expect(made.status == 0, "\(made.error)")
+            // Of no origin, so that it is looked for everywhere.
+            let count = min(size, 300)
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 * $0 * 31 + 165) }
+            let handle = try #require(FileHandle(forUpdatingAtPath: folder.file("f")))
+            try handle.seek(toOffset: UInt64((size - count) / 2))
+            try handle.write(contentsOf: Data(bytes))
+            try handle.close()
+            let outcome = try Launch.ranks(
+                ranks, ["verify", folder.file("f"), "--report", folder.file("r")])
+            #expect(outcome.status == 1, "\(outcome.error)")
+            #expect(try ranges(try folder.json("r")).count == 1)
+        }
+
         @Test func theManifestIsNotNeededWhereOptionsSayTheSame() throws {
             let folder = try Folder()
             try makeFile(folder, ["--compress-ratio", "1.5"])

@@ -57,10 +57,18 @@ class Damage(_Range):
         The seed of the data set that stale bytes are of.
     flipped_bits, bits
         How many bits differ, and which, as pairs of an offset and a bit from 0 to 7 (64 at most).
+        Of a `sampled` range, those that were looked at: as many differ at least.
     torn_at
-        The sector at which the range begins, where it goes on to the end of its block.
+        The sector at which the range begins, where all before it in the same block is known to be
+        right, and the range goes on to the end of the block.
     parts
-        Of mixed ranges: tuples of kind, offset and length (16 at most).
+        Of mixed ranges: tuples of kind, offset and length (16 at most). Each is true of all its
+        bytes; bytes in none of them are right.
+    part_count
+        All parts, also those that the list has no room for.
+    sampled
+        Whether the range is so long (256 KiB) that only samples of it were looked at: its kind is
+        an estimate then, and so are parts that go from one sample to the next.
     expected, found
         The first bytes as they should be, and as they are (16 at most).
     """
@@ -72,6 +80,8 @@ class Damage(_Range):
     bits: list[tuple[int, int]]
     torn_at: int | None
     parts: list[tuple[str, int, int]]
+    part_count: int | None
+    sampled: bool
     expected: bytes
     found: bytes
 
@@ -92,13 +102,19 @@ class Damage(_Range):
         damage.bits = known.get("bits", [])
         damage.torn_at = known.get("torn_at")
         damage.parts = known.get("parts", [])
+        damage.part_count = known.get("part_count")
+        damage.sampled = bool(known.get("sampled", False))
         damage.expected = known.get("expected", b"")
         damage.found = known.get("found", b"")
         return damage
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is known of it as reports have it: bytes in hexadecimal, nothing empty."""
-        fields = {name: value for name, value in vars(self).items() if value not in (None, [], "")}
+        fields = {
+            name: value
+            for name, value in vars(self).items()
+            if value not in (None, [], "") and value is not False
+        }
         return self._asdict() | {
             name: value.hex() if isinstance(value, bytes) else value
             for name, value in fields.items()

@@ -49,13 +49,16 @@ struct Diagnosing {
         let world = job.session.world
         let file = try job.open(files, .read)
         let mine = Array(stride(from: world.rank, to: ranges.count, by: world.size))
+        var write: (@Sendable (Int) -> Range<Int>)?
+        if let pattern { write = { pattern.write(of: $0) } }
         var examination = Examination(
-            spec, earlier: earlier, writeBytes: pattern?.transferSize, kernel: job.kernel)
+            spec, earlier: earlier, write: write, kernel: job.kernel)
         var diagnoses: [Int: Diagnosis] = [:]
         try job.session.together {
             for index in mine {
                 let evidence = try evidence(file, ranges[index])
-                diagnoses[index] = examination.diagnose(ranges[index], evidence)
+                diagnoses[index] = examination.diagnose(
+                    ranges[index], evidence, rightFrom: rightStart(ranges, index))
             }
         }
         let unexplained = mine.filter { diagnoses[$0]?.isUnexplained == true }
@@ -65,7 +68,9 @@ struct Diagnosing {
             let needles = try job.session.together {
                 try unexplained.flatMap { index in
                     Needles.take(
-                        from: try evidence(file, ranges[index]), range: index, places: places)
+                        from: examination.unexplained(
+                            ranges[index], try evidence(file, ranges[index])),
+                        range: index, places: places)
                 }
             }
             let hits = try search(needles, around: ranges[0].offset)
@@ -74,7 +79,7 @@ struct Diagnosing {
                     guard let displacements = hits[index] else { continue }
                     diagnoses[index] = examination.diagnose(
                         ranges[index], try evidence(file, ranges[index]),
-                        displacements: displacements)
+                        displacements: displacements, rightFrom: rightStart(ranges, index))
                 }
             }
         }
@@ -82,11 +87,16 @@ struct Diagnosing {
         let all = try job.session.collect(
             diagnoses.map { Numbered(index: $0.key, diagnosis: $0.value) })
         return all.sorted { $0.index < $1.index }.map {
-            let range = ranges[$0.index]
-            return Report.DamagedRange(
-                range, $0.diagnosis, block: range.offset / spec.dedupUnit,
-                rank: pattern?.rank(of: range.offset))
+            Report.DamagedRange(ranges[$0.index], $0.diagnosis, of: spec, writtenAs: pattern)
         }
+    }
+
+    /// From where on all bytes before a range are known to be right.
+    private func rightStart(_ ranges: [Damage], _ index: Int) -> Int {
+        let before = index > 0 ? ranges[index - 1].end : 0
+        guard job.report.sample != nil else { return before }
+        // Of other blocks nothing is known.
+        return max(before, ranges[index].offset / spec.dedupUnit * spec.dedupUnit)
     }
 
     /// What is found in a range now.
@@ -121,28 +131,25 @@ struct Diagnosing {
         }
         let (most, isLarge) = Self.searchBytesMax.multipliedReportingOverflow(by: world.size)
         let part = Needles.part(of: spec, around: offset, bytes: isLarge ? Int.max : most)
-        let share = Shards(size: part.count, ranks: world.size, alignment: 1 << 20)[world.rank]
+        let share = Needles.share(of: part, rank: world.rank, ranks: world.size)
         job.logger.debug("looking for \(needles.count) words in \(share.count) bytes")
         let hits = Needles(needles).search(
-            spec, in: part.lowerBound + share.lowerBound..<part.lowerBound + share.upperBound,
-            kernel: job.kernel, isStopped: { Interruption.failure != nil })
-        let found = try world.combine(numbers: hits.flatMap { [$0.range, $0.displacement] }) {
-            Self.bounded($0 + $1)
+            spec, in: share, kernel: job.kernel, isStopped: { Interruption.failure != nil })
+        let found = try world.combine(numbers: Self.numbers(hits)) {
+            Self.numbers(Needles.bounded(Self.hits($0 + $1)))
         }
-        return Dictionary(
-            grouping: stride(from: 0, to: found.count, by: 2), by: { found[$0] }
-        ).mapValues { $0.map { found[$0 + 1] } }
+        return Dictionary(grouping: Self.hits(found), by: \.range)
+            .mapValues { $0.map(\.displacement) }
     }
 
-    /// Pairs of a range and a displacement, no more of one range than one rank alone would give.
-    private static func bounded(_ pairs: [Int]) -> [Int] {
-        var counts: [Int: Int] = [:]
-        var kept: [Int] = []
-        for index in stride(from: 0, to: pairs.count, by: 2) {
-            counts[pairs[index], default: 0] += 1
-            guard counts[pairs[index], default: 0] <= Needles.hitsPerRangeMax else { continue }
-            kept += [pairs[index], pairs[index + 1]]
+    /// Hits as numbers, to be told to other ranks.
+    private static func numbers(_ hits: [Needles.Hit]) -> [Int] {
+        hits.flatMap { [$0.range, $0.displacement] }
+    }
+
+    private static func hits(_ numbers: [Int]) -> [Needles.Hit] {
+        stride(from: 0, to: numbers.count, by: 2).map {
+            Needles.Hit(range: numbers[$0], displacement: numbers[$0 + 1])
         }
-        return kept
     }
 }

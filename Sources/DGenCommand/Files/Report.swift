@@ -86,26 +86,56 @@ struct Report: Encodable {
         let bytes: Int
         let wrongBytes: Int
         let kind: Diagnosis.Kind
+        /// The block of its first byte, and that of its last one where that is another.
         let block: Int
+        let lastBlock: Int?
         /// The rank that wrote its first byte, whose shard it is in; nil where the manifest does not say.
         let rank: Int?
+        /// Whether others wrote bytes of it, too.
+        let otherRanks: Bool?
         let sourceOffset: Int?
         let seed: UInt64?
         let flippedBits: Int?
         let bits: [Diagnosis.Bit]?
         let tornAt: Int?
         let parts: [Diagnosis.Part]?
-        /// Whether it is so long that only samples of it were looked at.
+        /// All parts, where the list has been cut.
+        let partCount: Int?
+        /// Whether it is so long that only samples of it were looked at: `flipped_bits` are as many at least, and the kind, and
+        /// parts that go from sample to sample, are an estimate.
         let sampled: Bool?
         /// Its first bytes as they should be, and as they are, in hexadecimal.
         let expected: String
         let found: String
+        /// Whether ``tornAt`` speaks of a write, not of a block.
+        private let isWriteKnown: Bool
 
-        init(_ range: Damage, _ diagnosis: Diagnosis, block: Int, rank: Int?) {
+        private enum CodingKeys: CodingKey {
+            case offset, bytes, wrongBytes, kind, block, lastBlock, rank, otherRanks, sourceOffset
+            case seed, flippedBits, bits, tornAt, parts, partCount, sampled, expected, found
+        }
+
+        /// Puts together what is known of a range.
+        ///
+        /// - Parameters:
+        ///   - range: what is wrong.
+        ///   - diagnosis: what it is.
+        ///   - spec: what it should be.
+        ///   - pattern: which rank wrote what, where that is known.
+        init(
+            _ range: Damage, _ diagnosis: Diagnosis, of spec: DataSpec, writtenAs pattern: Pattern?
+        ) {
             (offset, bytes, wrongBytes) = (range.offset, range.bytes, range.wrongBytes)
             kind = diagnosis.kind
-            self.block = block
-            self.rank = rank
+            block = range.offset / spec.dedupUnit
+            let last = (range.end - 1) / spec.dedupUnit
+            lastBlock = last == block ? nil : last
+            rank = pattern?.rank(of: range.offset)
+            let isOneRanks = pattern?.isOneRanks(range.offset..<range.end) ?? true
+            otherRanks = isOneRanks ? nil : true
+            isWriteKnown = diagnosis.isWriteKnown
+            partCount =
+                diagnosis.partCount > diagnosis.parts.count ? diagnosis.partCount : nil
             sourceOffset = diagnosis.sourceOffset
             seed = diagnosis.seed
             flippedBits = diagnosis.flippedBits
@@ -123,27 +153,42 @@ struct Report: Encodable {
 
         /// What it is, for people.
         var text: String {
-            var words = [kind.rawValue.replacing("_", with: " ")]
-            switch kind {
-            case .stale: words = ["stale: the bytes of seed \(seed ?? 0)"]
-            case .misplaced: words = ["misplaced: belongs at offset \(sourceOffset ?? 0)"]
-            case .bitFlips:
-                let shown = (bits ?? []).prefix(4).map { "\($0.offset).\($0.bit)" }
-                let rest = (flippedBits ?? 0) > shown.count ? " ..." : ""
-                let count = flippedBits ?? 0
-                words = [
-                    "\(count) flipped \(count == 1 ? "bit" : "bits"): \(shown.joined(separator: " "))\(rest)"
-                ]
-            case .mixed:
-                let kinds = (parts ?? []).map { "\($0.kind.rawValue) at \($0.offset)" }
-                words = ["mixed: \(kinds.prefix(4).joined(separator: ", "))"]
-            case .transient: words = ["transient: right when read again"]
-            default: break
+            var words = [kindText]
+            if sampled == true { words.append("as samples of it tell") }
+            if let tornAt {
+                let written = isWriteKnown ? "write" : "block"
+                words.append("from sector \(tornAt) to the end of a \(written)")
             }
-            if let tornAt { words.append("from sector \(tornAt) to the end of a write") }
-            words.append("block \(block)")
-            if let rank { words.append("written by rank \(rank)") }
+            words.append(lastBlock.map { "blocks \(block) to \($0)" } ?? "block \(block)")
+            if let rank {
+                words.append(
+                    "written by rank \(rank)\(otherRanks == true ? " and others" : "")")
+            }
             return words.joined(separator: ", ")
+        }
+
+        private var kindText: String {
+            switch kind {
+            case .stale: return "stale: the bytes of seed \(seed ?? 0)"
+            case .misplaced: return "misplaced: belongs at offset \(sourceOffset ?? 0)"
+            case .bitFlips:
+                let count = flippedBits ?? 0
+                let shown = (bits ?? []).prefix(4).map { "\($0.offset).\($0.bit)" }
+                let rest = count > shown.count || sampled == true ? " ..." : ""
+                return (sampled == true ? "at least " : "")
+                    + "\(count) flipped \(count == 1 ? "bit" : "bits"): "
+                    + shown.joined(separator: " ") + rest
+            case .mixed:
+                let shown = (parts ?? []).prefix(4)
+                let rest = (partCount ?? parts?.count ?? 0) - shown.count
+                let kinds = shown.map {
+                    "\($0.kind.rawValue.replacing("_", with: " ")) at \($0.offset) (\($0.bytes) bytes)"
+                }
+                return "mixed: \(kinds.joined(separator: ", "))"
+                    + (rest > 0 ? " and \(rest) more" : "")
+            case .transient: return "transient: right when read again"
+            default: return kind.rawValue
+            }
         }
     }
 

@@ -92,15 +92,39 @@ struct Pattern: RankTransfers {
         let (number, part) = place.quotientAndRemainder(dividingBy: transfersPerPiece)
         let segment = segments[number]
         let piece = pieces(of: segment)[rank]
-        let start = min(piece.lowerBound + part * transferSize, piece.upperBound)
-        let end = min(start + transferSize, piece.upperBound)
-        return segment.lowerBound + start..<segment.lowerBound + end
+        let transfer = transfer(part, of: piece)
+        return segment.lowerBound + transfer.lowerBound..<segment.lowerBound + transfer.upperBound
+    }
+
+    /// Transfer number `part` of a piece; empty past its end, which may be the largest offset that there is.
+    private func transfer(_ part: Int, of piece: Range<Int>) -> Range<Int> {
+        let (done, isLarge) = part.multipliedReportingOverflow(by: transferSize)
+        let start = isLarge || done > piece.count ? piece.upperBound : piece.lowerBound + done
+        return start..<start + min(transferSize, piece.upperBound - start)
+    }
+
+    /// The piece of a segment that the byte at `offset` lies in, and whose it is.
+    private func piece(of offset: Int) -> (rank: Int, range: Range<Int>) {
+        let segment = segments[segments.rank(of: offset)]
+        let pieces = pieces(of: segment)
+        let rank = pieces.rank(of: offset - segment.lowerBound)
+        let piece = pieces[rank]
+        return (rank, segment.lowerBound + piece.lowerBound..<segment.lowerBound + piece.upperBound)
     }
 
     /// The rank that moves the byte at `offset`.
-    func rank(of offset: Int) -> Int {
-        let segment = segments[segments.rank(of: offset)]
-        return pieces(of: segment).rank(of: offset - segment.lowerBound)
+    func rank(of offset: Int) -> Int { piece(of: offset).rank }
+
+    /// Whether one rank moves all bytes of `range`, in one piece.
+    func isOneRanks(_ range: Range<Int>) -> Bool {
+        range.isEmpty || piece(of: range.lowerBound).range.upperBound >= range.upperBound
+            || ranks == 1
+    }
+
+    /// The transfer that moves the byte at `offset`.
+    func write(of offset: Int) -> Range<Int> {
+        let piece = piece(of: offset).range
+        return transfer((offset - piece.lowerBound) / transferSize, of: piece)
     }
 
     /// How a segment is dealt to the ranks.
