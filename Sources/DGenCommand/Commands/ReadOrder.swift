@@ -123,7 +123,7 @@ struct Permutation {
     private func round(_ half: UInt64, _ key: UInt64) -> UInt64 { Self.mixed(half ^ key) & mask }
 
     /// The finaliser of SplitMix64.
-    private static func mixed(_ value: UInt64) -> UInt64 {
+    static func mixed(_ value: UInt64) -> UInt64 {
         var value = value
         value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
         value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB

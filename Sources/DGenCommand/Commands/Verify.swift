@@ -93,7 +93,7 @@ struct Verify {
             table.row(
                 "",
                 "damage to \(blocks) \(blocks == 1 ? "block" : "blocks") is missed with a probability "
-                    + "of at most \((100 * probability).significant(3)) %")
+                    + "of at most \((100 * probability).significantRoundedUp(3)) %")
         }
     }
 }

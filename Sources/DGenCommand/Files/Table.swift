@@ -25,8 +25,12 @@ extension Double {
         String(format: "%.\(decimals)f", self)
     }
 
-    /// A number with so many significant digits.
-    func significant(_ digits: Int) -> String {
-        String(format: "%.\(digits)g", self)
+    /// A bound from above with so many significant digits: the next such number where it has more.
+    func significantRoundedUp(_ digits: Int) -> String {
+        let text = String(format: "%.\(digits)g", self)
+        guard let rounded = Double(text), rounded < self else { return text }
+        // One in the last digit, which is at least so large that the text changes, and at most twice.
+        let exponent = Int(Foundation.log10(self).rounded(.down)) - digits + 1
+        return String(format: "%.\(digits)g", rounded + Foundation.pow(10, Double(exponent)))
     }
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import Glibc
 
 /// A few blocks of a data set, one at random out of each of as many parts of equal length, dealt to ranks in file order.
 ///
-/// A damaged block is among them with the same probability wherever it lies, and several ones are missed together no more
-/// often than one after the other would be.
+/// Every block of a part is chosen with the same probability, whatever is chosen of other parts: a damaged block is missed no
+/// more often than in the longest part, and several ones no more often than one after the other would be.
 struct Sample: RankTransfers {
     /// How many blocks there are.
     let blockCount: Int
@@ -53,15 +54,35 @@ struct Sample: RankTransfers {
         let share = shares[rank]
         guard number < share.count else { return spec.size..<spec.size }
         let range = range(ofBlock: block(share.lowerBound + number))
-        let start = min(range.lowerBound + part * transferSize, range.upperBound)
-        return start..<min(start + transferSize, range.upperBound)
+        // The end may be the largest offset that there is.
+        let start = range.lowerBound + min(part * transferSize, range.count)
+        return start..<start + min(transferSize, range.upperBound - start)
     }
 
-    /// The block that is taken out of part `number`.
+    /// The block that is taken out of part `number`: any of them for as many of all seeds.
     private func block(_ number: Int) -> Int {
         let part = parts[number]
-        return part.lowerBound + Permutation(count: part.count, seed: seed &+ UInt64(number))[0]
+        var draws = Draws(first: Self.mixed(Self.mixed(seed &+ Self.step) ^ UInt64(number)))
+        // Without the bias of a remainder.
+        return part.lowerBound + Int.random(in: 0..<part.count, using: &draws)
     }
+
+    /// Numbers of which each is any one for one of all seeds: SplitMix64.
+    private struct Draws: RandomNumberGenerator {
+        private var state: UInt64
+
+        init(first: UInt64) { state = first }
+
+        mutating func next() -> UInt64 {
+            defer { state &+= Sample.step }
+            return Sample.mixed(state)
+        }
+    }
+
+    private static let step: UInt64 = 0x9E37_79B9_7F4A_7C15
+
+    /// The finaliser of SplitMix64: another number for each.
+    private static func mixed(_ value: UInt64) -> UInt64 { Permutation.mixed(value) }
 
     private func range(ofBlock block: Int) -> Range<Int> {
         let start = block * spec.dedupUnit
@@ -70,14 +91,12 @@ struct Sample: RankTransfers {
 
     /// At most how probable it is that damage to `blocks` blocks is missed.
     func missProbability(damagedBlocks blocks: Int) -> Double {
-        guard count > 0 else { return 1 }
-        // Of the longest part; two in the same part are found more often than two in different ones.
-        return (0..<64).reduce((result: 1.0, base: 1 - 1 / Double(parts.longest))) { power, bit in
-            (
-                blocks >> bit & 1 == 1 ? power.result * power.base : power.result,
-                power.base * power.base
-            )
-        }.result
+        guard count > 0, blocks > 0 else { return 1 }
+        guard parts.longest > 1 else { return 0 }
+        // Of the longest part; two in the same part are found more often than two in different ones. What is lost by rounding
+        // is made up for, so that it is a bound.
+        let one = log1p(-1 / Double(parts.longest)) * (1 - 0x1p-48)
+        return max(1e-300, min(1, exp(Double(blocks) * one) * (1 + 0x1p-48)))
     }
 
     /// Parts of the data set whose damage is spoken of: one block, and from 0.01 % to 10 % of all.
