@@ -125,6 +125,7 @@ private func topology(_ arguments: Arguments) throws(PythonError) -> PythonObjec
                 try newDictionary([
                     ("id", newInteger(node.id)),
                     ("cpus", try newList(node.cpus, newInteger)),
+                    ("cpus_problem", node.cpusProblem.map(newText) ?? cpython_none()),
                     (
                         "memory_total_bytes",
                         node.memoryTotalBytes.map(newInteger) ?? cpython_none()

@@ -7,13 +7,14 @@ package enum CPUSet {
 
     /// Reads a list such as `0,2-4,7`.
     ///
-    /// - Parameter text: the contents of a file such as `cpulist`; white space around it is ignored.
-    /// - Returns: the processors in ascending order, none for an empty list; nil where it is not a list.
+    /// - Parameter text: the contents of a file such as `cpulist`; white space around its line, and stray bytes behind that, are
+    ///   ignored.
+    /// - Returns: the processors in ascending order, none for an empty line; nil where it is not a list.
     package static func parse(list text: some StringProtocol) -> [Int]? {
-        let words = text.split(whereSeparator: \.isWhitespace)
-        guard words.count <= 1 else { return nil }
+        guard let line = KernelFile.line(of: text) else { return nil }
+        guard !line.isEmpty else { return [] }
         var numbers: Set<Int> = []
-        for part in words.first?.split(separator: ",", omittingEmptySubsequences: false) ?? [] {
+        for part in line.split(separator: ",", omittingEmptySubsequences: false) {
             let ends = part.split(separator: "-", omittingEmptySubsequences: false).map {
                 $0.allSatisfy { $0.isASCII && $0.isNumber } ? Int($0) : nil
             }
@@ -27,12 +28,12 @@ package enum CPUSet {
 
     /// Reads a mask such as `00000000,0000ffff`: groups of 32 bits in hexadecimal, the highest first.
     ///
-    /// - Parameter text: the contents of a file such as `cpumap`; white space around it is ignored.
+    /// - Parameter text: the contents of a file such as `cpumap`; white space around its line, and stray bytes behind that, are
+    ///   ignored.
     /// - Returns: the processors in ascending order; nil where it is not a mask.
     package static func parse(mask text: some StringProtocol) -> [Int]? {
-        let words = text.split(whereSeparator: \.isWhitespace)
-        guard words.count == 1 else { return nil }
-        let groups = words[0].split(separator: ",", omittingEmptySubsequences: false)
+        guard let line = KernelFile.line(of: text) else { return nil }
+        let groups = line.split(separator: ",", omittingEmptySubsequences: false)
         var numbers: [Int] = []
         for (index, group) in groups.reversed().enumerated() {
             guard (1...8).contains(group.count), group.allSatisfy(\.isHexDigit),

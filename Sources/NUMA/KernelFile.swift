@@ -24,6 +24,22 @@ enum KernelFile {
         return String(decoding: bytes, as: UTF8.self)
     }
 
+    /// The line that a file such as `cpulist` consists of, without white space around it; nil where there is none.
+    ///
+    /// What comes after it is no part of it: copies of such files end in zero bytes up to the size of a page, or in what was in
+    /// memory before.
+    static func line(of text: some StringProtocol) -> Substring? {
+        let text = Substring(text)
+        let rest = text.drop(while: \.isWhitespace)
+        let line = rest.prefix { !$0.isNewline && !$0.isStray }
+        // An empty line is one, too.
+        guard line.isEmpty else { return line.trimmed }
+        return text[..<rest.startIndex].contains(where: \.isNewline) ? line : nil
+    }
+
+    /// The line that the file at `path` consists of; nil where there is none.
+    static func line(_ path: String) -> Substring? { text(path).flatMap(line(of:)) }
+
     /// The names in a folder; nil where it cannot be read.
     static func names(_ path: String) -> [String]? {
         guard let folder = opendir(path) else { return nil }
@@ -44,7 +60,16 @@ enum KernelFile {
         text.split(whereSeparator: \.isNewline).compactMap { line in
             let sides = line.split(separator: ":", maxSplits: 1)
             guard sides.count == 2, sides[0].trimmed == name else { return nil }
-            return sides[1].trimmed
+            return sides[1].prefix { !$0.isStray }.trimmed
+        }
+    }
+}
+
+extension Character {
+    /// Whether the kernel writes no such character: control characters, and bytes that are no UTF-8.
+    fileprivate var isStray: Bool {
+        unicodeScalars.contains {
+            $0.value < 0x20 && $0 != "\t" || $0.value == 0x7F || $0 == "\u{FFFD}"
         }
     }
 }

@@ -69,12 +69,12 @@ package enum Processors {
     /// The quota of one control group, in processors.
     private static func limit(_ folder: String) -> Double? {
         let texts: [Substring]
-        if let text = KernelFile.text(folder + "/cpu.max") {
-            texts = text.split(whereSeparator: \.isWhitespace)
-        } else if let quota = KernelFile.text(folder + "/cpu.cfs_quota_us"),
-            let period = KernelFile.text(folder + "/cpu.cfs_period_us")
+        if let line = KernelFile.line("\(folder)/cpu.max") {
+            texts = line.split(whereSeparator: \.isWhitespace)
+        } else if let quota = KernelFile.line("\(folder)/cpu.cfs_quota_us"),
+            let period = KernelFile.line("\(folder)/cpu.cfs_period_us")
         {
-            texts = [quota[...].trimmed, period[...].trimmed]
+            texts = [quota, period]
         } else {
             return nil
         }

@@ -3,15 +3,17 @@
 /// The memory nodes of a machine, read from a tree that holds `sys/devices/system` and `proc`.
 ///
 /// Machines differ: nodes without processors, sparse numbers, masks instead of lists, files that are
-/// missing or broken. What a file does not say is left empty; reading never fails.
+/// missing or broken. What a file does not say is left empty, and of processors it is told; reading never fails.
 package struct Topology: Sendable, Equatable {
     /// One memory node.
     package struct Node: Sendable, Equatable {
         /// The kernel's number of the node; numbers may have gaps.
         package let id: Int
         /// The processors that are near to its memory, in ascending order; none on nodes that are
-        /// memory only.
+        /// memory only, and where ``cpusProblem`` says why they are not known.
         package let cpus: [Int]
+        /// Why the processors are not known; nil where they are.
+        package let cpusProblem: String?
         /// Its memory in bytes; nil where the kernel does not say.
         package let memoryTotalBytes: Int?
         /// Its free memory in bytes; nil where the kernel does not say.
@@ -27,6 +29,9 @@ package struct Topology: Sendable, Equatable {
     package let coreCount: Int
     /// Hardware threads: what the kernel calls processors.
     package let threadCount: Int
+
+    /// Whether the processors of all nodes are known; if not, there may be more cores and threads than are counted.
+    package let isComplete: Bool
 
     /// Whether memory has more than one place.
     package var isNUMA: Bool { nodes.count > 1 }
@@ -50,30 +55,48 @@ package struct Topology: Sendable, Equatable {
             ? [Self.wholeMachine(root: root, processors: listed)]
             : ids.map { Self.node($0, folder: "\(folder)/node\($0)") }
         let near = Set(nodes.flatMap(\.cpus)).sorted()
-        let threads = near.isEmpty ? listed : near
+        isComplete = nodes.allSatisfy { $0.cpusProblem == nil }
+        let threads = near.isEmpty || !isComplete ? Set(near + listed).sorted() : near
         threadCount = max(threads.count, 1)
         coreCount = Self.cores(of: threads, root: root)
     }
 
     private static func node(_ id: Int, folder: String) -> Node {
-        let list = KernelFile.text(folder + "/cpulist").flatMap { CPUSet.parse(list: $0) }
+        let list = KernelFile.text(folder + "/cpulist")
         // Kernels before 2.6.26 have the mask only.
-        let cpus = list ?? KernelFile.text(folder + "/cpumap").flatMap { CPUSet.parse(mask: $0) }
+        let mask = KernelFile.text(folder + "/cpumap")
+        let cpus =
+            list.flatMap { CPUSet.parse(list: $0) } ?? mask.flatMap { CPUSet.parse(mask: $0) }
         let memory = KernelFile.text(folder + "/meminfo") ?? ""
-        let distances = (KernelFile.text(folder + "/distance") ?? "")
+        let distances = (KernelFile.line(folder + "/distance") ?? "")
             .split(whereSeparator: \.isWhitespace).map { Int($0) }
         return Node(
             id: id, cpus: cpus ?? [],
+            cpusProblem: cpus == nil
+                ? Self.problem(of: list, "\(folder)/cpulist") ?? Self.problem(
+                    of: mask, "\(folder)/cpumap")
+                    ?? "\(folder)/cpulist and cpumap: cannot be read" : nil,
             memoryTotalBytes: bytes(of: "Node \(id) MemTotal", in: memory),
             memoryFreeBytes: bytes(of: "Node \(id) MemFree", in: memory),
             distances: distances.contains(nil) ? [] : distances.compactMap { $0 })
+    }
+
+    /// What is wrong with the text of a file that should list processors; nil where there is none.
+    private static func problem(of text: String?, _ path: String) -> String? {
+        guard let text else { return nil }
+        let line = KernelFile.line(of: text) ?? text.prefix(while: { !$0.isNewline })
+        return "\(path): \(String(reflecting: String(line.prefix(40)))) lists no processors"
     }
 
     /// A machine whose kernel tells no nodes.
     private static func wholeMachine(root: String, processors: [Int]) -> Node {
         let memory = KernelFile.text(root + "proc/meminfo") ?? ""
         return Node(
-            id: 0, cpus: processors, memoryTotalBytes: bytes(of: "MemTotal", in: memory),
+            id: 0, cpus: processors,
+            cpusProblem: processors.isEmpty
+                ? "\(root)proc/cpuinfo and \(root)sys/devices/system/cpu/online: list no processors"
+                : nil,
+            memoryTotalBytes: bytes(of: "MemTotal", in: memory),
             memoryFreeBytes: bytes(of: "MemFree", in: memory), distances: [10])
     }
 
@@ -91,10 +114,8 @@ package struct Topology: Sendable, Equatable {
     private static func cores(of threads: [Int], root: String) -> Int {
         let cores = threads.map { thread -> String in
             let folder = root + "sys/devices/system/cpu/cpu\(thread)/topology/"
-            guard let siblings = KernelFile.text(folder + "thread_siblings") else {
-                return "thread \(thread)"
-            }
-            return siblings
+            return KernelFile.line(folder + "thread_siblings").map(String.init)
+                ?? "thread \(thread)"
         }
         return max(Set(cores).count, 1)
     }

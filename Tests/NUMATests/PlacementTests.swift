@@ -119,7 +119,7 @@ import Testing
                 "sys/fs/cgroup/batch/cpu.max": "250000 100000\n",
                 "sys/fs/cgroup/batch/job/step/cpu.max": "800000 100000\n",
             ]) == 2)
-        #expect(try limited(["sys/fs/cgroup/cpu.max": "50000 100000\n"]) == 1)
+        #expect(try limited(["sys/fs/cgroup/cpu.max": "50000 100000\n\0\0"]) == 1)
         #expect(try limited(["sys/fs/cgroup/batch/cpu.max": "rubbish\n"]) == nil)
         #expect(try limited(["sys/fs/cgroup/batch/cpu.max": "1e400 1\n"]) == 1_000_000)
     }

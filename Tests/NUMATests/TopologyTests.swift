@@ -14,6 +14,22 @@ import Testing
         }
     }
 
+    @Test func strayBytesBehindAListAreNoPartOfIt() {
+        for stray in [
+            "\0", "\n\0", "\0\0\0\0", "\n\0junk", "\0,9", "\r\n\0", "\n9-", "\u{1}", "\u{FFFD}",
+            "\n\u{FFFD}x",
+        ] {
+            #expect(
+                CPUSet.parse(list: "0-2,7" + stray) == [0, 1, 2, 7], "\(stray.debugDescription)")
+            #expect(CPUSet.parse(mask: "00000003" + stray) == [0, 1], "\(stray.debugDescription)")
+        }
+        #expect(CPUSet.parse(list: "\n\0\0") == [])
+        // No line at all is no empty list.
+        for nothing in ["", "\0", "\0\n", "\u{FFFD}"] {
+            #expect(CPUSet.parse(list: nothing) == nil, "\(nothing.debugDescription)")
+        }
+    }
+
     @Test func masksAreRead() {
         #expect(CPUSet.parse(mask: "00000003\n") == [0, 1])
         #expect(CPUSet.parse(mask: "0000,0000003f") == [0, 1, 2, 3, 4, 5])
@@ -101,6 +117,43 @@ import Testing
             #expect(topology.threadCount == 1)
             #expect(!topology.isNUMA)
         }
+    }
+
+    @Test func processorsThatCannotBeReadAreTold() throws {
+        let root = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+        defer { try? FileManager.default.removeItem(at: root) }
+        let captured: [(files: [String: String], cpus: [Int], isTold: Bool)] = [
+            (["cpulist": "0-3\n\0\0"], [0, 1, 2, 3], false),
+            (["cpulist": "4-5\0"], [4, 5], false),
+            (["cpulist": "\n\0\0\0"], [], false),
+            (["cpulist": "\0\0\0"], [], true),
+            (["cpulist": ""], [], true),
+            (["cpulist": "6-", "cpumap": "000000c0\n\0"], [6, 7], false),
+            (["cpulist": "8-", "cpumap": "x"], [], true),
+            (["meminfo": "Node 7 MemTotal: 4 kB\n\0\0"], [], true),
+        ]
+        for (number, node) in captured.enumerated() {
+            let folder = root.appending(path: "sys/devices/system/node/node\(number)")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            for (name, text) in node.files {
+                try Data(text.utf8).write(to: folder.appending(path: name))
+            }
+        }
+        let topology = Topology(root: root.path)
+        #expect(topology.nodes.map(\.cpus) == captured.map(\.cpus))
+        #expect(topology.nodes.map { $0.cpusProblem != nil } == captured.map(\.isTold))
+        #expect(!topology.isComplete)
+        #expect(topology.threadCount == 8)
+        #expect(
+            topology.nodes[6].cpusProblem?.hasSuffix("node6/cpulist: \"8-\" lists no processors")
+                == true)
+        #expect(topology.nodes[7].memoryTotalBytes == 4096)
+        // Those that the nodes lack are counted by what else lists them.
+        let proc = root.appending(path: "proc")
+        try FileManager.default.createDirectory(at: proc, withIntermediateDirectories: true)
+        let listed = (0..<12).map { "processor : \($0)\n" }.joined() + "processor : 12\0\0"
+        try Data(listed.utf8).write(to: proc.appending(path: "cpuinfo"))
+        #expect(Topology(root: root.path).threadCount == 13)
     }
 
     @Test func brokenFilesLeaveTheirPartEmpty() throws {

@@ -22,8 +22,10 @@ def get_numa_info(sys_root: str | os.PathLike[str] = "/") -> dict[str, Any]:
     -------
     dict
         ``num_nodes``, ``physical_cores``, ``logical_cpus``, ``is_uma``, ``deployment_type`` (a
-        text), and ``nodes``: a list of dicts with ``id``, ``cpus``, ``memory_total_bytes`` and
-        ``memory_free_bytes`` (None where the kernel does not say), and ``distances``.
+        text), and ``nodes``: a list of dicts with ``id``, ``cpus``, ``cpus_problem`` (a text that
+        says why the processors are not known, and the list is empty; None where they are),
+        ``memory_total_bytes`` and ``memory_free_bytes`` (None where the kernel does not say), and
+        ``distances``.
     """
     found: dict[str, Any] = _native.topology(os.fspath(sys_root))
     nodes = found["nodes"]

@@ -20,24 +20,30 @@ struct Info: Encodable {
     struct Memory: Encodable {
         struct Node: Encodable {
             let id: Int
-            let cpus: [Int]
+            /// Nil where they are not known, for the reason that comes next.
+            let cpus: [Int]?
+            let cpusProblem: String?
             let memoryTotalBytes: Int?
             let memoryFreeBytes: Int?
             let distances: [Int]
         }
 
         let isNuma: Bool
+        /// Whether all processors are known; if not, there are so many at least.
+        let complete: Bool
         let cores: Int
         let threads: Int
         let nodes: [Node]
 
         init(_ topology: Topology) {
             isNuma = topology.isNUMA
+            complete = topology.isComplete
             cores = topology.coreCount
             threads = topology.threadCount
             nodes = topology.nodes.map {
                 Node(
-                    id: $0.id, cpus: $0.cpus, memoryTotalBytes: $0.memoryTotalBytes,
+                    id: $0.id, cpus: $0.cpusProblem == nil ? $0.cpus : nil,
+                    cpusProblem: $0.cpusProblem, memoryTotalBytes: $0.memoryTotalBytes,
                     memoryFreeBytes: $0.memoryFreeBytes, distances: $0.distances)
             }
         }
@@ -128,13 +134,16 @@ struct Info: Encodable {
         table.row("version", version)
         table.row("kernel", "\(kernel) (of \(kernels.joined(separator: ", ")))")
         table.row("processors", "\(processors)")
+        let least = numa.complete ? "" : "at least "
         table.row(
             "memory nodes",
-            "\(numa.nodes.count), \(numa.cores) cores, \(numa.threads) threads")
+            "\(numa.nodes.count), \(least)\(numa.cores) cores, \(numa.threads) threads")
         for node in numa.nodes {
             let memory = node.memoryTotalBytes.map(ByteSize.format) ?? "unknown size"
             let free = node.memoryFreeBytes.map { ", \(ByteSize.format($0)) free" } ?? ""
-            table.row("  node \(node.id)", "\(node.cpus.count) processors, \(memory)\(free)")
+            let count = node.cpus.map { "\($0.count)" } ?? "unknown"
+            table.row("  node \(node.id)", "\(count) processors, \(memory)\(free)")
+            if let problem = node.cpusProblem { table.row("", problem) }
         }
         for place in placement ?? [] {
             let pages = place.pagesByNode.sorted { $0.key < $1.key }
