@@ -20,6 +20,7 @@ static inline PyObject *cpython_value_error(void) { return PyExc_ValueError; }
 static inline PyObject *cpython_type_error(void) { return PyExc_TypeError; }
 static inline PyObject *cpython_buffer_error(void) { return PyExc_BufferError; }
 static inline PyObject *cpython_memory_error(void) { return PyExc_MemoryError; }
+static inline PyObject *cpython_import_error(void) { return PyExc_ImportError; }
 
 // One of a derived type may show other memory.
 static inline int cpython_is_bytearray(PyObject *object) {
@@ -85,14 +86,24 @@ static inline PyTypeObject *cpython_new_type(PyObject *module, const char *name,
     return (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
 }
 
-static inline PyObject *cpython_new_module(const char *name, const char *documentation,
-                                           PyMethodDef *methods) {
+// A module that `execute` fills whenever it is imported, in whatever interpreter.
+static inline PyObject *cpython_define_module(const char *name, const char *documentation,
+                                              PyMethodDef *methods, int (*execute)(PyObject *)) {
+    static PyModuleDef_Slot slots[] = {{Py_mod_exec, NULL}, {0, NULL}};
     static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT};
-    definition.m_name = name;
-    definition.m_doc = documentation;
-    definition.m_size = -1;
-    definition.m_methods = methods;
-    return PyModule_Create(&definition);
+    // Once: modules refer to it.
+    if (!definition.m_name) {
+        slots[0].value = (void *)execute;
+        definition.m_name = name;
+        definition.m_doc = documentation;
+        definition.m_methods = methods;
+        definition.m_slots = slots;
+    }
+    return PyModuleDef_Init(&definition);
+}
+// Whether this is the interpreter that the process began with.
+static inline int cpython_is_main_interpreter(void) {
+    return PyInterpreterState_GetID(PyInterpreterState_Get()) == 0;
 }
 
 #endif

@@ -114,7 +114,13 @@ final class BytesView {
             start.assumingMemoryBound(to: CChar.self), view.range.count)
     }
 
-    static func makeType(_ module: PythonObject) throws(PythonError) {
+    /// Adds the type to a module; it is made for the first.
+    static func addType(to module: PythonObject) throws(PythonError) {
+        if type == nil { try makeType(module) }
+        try type?.add(to: module)
+    }
+
+    private static func makeType(_ module: PythonObject) throws(PythonError) {
         let getBuffer:
             @convention(c) (PythonObject?, UnsafeMutablePointer<Py_buffer>?, CInt) -> CInt = {
                 object, view, flags in

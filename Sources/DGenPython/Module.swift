@@ -170,9 +170,8 @@ private func formatSize(_ arguments: Arguments) throws(PythonError) -> PythonObj
     newText(ByteSize.format(try arguments.integer(0, "count", in: 0...Int.max)))
 }
 
-/// What Python calls when it imports the module.
-@_cdecl("PyInit__native")
-public func PyInit__native() -> UnsafeMutableRawPointer? {
+/// The functions of the module.
+nonisolated(unsafe) private let functions: UnsafeMutablePointer<PyMethodDef> = {
     let functions = [
         pythonFunction(
             "source",
@@ -266,28 +265,43 @@ public func PyInit__native() -> UnsafeMutableRawPointer? {
             """
         ) { _, arguments, count in call(arguments, count, wanted: 0, buildInfo) },
     ]
-    // As long as the process: the module refers to them.
+    // As long as the process: modules refer to them.
     let table = UnsafeMutablePointer<PyMethodDef>.allocate(capacity: functions.count + 1)
     for (index, function) in functions.enumerated() { (table + index).initialize(to: function) }
     (table + functions.count).initialize(to: PyMethodDef())
-    guard
-        let module = cpython_new_module(
-            "_native", "What Python cannot do: bytes made at memory speed.", table)
-    else { return nil }
-    do {
-        try makeUnsuitableBufferError(module)
-        try BytesView.makeType(module)
-        try Source.makeType(module)
-    } catch {
-        Py_DecRef(module)
-        return nil
+    return table
+}()
+
+/// Fills a new module with what is not a function.
+///
+/// Types, exceptions and the logger are those of the process, and records of other threads come with the lock of its
+/// main interpreter, for which another one would wait for ever.
+private func execute(_ module: PythonObject) throws(PythonError) {
+    guard cpython_is_main_interpreter() != 0 else {
+        throw PythonError(
+            cpython_import_error(),
+            "dgen_mpi works in the main interpreter of a process, not in a sub-interpreter")
     }
+    try addUnsuitableBufferError(to: module)
+    try BytesView.addType(to: module)
+    try Source.addType(to: module)
     if !isLogSetUp {
         isLogSetUp = true
         LoggingSystem.bootstrap(PythonLogHandler.init(label:))
     }
-    return UnsafeMutableRawPointer(module)
 }
 
 // Touched under Python's lock only.
 nonisolated(unsafe) private var isLogSetUp = false
+
+/// What Python calls when it imports the module.
+@_cdecl("PyInit__native")
+public func PyInit__native() -> UnsafeMutableRawPointer? {
+    let definition = cpython_define_module(
+        "_native", "What Python cannot do: bytes made at memory speed.", functions
+    ) { module in
+        guard let module, (try? execute(module)) != nil else { return -1 }
+        return 0
+    }
+    return UnsafeMutableRawPointer(definition)
+}

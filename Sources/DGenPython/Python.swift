@@ -87,23 +87,22 @@ struct Arguments {
 /// Both a `BufferError`, as Python has it, and a `ValueError`, as programs for dgen-py catch it.
 nonisolated(unsafe) private(set) var unsuitableBufferError: PythonObject?
 
-/// Makes that exception, in `module`.
-func makeUnsuitableBufferError(_ module: PythonObject) throws(PythonError) {
-    // They live as long as the process.
-    Py_IncRef(cpython_buffer_error())
-    Py_IncRef(cpython_value_error())
-    let bases = try newTuple([cpython_buffer_error(), cpython_value_error()])
-    defer { Py_DecRef(bases) }
-    guard
-        let type = PyErr_NewExceptionWithDoc(
+/// Adds that exception to a module; it is made for the first.
+func addUnsuitableBufferError(to module: PythonObject) throws(PythonError) {
+    if unsuitableBufferError == nil {
+        // They live as long as the process.
+        Py_IncRef(cpython_buffer_error())
+        Py_IncRef(cpython_value_error())
+        let bases = try newTuple([cpython_buffer_error(), cpython_value_error()])
+        defer { Py_DecRef(bases) }
+        unsuitableBufferError = PyErr_NewExceptionWithDoc(
             "dgen_mpi.UnsuitableBufferError",
             "Memory that is read-only, not in one piece in C order, or that may hold references.",
             bases, nil)
-    else { throw PythonError() }
-    unsuitableBufferError = type
-    guard PyModule_AddObjectRef(module, "UnsuitableBufferError", type) == 0 else {
-        throw PythonError()
     }
+    guard let unsuitableBufferError,
+        PyModule_AddObjectRef(module, "UnsuitableBufferError", unsuitableBufferError) == 0
+    else { throw PythonError() }
 }
 
 /// The memory of an object with the buffer protocol, held as long as `body` runs.
@@ -271,7 +270,7 @@ func pythonFunction(
 struct PythonType<Content: AnyObject> {
     private let type: OpaquePointer
 
-    /// Makes the type, in `module`; `name` has that of the module before it.
+    /// Makes the type, for `module`; `name` has that of the module before it.
     init(
         _ name: StaticString, module: PythonObject, documentation: StaticString,
         methods: [PyMethodDef], slots: [PyType_Slot] = []
@@ -299,6 +298,10 @@ struct PythonType<Content: AnyObject> {
         }
         guard let made else { throw PythonError() }
         type = made
+    }
+
+    /// Adds the type to a module: that for which it was made, or the same once more.
+    func add(to module: PythonObject) throws(PythonError) {
         guard PyModule_AddType(module, type) == 0 else { throw PythonError() }
     }
 

@@ -345,7 +345,13 @@ final class Source {
         }
     }
 
-    static func makeType(_ module: PythonObject) throws(PythonError) {
+    /// Adds the type to a module; it is made for the first.
+    static func addType(to module: PythonObject) throws(PythonError) {
+        if type == nil { try makeType(module) }
+        try type?.add(to: module)
+    }
+
+    private static func makeType(_ module: PythonObject) throws(PythonError) {
         type = try PythonType(
             "dgen_mpi._native.Source", module: module,
             documentation: "A data set of FORMAT.md, and a place in it.",

@@ -11,6 +11,7 @@ of numbers may lie over memory of another kind.
 from __future__ import annotations
 
 import functools
+import gc
 import re
 import sys
 from typing import Any
@@ -21,6 +22,9 @@ from dgen_mpi import _native
 # texts of a fixed length, void, dates, and objects.
 _OBJECT = 17
 _OWN_TYPES = 24
+
+# Types that are made at run time, as by `class`, have this flag.
+_HEAP = 1 << 9
 
 _BYTES = (bytearray, _native.BytesView)
 """Objects whose memory is their own, and bytes."""
@@ -89,8 +93,13 @@ def _look(owner: object, *, is_outermost: bool) -> list[object] | None:
 
 
 def _look_at_view(view: memoryview) -> list[object] | None:
+    owner = view.obj
     # The types of arrays say more than formats do, and have names that formats are no place for.
-    return [view.obj] if _is_of(view.obj, _array_type()) or is_plain_format(view.format) else None
+    if not _is_of(owner, _array_type()) and not is_plain_format(view.format):
+        return None
+    # From Python 3.12 on, a class may give out the memory of something else.
+    is_wrapper = type(owner).__name__ == "_buffer_wrapper" and not type(owner).__flags__ & _HEAP
+    return gc.get_referents(owner) if is_wrapper else [owner]
 
 
 def _array_type() -> object:

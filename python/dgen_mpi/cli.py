@@ -942,7 +942,7 @@ TRUNCATED = "truncated"
 
 
 class _Damages:
-    """Damaged ranges in file order, joined as the program does: the first, and all counted."""
+    """Damaged ranges in file order, joined as the program joins them: a list and full counts."""
 
     def __init__(self, gap: int) -> None:
         self._gap = gap

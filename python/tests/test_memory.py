@@ -106,6 +106,17 @@ class PlainEither(ctypes.Union):
     _fields_ = [("a", ctypes.c_int), ("b", Plain)]
 
 
+class Lender:
+    """Gives out the memory of something else, from Python 3.12 on."""
+
+    def __init__(self, lent: Any) -> None:
+        self.lent = lent
+
+    def __buffer__(self, flags: int) -> memoryview:
+        """Return a view of it."""
+        return memoryview(self.lent)
+
+
 class Titled(np.ndarray):
     """An array that says that it is another."""
 
@@ -204,6 +215,13 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "cast to addresses": lambda: memoryview(bytearray(64)).cast("P"),
 }
 """What is not plain bytes, and why one might think so."""
+
+if sys.version_info >= (3, 12):
+    REFUSED |= {
+        "lent union": lambda: Lender(Either(thing=["held"])),
+        "view of a lent union": lambda: memoryview(Lender(Either(thing=["held"]))),
+        "lent twice": lambda: Lender(Lender(Either(thing=["held"]))),
+    }
 
 PLAIN: dict[str, Callable[[], Any]] = {
     **{
