@@ -127,7 +127,8 @@ def analyze(
     -------
     dict
         ``dgen-analysis/1``: `path`, `file_bytes`, `sampled_bytes`, `dedup` (`kind`, `unit`,
-        `blocks`, `ratio`), `compression` (`codec`, `unit`, `ratio`), `spec` or None.
+        `blocks`, `ratio`), `compression` (`codec`, `unit`, `ratio`), `spec` or None. A dedup ratio
+        is an estimate where there are more than `DIGESTS_MAX` different blocks of a kind.
 
     Raises
     ------

@@ -431,8 +431,8 @@ class Generator:
         -----
         Nothing is written into the buffer once the call has ended, however it ended: where it is
         cancelled, or `asyncio.wait_for` has waited long enough, it ends as soon as the thread has
-        stopped, which takes no longer than 32 MiB do. The buffer then holds a part of its bytes,
-        and the generator goes on behind them.
+        stopped: after 32 MiB at most, and after the calls of other threads whose turn it is. The
+        buffer then holds a part of its bytes, and the generator goes on behind them.
         """
         while True:
             source, _ = self._place

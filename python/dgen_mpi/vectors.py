@@ -96,6 +96,7 @@ def normalize_rows(
     -----
     A row of zeros stays as it is.
     """
+    _native.length(buffer)
     view: memoryview = memoryview(buffer)  # type: ignore[arg-type]  # arrays are buffers
     if view.format not in (*_FLOAT_FORMATS, *_BYTE_FORMATS):
         raise ValueError(

@@ -278,6 +278,7 @@ def writers(buffer: Any) -> list[Callable[[], Any]]:
         lambda: dgen_mpi.generate_into_buffer(buffer),
         lambda: dgen_mpi.fill_buffer(buffer),
         lambda: DataReader(SPEC).readinto(buffer),
+        lambda: dgen_mpi.normalize_rows(buffer, 1),
         lambda: _native.normalize_rows(buffer, 1, 1, "off", -1),
         lambda: _native.uniform(buffer, 1, 0, 1, 1, "off", -1),
         lambda: source.fill(buffer, 0, -1),
@@ -295,12 +296,6 @@ def attack(name: str) -> Any:
         except UnsuitableBufferError:
             continue
         raise AssertionError(f"{name}: writer {number} wrote")
-    try:
-        dgen_mpi.normalize_rows(buffer, 1)
-    except (TypeError, ValueError):
-        pass
-    else:
-        raise AssertionError(f"{name}: normalize_rows wrote")
     # To read it does no harm.
     SPEC.compare(buffer)
     repr(buffer)
