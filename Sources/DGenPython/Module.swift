@@ -170,6 +170,31 @@ private func formatSize(_ arguments: Arguments) throws(PythonError) -> PythonObj
     newText(ByteSize.format(try arguments.integer(0, "count", in: 0...Int.max)))
 }
 
+/// `manifest(text)`: what a manifest says, by the program's own reader.
+private func manifest(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+    let text = try arguments.text(0)
+    let stored: StoredManifest
+    do throws(StoredManifest.Refusal) {
+        stored = try StoredManifest(parsing: text)
+    } catch {
+        throw .value(error.description)
+    }
+    let spec = stored.spec
+    return try newDictionary([
+        ("is_complete", PyBool_FromLong(stored.isComplete ? 1 : 0)),
+        ("size", newInteger(spec.size)),
+        ("seed", PyLong_FromUnsignedLongLong(spec.seed)),
+        ("dedup_thousandths", newInteger(spec.dedupRatio.thousandths)),
+        ("compress_thousandths", newInteger(spec.compressRatio.thousandths)),
+        ("dedup_unit", newInteger(spec.dedupUnit)),
+        ("compress_unit", newInteger(spec.compressUnit)),
+        ("fill", newText(spec.fill.rawValue)),
+        ("is_per_rank", PyBool_FromLong(stored.isPerRank ? 1 : 0)),
+        ("ranks", stored.ranks.map(newInteger) ?? cpython_none()),
+        ("align", stored.align.map(newInteger) ?? cpython_none()),
+    ])
+}
+
 /// The functions of the module.
 nonisolated(unsafe) private let functions: UnsafeMutablePointer<PyMethodDef> = {
     let functions = [
@@ -255,6 +280,15 @@ nonisolated(unsafe) private let functions: UnsafeMutablePointer<PyMethodDef> = {
             Return a size for people, in binary units.
             """
         ) { _, arguments, count in call(arguments, count, wanted: 1, formatSize) },
+        pythonFunction(
+            "manifest",
+            """
+            manifest(text, /)
+            --
+
+            Return what a manifest says, or raise a ValueError for what is none.
+            """
+        ) { _, arguments, count in call(arguments, count, wanted: 1, manifest) },
         pythonFunction(
             "build_info",
             """

@@ -1,20 +1,160 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Files: those that hold a data set, one or a shard for each rank, and those that are written."""
+"""Files: those beside data sets, those that hold one, and those that are written."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import secrets
+import select
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from dgen_mpi import _native
 
 PER_RANK_DIGITS = 8
 """Digits of the number at the end of a shard's name, more where there are more ranks."""
+
+PIPE_SECONDS_MAX = 10
+"""How long a pipe that is read may take."""
+
+MANIFEST_BYTES_MAX = 1 << 20
+"""The longest manifest."""
+
+RESULT_BYTES_MAX = 256 << 20
+"""The longest report, index of a campaign or analysis: 10,000 cases of some KiB."""
+
+
+def read_text(path: str | os.PathLike[str], bytes_max: int, *, may_be_pipe: bool = False) -> str:
+    """Return the text of a small file, with line ends as they are.
+
+    Parameters
+    ----------
+    path
+        A regular file, or ``/dev/null``; nothing else is opened.
+    bytes_max
+        The longest text.
+    may_be_pipe
+        Whether it may also be a pipe, such as a shell's ``<(...)``; one that does not end within
+        10 seconds is an error.
+
+    Raises
+    ------
+    OSError
+        For what cannot be read or is no regular file.
+    ValueError
+        For what is longer, or no UTF-8; the message does not name the file.
+    """
+    # Asked before it is opened: to open some devices does something.
+    _require_readable(Path(path).stat(), path, may_be_pipe)
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        status = os.fstat(file)
+        _require_readable(status, path, may_be_pipe)
+        end = time.monotonic() + PIPE_SECONDS_MAX if stat.S_ISFIFO(status.st_mode) else None
+        content = bytearray()
+        while part := _read(file, end, path):
+            content += part
+            if len(content) > bytes_max:
+                raise ValueError(f"larger than {bytes_max} bytes")
+    finally:
+        os.close(file)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError("not UTF-8") from error
+
+
+def _require_readable(
+    status: os.stat_result, path: str | os.PathLike[str], may_be_pipe: bool
+) -> None:
+    mode = status.st_mode
+    is_null = stat.S_ISCHR(mode) and status.st_rdev == os.makedev(1, 3)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not (stat.S_ISREG(mode) or is_null or (may_be_pipe and stat.S_ISFIFO(mode))):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+
+
+def _read(file: int, end: float | None, path: str | os.PathLike[str]) -> bytes:
+    """Return what comes next, nothing at the end; of a pipe before the time `end`."""
+    if end is not None:
+        waiting = select.poll()
+        waiting.register(file, select.POLLIN)
+        left = end - time.monotonic()
+        if left <= 0 or not waiting.poll(1000 * left):
+            raise TimeoutError(
+                errno.ETIMEDOUT,
+                f"a pipe that does not end within {PIPE_SECONDS_MAX} s",
+                os.fspath(path),
+            )
+    return os.read(file, 1 << 16)
+
+
+def open_data(path: Path) -> io.FileIO:
+    """Return an open data file without a buffer; raises OSError for what is no regular file."""
+    _require_readable(path.stat(), path, may_be_pipe=False)
+    # Never waits, whatever has come to be there meanwhile.
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    return io.FileIO(file, "rb")
+
+
+def read_json(path: str | os.PathLike[str], bytes_max: int = RESULT_BYTES_MAX) -> Any:  # noqa: ANN401
+    """Return what a small file of JSON says.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `read_text`; the latter also for what is no JSON, or nested too deep.
+    """
+    text = read_text(path, bytes_max)
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        # Without the thousand frames that led here.
+        raise ValueError("nested too deep") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"'{name}' is no number of JSON")
+
+
+class Manifest(NamedTuple):
+    """What a manifest says, as the program reads it."""
+
+    is_complete: bool
+    size: int
+    seed: int
+    dedup_thousandths: int
+    compress_thousandths: int
+    dedup_unit: int
+    compress_unit: int
+    fill: str
+    is_per_rank: bool
+    ranks: int | None
+    align: int | None
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return what the manifest at `path` says.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be read.
+    ValueError
+        For what is no manifest of format ``dgen/1``.
+    """
+    try:
+        return Manifest(**_native.manifest(read_text(path, MANIFEST_BYTES_MAX)))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 class Shard(NamedTuple):
@@ -37,26 +177,14 @@ def shards(path: Path, size: int) -> Iterator[Shard]:
 
     Raises
     ------
-    OSError
-        Where the manifest cannot be read.
-    ValueError
-        For one that does not tell.
+    OSError, ValueError
+        As `read_manifest`.
     """
-    manifest = Path(f"{path}.dgen.json")
-    content = json.loads(manifest.read_text(encoding="utf-8"))
-    layout = content.get("layout", "shared")
-    if layout == "shared":
+    manifest = read_manifest(Path(f"{path}.dgen.json"))
+    ranks, align = manifest.ranks, manifest.align
+    if not manifest.is_per_rank or ranks is None or align is None:
         yield Shard(path, 0, size)
         return
-    ranks, align = content.get("ranks"), content.get("align")
-    if (
-        layout != "per-rank"
-        or not isinstance(ranks, int)
-        or not isinstance(align, int)
-        or not 1 <= ranks <= 1_000_000_000
-        or not 1 <= align <= 1 << 40
-    ):
-        raise ValueError(f"{manifest}: layout, ranks, align: not those of a file for each rank")
     each, more = divmod(-(-size // align), ranks)
     for rank in range(ranks):
         start, stop = (

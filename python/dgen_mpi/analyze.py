@@ -7,7 +7,6 @@ Needs what ``pip install 'dgen-mpi[jobs]'`` installs.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import random
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dgen_mpi import DataSpec, _native
+from dgen_mpi._files import read_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -348,7 +348,10 @@ def draw(analysis: dict[str, Any], path: str | os.PathLike[str]) -> None:
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return an analysis that was written to a file; raises ValueError for what is none."""
-    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    try:
+        content = read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable: {error}") from error
     if not isinstance(content, dict) or content.get("format") != ANALYSIS_FORMAT:
         raise ValueError(f"{path}: not an analysis ({ANALYSIS_FORMAT})")
     return content

@@ -26,7 +26,7 @@ from rich.table import Table
 import dgen_mpi
 from dgen_mpi import _native, analyze, report
 from dgen_mpi._display import Display
-from dgen_mpi._files import Shard, replace, shard_path, shards
+from dgen_mpi._files import Shard, open_data, replace, shard_path, shards
 from dgen_mpi.jobs import (
     SCHEDULERS,
     BatchSystem,
@@ -997,7 +997,7 @@ def _verify_file(
     """Compare one file with its part of the data set; return its length and what was compared."""
     buffer = bytearray(CHUNK)
     offset = shard.start
-    with shard.path.open("rb", buffering=0) as file:
+    with open_data(shard.path) as file:
         while offset < shard.stop:
             length = file.readinto(memoryview(buffer)[: min(CHUNK, shard.stop - offset)])
             if not length:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dgen_mpi import _native
+from dgen_mpi._files import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -225,7 +225,7 @@ def _cases(folder: Path) -> dict[str, dict[str, Any]]:
     if not index.exists():
         return {}
     try:
-        content = json.loads(index.read_text(encoding="utf-8"))
+        content = read_json(index)
         return {case["name"]: case["values"] for case in content["cases"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReportError(f"{index}: not readable: {error}") from error
@@ -233,7 +233,7 @@ def _cases(folder: Path) -> dict[str, dict[str, Any]]:
 
 def _read(path: Path, campaign: str, swept: dict[str, Any]) -> list[Result]:
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = read_json(path)
     except (OSError, ValueError) as error:
         raise ReportError(f"{path}: not readable: {error}") from error
     if not isinstance(report, dict) or report.get("format") != REPORT_FORMAT:

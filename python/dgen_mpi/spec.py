@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from decimal import Decimal
@@ -11,15 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 from dgen_mpi._arguments import DEDUP_UNIT, RatioLike, open_source, seed_of, size_of, thousandths
+from dgen_mpi._files import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dgen_mpi._arguments import BufferLike
-
-MANIFEST_FORMAT = "dgen/1"
-"""The format of manifests that are understood."""
-
 
 SEARCH_BYTES = 256 << 20
 """How much of a data set is looked through for bytes that nothing else explains."""
@@ -272,44 +268,23 @@ class DataSpec:
         manifest = Path(path)
         if manifest.suffixes[-2:] != [".dgen", ".json"]:
             manifest = manifest.with_name(manifest.name + ".dgen.json")
-        text = manifest.read_text(encoding="utf-8")
-        try:
-            # Ratios as they are written.
-            content: Any = json.loads(text, parse_float=Decimal)
-        except ValueError as error:
-            raise ValueError(f"{manifest}: not a manifest: {error}") from error
-        if not isinstance(content, dict):
-            raise ValueError(f"{manifest}: not a manifest")
-        known = content.get("format")
-        if known != MANIFEST_FORMAT:
-            raise ValueError(
-                f"{manifest}: format: '{known}' is not known here; only {MANIFEST_FORMAT} is"
-            )
-        status, fields = content.get("status"), content.get("spec")
-        if status not in ("complete", "writing"):
-            raise ValueError(f"{manifest}: status: must be writing or complete")
-        if not isinstance(fields, dict):
-            raise ValueError(f"{manifest}: spec: missing")
-        names = [
-            *("size", "seed", "dedup_ratio", "compress_ratio"),
-            *("dedup_unit", "compress_unit", "fill"),
-        ]
-        for name in names:
-            if name not in fields:
-                raise ValueError(f"{manifest}: spec: {name}: missing")
-        if status == "writing":
+        stored = read_manifest(manifest)
+        if not stored.is_complete:
             logging.getLogger("dgen_mpi.manifest").warning(
                 "%s: the run that wrote this file did not end well", manifest
             )
-        try:
-            return cls(
-                **{name: fields[name] for name in names},
-                max_threads=max_threads,
-                numa_mode=numa_mode,
-                numa_node=numa_node,
-            )
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"{manifest}: spec: {error}") from error
+        return cls(
+            stored.size,
+            stored.seed,
+            Decimal(stored.dedup_thousandths) / 1000,
+            Decimal(stored.compress_thousandths) / 1000,
+            stored.dedup_unit,
+            stored.compress_unit,
+            stored.fill,
+            max_threads=max_threads,
+            numa_mode=numa_mode,
+            numa_node=numa_node,
+        )
 
     @property
     def size(self) -> int:

@@ -3,11 +3,10 @@
 import DataGen
 import Foundation
 import MPI
-import Yams
 
 /// The file beside a data file that says what it holds (FORMAT.md section 6).
 struct Manifest {
-    static let format = "dgen/1"
+    static let format = StoredManifest.format
 
     /// How far the data file is.
     enum Status: String, Codable {
@@ -37,9 +36,7 @@ struct Manifest {
 
     /// Which rank wrote what; nil where the manifest does not say.
     var pattern: Pattern? {
-        guard (1...1_000_000_000).contains(ranks), (1...(1 << 40)).contains(align) else {
-            return nil
-        }
+        guard ranks >= 1, align >= 1 else { return nil }
         return Pattern(
             Shards(size: spec.size, ranks: ranks, alignment: align),
             transferSize: transferSize ?? Job.transferSizeDefault, cut: cut)
@@ -98,72 +95,23 @@ struct Manifest {
     }
 
     /// Reads a manifest.
-    ///
-    /// The YAML parser, since JSON is YAML, keeps numbers as they are written: ratios and 64-bit
-    /// seeds stay exact.
     static func parse(_ text: String, name: String) throws -> Manifest {
-        guard let root = try JobFile.compose(text, name: name)?.mapping else {
-            throw Failure(.usage, "\(name): not a manifest")
-        }
-        let format = root["format"]?.scalar?.string ?? "none"
-        guard format == Self.format else {
-            throw Failure(
-                .usage, "\(name): format: '\(format)' is not known here; only \(Self.format) is")
-        }
-        guard let status = (root["status"]?.scalar?.string).flatMap(Status.init(rawValue:)) else {
-            throw Failure(.usage, "\(name): status: must be writing or complete")
-        }
-        guard let fields = root["spec"]?.mapping else {
-            throw Failure(.usage, "\(name): spec: missing")
-        }
-        let spec = try spec(fields, name: "\(name): spec")
-        func scalar(_ key: String) -> String? { root[Node(key)]?.scalar?.string }
-        guard let layout = FileLayout(rawValue: scalar("layout") ?? FileLayout.shared.rawValue)
-        else {
-            throw Failure(.usage, "\(name): layout: must be shared or per-rank")
-        }
-        let ranks = scalar("ranks").flatMap { Int($0) } ?? 0
-        let align = scalar("align").flatMap { Int($0) } ?? 0
-        guard
-            layout == .shared
-                || (1...1_000_000_000).contains(ranks) && (1...(1 << 40)).contains(align)
-        else {
-            throw Failure(.usage, "\(name): ranks, align: needed for a file for each rank")
-        }
-        // What damage may be told by; what is no specification tells nothing.
-        let earlier = (root["earlier"]?.sequence.map(Array.init) ?? []).prefix(earlierMax)
-            .compactMap { $0.mapping.flatMap { try? self.spec($0, name: name) } }
-        let segments = scalar("segments").flatMap { Int($0) } ?? 1
-        let transferSize = scalar("transfer_size").flatMap { Int($0) }
-        return Manifest(
-            status: status, spec: spec, layout: layout, ranks: ranks, align: align,
-            cut: scalar("strided") == "true"
-                ? .strided : .segments((1...(1 << 40)).contains(segments) ? segments : 1),
-            transferSize: transferSize.flatMap {
-                (1...SharedFile.transferBytesMax).contains($0) ? $0 : nil
-            },
-            earlier: earlier, run: scalar("run") ?? "")
-    }
-
-    private static func spec(_ fields: Node.Mapping, name: String) throws -> DataSpec {
-        var given: Settings.Given = [:]
-        for key in specKeys {
-            guard let value = fields[Node(key.rawValue)]?.scalar?.string else {
-                throw Failure(.usage, "\(name): \(key.rawValue): missing")
-            }
-            given[key] = [value]
-        }
+        let stored: StoredManifest
         do {
-            return try Settings(commandLine: [:], environment: [:], jobFile: given)
-                .spec(over: nil, drawingSeed: nil)
+            stored = try StoredManifest(parsing: text)
         } catch {
-            throw Failure(.usage, "\(name): \(Failure(error).message)")
+            throw Failure(.usage, "\(name): \(error)")
         }
+        return Manifest(
+            status: stored.isComplete ? .complete : .writing, spec: stored.spec,
+            layout: stored.isPerRank ? .perRank : .shared, ranks: stored.ranks ?? 0,
+            align: stored.align ?? 0,
+            cut: stored.isStrided ? .strided : .segments(stored.segments),
+            transferSize: stored.transferSize.flatMap {
+                $0 <= SharedFile.transferBytesMax ? $0 : nil
+            },
+            earlier: Array(stored.earlier.prefix(earlierMax)), run: stored.run)
     }
-
-    private static let specKeys: [OptionKey] = [
-        .size, .seed, .dedupRatio, .compressRatio, .dedupUnit, .compressUnit, .fill,
-    ]
 }
 
 /// A data specification as manifests and reports have it.

@@ -226,7 +226,7 @@ class CampaignFolder:
     def is_current(self, case: Case) -> bool:
         """Return whether results that are there are of the jobs that the case has now."""
         try:
-            jobs, origin = (self.place(case) / STAMP).read_text(encoding="utf-8").split()
+            jobs, origin = files.read_text(self.place(case) / STAMP, 100).split()
         except (OSError, ValueError):
             return True
         # The same rule as in the scripts: paths of one of them may not be absolute.
@@ -280,7 +280,7 @@ class CampaignFolder:
 
     def _read_index(self) -> dict[str, Any]:
         try:
-            index = json.loads(self.index.read_text(encoding="utf-8"))
+            index = files.read_json(self.index)
         except (OSError, ValueError) as error:
             raise JobError(f"{self.path}: not the folder of a campaign: {error}") from error
         if not isinstance(index, dict) or index.get("format") != INDEX_FORMAT:
@@ -316,7 +316,7 @@ class CampaignFolder:
             path = self.place(case) / f"{name}.report.json"
             report = None
             with contextlib.suppress(OSError, ValueError):
-                content = json.loads(path.read_text(encoding="utf-8"))
+                content = files.read_json(path)
                 report = content if isinstance(content, dict) and is_current else None
             found.append(StepResult(name, path, report))
         return found
@@ -326,7 +326,7 @@ class CampaignFolder:
         if not self.is_current(case):
             return None
         try:
-            return int((self.place(case) / "exit_status").read_text(encoding="utf-8"))
+            return int(files.read_text(self.place(case) / "exit_status", 100))
         except (OSError, ValueError):
             return None
 
@@ -460,7 +460,7 @@ def _results_in(place: Path) -> list[Path]:
 def _json(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in a file; None where there is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = files.read_json(path)
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+/// A value of JSON (RFC 8259), with numbers as they are written: 64-bit seeds and ratios stay exact.
+///
+/// Read strictly: what two readers may take differently, such as a name that is there twice, is refused.
+package enum JSONValue: Sendable, Hashable {
+    case null
+    case boolean(Bool)
+    case number(String)
+    case string(String)
+    case array([JSONValue])
+    /// Values by their names in UTF-8: Swift takes texts for the same that are not the same bytes.
+    case object([[UInt8]: JSONValue])
+
+    /// Why a text is no JSON, in a few words.
+    package struct Refusal: Error {
+        /// Counted from 1.
+        package let line: Int
+        package let reason: String
+    }
+
+    /// How deep arrays and objects may be nested.
+    package static let depthMax = 32
+
+    /// Reads a text that is one value.
+    ///
+    /// - Complexity: O(count of `bytes`) in time and memory.
+    package init(parsing bytes: [UInt8]) throws(Refusal) {
+        var reader = JSONReader(bytes)
+        self = try reader.document()
+    }
+
+    /// The value of a name; nil for none, and for what is no object.
+    package subscript(name: String) -> JSONValue? {
+        guard case .object(let values) = self else { return nil }
+        return values[Array(name.utf8)]
+    }
+
+    /// A few words for messages.
+    package var shown: String {
+        switch self {
+        case .null: "null"
+        case .boolean(let value): "\(value)"
+        case .number(let text), .string(let text): text
+        case .array: "a list"
+        case .object: "an object"
+        }
+    }
+}
+
+/// Reads JSON from its first byte to its last.
+private struct JSONReader {
+    private let bytes: [UInt8]
+    private var place = 0
+
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    mutating func document() throws(JSONValue.Refusal) -> JSONValue {
+        skipBlanks()
+        let value = try value(depth: 0)
+        skipBlanks()
+        guard next == nil else { throw refusal("more behind its end") }
+        return value
+    }
+
+    private var next: UInt8? { place < bytes.count ? bytes[place] : nil }
+
+    private func refusal(_ reason: String) -> JSONValue.Refusal {
+        let newline = UInt8(ascii: "\n")
+        return JSONValue.Refusal(
+            line: 1 + bytes[..<min(place, bytes.count)].count { $0 == newline }, reason: reason)
+    }
+
+    private mutating func skipBlanks() {
+        while let byte = next, [0x20, 0x09, 0x0A, 0x0D].contains(byte) { place += 1 }
+    }
+
+    /// Goes past `text`, if that is what follows.
+    private mutating func take(_ text: StaticString) -> Bool {
+        let wanted = UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+        guard bytes[place...].starts(with: wanted) else { return false }
+        place += wanted.count
+        return true
+    }
+
+    private mutating func value(depth: Int) throws(JSONValue.Refusal) -> JSONValue {
+        guard depth <= JSONValue.depthMax else {
+            throw refusal("nested more than \(JSONValue.depthMax) deep")
+        }
+        switch next {
+        case UInt8(ascii: "{"): return try object(depth: depth)
+        case UInt8(ascii: "["): return try array(depth: depth)
+        case UInt8(ascii: "\""): return .string(String(decoding: try string(), as: UTF8.self))
+        case nil: throw refusal("it ends too early")
+        default:
+            if take("null") { return .null }
+            if take("true") { return .boolean(true) }
+            if take("false") { return .boolean(false) }
+            return try number()
+        }
+    }
+
+    private mutating func object(depth: Int) throws(JSONValue.Refusal) -> JSONValue {
+        var values: [[UInt8]: JSONValue] = [:]
+        place += 1
+        skipBlanks()
+        if take("}") { return .object(values) }
+        while true {
+            skipBlanks()
+            guard next == UInt8(ascii: "\"") else { throw refusal("no name in quotes") }
+            let name = try string()
+            skipBlanks()
+            guard take(":") else { throw refusal("no ':' behind a name") }
+            skipBlanks()
+            guard values.updateValue(try value(depth: depth + 1), forKey: name) == nil else {
+                throw refusal("'\(String(decoding: name, as: UTF8.self))' is there twice")
+            }
+            skipBlanks()
+            if take("}") { return .object(values) }
+            guard take(",") else { throw refusal(next == nil ? "it ends too early" : "no ','") }
+        }
+    }
+
+    private mutating func array(depth: Int) throws(JSONValue.Refusal) -> JSONValue {
+        var values: [JSONValue] = []
+        place += 1
+        skipBlanks()
+        if take("]") { return .array(values) }
+        while true {
+            skipBlanks()
+            values.append(try value(depth: depth + 1))
+            skipBlanks()
+            if take("]") { return .array(values) }
+            guard take(",") else { throw refusal(next == nil ? "it ends too early" : "no ','") }
+        }
+    }
+
+    private mutating func number() throws(JSONValue.Refusal) -> JSONValue {
+        let start = place
+        func isDigit(_ byte: UInt8?) -> Bool {
+            byte.map { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ?? false
+        }
+        _ = take("-")
+        let first = place
+        while isDigit(next) { place += 1 }
+        var isRight = place > first && (place == first + 1 || bytes[first] != UInt8(ascii: "0"))
+        if take(".") {
+            isRight = isRight && isDigit(next)
+            while isDigit(next) { place += 1 }
+        }
+        if next == UInt8(ascii: "e") || next == UInt8(ascii: "E") {
+            place += 1
+            if next == UInt8(ascii: "+") || next == UInt8(ascii: "-") { place += 1 }
+            isRight = isRight && isDigit(next)
+            while isDigit(next) { place += 1 }
+        }
+        guard isRight else { throw refusal("no value of JSON") }
+        return .number(String(decoding: bytes[start..<place], as: UTF8.self))
+    }
+
+    /// The bytes of a text in quotes.
+    private mutating func string() throws(JSONValue.Refusal) -> [UInt8] {
+        var text: [UInt8] = []
+        place += 1
+        while let byte = next {
+            switch byte {
+            case UInt8(ascii: "\""):
+                place += 1
+                guard String(validating: text, as: UTF8.self) != nil else {
+                    throw refusal("a text that is not UTF-8")
+                }
+                return text
+            case UInt8(ascii: "\\"):
+                place += 1
+                text += Array(String(try escaped()).utf8)
+            case 0..<0x20: throw refusal("a control character in a text")
+            default:
+                text.append(byte)
+                place += 1
+            }
+        }
+        throw refusal("it ends too early")
+    }
+
+    private mutating func escaped() throws(JSONValue.Refusal) -> Unicode.Scalar {
+        let plain: [UInt8: Unicode.Scalar] = [
+            UInt8(ascii: "\""): "\"", UInt8(ascii: "\\"): "\\", UInt8(ascii: "/"): "/",
+            UInt8(ascii: "b"): "\u{8}", UInt8(ascii: "f"): "\u{C}", UInt8(ascii: "n"): "\n",
+            UInt8(ascii: "r"): "\r", UInt8(ascii: "t"): "\t",
+        ]
+        if let byte = next, let scalar = plain[byte] {
+            place += 1
+            return scalar
+        }
+        var unit = try unit()
+        if (0xD800..<0xDC00).contains(unit), take("\\") {
+            let low = try self.unit()
+            guard (0xDC00..<0xE000).contains(low) else { throw refusal("half a character") }
+            unit = 0x10000 + (unit - 0xD800) << 10 + (low - 0xDC00)
+        }
+        guard let scalar = Unicode.Scalar(unit) else { throw refusal("half a character") }
+        return scalar
+    }
+
+    /// The number of `uXXXX`.
+    private mutating func unit() throws(JSONValue.Refusal) -> UInt32 {
+        guard take("u"), place + 4 <= bytes.count,
+            bytes[place..<place + 4].allSatisfy({ Unicode.Scalar($0).properties.isASCIIHexDigit }),
+            let unit = UInt32(String(decoding: bytes[place..<place + 4], as: UTF8.self), radix: 16)
+        else { throw refusal("an escape that JSON does not have") }
+        place += 4
+        return unit
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+/// What the text of a manifest says (FORMAT.md section 6): the one reader of manifests, for the program and for Python.
+///
+/// Every field that it knows is of the right type and in its range, or the manifest is refused; fields that it does not
+/// know are passed over.
+package struct StoredManifest: Sendable {
+    /// The format that is understood.
+    package static let format = "dgen/1"
+
+    /// Why a text is no manifest that can be used, in one line without the name of the file.
+    package struct Refusal: Error, CustomStringConvertible {
+        package let description: String
+
+        init(_ reason: String) { description = reason }
+    }
+
+    /// Whether the data is stored, rather than being written.
+    package let isComplete: Bool
+    package let spec: DataSpec
+    /// Whether each rank has written a file of its own.
+    package let isPerRank: Bool
+    /// How many ranks wrote the data, and what their shards were aligned to, where the manifest tells.
+    package let ranks: Int?
+    package let align: Int?
+    /// How it was dealt to them, and in which transfers.
+    package let segments: Int
+    package let isStrided: Bool
+    package let transferSize: Int?
+    /// What the file held before; what is no specification tells nothing.
+    package let earlier: [DataSpec]
+    /// Which run wrote the manifest.
+    package let run: String
+
+    /// The most ranks, and the largest alignment.
+    package static let ranksMax = 1_000_000_000
+    package static let alignMax = 1 << 40
+    /// The most files of a data set with a file for each rank. More ranks than any machine has, and each file costs those
+    /// who look at them all some microseconds at least.
+    package static let filesMax = 10_000_000
+    /// The most files of a data set that has fewer units of alignment: most of them are empty.
+    package static let emptyFilesMax = 1 << 20
+
+    /// Reads a manifest.
+    ///
+    /// - Parameter text: JSON, read strictly: no comments, no name twice.
+    /// - Throws: ``Refusal`` for the first thing that is wrong.
+    /// - Complexity: O(length of `text`).
+    package init(parsing text: String) throws(Refusal) {
+        let root: JSONValue
+        do throws(JSONValue.Refusal) {
+            root = try JSONValue(parsing: Array(text.utf8))
+        } catch {
+            throw Refusal("not a manifest: line \(error.line): not JSON: \(error.reason)")
+        }
+        guard case .object = root else { throw Refusal("not a manifest") }
+        let format = root["format"]
+        guard format == .string(Self.format) else {
+            throw Refusal(
+                "format: '\((format?.shown ?? "none").inOneLine(bytesMax: 100))' is not known here; "
+                    + "only \(Self.format) is")
+        }
+        switch root["status"] {
+        case .string("complete"): isComplete = true
+        case .string("writing"): isComplete = false
+        default: throw Refusal("status: must be writing or complete")
+        }
+        guard let fields = root["spec"], case .object = fields else {
+            throw Refusal("spec: missing")
+        }
+        do throws(Refusal) {
+            spec = try Self.spec(fields)
+        } catch {
+            throw Refusal("spec: \(error)")
+        }
+        switch root["layout"] {
+        case nil, .string("shared"): isPerRank = false
+        case .string("per-rank"): isPerRank = true
+        default: throw Refusal("layout: must be shared or per-rank")
+        }
+        ranks = try Self.number(root, "ranks", in: 1...Self.ranksMax)
+        align = try Self.number(root, "align", in: 1...Self.alignMax)
+        if isPerRank {
+            guard let ranks, let align else {
+                throw Refusal("ranks, align: needed for a file for each rank")
+            }
+            let units = spec.size / align + (spec.size % align == 0 ? 0 : 1)
+            let most = min(max(units, Self.emptyFilesMax), Self.filesMax)
+            guard ranks <= most else {
+                throw Refusal(
+                    InvalidField(
+                        field: "ranks", value: "\(ranks)",
+                        accepted: "1 to \(most) with a file for each rank of \(spec.size) bytes"
+                    ).description)
+            }
+        }
+        segments = try Self.number(root, "segments", in: 1...1 << 40) ?? 1
+        transferSize = try Self.number(root, "transfer_size", in: 1...Int.max)
+        switch root["strided"] {
+        case nil, .boolean(false): isStrided = false
+        case .boolean(true): isStrided = true
+        default: throw Refusal("strided: must be true or false")
+        }
+        switch root["earlier"] {
+        case nil: earlier = []
+        case .array(let several): earlier = several.compactMap { try? Self.spec($0) }
+        default: throw Refusal("earlier: must be a list")
+        }
+        switch root["run"] {
+        case nil: run = ""
+        case .string(let text): run = text
+        default: throw Refusal("run: must be a text")
+        }
+    }
+
+    private static func spec(_ fields: JSONValue) throws(Refusal) -> DataSpec {
+        func text(_ name: String, _ accepted: String) throws(Refusal) -> String {
+            guard let value = fields[name] else { throw Refusal("\(name): missing") }
+            guard case .number(let text) = value else { throw refusal(name, value, accepted) }
+            return text
+        }
+        func ratio(_ name: String) throws(Refusal) -> Ratio {
+            let text = try text(name, "a number with at most 3 decimals")
+            do throws(InvalidField) {
+                return try Ratio(parsing: text, field: name)
+            } catch {
+                throw Refusal(error.description)
+            }
+        }
+        func bytes(_ name: String) throws(Refusal) -> Int {
+            let text = try text(name, "a whole number of bytes")
+            guard text.utf8.allSatisfy(isDigit), let number = Int(text) else {
+                throw refusal(name, .number(text), "a whole number of bytes")
+            }
+            return number
+        }
+        let size = try bytes("size")
+        let accepted = "a whole number from 0 to 2^64 - 1"
+        let seedText = try text("seed", accepted)
+        guard seedText.utf8.allSatisfy(isDigit), let seed = UInt64(seedText) else {
+            throw refusal("seed", .number(seedText), accepted)
+        }
+        let (dedup, compress) = (try ratio("dedup_ratio"), try ratio("compress_ratio"))
+        let (block, grain) = (try bytes("dedup_unit"), try bytes("compress_unit"))
+        guard let kind = fields["fill"] else { throw Refusal("fill: missing") }
+        guard case .string(let name) = kind, let fill = DataSpec.Fill(rawValue: name) else {
+            throw refusal("fill", kind, "backref or zeros")
+        }
+        do throws(InvalidField) {
+            return try DataSpec(
+                size: size, seed: seed, dedupRatio: dedup, compressRatio: compress,
+                dedupUnit: block, compressUnit: grain, fill: fill)
+        } catch {
+            throw Refusal(error.description)
+        }
+    }
+
+    private static func number(
+        _ root: JSONValue, _ name: String, in range: ClosedRange<Int>
+    ) throws(Refusal) -> Int? {
+        guard let value = root[name] else { return nil }
+        guard case .number(let text) = value, text.utf8.allSatisfy(isDigit),
+            let number = Int(text), range.contains(number)
+        else {
+            throw refusal(
+                name, value, "a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+    }
+
+    private static func refusal(_ name: String, _ value: JSONValue, _ accepted: String) -> Refusal {
+        Refusal(InvalidField(field: name, value: value.shown, accepted: accepted).description)
+    }
+}
