@@ -157,6 +157,82 @@
             #expect(!message(text).isEmpty, "accepted: \(text)")
             #expect(!message(text).contains("\n"))
         }
+
+        /// A text, and a word that its refusal has.
+        struct Odd: CustomTestStringConvertible {
+            let text: String
+            let says: String
+
+            init(_ text: String, _ says: String) {
+                self.text = text
+                self.says = says
+            }
+
+            var testDescription: String { text.prefix(40) + ": " + says }
+        }
+
+        /// `levels` anchors, each of twice the one before.
+        private static func tower(_ levels: Int, _ list: String, _ rest: String) -> String {
+            let floors = (1...levels).map { "y\($0): &a\($0) [*a\($0 - 1), *a\($0 - 1)]\n" }
+            return "x: &a0 \(list)\n" + floors.joined() + rest
+        }
+
+        @Test(
+            .timeLimit(.minutes(1)),
+            arguments: [
+                Odd(tower(10, "[x, x]", "? *a10\n: 1\n"), "must be a word"),
+                Odd(tower(40, "[x, x]", ""), "aliases followed"),
+                Odd(
+                    tower(10, "{k: \(String(repeating: "v", count: 5000))}", ""), "aliases followed"
+                ),
+                Odd("hint: &h [*h]", "stands for nothing before it"),
+                Odd("hint: &h {a: {b: *h}}", "stands for nothing before it"),
+                Odd("a: *b\nb: &b x", "stands for nothing before it"),
+                Odd("a: &a x\nb: &a y", "is there twice"),
+                Odd("name: &a size\n*a : 5", "must be a word"),
+                Odd("? &a [x]\n: 1", "must be a word"),
+                Odd("? {a: 1}\n: 1", "must be a word"),
+                Odd("hint: {[x]: 1}", "must be a word"),
+                Odd("hint: {*a : 1}", "must be a word"),
+                Odd(String(repeating: "[", count: 500), "nest"),
+                Odd(String(repeating: "{a: ", count: 500), "nest"),
+                Odd(String(repeating: "- ", count: 500), "nest"),
+                Odd(String(repeating: "? ", count: 500), "must be a word"),
+                Odd(String(repeating: "[", count: 100_000), "nest"),
+                Odd(
+                    "hint: [\(String(repeating: "a,", count: 200_000))]", "more than 100000 values"),
+                Odd("<<: {size: 1}", "merge keys"), Odd("seed: !!int 5", "tags"),
+                Odd("hint: !!seq []", "tags"), Odd("%YAML 1.1\n---\nsize: 1", "directives"),
+                Odd("size: 1\n---\nsize: 2", "second document"), Odd("size: 1\u{85}", "U+0085"),
+                Odd("size: 1\u{FEFF}", "U+FEFF"), Odd("account: \"a\\0\"", "NUL"),
+                Odd("environment: {é: 1, é: 2}", "is there twice"),
+            ])
+        func whatIsUnboundedOrReadInTwoWaysIsRefusedInOneLine(odd: Odd) {
+            let (text, says) = (odd.text, odd.says)
+            #expect(message(text).contains(says), "\(message(text)): \(text.prefix(100))")
+            #expect(!message(text).contains("\n"))
+        }
+
+        @Test func marksAndLineEndsOfOtherSystemsAreReadAlike() throws {
+            let plain = "size: 1GiB\nhint:\n  a: b\n"
+            let wanted = try JobFile.parse(plain, name: "j").options
+            for text in [
+                "\u{FEFF}" + plain, plain.replacing("\n", with: "\r\n"),
+                plain.replacing("\n", with: "\r"), "---\n" + plain + "...\n",
+                "size: &s 1GiB\nhint: &h {a: b}\n", "size: '1GiB'\nhint: {a: ! b}\n",
+            ] {
+                #expect(try JobFile.parse(text, name: "j").options == wanted, "\(text)")
+            }
+            #expect(HintsFile.texts("\u{FEFF}a b\r\nc=d\r\n") == ["a=b", "c=d"])
+        }
+
+        @Test func aSignWithAnAccentIsStillThatSign() throws {
+            let settings = Settings(
+                commandLine: [.hint: ["a=\u{301}b"], .output: ["/a:\u{301}b"]], environment: [:],
+                jobFile: [:])
+            #expect(try settings.hints().map(\.key) == ["a"])
+            #expect(throws: InvalidField.self) { try settings.dataPath(missing: "") }
+        }
     }
 
     @Suite struct ReadOrderTests {
@@ -262,6 +338,55 @@
             let missing = #"{"format": "dgen/1", "status": "complete", "spec": {"size": 1}}"#
             #expect(message(missing).contains("seed: missing"))
             #expect(message("").contains("not a manifest"))
+        }
+
+        /// JSON, and nothing that only YAML has; what Python is told too, by the same reader.
+        @Test(
+            .timeLimit(.minutes(1)),
+            arguments: [
+                ("{", "{ # comment\n"), ("{", "{ // comment\n"), ("{", "%YAML 1.1\n---\n{"),
+                ("{", "\u{FEFF}{"), ("}}", "}}\n..."), ("}}", "}} x"), ("}}", "}}}"),
+                ("}}", "}"), ("}}", "},}"), ("\"complete\"", "complete"),
+                ("\"complete\"", "'complete'"), ("\"complete\"", "!!str \"complete\""),
+                ("\"complete\"", "&a \"complete\", \"x\": *a"), ("\"complete\"", "null"),
+                ("\"status\"", "status"), ("\"status\"", "\"format\": \"dgen/1\", \"status\""),
+                ("\"status\"", "\"st\\u0061tus\": \"writing\", \"status\""),
+                ("1073741824", "1e9"), ("1073741824", "1.0"), ("1073741824", "-1"),
+                ("1073741824", "\"1GiB\""), ("1073741824", "1GiB"), ("1073741824", "01"),
+                ("1073741824", "0x10"), ("1073741824", "null"), ("1073741824", "[1]"),
+                ("1073741824", "9223372036854775808"), ("9007199254740993", "null"),
+                ("9007199254740993", "\"1\""), ("9007199254740993", "-0"),
+                ("9007199254740993", "18446744073709551616"), ("9007199254740993", "true"),
+                ("2.5", "2.5555"), ("2.5", "25e-1"), ("2.5", "NaN"), ("2.5", "Infinity"),
+                ("2.5", ".5"), ("2.5", "+2.5"), ("2.5", "2."), ("\"backref\"", "\"Zeros\""),
+                ("\"backref\"", "null"), ("\"backref\"", "\"back\\ud800ref\""),
+                ("\"backref\"", "\"back\nref\""), ("\"backref\"", "\"back\\xref\""),
+            ])
+        func manifestsAreStrictJSON(part: String, other: String) {
+            let whole = #"{"format": "dgen/1", "status": "complete", \#(spec)}"#
+            #expect(message(whole).isEmpty)
+            let odd = whole.replacing(part, with: other, maxReplacements: 1)
+            #expect(odd != whole)
+            #expect(!message(odd).isEmpty && !message(odd).contains("\n"), "\(odd)")
+        }
+
+        @Test(arguments: [
+            ("layout", "\"per-rank\"", "needed"), ("layout", "null", "layout"),
+            ("layout", "1", "layout"), ("ranks", "0", "'0'"), ("ranks", "-1", "'-1'"),
+            ("ranks", "1.0", "'1.0'"), ("ranks", "\"1\"", "'1'"), ("ranks", "null", "'null'"),
+            ("ranks", "1000000001", "1 to 1000000000"), ("align", "0", "'0'"),
+            ("align", "1099511627777", "align"), ("segments", "0", "segments"),
+            ("transfer_size", "0", "transfer_size"), ("strided", "1", "strided"),
+            ("strided", "\"true\"", "strided"), ("earlier", "{}", "earlier"),
+            ("earlier", "null", "earlier"), ("run", "1", "run"),
+            ("x", String(repeating: "[", count: 500), "nest"),
+            ("layout", "\"per-rank\", \"ranks\": 1000000000, \"align\": 1048576", "1048576 with"),
+            ("layout", "\"per-rank\", \"ranks\": 1000000000, \"align\": 1", "1 to 10000000"),
+        ])
+        func whatIsKnownOfTheRunIsInItsRange(name: String, value: String, says: String) {
+            let text =
+                #"{"format": "dgen/1", "status": "complete", \#(spec), "\#(name)": \#(value)}"#
+            #expect(message(text).contains(says), "\(message(text))")
         }
     }
 

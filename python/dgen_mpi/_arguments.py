@@ -37,12 +37,15 @@ SHOWN_MAX = 100
 
 def refusal(name: str, value: object, accepted: str) -> ValueError:
     """Return the error for a value that is not accepted, in one line whatever the value."""
-    text = str(value)
-    if not text.isprintable():
-        text = text.encode("unicode_escape").decode("ascii")
-    if len(text) > SHOWN_MAX:
-        text = text[:SHOWN_MAX] + "..."
-    return ValueError(f"{name}: '{text}' is not accepted; give {accepted}")
+    return ValueError(f"{name}: '{in_one_line(str(value))}' is not accepted; give {accepted}")
+
+
+def in_one_line(text: str) -> str:
+    """Return a text as messages show it: no control characters, and not too long."""
+    shown = text[: SHOWN_MAX + 1]
+    if not shown.isprintable():
+        shown = shown.encode("unicode_escape").decode("ascii")
+    return shown if len(text) <= SHOWN_MAX else shown[:SHOWN_MAX] + "..."
 
 
 def size_of(value: SupportsIndex, name: str = "size", least: int = 0) -> int:

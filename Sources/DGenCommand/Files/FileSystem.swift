@@ -135,20 +135,56 @@ enum FileSystem {
         }
     }
 
-    /// A small text file, whole.
-    static func readText(_ path: String, bytesMax: Int, what: String) throws -> String {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else {
-            throw Failure(
-                .inputOutput,
-                "\(path): the \(what) cannot be read: \(String(cString: strerror(errno)))")
+    /// How long a pipe that is read may take, in seconds.
+    static let pipeSecondsMax = 10
+
+    /// A small text file, whole, in bounded time and memory.
+    ///
+    /// - Parameters:
+    ///   - path: a regular file, or /dev/null.
+    ///   - bytesMax: the longest text.
+    ///   - what: what messages call the file.
+    ///   - mayBePipe: whether it may also be a pipe, such as a shell's `<(...)`.
+    /// - Throws: ``Failure`` in one line.
+    static func readText(
+        _ path: String, bytesMax: Int, what: String, mayBePipe: Bool = false
+    ) throws -> String {
+        func refusal(_ reason: String) -> Failure {
+            Failure(.inputOutput, "\(path): the \(what) cannot be read: \(reason)")
         }
+        var status = stat()
+        // Asked before it is opened: to open some devices does something.
+        guard stat(path, &status) == 0 else { throw refusal(String(cString: strerror(errno))) }
+        func requireReadable() throws {
+            switch status.st_mode & S_IFMT {
+            case S_IFREG: break
+            case S_IFIFO where mayBePipe: break
+            case S_IFCHR where status.st_rdev == Self.nullDevice: break
+            case S_IFDIR: throw refusal("it is a directory; give a file")
+            default: throw refusal("it is not a regular file")
+            }
+        }
+        try requireReadable()
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard file >= 0 else { throw refusal(String(cString: strerror(errno))) }
         defer { close(file) }
+        guard fstat(file, &status) == 0 else { throw refusal(String(cString: strerror(errno))) }
+        try requireReadable()
+        let isPipe = status.st_mode & S_IFMT == S_IFIFO
+        let clock = Stopwatch()
         var bytes: [UInt8] = []
         var part = [UInt8](repeating: 0, count: 64 << 10)
         while true {
+            if isPipe {
+                guard clock.elapsedNanoseconds < pipeSecondsMax * 1_000_000_000 else {
+                    throw refusal("a pipe that does not end within \(pipeSecondsMax) s")
+                }
+                if let interruption = Interruption.failure { throw interruption }
+                var ready = pollfd(fd: file, events: Int16(POLLIN), revents: 0)
+                guard poll(&ready, 1, 100) > 0 else { continue }
+            }
             let count = Glibc.read(file, &part, part.count)
-            if count < 0, errno == EINTR { continue }
+            if count < 0, errno == EINTR || errno == EAGAIN { continue }
             guard count >= 0 else { throw failure(path, "the \(what) cannot be read") }
             if count == 0 { break }
             bytes += part[..<count]
@@ -161,6 +197,9 @@ enum FileSystem {
         }
         return text
     }
+
+    /// The number of /dev/null, as Linux has it: device 3 of driver 1.
+    private static let nullDevice: dev_t = 0x103
 
     /// Replaces the file at `path` by one with `bytes`, which has its mode.
     ///

@@ -4,7 +4,10 @@
 enum HintsFile {
     /// The hints in `text`, as `--hint` has them; not checked yet.
     static func texts(_ text: String) -> [String] {
-        text.split(whereSeparator: \.isNewline).compactMap { line in
+        var text = text.unicodeScalars[...]
+        // A byte order mark, which some editors begin a file with.
+        if text.first == "\u{FEFF}" { text.removeFirst() }
+        return String(text).split(whereSeparator: \.isNewline).compactMap { line in
             let words = line.prefix { $0 != "#" }
                 .split(whereSeparator: \.isWhitespace)
             guard !words.isEmpty else { return nil }

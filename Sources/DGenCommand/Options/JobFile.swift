@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
-import Yams
 
 /// A file of options in YAML (JSON is YAML): one mapping whose keys are the options in snake case, and what those who
 /// start the job want to know.
@@ -17,7 +16,8 @@ struct JobFile {
     private(set) var operation: Operation?
 
     static func read(_ path: String) throws -> JobFile {
-        let text = try FileSystem.readText(path, bytesMax: 1 << 20, what: "job file")
+        let text = try FileSystem.readText(
+            path, bytesMax: 1 << 20, what: "job file", mayBePipe: true)
         return try parse(text, name: path)
     }
 
@@ -30,16 +30,14 @@ struct JobFile {
     /// - Throws: ``Failure`` in one line that says where and what.
     static func parse(_ text: String, name: String) throws -> JobFile {
         var file = JobFile()
-        guard let root = try compose(text, name: name) else { return file }
-        guard let mapping = root.mapping else {
+        guard let root = try YAML.read(text, name: name), !root.isNull else { return file }
+        guard case .mapping(let entries) = root else {
             throw Failure(
                 .usage, "\(name): a job file is a mapping of options, such as 'size: 1GiB'")
         }
-        for (keyNode, value) in mapping {
-            let name = "\(name):\(keyNode.mark?.line ?? 1)"
-            guard let word = keyNode.scalar?.string else {
-                throw Failure(.usage, "\(name): an option's name must be a word")
-            }
+        for entry in entries {
+            let name = "\(name):\(entry.line)"
+            let (word, value) = (entry.key, entry.value)
             if let key = OptionKey(rawValue: word) {
                 file.options[key] = try texts(of: value, for: key, name: name)
             } else if let key = LaunchKey(rawValue: word) {
@@ -57,13 +55,15 @@ struct JobFile {
                     .usage, "\(name): unknown key '\(word)'; \(advice ?? "known: \(all)")")
             }
         }
-        try file.noteLaunch(mapping, name: name)
+        try file.noteLaunch(entries, name: name)
         return file
     }
 
     /// Takes what the program itself wants to know of the launch, and checks that ranks fit on the nodes.
-    private mutating func noteLaunch(_ mapping: Node.Mapping, name: String) throws {
-        func text(_ key: LaunchKey) -> String? { mapping[Node(key.rawValue)]?.scalar?.string }
+    private mutating func noteLaunch(_ entries: [YAML.Entry], name: String) throws {
+        func text(_ key: LaunchKey) -> String? {
+            entries.first { $0.key == key.rawValue }?.value.text
+        }
         operation = text(.operation).flatMap(Operation.init(rawValue:))
         guard let nodes = text(.nodes).flatMap(LaunchKey.count),
             let ranks = options[.ranks]?.last.flatMap({ Int($0) })
@@ -77,30 +77,15 @@ struct JobFile {
         }
     }
 
-    /// Parses YAML, with the parser's complaint in one line.
-    static func compose(_ text: String, name: String) throws -> Node? {
-        do {
-            return try Yams.compose(yaml: text)
-        } catch let error as YamlError {
-            let words = "\(error)".split(whereSeparator: \.isNewline)
-                .map { $0.trimmingPrefix(while: \.isWhitespace) }
-            throw Failure(
-                .usage,
-                "\(name): not readable as YAML: \(words.prefix(3).joined(separator: " ").prefix(300))"
-            )
-        }
-    }
-
-    private static func texts(of node: Node, for key: OptionKey, name: String) throws -> [String] {
-        switch (node, key) {
-        case (.scalar(let scalar), _) where node.tag != Tag(.null):
-            return [scalar.string]
-        case (.sequence(let sequence), _) where key.isList:
-            return try sequence.map { try text(of: $0, for: key, name: name) }
-        case (.mapping(let mapping), .hint):
-            return try mapping.map {
-                let hint = try text(of: $0.key, for: key, name: name)
-                return "\(hint)=\(try text(of: $0.value, for: key, name: name))"
+    private static func texts(of value: YAML, for key: OptionKey, name: String) throws -> [String] {
+        switch (value, key) {
+        case (.scalar(let text, isNull: false), _):
+            return [text]
+        case (.list(let elements), _) where key.isList:
+            return try elements.map { try text(of: $0, for: key, name: name) }
+        case (.mapping(let entries), .hint):
+            return try entries.map {
+                "\($0.key)=\(try text(of: $0.value, for: key, name: name))"
             }
         default:
             let accepted =
@@ -114,10 +99,10 @@ struct JobFile {
         }
     }
 
-    private static func text(of node: Node, for key: OptionKey, name: String) throws -> String {
-        guard let scalar = node.scalar else {
+    private static func text(of value: YAML, for key: OptionKey, name: String) throws -> String {
+        guard let text = value.text else {
             throw Failure(.usage, "\(name): \(key.rawValue): give plain values")
         }
-        return scalar.string
+        return text
     }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
-import Yams
 
 /// What a job file says to those who start the job: the Python package `dgen_mpi.jobs`, and batch scripts.
 ///
@@ -17,7 +16,7 @@ enum LaunchKey: String, CaseIterable {
     /// Checks what stands beside the key.
     ///
     /// - Throws: `InvalidField`.
-    func check(_ node: Node) throws {
+    func check(_ node: YAML) throws {
         switch self {
         case .operation:
             let names = JobFile.Operation.allCases.map(\.rawValue)
@@ -40,25 +39,25 @@ enum LaunchKey: String, CaseIterable {
             try line(
                 node, accepted: "mpirun, srun, flux, or a command line with {ranks} in it"
             ) {
-                ["mpirun", "srun", "flux"].contains($0) || $0.contains("{ranks}")
+                ["mpirun", "srun", "flux"].contains($0) || Array($0.utf8).contains("{ranks}".utf8)
             }
         case .program, .account, .partition, .workingDirectory:
             try line(node, accepted: "one line of text") { !$0.isEmpty }
         case .launcherArguments, .modules, .setup, .directives:
-            guard case .sequence(let sequence) = node else {
+            guard case .list(let elements) = node else {
                 throw refusal(node, "a list of lines")
             }
-            for element in sequence {
+            for element in elements {
                 try line(element, accepted: "a list of lines") { !$0.isEmpty }
             }
         case .environment:
             let accepted = "a mapping of names to values of one line"
-            guard case .mapping(let mapping) = node else { throw refusal(node, accepted) }
-            for (name, value) in mapping {
-                try line(name, accepted: accepted) {
+            guard case .mapping(let entries) = node else { throw refusal(node, accepted) }
+            for entry in entries {
+                try line(.scalar(entry.key, isNull: false), accepted: accepted) {
                     Self.isWord($0, and: "_") && $0.first?.isNumber == false
                 }
-                try line(value, accepted: accepted) { _ in true }
+                try line(entry.value, accepted: accepted) { _ in true }
             }
         }
     }
@@ -73,21 +72,19 @@ enum LaunchKey: String, CaseIterable {
     }
 
     private func line(
-        _ node: Node, accepted: String, _ isAccepted: (String) -> Bool
+        _ node: YAML, accepted: String, _ isAccepted: (String) -> Bool
     ) throws {
-        guard case .scalar(let scalar) = node, node.tag != Tag(.null),
-            !scalar.string.contains(where: { $0.isNewline || $0 == "\0" }),
-            isAccepted(scalar.string)
+        guard case .scalar(let text, isNull: false) = node,
+            !text.contains(where: { $0.isNewline || $0 == "\0" }), isAccepted(text)
         else { throw refusal(node, accepted) }
     }
 
-    private func refusal(_ node: Node, _ accepted: String) -> InvalidField {
+    private func refusal(_ node: YAML, _ accepted: String) -> InvalidField {
         let value =
             switch node {
-            case .scalar(let scalar): scalar.string
+            case .scalar(let text, _): text
             case .mapping: "a mapping"
-            case .sequence: "a list"
-            case .alias: "an alias"
+            case .list: "a list"
             }
         return InvalidField(
             field: rawValue, value: value.split(whereSeparator: \.isNewline).joined(separator: " "),

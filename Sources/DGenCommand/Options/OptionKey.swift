@@ -42,6 +42,8 @@ enum OptionKey: String, CaseIterable, Codable, CodingKeyRepresentable {
 extension String {
     /// The one of `names` that this was probably meant to be, if one is near.
     func nearest(in names: [String]) -> String? {
+        // What is far longer than any name is like none, and takes long to compare.
+        guard utf8.count <= 64 else { return nil }
         let wanted = lowercased().replacing("-", with: "_")
         let ranked = names.map { (name: $0, distance: wanted.editDistance(to: $0)) }
         guard let best = ranked.min(by: { $0.distance < $1.distance }),

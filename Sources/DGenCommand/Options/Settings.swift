@@ -58,7 +58,7 @@ struct Settings: Codable {
         if let path = text(.hintsFile), !path.isEmpty {
             let texts = try HintsFile.texts(
                 FileSystem.readText(
-                    path, bytesMax: 1 << 20, what: "hints file"))
+                    path, bytesMax: 1 << 20, what: "hints file", mayBePipe: true))
             // Before those that are given one by one, which go before it.
             entries[.hint] = Entry(
                 texts: texts + self.texts(.hint), source: entries[.hint]?.source ?? .jobFile)
@@ -351,18 +351,21 @@ struct Settings: Codable {
             count.map { "striping_factor=\($0)" }, size.map { "striping_unit=\($0)" },
         ].compactMap { $0 }
         for text in stripes + texts(.hint) {
-            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let limit = SharedFile.hintBytesMax
-            guard parts.count == 2, !parts[0].isEmpty, parts[0].utf8.count <= limit.key,
-                !parts[1].isEmpty, parts[1].utf8.count <= limit.value
+            // By bytes: what follows may combine with the sign to one letter.
+            guard let sign = text.utf8.firstIndex(of: UInt8(ascii: "=")),
+                case let key = String(text[..<sign]),
+                case let value = String(text[text.utf8.index(after: sign)...]),
+                (1...limit.key).contains(key.utf8.count),
+                (1...limit.value).contains(value.utf8.count)
             else {
                 throw InvalidField(
                     field: "hint", value: text,
                     accepted:
                         "KEY=VALUE, the key at most \(limit.key) bytes, the value \(limit.value)")
             }
-            hints.removeAll { $0.key == parts[0] }
-            hints.append((String(parts[0]), String(parts[1])))
+            hints.removeAll { $0.key == key }
+            hints.append((key, value))
         }
         return hints
     }
@@ -376,7 +379,8 @@ struct Settings: Codable {
         guard let path = text(.output), !path.isEmpty else { throw Failure(.usage, missing) }
         // ROMIO takes what is before a colon for the type of the file system, and may so write to
         // another file. The replacement character stands for bytes that were not UTF-8.
-        guard !path.contains(where: { ":\0\n\u{FFFD}".contains($0) }) else {
+        guard !path.unicodeScalars.contains(where: { ":\0\n\u{FFFD}".unicodeScalars.contains($0) })
+        else {
             throw InvalidField(
                 field: "output", value: path.replacing("\n", with: " ").replacing("\0", with: " "),
                 accepted: "a path in UTF-8 without colons and line ends")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from dgen_mpi import _native
-from dgen_mpi._arguments import thousandths
+from dgen_mpi._arguments import in_one_line, thousandths
 
 SIZE_UNITS = [("EiB", 60), ("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
 
@@ -42,8 +42,8 @@ def refusal(value: object, accepted: str) -> ValueError:
     text = "a mapping" if isinstance(value, Mapping) else value
     text = "a list" if isinstance(value, list | tuple) else text
     text = "nothing" if value is None else text
-    shown = " ".join(str(text).translate(dict.fromkeys(map(ord, LINE_ENDS), "\n")).split("\n"))
-    return ValueError(f"'{shown}' is not accepted; give {accepted}")
+    shown = str(text).translate(dict.fromkeys(map(ord, LINE_ENDS), " "))
+    return ValueError(f"'{in_one_line(shown)}' is not accepted; give {accepted}")
 
 
 def integer(value: object, least: int, most: int) -> int:
@@ -51,11 +51,18 @@ def integer(value: object, least: int, most: int) -> int:
     number = None
     if isinstance(value, int) and not isinstance(value, bool):
         number = value
-    elif isinstance(value, str) and len(value) < 100 and _INTEGER.fullmatch(value):
-        number = int(value)
+    elif isinstance(value, str) and _INTEGER.fullmatch(value):
+        number = _whole(value)
     if number is None or not least <= number <= most:
         raise refusal(value, f"a whole number from {least} to {most}")
     return number
+
+
+def _whole(digits: str) -> int | None:
+    """Return the number that digits with or without a sign are; None for one far too large."""
+    sign = digits[:1] if digits[:1] in "+-" else ""
+    rest = digits.removeprefix(sign).lstrip("0") or "0"
+    return int(sign + rest) if len(rest) < 100 else None
 
 
 def size(value: object, least: int = 0, most: int = 2**63 - 1) -> int:
@@ -113,9 +120,9 @@ def seed(value: object) -> int:
     """Return a seed."""
     accepted = "a whole number from 0 to 2^64 - 1"
     if isinstance(value, str):
-        if not re.fullmatch(r"[0-9]{1,99}", value, re.ASCII):
+        if not re.fullmatch("[0-9]+", value, re.ASCII):
             raise refusal(value, accepted)
-        value = int(value)
+        value = _whole(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 64:
         raise refusal(value, accepted)
     return value
