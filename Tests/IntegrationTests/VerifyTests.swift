@@ -154,5 +154,48 @@ extension Integration {
             #expect(missing.status == 2)
             #expect(missing.complaints.count == 1, "\(missing.error)")
         }
+
+        /// What an option says of the data set is followed, or refused where the manifest says otherwise.
+        @Test func noOptionOfTheDataSetIsPassedOver() throws {
+            let folder = try Folder()
+            for (name, words) in [
+                ("whole", ["--segments", "3", "--align", "4096"]), ("turns", ["--strided"]),
+                ("parts", ["--layout", "per-rank", "--align", "4096"]),
+            ] {
+                let written = try Launch.ranks(
+                    2, ["-o", folder.file(name), "-s", "100000", "--seed", "1", "--quiet"] + words)
+                #expect(written.status == 0, "\(written.error)")
+            }
+            try folder.write("segments: 3\n", to: "segments.yaml")
+            try folder.write("strided: true\n", to: "strided.yaml")
+            func status(
+                _ words: String, _ environment: [String: String] = [:]
+            ) throws -> Int32 {
+                let words = words.replacing("DIR", with: folder.path).split(separator: " ")
+                let outcome = try Launch.alone(words.map(String.init), environment: environment)
+                #expect(outcome.complaints.count == (outcome.status > 1 ? 1 : 0))
+                return outcome.status
+            }
+            for (words, expected) in [
+                ("verify DIR/parts", 0), ("verify DIR/parts --layout per-rank", 0),
+                ("verify DIR/parts --layout shared", 3), ("verify DIR/whole --layout shared", 0),
+                ("verify DIR/whole --layout per-rank", 3), ("verify DIR/whole --align 512", 0),
+                ("verify DIR/whole --seed 2", 1),
+                ("verify DIR/whole --job DIR/segments.yaml", 0),
+                ("verify DIR/turns --job DIR/segments.yaml", 2),
+                ("verify DIR/parts --job DIR/segments.yaml", 2),
+                ("repair DIR/turns --job DIR/strided.yaml", 0),
+                ("repair DIR/whole --job DIR/strided.yaml", 2),
+                ("repair DIR/parts --layout shared", 2), ("repair DIR/whole --seed 2", 2),
+            ] as [(String, Int32)] {
+                #expect(try status(words) == expected, "\(words)")
+            }
+            #expect(try status("verify DIR/whole", ["DGEN_SEGMENTS": "4"]) == 2)
+            #expect(try status("verify DIR/whole", ["DGEN_LAYOUT": "per-rank"]) == 3)
+            // The file that was asked for is the one that is looked at.
+            try folder.write("other bytes", to: "parts")
+            #expect(try status("verify DIR/parts --layout shared") == 1)
+            #expect(try status("verify DIR/parts") == 0)
+        }
     }
 }
