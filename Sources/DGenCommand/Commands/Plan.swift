@@ -5,20 +5,32 @@ import Foundation
 
 /// `dgen-mpi plan`: what `generate` would write, by arithmetic; touches nothing.
 struct Plan: Encodable {
+    /// Bytes that a rank writes in a row.
     struct Shard: Encodable {
         let rank: Int
+        /// Where they lie in the data set.
         let offset: Int
         let bytes: Int
+        /// Which segment they are of, where there are several.
+        let segment: Int?
+        /// The file that they are, where each rank has one.
+        let file: String?
     }
 
     /// The most shards that are listed one by one.
     static let shardsListed = 16
+    /// What stands for a file that nobody has named.
+    private static let nameless = "FILE"
 
     let format = "dgen-plan/1"
     let spec: EncodedSpec
     let ranks: Int
     let align: Int
     let transferSize: Int
+    let layout: FileLayout
+    let segments: Int
+    let strided: Bool
+    let order: String
     let blocks: Int
     let distinctBlocks: Int
     let logicalBytes: Int
@@ -33,27 +45,57 @@ struct Plan: Encodable {
     init(_ settings: Settings) throws {
         // The seed does not change the plan.
         let spec = try settings.spec(over: nil, drawingSeed: { 0 })
-        let layout = Layout(spec)
+        let reduction = Layout(spec)
         self.spec = EncodedSpec(spec)
         ranks = try settings.ranks()
         align = try settings.alignment()
         transferSize = try settings.transferSize()
-        let all = Shards(size: spec.size, ranks: ranks, alignment: align)
-        blocks = layout.blockCount
-        distinctBlocks = layout.distinctBlockCount
+        layout = try settings.layout()
+        let order: Pattern.Order = try settings.choice(.order, default: .sequential)
+        let pattern = Pattern(
+            Shards(size: spec.size, ranks: ranks, alignment: align), transferSize: transferSize,
+            cut: try settings.cut(), order: order)
+        strided = pattern.cut == .strided
+        segments = pattern.segmentCount
+        self.order = order.rawValue
+        blocks = reduction.blockCount
+        distinctBlocks = reduction.distinctBlockCount
         logicalBytes = spec.size
-        distinctBytes = layout.distinctBytes
-        expectedStoredBytes = layout.expectedStoredBytes
-        let listed = ranks <= Self.shardsListed ? ranks : Self.shardsListed / 2
-        let last = ranks <= listed ? [] : [ranks - 1]
-        shards = (Array(0..<listed) + last).map {
-            Shard(rank: $0, offset: all[$0].lowerBound, bytes: all[$0].count)
+        distinctBytes = reduction.distinctBytes
+        expectedStoredBytes = reduction.expectedStoredBytes
+        shards = Self.shards(
+            pattern, ranks, layout, settings.text(.output) ?? Self.nameless)
+        // Rank order is size order, also in each segment.
+        (shardBytesMaximum, transfersPerRankMaximum) = pattern.share(of: 0)
+        shardBytesMinimum = pattern.share(of: ranks - 1).bytes
+        emptyRanks = ranks - pattern.occupied
+    }
+
+    /// The first and the last of what ranks write in a row, in file order; all of it where that is little.
+    private static func shards(
+        _ pattern: Pattern, _ ranks: Int, _ layout: FileLayout, _ path: String
+    ) -> [Shard] {
+        let segments = pattern.segmentCount
+        let (count, isLarge) = segments.multipliedReportingOverflow(by: ranks)
+        let isListed = !isLarge && count <= shardsListed
+        let listed = isListed ? count : shardsListed / 2
+        let places = (0..<listed).map { $0.quotientAndRemainder(dividingBy: ranks) }
+        let last = isListed ? [] : [(quotient: segments - 1, remainder: ranks - 1)]
+        return (places + last).map { segment, rank in
+            let piece = pattern.piece(segment: segment, rank: rank)
+            return Shard(
+                rank: rank, offset: piece.lowerBound, bytes: piece.count,
+                segment: segments > 1 ? segment : nil,
+                file: layout == .perRank ? layout.path(path, rank: rank) : nil)
         }
-        // Rank order is size order, but for the last shard that has bytes, which may be cut.
-        shardBytesMaximum = all.longest
-        shardBytesMinimum = min(all[ranks - 1].count, all[max(all.occupied - 1, 0)].count)
-        emptyRanks = ranks - all.occupied
-        transfersPerRankMaximum = all.longest.dividedRoundingUp(by: transferSize)
+    }
+
+    /// Whether one shard is the next after another, so that none is left out between them.
+    private func isNext(_ shard: Shard, after earlier: Shard) -> Bool {
+        let (segment, before) = (shard.segment ?? 0, earlier.segment ?? 0)
+        return shard.rank > 0
+            ? segment == before && shard.rank == earlier.rank + 1
+            : segment == before + 1 && earlier.rank == ranks - 1
     }
 
     var table: Table {
@@ -66,6 +108,12 @@ struct Plan: Encodable {
         table.row("blocks", "\(blocks), \(distinctBlocks) distinct")
         table.row(
             "ranks", "\(ranks)" + (emptyRanks > 0 ? ", \(emptyRanks) with nothing to do" : ""))
+        if layout == .perRank { table.row("layout", "a file for each rank") }
+        if strided {
+            table.row("layout", "strided: \(segments) turns of a transfer of each rank")
+        } else if segments > 1 {
+            table.row("layout", "\(segments) segments")
+        }
         table.row(
             "shard",
             shardBytesMinimum == shardBytesMaximum
@@ -73,10 +121,15 @@ struct Plan: Encodable {
                 : "\(ByteSize.format(shardBytesMinimum)) to \(ByteSize.format(shardBytesMaximum))")
         table.row(
             "transfers",
-            "\(transfersPerRankMaximum) of \(ByteSize.format(transferSize)) at most per rank")
+            "\(transfersPerRankMaximum) of \(ByteSize.format(transferSize)) at most per rank"
+                + (order == Pattern.Order.random.rawValue ? ", in random order" : ""))
         for (index, shard) in shards.enumerated() {
-            if index > 0, shard.rank != shards[index - 1].rank + 1 { table.row("  ...", "") }
-            table.row("  rank \(shard.rank)", "offset \(shard.offset), \(shard.bytes) bytes")
+            if index > 0, !isNext(shard, after: shards[index - 1]) { table.row("  ...", "") }
+            let segment = shard.segment.map { ", segment \($0)" } ?? ""
+            let file = shard.file.map { ": \($0)" } ?? ""
+            table.row(
+                "  rank \(shard.rank)",
+                "offset \(shard.offset), \(shard.bytes) bytes\(segment)\(file)")
         }
         return table
     }

@@ -112,6 +112,41 @@ struct Pattern: RankTransfers {
         return (rank, segment.lowerBound + piece.lowerBound..<segment.lowerBound + piece.upperBound)
     }
 
+    /// How many segments the data set is cut to.
+    var segmentCount: Int { segments.count }
+
+    /// What a rank moves of a segment, in a row.
+    func piece(segment: Int, rank: Int) -> Range<Int> {
+        let segment = segments[segment]
+        let piece = pieces(of: segment)[rank]
+        return segment.lowerBound + piece.lowerBound..<segment.lowerBound + piece.upperBound
+    }
+
+    /// What a rank moves of all segments together.
+    ///
+    /// - Returns: the bytes, and the transfers that are not empty.
+    /// - Complexity: O(log of the number of segments).
+    func share(of rank: Int) -> (bytes: Int, transfers: Int) {
+        var (bytes, transfers, first) = (0, 0, 0)
+        // Segments get no longer, and few lengths differ: of each, how many there are.
+        while first < segments.count {
+            let length = segments[first].count
+            var (low, high) = (first, segments.count - 1)
+            while low < high {
+                let middle = low + (high - low + 1) / 2
+                if segments[middle].count == length { low = middle } else { high = middle - 1 }
+            }
+            let piece = pieces(of: segments[first])[rank].count
+            bytes += (low + 1 - first) * piece
+            transfers += (low + 1 - first) * piece.dividedRoundingUp(by: transferSize)
+            first = low + 1
+        }
+        return (bytes, transfers)
+    }
+
+    /// The ranks that have any bytes: those of the first segment, the longest one.
+    var occupied: Int { longPieces.occupied }
+
     /// The rank that moves the byte at `offset`.
     func rank(of offset: Int) -> Int { piece(of: offset).rank }
 
