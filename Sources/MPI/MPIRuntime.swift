@@ -18,6 +18,7 @@ package enum MPIRuntime {
         // Open MPI 4 would start a daemon for a process that may want to start others, which is one more process that
         // fails where files, memory or processes are limited.
         if isAlone { setenv("OMPI_MCA_ess_singleton_isolated", "1", 0) }
+        doWithoutSharedPointers()
         var provided: Int32 = 0
         try check(
             MPI_Init_thread(nil, nil, Int32(MPI_THREAD_SERIALIZED), &provided), "MPI_Init_thread")
@@ -40,6 +41,14 @@ package enum MPIRuntime {
     private static func keepMemory() {
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 64 << 20)
+    }
+
+    /// Has Open MPI open a file without preparing a pointer that all ranks share, which nothing here uses.
+    ///
+    /// Its other components make a file of locks beside each file, under a name for which 4.1 has 256 bytes: a longer path
+    /// ends the process. This one makes nothing before it is used. Who has chosen another one gets it.
+    private static func doWithoutSharedPointers() {
+        setenv("OMPI_MCA_sharedfp", "individual", 0)
     }
 
     /// Ends MPI; collective.

@@ -218,6 +218,51 @@ extension Integration {
             #expect(try folder.json("got")["format"] as? String == "dgen-plan/1")
         }
 
+        /// As long as the system has them, or one line that says what is too long; with the least that is left for the manifest.
+        @Test(arguments: Launch.components)
+        func longPathsAreTakenAndTooLongNamesRefused(component: String?) throws {
+            let folder = try Folder()
+            func letters(_ count: Int) -> String { String(repeating: "n", count: count) }
+            let deep = Array(repeating: letters(200), count: 18).joined(separator: "/")
+            try FileManager.default.createDirectory(
+                atPath: folder.file(deep), withIntermediateDirectories: true)
+            // What is short by itself is long in such a folder, and at the borders of 256 bytes, too.
+            for (path, modes) in [
+                (letters(245), [[], ["--collective"]]),
+                (letters(200) + "/" + letters(40), [["--layout", "per-rank"]]),
+                (deep + "/" + letters(245), [[]]),
+            ] as [(String, [[String]])] {
+                for mode in modes {
+                    for words in [
+                        ["-o", folder.file(path), "-s", "100000", "--align", "4096"] + mode,
+                        ["verify", folder.file(path)],
+                    ] {
+                        let outcome = try Launch.ranks(
+                            2, words + (words[0] == "verify" ? [] : ["--overwrite"]),
+                            component: component)
+                        #expect(outcome.status == 0, "\(path) \(mode): \(outcome.error)")
+                    }
+                }
+            }
+            guard component == Launch.components[0] else { return }
+            for (path, words, says) in [
+                (letters(246), [], "a name of 246 bytes; at most 245"),
+                (letters(255), ["--resume"], "at most 245"),
+                (letters(256), ["--overwrite"], "at most 245"),
+                (
+                    deep + "/../" + deep.prefix(200) + "/" + letters(250), ["--io", "posix"],
+                    "bytes; at most"
+                ),
+            ] {
+                let outcome = try Launch.alone(["-o", folder.file(path), "-s", "1k"] + words)
+                #expect(outcome.status == 2, "\(outcome.error)")
+                #expect(outcome.complaints.count == 1, "\(outcome.error)")
+                #expect(outcome.complaints.first?.contains(says) == true, "\(outcome.error)")
+            }
+            let missing = try Launch.alone(["verify", folder.file(letters(250)), "-s", "1k"])
+            #expect(missing.status == 3, "\(missing.error)")
+        }
+
         @Test func misspeltVariablesAreNamed() throws {
             let folder = try Folder()
             let outcome = try Launch.ranks(

@@ -95,6 +95,7 @@ final class Repair {
     /// Everything that can be known before anything is changed.
     private func prepare() throws {
         job.report.fileSystem = try session.onRoot {
+            try files.requireShortNames()
             let folder = FileSystem.folder(of: FileSystem.resolved(files.path(of: 0)))
             try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
             // Links of others are found before anything is written through them.

@@ -181,6 +181,7 @@ final class Writing {
     /// Everything that can be known before the first byte; rank 0 looks, all hear.
     private func prepare() throws {
         job.report.fileSystem = try session.onRoot {
+            try files.requireShortNames()
             try FileSystem.requireNoDanglingLink(path)
             let folder = dataFolder
             let existing = try requireReplaceable(path)

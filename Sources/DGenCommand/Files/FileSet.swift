@@ -65,6 +65,12 @@ struct FileSet {
     /// The file that holds the shard of a rank that wrote it.
     func path(of rank: Int) -> String { layout.path(path, rank: rank) }
 
+    /// Fails where a name would be too long, that of the manifest among them.
+    func requireShortNames() throws {
+        let last = layout.path("", rank: shards.count - 1)
+        try FileSystem.requireShortNames(path, endings: [Manifest.path(for: ""), last])
+    }
+
     /// Fails where two files of ranks are one, by links; collective.
     ///
     /// - Parameters:

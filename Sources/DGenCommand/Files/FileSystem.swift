@@ -48,7 +48,8 @@ enum FileSystem {
     static func state(_ path: String) throws -> State? {
         var status = stat()
         guard stat(path, &status) == 0 else {
-            if errno == ENOENT { return nil }
+            // A name that is too long is that of nothing.
+            if errno == ENOENT || errno == ENAMETOOLONG { return nil }
             throw failure(path, "cannot be examined")
         }
         return State(
@@ -77,6 +78,23 @@ enum FileSystem {
         let (bytes, overflow) = Int(clamping: status.f_bavail)
             .multipliedReportingOverflow(by: Int(status.f_frsize))
         return overflow ? .max : bytes
+    }
+
+    /// Fails where the file system has no names so long as those of the files at `path` with one of `endings` behind it.
+    static func requireShortNames(_ path: String, endings: [String]) throws {
+        let ending = endings.max { $0.utf8.count < $1.utf8.count } ?? ""
+        var status = statvfs()
+        let known = statvfs(folder(of: path), &status) == 0
+        let nameMax = known && status.f_namemax > 0 ? Int(status.f_namemax) : Int(NAME_MAX)
+        for (what, bytes, max) in [
+            ("name", name(of: path).utf8.count, nameMax),
+            ("path", path.utf8.count, Int(PATH_MAX) - 1),
+        ] where bytes + ending.utf8.count > max {
+            throw Failure(
+                .usage,
+                "output: a \(what) of \(bytes) bytes; at most \(max - ending.utf8.count) are accepted, "
+                    + "since \(max) are the most and one with \(ending) is needed too: \(path)")
+        }
     }
 
     /// Fails where fewer than `bytes` bytes may still be stored in the folder of `path`.
