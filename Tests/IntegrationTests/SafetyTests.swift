@@ -53,6 +53,73 @@ extension Integration {
             }
         }
 
+        private static let isLong = ProcessInfo.processInfo.environment["DGEN_TESTS"] == "all"
+
+        @Test(
+            .enabled(if: Launch.mayMount, "mounting a small tmpfs needs root"),
+            arguments: isLong ? Launch.components : [Launch.components[0]],
+            isLong ? ["4KiB", "1MiB", "8MiB"] : ["4KiB"])
+        func collectiveWritesToAFullFileSystemStopSoon(component: String?, size: String) throws {
+            for (ranks, options) in [
+                (3, []), (4, ["--sync", "each"]), (5, ["--strided"]), (3, ["--sync", "none"]),
+            ].prefix(Self.isLong ? 4 : 1) {
+                let folder = try Folder()
+                // So much that nobody waits until all of it was made.
+                let outcome = try onSmallDisk(
+                    ranks: ranks, component: component,
+                    ["--no-space-check", "--collective", "-s", "200GiB", "-t", size] + options,
+                    folder)
+                let note = "\(ranks) \(options): \(outcome.error.prefix(2000))"
+                #expect(outcome.status == 3, "\(note)")
+                #expect(outcome.complaints.count == 1, "\(note)")
+                // The library's own, and the launcher's.
+                #expect(outcome.error.split(separator: "\n").count < 60, "\(note)")
+                #expect(try folder.json("manifest")["status"] as? String == "writing")
+            }
+        }
+
+        @Test(.enabled(if: Launch.mayMount, "mounting needs root"))
+        func roomThatIsNotToldIsNotMissed() throws {
+            let folder = try Folder()
+            let outcome = try Launch.run(
+                [
+                    "unshare", "--mount", "sh", "-c",
+                    #"mount -t ramfs ramfs "$0" && "$@" && cmp "$0/f" "$0/g""#, folder.path, "sh",
+                    "-c", #""$@" -o "$0/f" && "$@" -o "$0/g" --collective && "$@" repair "$0/f""#,
+                    folder.path,
+                ] + Launch.mpirun(2) + [Launch.program],
+                environment: ["DGEN_SIZE": "1MiB", "DGEN_SEED": "4"])
+            #expect(outcome.status == 0, "\(outcome.error)")
+        }
+
+        @Test(.enabled(if: Launch.mayMount, "attributes of files need root"))
+        func whatTheSystemRefusesIsToldInItsOwnWords() throws {
+            // Not in memory, which has no attributes.
+            let folder = try Folder(in: "/var/tmp")
+            for (make, end, reason) in [
+                ("cp /bin/sleep f; chmod +x f; ./f 30 & sleep 0.1", "kill $!", "Text file busy"),
+                ("echo > f; chattr +i f", "chattr -i f", "Operation not permitted"),
+                ("echo > f; chattr +a f", "chattr -a f", "Operation not permitted"),
+            ] {
+                for component in Self.isLong ? Launch.components : [Launch.components[0]] {
+                    for options in Self.isLong ? [[], ["--collective"], ["--io", "posix"]] : [[]] {
+                        let script =
+                            #"cd "$0"; rm -f f; \#(make); "$@"; status=$?; \#(end); exit $status"#
+                        let outcome = try Launch.run(
+                            ["bash", "-c", script, folder.path]
+                                + Launch.mpirun(2, component: component)
+                                + [Launch.program, "-o", "f", "-s", "1MiB", "--overwrite"]
+                                + options)
+                        let note = "\(make) \(options): \(outcome.error)"
+                        #expect(outcome.status == 3, "\(note)")
+                        #expect(outcome.complaints.count == 1, "\(note)")
+                        #expect(outcome.complaints.first?.contains(reason) == true, "\(note)")
+                        #expect(!folder.exists("f.dgen.json"), "\(note)")
+                    }
+                }
+            }
+        }
+
         @Test(
             .enabled(if: Launch.mayMount, "mounting a small tmpfs needs root"),
             arguments: [1, 4], [[], ["--collective"]])

@@ -402,7 +402,7 @@ final class Writing {
     /// often only "input/output error".
     private func explained(_ failure: Failure) -> Failure {
         guard failure.status == .inputOutput,
-            let free = try? FileSystem.freeBytes(dataFolder)
+            let free = (try? FileSystem.freeBytes(dataFolder)) ?? nil
         else { return failure }
         return Failure(
             failure.status,
@@ -426,6 +426,16 @@ final class Writing {
         from relay: Relay, to file: any DataFile, _ transfers: Transfers, _ times: inout Times
     ) throws {
         let batches = batches
+        let readBack =
+            isCollective
+            ? ReadBack(
+                job, path, stretchBytes: batches.stretchBytes * session.world.size,
+                mayFill: !preallocates) : nil
+        // Whether ranks that write together agree, and look at what is stored, after every round.
+        var isCareful = false
+        if let readBack {
+            isCareful = try readBack.wish(transfers) == .lookEachTime
+        }
         times.begin(.transfers)
         do {
             defer { times.finish(relay) }
@@ -440,7 +450,9 @@ final class Writing {
                     let part = UnsafeRawBufferPointer(
                         rebasing: buffer[place..<place + range.count])
                     try move(part, at: range.lowerBound, to: file, transfers, &times)
-                    if isInStep, sync != .each, batches.endsStretch(round) {
+                    if let readBack, isCareful || sync == .each || batches.endsStretch(round) {
+                        isCareful = try readBack.run(part, at: range.lowerBound, transfers)
+                    } else if isInStep, sync != .each, batches.endsStretch(round) {
                         try transfers.exchangeTogether()
                     }
                     if isInStep ? transfers.mustStopTogether : transfers.mustStop { break }

@@ -69,12 +69,15 @@ enum FileSystem {
         path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
     }
 
-    /// Bytes that an ordinary user may still store on the file system of `path`.
-    static func freeBytes(_ path: String) throws -> Int {
+    /// Bytes that an ordinary user may still store on the file system of `path`; nil where it does not tell: ramfs, and
+    /// many in user space, say that they have no blocks at all.
+    static func freeBytes(_ path: String) throws -> Int? {
         var status = statvfs()
         guard statvfs(path, &status) == 0 else {
+            if errno == ENOSYS || errno == EOPNOTSUPP { return nil }
             throw failure(path, "the free space is not known")
         }
+        guard status.f_blocks > 0 else { return nil }
         let (bytes, overflow) = Int(clamping: status.f_bavail)
             .multipliedReportingOverflow(by: Int(status.f_frsize))
         return overflow ? .max : bytes
@@ -99,14 +102,11 @@ enum FileSystem {
 
     /// Fails where fewer than `bytes` bytes may still be stored in the folder of `path`.
     static func requireSpace(for path: String, bytes: Int) throws {
-        let free = try freeBytes(folder(of: resolved(path)))
-        guard free >= bytes else {
-            throw Failure(
-                .inputOutput,
-                "output: \(path) needs \(ByteSize.format(bytes)) but its file system has "
-                    + "\(ByteSize.format(free)) free (--no-space-check where the store reduces data)"
-            )
-        }
+        guard let free = try freeBytes(folder(of: resolved(path))), free < bytes else { return }
+        throw Failure(
+            .inputOutput,
+            "output: \(path) needs \(ByteSize.format(bytes)) but its file system has "
+                + "\(ByteSize.format(free)) free (--no-space-check where the store reduces data)")
     }
 
     /// The type of the file system of `path` as /proc/self/mountinfo names it, such as `lustre`.
@@ -349,6 +349,43 @@ enum FileSystem {
         guard let resolved = realpath(path, nil) else { return path }
         defer { free(resolved) }
         return String(cString: resolved)
+    }
+
+    /// Why the system does not open the file at `path`, which a library could not open; nil where it does.
+    ///
+    /// - Parameter mode: `O_RDONLY`, `O_WRONLY` or `O_RDWR`; nothing is made or changed.
+    static func reasonNotToOpen(_ path: String, _ mode: Int32) -> Failure? {
+        let file = open(path, mode | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard file < 0 else {
+            close(file)
+            return nil
+        }
+        let folder = folder(of: path)
+        guard errno == ENOENT, mode != O_RDONLY else { return failure(path, "cannot be opened") }
+        // It was to be made.
+        return access(folder, W_OK | X_OK) == 0
+            ? nil : failure(folder, "no file can be made in it")
+    }
+
+    /// Whether the file at `path` has those bytes at `offset`.
+    static func holds(_ path: String, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws
+        -> Bool
+    {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw failure(path, "cannot be opened") }
+        defer { close(file) }
+        var found = [UInt8](repeating: 0, count: bytes.count)
+        var done = 0
+        while done < bytes.count {
+            let count = found.withUnsafeMutableBytes {
+                pread(file, $0.baseAddress.map { $0 + done }, $0.count - done, off_t(offset + done))
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw failure(path, "pread at offset \(offset + done)") }
+            if count == 0 { return false }
+            done += count
+        }
+        return found.elementsEqual(bytes)
     }
 
     /// Whether `path` is a symbolic link.

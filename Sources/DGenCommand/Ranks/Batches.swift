@@ -33,11 +33,14 @@ struct Batches {
     }
 
     /// Bytes of a rank between two agreements of ranks in step: to agree costs as much as some small transfers.
-    private static let stretchBytes = 2 << 20
+    private static let stretchBytesMin = 2 << 20
+
+    /// The most bytes of a rank between two agreements.
+    var stretchBytes: Int { max(Self.stretchBytesMin, transfers.longestTransfer) }
 
     /// Whether ranks in step agree after a round on how to go on: the same rounds on all of them, whose groups may differ.
     func endsStretch(_ round: Int) -> Bool {
-        let rounds = max(1, Self.stretchBytes / transfers.transferSize)
+        let rounds = max(1, Self.stretchBytesMin / transfers.transferSize)
         return (round + 1) % rounds == 0 || round == transfers.transfersPerRank - 1
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import Glibc
 import Logging
 import MPI
 import NUMA
@@ -289,7 +290,15 @@ final class Job {
                     path, mode, hints: hints.isEmpty ? [] : hints + [Self.probe], on: communicator,
                     logger: mpiLogger)
             } catch {
-                throw Failure(.inputOutput, "\(path): \(error)")
+                // Libraries have no words for much of what the system may say.
+                let flags =
+                    switch mode {
+                    case .read: O_RDONLY
+                    case .update: O_RDWR
+                    case .createNew, .createOrOpen: O_WRONLY
+                    }
+                throw FileSystem.reasonNotToOpen(path, flags)
+                    ?? Failure(.inputOutput, "\(path): \(error)")
             }
         }
     }

@@ -56,6 +56,9 @@ final class Transfers {
         if failure == nil { failure = Interruption.failure }
     }
 
+    /// The bytes that all ranks have moved, as far as this one has heard.
+    var allDoneBytes: Int { sums.doneBytes }
+
     /// Does one transfer of this rank, and notes what becomes of it.
     func transfer(_ bytes: Int, _ body: () throws -> Void) {
         noteInterruption()
@@ -80,11 +83,16 @@ final class Transfers {
     }
 
     /// Hears and tells with waiting: every rank is in the same round, and gets the same answer.
-    func exchangeTogether() throws {
-        take(
-            try watchdog.during(.agreement) {
-                try communicator.allReduce([doneBytes, 0, failure == nil ? 0 : 1], .sum)
-            })
+    ///
+    /// - Parameter wish: what rank 0 wants of all; 0 on the others.
+    /// - Returns: what it wants.
+    @discardableResult
+    func exchangeTogether(wish: Int = 0) throws -> Int {
+        let result = try watchdog.during(.agreement) {
+            try communicator.allReduce([doneBytes, 0, failure == nil ? 0 : 1, wish], .sum)
+        }
+        take(result)
+        return result[3]
     }
 
     /// How long a rank that is through stays awake, giving its processor to whoever wants it: those that go to sleep and
