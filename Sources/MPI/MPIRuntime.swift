@@ -13,6 +13,7 @@ package enum MPIRuntime {
     /// corresponding C function is `MPI_Init_thread`.
     ///
     /// - Parameter isAlone: whether no launcher started this process.
+    /// - Throws: ``MPIError`` if it does not start; Open MPI ends the process itself then.
     package static func start(isAlone: Bool) throws(MPIError) {
         keepMemory()
         // Open MPI 4 would start a daemon for a process that may want to start others, which is one more process that

@@ -412,6 +412,77 @@ extension Integration {
             }
         }
 
+        /// A limit on processes or threads; the launcher's library takes two of them under `mpirun`.
+        @Test(
+            arguments: Faults.some(
+                [(1, 0), (1, 1), (1, 2), (2, 2), (2, 3)], shortForm: [(1, 0), (2, 3)]))
+        func withoutMoreThreadsAllIsDoneByOne(ranks: Int, threads: Int) throws {
+            let folder = try Folder()
+            let faults = [
+                "LD_PRELOAD": try #require(Faults.library), "FAULT_THREADS": "\(threads)",
+            ]
+            let options = ["--threads", "3", "--queue-depth", "3", "--quiet"]
+            func run(_ words: [String]) throws -> Outcome {
+                ranks == 1
+                    ? try Launch.alone(words + options, environment: faults, seconds: 30)
+                    : try self.run(ranks, words + options, faults)
+            }
+            let written = try run(["-o", folder.file("f"), "-t", "64KiB"] + Self.spec)
+            #expect(written.status == 0, "\(written.error)")
+            #expect(try folder.sha256("f") == Self.whole.get())
+            let verified = try run(["verify", folder.file("f"), "-t", "64KiB"])
+            #expect(verified.status == 0, "\(verified.error)")
+            let tested = try run(["test", "-o", folder.file("t"), "-t", "64KiB"] + Self.spec)
+            #expect(tested.status == 0, "\(tested.error)")
+        }
+
+        @Test func theWatchdogEndsAJobThatHasNoThreadForIt() throws {
+            let folder = try Folder()
+            var faults = try Faults.environment("write", "hang", folder.file("f"), from: 3_000_000)
+            faults["FAULT_THREADS"] = "0"
+            let outcome = try Launch.alone(
+                [
+                    "-o", folder.file("f"), "-t", "64KiB", "--watchdog", "1", "--report",
+                    folder.file("r"),
+                ] + Self.spec, environment: faults, seconds: 20)
+            #expect(outcome.status == 3, "\(outcome.status) \(outcome.error)")
+            #expect(outcome.complaints.count == 1, "\(outcome.error)")
+            #expect(outcome.complaints.first?.contains("stuck in write") == true)
+            #expect(try folder.json("f.dgen.json")["status"] as? String == "writing")
+        }
+
+        /// Gang scheduling, a terminal, a machine that is saved and restored: time in which nothing runs is nobody's fault.
+        @Test(arguments: Faults.some([1, 3], shortForm: [1]), [nil, "0"])
+        func timeThatARunIsSuspendedForIsNotCounted(ranks: Int, threads: String?) throws {
+            guard ranks == 1 || threads == nil else { return }
+            let folder = try Folder()
+            // Stopped in the midst of a write that takes a while: the watchdog looks before it is through.
+            var faults = try Faults.environment("write", "late", folder.file("f"))
+            if let threads { faults["FAULT_THREADS"] = threads }
+            let outcome = try Launch.run(
+                [
+                    "bash", "-c",
+                    #"""
+                    report=$1 ranks="^$2 .*$1"; shift 2
+                    "$@" &
+                    until test -s "$report" || ! kill -0 $!; do sleep 0.02; done
+                    sleep 0.2
+                    pkill -STOP -f "$ranks"
+                    sleep 4
+                    pkill -CONT -f "$ranks"
+                    sleep 1
+                    pkill -USR2 -f "$ranks"
+                    wait $!
+                    """#, "bash", folder.file("r"), Launch.program,
+                ] + (ranks > 1 ? Launch.mpirun(ranks) : []) + [
+                    Launch.program, "-o", folder.file("f"), "-s", "64GiB", "-t", "4KiB",
+                    "--no-space-check", "--watchdog", "3", "--report", folder.file("r"),
+                ], environment: faults, seconds: 30)
+            #expect(outcome.status == 5, "\(outcome.status) \(outcome.error)")
+            #expect(outcome.complaints.count == 1, "\(outcome.error)")
+            #expect(outcome.complaints.first?.contains("SIGUSR2") == true, "\(outcome.error)")
+        }
+
         @Test func aDateThatJumpsChangesNothing() throws {
             for round in 0..<Launch.rounds {
                 let folder = try Folder()

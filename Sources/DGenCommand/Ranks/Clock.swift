@@ -26,6 +26,13 @@ struct Stopwatch {
     /// The time of this node's clock, which all its processes have in common.
     static var nowNanoseconds: Int { now(CLOCK_MONOTONIC) }
 
+    /// How much of the time between two looks, a fifth of a second apart, the process has run.
+    ///
+    /// One that was suspended, as by a scheduler that shares nodes out in turns, or whose machine was, has not.
+    static func ran(_ gapNanoseconds: Int) -> Int {
+        gapNanoseconds < 1_000_000_000 ? gapNanoseconds : 200_000_000
+    }
+
     var elapsedNanoseconds: Int { Self.now(clock) - start }
 
     var elapsedSeconds: Double { Double(elapsedNanoseconds) / 1e9 }

@@ -18,7 +18,7 @@ final class Relay {
         case beforeTaken, afterGivenBack
     }
 
-    private let buffers: [UnsafeMutableRawBufferPointer]
+    private var buffers: [UnsafeMutableRawBufferPointer]
     private let side: Side
     private let count: Int
     /// Does item number `index` in a buffer; nil where nothing is to be done.
@@ -71,23 +71,24 @@ final class Relay {
         workable = Gate(awakeNanoseconds: awakeNanoseconds)
         takeable = Gate(awakeNanoseconds: awakeNanoseconds)
         for _ in buffers { (side == .beforeTaken ? workable : takeable).signal() }
-        guard hasThread else {
-            if side == .beforeTaken, count > 0 {
-                timed(0, buffers[0])
-                done = 1
-            }
-            return
+        if hasThread { hasThread = startThread(prepare) }
+        guard !hasThread else { return }
+        // One that goes to and fro with nobody is the one that is taken.
+        self.buffers = Array(buffers.prefix(1))
+        if side == .beforeTaken, count > 0 {
+            timed(0, buffers[0])
+            done = 1
         }
+    }
+
+    /// Whether there is a thread now.
+    private func startThread(_ prepare: @escaping () -> Void) -> Bool {
         // Safe to share: the semaphores hand each buffer from one thread to the other, and the owner
         // waits for the thread before it uses them for anything else.
-        nonisolated(unsafe) let relay = self
-        nonisolated(unsafe) let prepare = prepare
-        let thread = Thread {
+        SystemThread.start { [self] in
             prepare()
-            relay.run()
+            run()
         }
-        thread.stackSize = 1 << 20
-        thread.start()
     }
 
     /// The time that the work has taken so far; all of it after ``finish()``.

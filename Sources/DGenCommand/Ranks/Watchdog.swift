@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import Foundation
+import Glibc
 import MPI
 import Synchronization
 
 /// Ends the job, saying where it hangs, when one step takes longer than any working machine needs.
 ///
 /// Collective calls cannot be taken back: a rank that is stuck in one stays there, and so do all others.
-/// A thread of its own looks at what the rank is doing, five times a second; that costs the rank three stores a step.
+/// A thread of its own looks at what the rank is doing, five times a second; that costs the rank three stores a step. Where
+/// the system gives no more threads, a timer does the same on the main thread.
 final class Watchdog: Sendable {
     /// What a rank may be stuck in.
     enum Phase: Int, Sendable {
@@ -49,17 +50,27 @@ final class Watchdog: Sendable {
     /// The steps that were begun and ended so far.
     private let steps = Atomic<Int>(0)
     private let isStopped = Atomic<Bool>(false)
+    /// The step that was under way at the last look, when that was, and how long the process has run since it began.
+    private let seenStep = Atomic<Int>(0)
+    private let seenNanoseconds = Atomic<Int>(Stopwatch.nowNanoseconds)
+    private let ranNanoseconds = Atomic<Int>(0)
+
+    private static let tickMicroseconds: UInt32 = 200_000
+
+    /// The one that the timer looks for, where there is no thread.
+    private static let timed = Atomic<UInt>(0)
 
     /// Starts to watch.
     ///
     /// - Parameters:
     ///   - place: how messages name this rank.
-    ///   - limitSeconds: the longest that one step may take; 0 for no limit.
+    ///   - limitSeconds: the longest that one step may take; 0 for no limit. Only time counts in which the process ran.
     init(place: String, limitSeconds: Int) {
         self.place = place
         limitNanoseconds = limitSeconds * 1_000_000_000
         guard limitSeconds > 0 else { return }
-        Thread { [self] in watch() }.start()
+        // Safe to share: nothing but what is atomic changes.
+        if !SystemThread.start({ [self] in watch() }) { watchByTimer() }
     }
 
     /// Runs a step under watch.
@@ -82,22 +93,53 @@ final class Watchdog: Sendable {
     func stop() { isStopped.store(true, ordering: .relaxed) }
 
     private func watch() {
-        var step = 0
-        var clock = Stopwatch()
         while !isStopped.load(ordering: .relaxed) {
-            usleep(200_000)
-            let now = steps.load(ordering: .acquiring)
-            if now != step { (step, clock) = (now, Stopwatch()) }
-            let phase = Phase(rawValue: phase.load(ordering: .relaxed)) ?? .idle
-            let waited = clock.elapsedNanoseconds
-            // Whoever waits for others is patient a little longer: the one who is stuck speaks first.
-            let isWaiting = phase == .agreement || phase == .othersToFinish
-            let limit = isWaiting ? limitNanoseconds * 5 / 4 + 2_000_000_000 : limitNanoseconds
-            if phase != .idle, waited > limit { end(phase, waitedSeconds: waited / 1_000_000_000) }
+            usleep(Self.tickMicroseconds)
+            look { MPIRuntime.abort(status: $0) }
         }
     }
 
-    private func end(_ phase: Phase, waitedSeconds: Int) {
+    /// Has a signal come whenever it is time to look: no thread is left to do that.
+    private func watchByTimer() {
+        Self.timed.store(
+            UInt(bitPattern: Unmanaged.passRetained(self).toOpaque()), ordering: .releasing)
+        var action = sigaction()
+        action.__sigaction_handler.sa_handler = { _ in
+            guard
+                let pointer = UnsafeRawPointer(
+                    bitPattern: Watchdog.timed.load(ordering: .acquiring))
+            else { return }
+            // What the main thread is stuck in may not be called once more, and a launcher ends the job of a process that
+            // leaves with a status.
+            Unmanaged<Watchdog>.fromOpaque(pointer).takeUnretainedValue().look { _exit($0) }
+        }
+        action.sa_flags = SA_RESTART
+        sigaction(SIGALRM, &action, nil)
+        let tick = timeval(tv_sec: 0, tv_usec: Int(Self.tickMicroseconds))
+        var timer = itimerval(it_interval: tick, it_value: tick)
+        setitimer(__itimer_which_t(ITIMER_REAL.rawValue), &timer, nil)
+    }
+
+    /// Looks at the rank once, and ends the job by `abort` if it has been at one step for too long.
+    private func look(abort: (Int32) -> Void) {
+        guard !isStopped.load(ordering: .relaxed) else { return }
+        let now = Stopwatch.nowNanoseconds
+        let gap = now - seenNanoseconds.exchange(now, ordering: .relaxed)
+        let step = steps.load(ordering: .acquiring)
+        guard step == seenStep.exchange(step, ordering: .relaxed) else {
+            return ranNanoseconds.store(0, ordering: .relaxed)
+        }
+        let ran = ranNanoseconds.add(Stopwatch.ran(gap), ordering: .relaxed).newValue
+        let phase = Phase(rawValue: phase.load(ordering: .relaxed)) ?? .idle
+        // Whoever waits for others is patient a little longer: the one who is stuck speaks first.
+        let isWaiting = phase == .agreement || phase == .othersToFinish
+        let limit = isWaiting ? limitNanoseconds * 5 / 4 + 2_000_000_000 : limitNanoseconds
+        if phase != .idle, ran > limit {
+            end(phase, waitedSeconds: ran / 1_000_000_000, abort: abort)
+        }
+    }
+
+    private func end(_ phase: Phase, waitedSeconds: Int, abort: (Int32) -> Void) {
         let offset = offset.load(ordering: .relaxed)
         StandardError.write(
             "dgen-mpi: error: \(place): stuck in \(phase.name)"
@@ -108,7 +150,7 @@ final class Watchdog: Sendable {
         // Should MPI_Abort hang as well, the alarm ends this process, and the launcher the others.
         signal(SIGALRM, SIG_DFL)
         alarm(10)
-        MPIRuntime.abort(status: phase.status.rawValue)
+        abort(phase.status.rawValue)
         exit(phase.status.rawValue)
     }
 }

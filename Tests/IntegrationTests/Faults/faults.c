@@ -10,8 +10,10 @@
 //               short   moves a third of the bytes, one at least
 //               lost    says that all was written, and writes nothing
 //               hang    never returns
+//               late    is done a second later, in which the process does nothing
 //               kill    ends the process with SIGKILL
 //               grow    after a read that met the end the file has FAULT_TO bytes, as if another rank had written
+//   FAULT_THREADS  how many threads the system gives a process, whatever else happens; as many as it likes, if not said
 //
 // With FAULT_CALL=clock the date jumps to and fro by an hour at each look.
 #define _GNU_SOURCE
@@ -19,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -30,7 +33,7 @@
 #include <unistd.h>
 
 // What the environment told at the start: MPI libraries change it while their threads are already at work.
-static struct { const char *path, *rank, *call, *from, *with, *to, *own_rank; } told;
+static struct { const char *path, *rank, *call, *from, *with, *to, *threads, *own_rank; } told;
 
 __attribute__((constructor)) static void hear(void) {
     told.path = getenv("FAULT_PATH");
@@ -39,6 +42,7 @@ __attribute__((constructor)) static void hear(void) {
     told.from = getenv("FAULT_FROM");
     told.with = getenv("FAULT_WITH");
     told.to = getenv("FAULT_TO");
+    told.threads = getenv("FAULT_THREADS");
     told.own_rank = getenv("OMPI_COMM_WORLD_RANK");
     if (told.own_rank == NULL) told.own_rank = getenv("PMI_RANK");
 }
@@ -61,7 +65,7 @@ static int is_meant(const char *call, int file, off_t end) {
 }
 
 // What goes wrong: -1 and errno; or how many bytes to move instead; or as many as were wanted, without moving any.
-enum outcome { FAILS, SHORT, LOST, GROWS };
+enum outcome { FAILS, SHORT, LOST, GROWS, LATE };
 static enum outcome fault(void) {
     static const struct { const char *name; int number; } errors[] = {
         {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}};
@@ -69,6 +73,11 @@ static enum outcome fault(void) {
     if (strcmp(with, "short") == 0) return SHORT;
     if (strcmp(with, "lost") == 0) return LOST;
     if (strcmp(with, "grow") == 0) return GROWS;
+    // Bit by bit: a process that is stopped meanwhile still has some of it to come.
+    if (strcmp(with, "late") == 0) {
+        for (int times = 0; times < 20; times++) usleep(50000);
+        return LATE;
+    }
     if (strcmp(with, "hang") == 0) for (;;) pause();
     if (strcmp(with, "kill") == 0) kill(getpid(), SIGKILL);
     for (size_t index = 0; index < sizeof errors / sizeof *errors; index++)
@@ -98,6 +107,7 @@ static size_t sum(const struct iovec *parts, int count) {
             case SHORT: return NEXT(name)(file, buffer, third(count), offset);              \
             case LOST: return (ssize_t)count;                                               \
             case GROWS: return grown(file, NEXT(name)(file, buffer, count, offset));        \
+            case LATE: break;                                                               \
             }                                                                               \
         return NEXT(name)(file, buffer, count, offset);                                     \
     }
@@ -114,6 +124,7 @@ AT_OFFSET(pread64, void *, "read")
             case SHORT: return NEXT(name)(file, buffer, third(count));                      \
             case LOST: lseek(file, (off_t)count, SEEK_CUR); return (ssize_t)count;          \
             case GROWS: return grown(file, NEXT(name)(file, buffer, count));                \
+            case LATE: break;                                                               \
             }                                                                               \
         return NEXT(name)(file, buffer, count);                                             \
     }
@@ -131,6 +142,7 @@ AT_PLACE(read, void *, "read")
             }                                                                               \
             case LOST: return (ssize_t)bytes;                                               \
             case GROWS: return grown(file, NEXT(name)(file, parts, count, offset));         \
+            case LATE: break;                                                               \
             }                                                                               \
         return NEXT(name)(file, parts, count, offset);                                      \
     }
@@ -172,4 +184,12 @@ int gettimeofday(struct timeval *restrict time, void *restrict zone) {
     int status = NEXT(gettimeofday)(time, zone);
     if (status == 0) time->tv_sec += step();
     return status;
+}
+
+// As under a limit on threads.
+int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes, void *(*start)(void *),
+                   void *restrict argument) {
+    static atomic_long threads;
+    if (told.threads != NULL && threads++ >= atoll(told.threads)) return EAGAIN;
+    return NEXT(pthread_create)(thread, attributes, start, argument);
 }
