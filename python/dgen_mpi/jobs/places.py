@@ -59,22 +59,34 @@ class _Places:
         # Data sets of a file for each rank, and files that have the name of one of a rank.
         self._sets: dict[_Named, _Owner] = {}
         self._shards: dict[_Named, _Owner] = {}
+        self._real_folders: dict[Path, Path] = {}
         self._folders: dict[Path, tuple[Hashable, bool]] = {}
         self._listed: dict[Path, dict[str, list[Path]]] = {}
 
     def named(self, path: Path) -> _Named:
         """Return the folder and name of a file; links are not followed at its end."""
-        identity, folds = self._folder(Path(os.path.realpath(path.parent)))
+        identity, folds = self._folder(self._real_folder(path.parent))
         return _Named(identity, path.name.casefold() if folds else path.name)
 
     def keys(self, path: Path) -> list[Hashable]:
         """Return what a file is known by: folder and name, and its number where it is there."""
-        real = Path(os.path.realpath(path))
+        real = self._real(path)
         found: list[Hashable] = [self.named(real)]
         with contextlib.suppress(OSError):
             status = real.stat()
             found.append((status.st_dev, status.st_ino))
         return found
+
+    def _real(self, path: Path) -> Path:
+        """Return a path without links; folders are looked for once."""
+        if path.name in ("", "..") or path.is_symlink():
+            return Path(os.path.realpath(path))
+        return self._real_folder(path.parent) / path.name
+
+    def _real_folder(self, path: Path) -> Path:
+        if path not in self._real_folders:
+            self._real_folders[path] = Path(os.path.realpath(path))
+        return self._real_folders[path]
 
     def claim(self, path: Path, owner: _Owner) -> Clash | None:
         """Have a file belong to an owner; returns who has it already."""
@@ -82,7 +94,7 @@ class _Places:
             other = self._files.setdefault(key, owner)
             if other != owner:
                 return Clash(path, other.name, owner.name, other.is_needed)
-        real = Path(os.path.realpath(path))
+        real = self._real(path)
         shard = _SHARD.fullmatch(real.name)
         if shard is None:
             return None
