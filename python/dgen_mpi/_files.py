@@ -193,7 +193,9 @@ def shards(path: Path, size: int) -> Iterator[Shard]:
         yield Shard(shard_path(path, rank), start, stop)
 
 
-def replace(path: str | os.PathLike[str], text: str, *, is_new: bool = False) -> None:
+def replace(
+    path: str | os.PathLike[str], text: str, *, is_new: bool = False, is_stored: bool = False
+) -> None:
     """Write a text file whole or not at all.
 
     A file that is there keeps its mode; links stay, and what they lead to is replaced. What is no
@@ -207,6 +209,8 @@ def replace(path: str | os.PathLike[str], text: str, *, is_new: bool = False) ->
         What is in it afterwards.
     is_new
         Whether a file that is there is left as it is.
+    is_stored
+        Whether it is on stable storage before it takes the place of the old one.
 
     Raises
     ------
@@ -215,7 +219,8 @@ def replace(path: str | os.PathLike[str], text: str, *, is_new: bool = False) ->
         something is there and `is_new` is set.
     """
     try:
-        _replace(path if is_new else _followed(Path(path)), text.encode(), is_new=is_new)
+        wanted = Path(path) if is_new else _followed(Path(path))
+        _replace(wanted, text.encode(), is_new=is_new, is_stored=is_stored)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
@@ -237,8 +242,7 @@ def _followed(path: Path) -> Path:
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
-def _replace(path: str | os.PathLike[str], content: bytes, *, is_new: bool) -> None:
-    path = Path(path)
+def _replace(path: Path, content: bytes, *, is_new: bool, is_stored: bool) -> None:
     old = None
     with contextlib.suppress(FileNotFoundError):
         old = path.lstat()
@@ -259,7 +263,8 @@ def _replace(path: str | os.PathLike[str], content: bytes, *, is_new: bool) -> N
                 os.fchmod(descriptor, stat.S_IMODE(old.st_mode) & 0o777)
             file.write(content)
             file.flush()
-            os.fsync(descriptor)
+            if is_stored:
+                os.fsync(descriptor)
         if is_new and path.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         temporary.replace(path)

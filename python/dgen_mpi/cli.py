@@ -45,10 +45,11 @@ from dgen_mpi.jobs import (
     script,
     values,
 )
+from dgen_mpi.jobs.campaign import refuse_clashes
 from dgen_mpi.jobs.folder import keep_and_replace, write_json
 from dgen_mpi.jobs.local import STOP_SECONDS
 from dgen_mpi.jobs.model import ONLY
-from dgen_mpi.jobs.places import is_same_file
+from dgen_mpi.jobs.places import is_same_file, needed_files
 from dgen_mpi.jobs.values import OPERATIONS
 
 DONE, DIFFERS, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 5
@@ -519,17 +520,11 @@ def _render(options: argparse.Namespace) -> int:
         if options.single == "-":
             print(text, end="")
             return DONE
-        inputs = [(options.file, "the campaign file")]
-        for case in campaign.cases:
-            for job in case.steps:
-                work = Path(job.working_directory or ".")
-                if job.hints_file is not None:
-                    inputs.append((work / job.hints_file, "a hints file"))
-                if job.output is not None:
-                    inputs.append((work / job.output, f"the data of {case.name}"))
-                    manifest = work / f"{job.output}.dgen.json"
-                    inputs.append((manifest, f"the manifest of {case.name}"))
+        inputs: list[tuple[str | Path, str]] = [(options.file, "the campaign file")]
+        for path, what in needed_files((case.name, case.steps) for case in campaign.cases):
+            inputs.append((path, what))
         _require_output("single", options.single, inputs, SCRIPT_MARK)
+        refuse_clashes(campaign.cases, "single", [(options.single, "the script")])
         replace(options.single, text)
         written = [options.single]
     else:
@@ -678,6 +673,7 @@ def _submit(options: argparse.Namespace) -> int:
     folder = _open(options)
     system = BatchSystem(options.executor)
     with folder.locked():
+        folder.require_unchanged()
         states = system.states(folder, folder.campaign.cases)
         # What is done, or is with the batch system already, is not given to it again.
         wanted = [

@@ -111,12 +111,15 @@ def test_working_directories_are_swept(here: Path) -> None:
         ("copy.yaml", "the campaign file"),
         ("hints", "the hints file"),
         ("a/../hints", "the hints file"),
+        ("prog", "the program"),
         ("c\nlayout: per-rank", ""),
     ],
 )
 def test_inputs_are_no_outputs(output: str, said: str, here: Path) -> None:
     """Neither the campaign file nor the hints of any case."""
-    (here / "c.yaml").write_text(f"size: 1\noverwrite: true\nhints_file: hints\noutput: {output}\n")
+    (here / "c.yaml").write_text(
+        f"size: 1\noverwrite: true\nhints_file: hints\nprogram: ./prog\noutput: {output}\n"
+    )
     (here / "copy.yaml").symlink_to("c.yaml")
     (here / "hints").write_text("a=1\n")
     if said:

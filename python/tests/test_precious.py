@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import resource
 import shutil
 import signal
@@ -47,10 +48,19 @@ say 5 interrupted
 names=("$output")
 [ "$layout" = shared ] || names=($(for ((r = 0; r < ranks; r++)); do
     printf '%s.%08d ' "$output" "$r"; done))
+is_ours() {
+    grep -qs '"run" : ' "$output.dgen.json"
+}
+is_there() {
+    local name
+    for name in "${names[@]}" "$output.dgen.json"; do [ ! -e "$name" ] || return 0; done
+    return 1
+}
+if [ "$operation" = repair ] || { [ -n "$resume" ] && is_there; }; then
+    is_ours || status=2
+fi
 if [ "$operation" = generate ]; then
-    for name in "${names[@]}" "$output.dgen.json"; do
-        [ -z "$overwrite$resume" ] && [ -e "$name" ] && status=3
-    done
+    [ -n "$overwrite$resume" ] || ! is_there || status=3
     if [ "$status" = 0 ]; then
         manifest() {
             printf '{\n  "layout" : "%s",\n  "ranks" : %d,\n  "run" : "%s",\n' \
@@ -64,7 +74,7 @@ if [ "$operation" = generate ]; then
     fi
 elif [ "$operation" = verify ]; then
     for name in "${names[@]}"; do grep -qx data "$name" || status=1; done
-elif [ "$operation" = repair ]; then
+elif [ "$operation" = repair ] && [ "$status" = 0 ]; then
     for name in "${names[@]}"; do echo data > "$name"; done
     sed -i 's/"run" : ".*"/"run" : "1"/' "$output.dgen.json"
 fi
@@ -339,6 +349,9 @@ def test_outputs_are_no_outputs(
     assert cli.main(["report", "r.json", "--csv", "x", "--plot", "./x"]) == 2
     assert cli.main(["render", "z.yaml", "--single", "sub/../data"]) == 2
     assert cli.main(["render", "z.yaml", "--single", "data.dgen.json"]) == 2
+    (tmp_path / "ranks.yaml").write_text(CAMPAIGN + "layout: per-rank\n")
+    assert cli.main(["render", "ranks.yaml", "--single", "data.00000000"]) == 2
+    assert not (tmp_path / "data.00000000").exists()
     for _ in range(2):
         assert cli.main(["report", "r.json", "--csv", "x.csv"]) == 0
         assert cli.main(["render", "z.yaml", "--single", "x.sh"]) == 0
@@ -654,3 +667,82 @@ def test_measuring_leaves_nothing(is_stopped: bool, tmp_path: Path) -> None:
     started.unlink(missing_ok=True)
     assert contents(tmp_path) == before
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in before}
+
+
+AWKWARD = [
+    *("data", "data.dgen.json", "data.00000000", "data.00000002", "data.00000003", "c.sh"),
+    *("data.20260101.tar.gz", "out.csv", "out.svg", "c/index.json", "c/.lock", "c/case.sh"),
+    *("c/all/log.txt", "c/all/1-generate.report.json", "c/all/exit_status", "c/campaign.yaml"),
+    *("c/all/slurm.sh", "c/all/jobs", "c/all/data-1.record", "c/all/1-generate.new", "c"),
+    *("c/all", "c/all/submission.json", ".data.dgen-measure.1", "data.lock", "data.~1~", "-n"),
+    *("c/all/log.txt.~1~", "new.yaml", "a b", "$(touch x)", "{name}", "data*", "data.00000001/x"),
+]
+OWN = {"exit_status", "submission.json", "jobs", "1-generate.report.json", "log.txt", "index.json"}
+OWN |= {"1-generate.new", "data-1.record"}
+ROUNDS = 500 if os.environ.get("DGEN_TESTS") == "all" else 15
+
+
+@pytest.mark.parametrize("round_number", range(ROUNDS))
+def test_precious_files_stay_whatever_is_run(
+    round_number: int,
+    stand_in: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Around, inside and in the place of all that random commands write and remove."""
+    seed = int(os.environ.get("DGEN_SEED", random.getrandbits(32)))
+    print(f"DGEN_SEED={seed}")
+    chance = random.Random(seed)
+    monkeypatch.chdir(tmp_path)
+    text = stand_in + "name: c\n"
+    output = chance.choice(["data", "./data", str(tmp_path / "data"), "c/all/data", "c/data"])
+    text += f"output: '{output}'\nremove_data: {chance.choice(['true', 'false'])}\n"
+    text += f"layout: {chance.choice(['shared', 'per-rank'])}\n"
+    steps = ["{}", "{operation: verify}", "{operation: repair}"]
+    steps += ["{operation: generate, resume: true, output: data}", "{operation: verify, output: x}"]
+    text += f"steps: [{', '.join(chance.choices(steps, k=chance.randint(1, 3)))}]\n"
+    (tmp_path / "z.yaml").write_text(text)
+    (tmp_path / "edited.yaml").write_text(text + "seed: 5\n")
+    (tmp_path / "r.json").write_text(REPORT)
+    precious: dict[Path, bytes] = {}
+
+    def put(name: str) -> None:
+        path = tmp_path / name
+        # In a folder that is a campaign's, what is called as its results are is its own.
+        is_own = path.name in OWN and (tmp_path / "c/index.json").exists()
+        if not os.path.lexists(path) and not is_own:
+            with contextlib.suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(chance.randbytes(20))
+                precious[path] = path.read_bytes()
+
+    for name in chance.sample(AWKWARD, chance.randint(0, 8)):
+        put(name)
+    some = ["z.yaml", "edited.yaml"]
+    for _ in range(6):
+        file, name = chance.choice(some), chance.choice(AWKWARD)
+        command = chance.choice(
+            [
+                *(["run", file], ["run", file], ["render", file], ["run", file, "-d", name]),
+                *(["render", file, "--single", name], ["render", file, "-d", name]),
+                *(["report", "r.json", "--csv", name], ["new", name, "size=1", "output=x"]),
+                *(["status", "c"], ["cancel", "c"], ["report", "c", "--csv", name]),
+                ["bash", "c/all/case.sh"],
+            ]
+        )
+        if chance.random() < 0.3:
+            put(name)
+        if command[0] == "bash":
+            subprocess.run(command, check=False, timeout=60, capture_output=True)
+        else:
+            with contextlib.suppress(SystemExit):
+                cli.main(command)
+        kept = {path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        lost = [path for path, content in precious.items() if content not in kept]
+        assert not lost, f"{command}: {lost}\n{capsys.readouterr().err}"
+        moved = [
+            path for path in precious if not path.is_file() or path.read_bytes() != precious[path]
+        ]
+        # Only what is called as results of the case are is kept aside.
+        assert all(path.parent.name in ("all", "c") for path in moved), f"{command}: {moved}"

@@ -30,6 +30,8 @@ INDEX_FORMAT = "dgen-campaign/1"
 LOCK = ".lock"
 """The file that whoever runs a campaign has locked."""
 
+LOGGER = logging.getLogger("dgen_mpi.jobs")
+
 STAMP = "jobs"
 """The file in the folder of a case that says which jobs its results are of."""
 
@@ -240,6 +242,7 @@ class CampaignFolder:
         """
         place = self.place(case)
         if not self.is_current(case):
+            LOGGER.info("%s: results of other jobs are kept as NAME.~NUMBER~", case.name)
             for found in _results_in(place):
                 set_aside(found)
             (place / STAMP).unlink(missing_ok=True)
@@ -414,7 +417,7 @@ class CampaignFolder:
                     continue
                 except OSError as error:
                     # A file system without locks.
-                    logging.getLogger("dgen_mpi.jobs").warning("%s: no lock: %s", self.path, error)
+                    LOGGER.warning("%s: no lock: %s", self.path, error)
                 break
             yield file.fileno()
 
@@ -489,4 +492,4 @@ def keep_and_replace(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON to a file, whole or not at all."""
-    files.replace(path, json.dumps(content, indent=2, default=str) + "\n")
+    files.replace(path, json.dumps(content, indent=2, default=str) + "\n", is_stored=True)

@@ -188,6 +188,17 @@ def ignores_case(folder: Path) -> bool:
     return False
 
 
+def needed_files(cases: Iterable[tuple[str, Iterable[Job]]]) -> Iterator[tuple[Path, str]]:
+    """Yield the files that jobs of cases need before they start, and what they are."""
+    for name, jobs in cases:
+        for job in jobs:
+            work = Path(job.working_directory or ".")
+            if job.hints_file is not None:
+                yield work / job.hints_file, f"the hints file of {name}"
+            if job.program is not None and "/" in job.program:
+                yield work / job.program, f"the program of {name}"
+
+
 def clashes(
     cases: Iterable[tuple[str, Iterable[Job]]], taken: Iterable[tuple[str, str]] = ()
 ) -> Iterator[Clash]:
@@ -202,15 +213,8 @@ def clashes(
     """
     places = _Places()
     listed = [(name, list(jobs)) for name, jobs in cases]
-    needed = [(Path(path), what) for path, what in taken]
-    for name, jobs in listed:
-        needed += [
-            (Path(job.working_directory or ".") / job.hints_file, f"the hints file of {name}")
-            for job in jobs
-            if job.hints_file is not None
-        ]
-    for path, what in needed:
-        # One file may be needed more than once.
+    # One file may be needed more than once.
+    for path, what in [*((Path(path), what) for path, what in taken), *needed_files(listed)]:
         places.claim(path, _Owner(what, is_needed=True))
     for name, jobs in listed:
         for job in jobs:
