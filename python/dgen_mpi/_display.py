@@ -12,8 +12,10 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
+from rich.text import Text
 
 from dgen_mpi import _native
+from dgen_mpi._text import plain
 from dgen_mpi.jobs import CampaignFolder, Case, Ended, Event, Progressed, Started, State
 
 LINE_SECONDS = 5
@@ -23,10 +25,10 @@ LINE_SECONDS = 5
 def _bars() -> Progress:
     title = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     return Progress(
-        TextColumn("{task.description}", table_column=title),
+        TextColumn("{task.description}", table_column=title, markup=False),
         BarColumn(bar_width=16),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[amount]}"),
+        TextColumn("{task.percentage:>3.0f}%", markup=False),
+        TextColumn("{task.fields[amount]}", markup=False),
         TimeRemainingColumn(compact=True),
         console=Console(stderr=True),
         expand=True,
@@ -68,7 +70,7 @@ class Display:
         if self._bars is not None:
             self._bars.start()
             self._total = self._bars.add_task(
-                f"[bold]{self._folder.campaign.name}", total=self._wanted, amount=""
+                plain(self._folder.campaign.name), total=self._wanted, amount=""
             )
         return self
 
@@ -92,7 +94,7 @@ class Display:
             self._case_started = time.monotonic()
             if self._bars is not None:
                 self._task = self._bars.add_task(
-                    event.case.name, total=event.case.bytes_moved, amount=""
+                    plain(event.case.name), total=event.case.bytes_moved, amount=""
                 )
             else:
                 self._line(f"{event.case.name}: started")
@@ -115,7 +117,7 @@ class Display:
             self._bars.update(
                 self._task,
                 completed=done,
-                description=f"{event.case.name} {event.operation}",
+                description=plain(f"{event.case.name} {event.operation}"),
                 amount=_amount(event.bytes, event.total_bytes, event.seconds),
             )
             self._bars.update(
@@ -145,8 +147,8 @@ class Display:
         self._before += event.case.bytes_moved
         seconds = time.monotonic() - self._case_started
         reason = f": {event.message}" if event.message else ""
-        mark = "" if event.state is State.DONE else "[red]"
-        self._line(f"{event.case.name}: {event.state} after {seconds:.1f} s{reason}", mark)
+        style = "" if event.state is State.DONE else "red"
+        self._line(f"{event.case.name}: {event.state} after {seconds:.1f} s{reason}", style)
         if self._bars is not None and self._total is not None and self._task is not None:
             self._bars.remove_task(self._task)
             seconds = time.monotonic() - self._started
@@ -156,11 +158,11 @@ class Display:
                 amount=_amount(self._before, self._wanted, seconds),
             )
 
-    def _line(self, text: str, mark: str = "") -> None:
+    def _line(self, text: str, style: str = "") -> None:
         if self._bars is not None:
-            self._bars.console.print(f"{mark}{text}", highlight=False)
+            self._bars.console.print(Text(plain(text), style))
         else:
-            print(f"dgen: {text}", file=sys.stderr, flush=True)
+            print(f"dgen: {plain(text)}", file=sys.stderr, flush=True)
 
     @staticmethod
     @contextmanager
@@ -176,7 +178,7 @@ class Display:
             yield lambda _done, _all: None
             return
         with _bars() as bars:
-            task = bars.add_task(title, total=None, amount="")
+            task = bars.add_task(plain(title), total=None, amount="")
             started = time.monotonic()
             yield lambda done, total: bars.update(
                 task,

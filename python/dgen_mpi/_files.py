@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import json
 import os
 import secrets
 import select
@@ -14,7 +13,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dgen_mpi import _native
 
@@ -26,9 +25,6 @@ PIPE_SECONDS_MAX = 10
 
 MANIFEST_BYTES_MAX = 1 << 20
 """The longest manifest."""
-
-RESULT_BYTES_MAX = 256 << 20
-"""The longest report, index of a campaign or analysis: 10,000 cases of some KiB."""
 
 
 def read_text(path: str | os.PathLike[str], bytes_max: int, *, may_be_pipe: bool = False) -> str:
@@ -103,26 +99,6 @@ def open_data(path: Path) -> io.FileIO:
     # Never waits, whatever has come to be there meanwhile.
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     return io.FileIO(file, "rb")
-
-
-def read_json(path: str | os.PathLike[str], bytes_max: int = RESULT_BYTES_MAX) -> Any:  # noqa: ANN401
-    """Return what a small file of JSON says.
-
-    Raises
-    ------
-    OSError, ValueError
-        As `read_text`; the latter also for what is no JSON, or nested too deep.
-    """
-    text = read_text(path, bytes_max)
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        # Without the thousand frames that led here.
-        raise ValueError("nested too deep") from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"'{name}' is no number of JSON")
 
 
 class Manifest(NamedTuple):

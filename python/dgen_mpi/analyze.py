@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dgen_mpi import DataSpec, _native
-from dgen_mpi._files import read_json
+from dgen_mpi import DataSpec, _native, _records
+from dgen_mpi._records import ANALYSIS_FORMAT
+from dgen_mpi._text import cell, label
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-ANALYSIS_FORMAT = "dgen-analysis/1"
 
 SEGMENT = 16 << 20
 """Bytes that are read and measured at once; content-defined chunks end where one ends."""
@@ -309,7 +308,7 @@ def table(analysis: dict[str, Any]) -> Table:
     for found in analysis["compression"]:
         asked = f"{spec['compress_ratio']:g}" if spec else ""
         unit = _native.format_size(found["unit"])
-        table.add_row(f"compression, {found['codec']}", unit, f"{found['ratio']:.3f}", asked)
+        table.add_row(cell(f"compression, {found['codec']}"), unit, f"{found['ratio']:.3f}", asked)
     return table
 
 
@@ -342,16 +341,10 @@ def draw(analysis: dict[str, Any], path: str | os.PathLike[str]) -> None:
             )
         axes.legend(fontsize=8)
     axes.set_ylabel("ratio")
-    axes.set_title(Path(analysis["path"]).name, fontsize=10)
+    axes.set_title(label(Path(analysis["path"]).name), fontsize=10)
     figure.savefig(path, dpi=150)
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return an analysis that was written to a file; raises ValueError for what is none."""
-    try:
-        content = read_json(path)
-    except ValueError as error:
-        raise ValueError(f"{path}: not readable: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != ANALYSIS_FORMAT:
-        raise ValueError(f"{path}: not an analysis ({ANALYSIS_FORMAT})")
-    return content
+    return _records.analysis(Path(path))

@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import logging
 import os
-import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from rich.console import Console
 from rich.prompt import Prompt
@@ -27,6 +28,7 @@ import dgen_mpi
 from dgen_mpi import _native, analyze, report
 from dgen_mpi._display import Display
 from dgen_mpi._files import Shard, open_data, replace, shard_path, shards
+from dgen_mpi._text import cell, plain
 from dgen_mpi.jobs import (
     SCHEDULERS,
     BatchSystem,
@@ -41,8 +43,10 @@ from dgen_mpi.jobs import (
     files,
     is_axis,
     job_schema,
+    logs,
     run,
     script,
+    shell,
     values,
 )
 from dgen_mpi.jobs.campaign import refuse_clashes
@@ -73,8 +77,74 @@ RANGES_SHOWN = 20
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command line and return its exit status: that of `dgen-mpi`, 0 to 5."""
-    logging.basicConfig(format="dgen: %(levelname)s: %(message)s", level=logging.WARNING)
+    """Run a command line and return its exit status: that of `dgen-mpi`, 0 to 5.
+
+    Whatever happens is told in one line; with ``DGEN_DEBUG`` in the environment, where it happened
+    too.
+    """
+    try:
+        if sys.stdout is None:
+            return _complain("stdout: closed; give it a place", FAILED)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Names of files may hold bytes that are no UTF-8.
+            sys.stdout.reconfigure(errors="backslashreplace")
+        try:
+            status = _run_command(arguments)
+        finally:
+            # What cannot be delivered was not done.
+            sys.stdout.flush()
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else USAGE
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more can be said there.
+        _abandon_output()
+        return FAILED
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("DGEN_DEBUG"):
+            traceback.print_exc()
+        return _complain(*_told(error))
+    return status
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """Return what is said of an error, and the exit status."""
+    if isinstance(error, OSError) and not isinstance(error, ValueError):
+        try:
+            sys.stdout.flush()
+        except OSError as lost:
+            _abandon_output()
+            return f"stdout: {lost.strerror}", FAILED
+        return _reason_of(error), FAILED
+    if isinstance(error, MemoryError):
+        return "not enough memory", FAILED
+    if isinstance(error, ValueError):
+        return str(error) or type(error).__name__, USAGE
+    kind = type(error).__name__
+    return f"internal error: {kind}: {error}; DGEN_DEBUG=1 tells where", FAILED
+
+
+def _reason_of(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error) or type(error).__name__
+    name = error.filename
+    named = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else "input or output"
+    return f"{named}: {error.strerror}"
+
+
+def _abandon_output() -> None:
+    """Have Python not try again, at its end, to write what cannot be written."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _run_command(arguments: Sequence[str]) -> int:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("dgen: %(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
@@ -85,18 +155,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if options.verbose:
         logging.getLogger("dgen_mpi").setLevel(logging.INFO)
-    try:
-        status: int = options.command(options)
-    except (JobError, report.ReportError, ValueError) as error:
-        return _complain(str(error), USAGE)
-    except BrokenPipeError:
-        # Whoever read our output has gone; nothing more can be said there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except OSError as error:
-        return _complain(f"{error.filename or 'input or output'}: {error.strerror}", FAILED)
-    except KeyboardInterrupt:
-        return _complain("interrupted", INTERRUPTED)
+    status: int = options.command(options)
     return status
 
 
@@ -105,12 +164,36 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _complain(message: str, status: int) -> int:
-    print(f"dgen: error: {' '.join(message.split())}", file=sys.stderr)
+    with contextlib.suppress(OSError, ValueError):
+        _say(f"dgen: error: {' '.join(message.split())}", sys.stderr)
     return status
 
 
+def _say(text: str, file: TextIO | None = None) -> None:
+    """Print a line for people: no text of a user or of a file tells a terminal what to do."""
+    print(plain(text), file=file or sys.stdout, flush=True)
+
+
+class _Formatter(logging.Formatter):
+    """Log lines as `_say` prints them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong as everything else here, and hides no failure."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(plain(message))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            (file or sys.stderr).write(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="dgen", description="Campaigns of dgen-mpi jobs, their results, and looks into files."
     )
     parser.add_argument("--version", action="version", version=dgen_mpi.__version__)
@@ -214,7 +297,8 @@ def _print_json(content: Any) -> None:
 
 def _console() -> Console:
     # A table in a pipe is as wide as it is.
-    return Console() if sys.stdout.isatty() else Console(width=200)
+    width = None if sys.stdout.isatty() else 200
+    return Console(width=width, markup=False, emoji=False, highlight=False)
 
 
 def _open(options: argparse.Namespace) -> CampaignFolder:
@@ -240,7 +324,9 @@ def _new(options: argparse.Namespace) -> int:
         key, equals, text = setting.partition("=")
         if not equals:
             raise JobError(f"'{setting}' is not accepted; give FIELD=VALUE")
-        is_structure = (text[:1], text[-1:]) in (("[", "]"), ("{", "}"))
+        # Other fields have braces where names of cases are put in.
+        is_mapping = key in ("hint", "environment") and (text[:1], text[-1:]) == ("{", "}")
+        is_structure = is_mapping or (text[:1], text[-1:]) == ("[", "]")
         given |= files.parse(f"{key}: {text}", setting) if is_structure else {key: text}
     if os.path.lexists(options.file) and not options.force:
         raise JobError(f"{options.file}: exists; give --force to replace it")
@@ -261,8 +347,8 @@ def _new(options: argparse.Namespace) -> int:
         _print_json({"file": str(options.file), "cases": [case.name for case in campaign.cases]})
     else:
         count = len(campaign.cases)
-        print(f"{options.file}: {count} {'case' if count == 1 else 'cases'}")
-        print(f"next: dgen check {shlex.quote(str(options.file))}")
+        _say(f"{options.file}: {count} {'case' if count == 1 else 'cases'}")
+        _say(f"next: dgen check {shell.word(str(options.file))}")
     return DONE
 
 
@@ -414,6 +500,8 @@ def _plain(value: Any) -> Any:
         return {key: _plain(element) for key, element in value.items()}
     if isinstance(value, list):
         return [_plain(element) for element in value]
+    if not isinstance(value, str):
+        return value
     if value in ("true", "false"):
         return value == "true"
     for kind in (int, float):
@@ -437,7 +525,7 @@ def _check(options: argparse.Namespace) -> int:
         table.add_column(name, justify="right")
     for case in campaign.cases:
         table.add_row(
-            case.name,
+            cell(case.name),
             ", ".join(
                 f"{job.operation} with {job.rank_count}"
                 f" {'rank' if job.rank_count == 1 else 'ranks'}"
@@ -447,7 +535,7 @@ def _check(options: argparse.Namespace) -> int:
             _native.format_size(case.expected_stored_bytes),
         )
     _console().print(table)
-    print(f"{campaign.name}: {_total(campaign)}")
+    _say(f"{campaign.name}: {_total(campaign)}")
     return DONE
 
 
@@ -539,7 +627,8 @@ def _render(options: argparse.Namespace) -> int:
     if options.json:
         _print_json({"scheduler": scheduler, "scripts": written})
     else:
-        print("\n".join(written))
+        # Programs read them as they are.
+        print("\n".join(map(plain, written) if sys.stdout.isatty() else written))
     return DONE
 
 
@@ -557,7 +646,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(_states(folder, {case.name: folder.state(case) for case in cases}, ended))
     else:
-        print(f"results: dgen report {shlex.quote(os.path.relpath(folder.path))}")
+        _say(f"results: dgen report {shell.word(os.path.relpath(folder.path))}")
     return _worst([event.state for event in ended])
 
 
@@ -580,15 +669,15 @@ def _dry_run(options: argparse.Namespace) -> int:
         stored = _native.format_size(case.expected_stored_bytes)
         time_text = f", about {_duration(seconds[case.name])}" if seconds else ""
         written = _native.format_size(case.bytes_written)
-        print(f"{case.name}: {written} written, {stored} expected to be stored{time_text}")
+        _say(f"{case.name}: {written} written, {stored} expected to be stored{time_text}")
         for job in case.steps:
-            print(f"    {job.command()}")
-    print(f"{campaign.name}: {_total(campaign)}")
+            _say(f"    {job.command()}")
+    _say(f"{campaign.name}: {_total(campaign)}")
     if seconds and rate:
         whole = _duration(sum(seconds.values()))
-        print(f"about {whole} at {_native.format_size(int(rate))}/s, {source}")
+        _say(f"about {whole} at {_native.format_size(int(rate))}/s, {source}")
     else:
-        print("time: unknown; give --rate, or --measure to measure one")
+        _say("time: unknown; give --rate, or --measure to measure one")
     return DONE
 
 
@@ -638,8 +727,8 @@ def _measured_rate(case: Case) -> float:
         operation = json.loads(started.stdout)["operations"][0]
         return float(operation["bytes_per_second"])
     except (ValueError, LookupError) as error:
-        reason = started.stderr.strip().splitlines()[:1] or ["no report"]
-        raise JobError(f"measure: {reason[0]}") from error
+        reason = logs.telling(started.stderr) or "no report"
+        raise JobError(f"measure: {reason}") from error
 
 
 def _ran(
@@ -688,8 +777,8 @@ def _submit(options: argparse.Namespace) -> int:
         _print_json({"folder": str(folder.path), "executor": options.executor, "jobs": names})
     else:
         for case, native in names.items():
-            print(f"{case}: {options.executor} job {native}")
-        print(f"next: dgen status {shlex.quote(os.path.relpath(folder.path))}")
+            _say(f"{case}: {options.executor} job {native}")
+        _say(f"next: dgen status {shell.word(os.path.relpath(folder.path))}")
     return DONE
 
 
@@ -732,10 +821,10 @@ def _show_states(
         for case in folder.campaign.cases:
             submission = folder.submission(case) or {}
             table.add_row(
-                case.name,
+                cell(case.name),
                 str(states[case.name]),
-                str(submission.get("native_id", "")),
-                _reason(folder, case, states[case.name]),
+                cell(submission.get("native_id", "")),
+                cell(_reason(folder, case, states[case.name])),
             )
         _console().print(table)
     # Cases that go on are no failures.
@@ -746,10 +835,14 @@ def _reason(folder: CampaignFolder, case: Case, state: State) -> str:
     if state is State.DONE or not state.is_final:
         return ""
     for step in folder.results(case):
+        if step.problem:
+            return f"{step.name}: {step.problem}"
         if step.report is not None and not step.is_done:
             return f"{step.name}: {step.report.get('error') or step.report.get('status')}"
     status = folder.exit_status(case)
-    return "ended without a report" if status is None else f"ended with status {status}"
+    ended = "ended without a report" if status is None else f"ended with status {status}"
+    said = logs.reason(folder.log(case))
+    return f"{ended}: {said}" if said else ended
 
 
 def _states(
@@ -784,7 +877,8 @@ def _cancel(options: argparse.Namespace) -> int:
     if options.json:
         _print_json({"cancelled": cancelled})
     else:
-        print("\n".join(f"{name}: cancelled" for name in cancelled) or "nothing to cancel")
+        for line in [f"{name}: cancelled" for name in cancelled] or ["nothing to cancel"]:
+            _say(line)
     return DONE
 
 
@@ -809,7 +903,12 @@ def _report(options: argparse.Namespace) -> int:
         report.draw_ratios(found, options.plot_ratios)
         written.append(options.plot_ratios)
     changes = report.compare(report.load(options.compare), results) if options.compare else None
-    if options.csv == "-":
+    if options.csv == "-" and sys.stdout.isatty():
+        lines = io.StringIO()
+        results.to_csv(lines)
+        for line in lines.getvalue().splitlines():
+            _say(line)
+    elif options.csv == "-":
         results.to_csv(sys.stdout)
     elif options.csv:
         table = io.StringIO(newline="")
@@ -839,7 +938,7 @@ def _report(options: argparse.Namespace) -> int:
         console.print(report.comparison_table(changes) if changes else results.table())
         _warn_of_unfinished(options.paths)
     for path in written:
-        print(f"written: {path}", file=sys.stderr)
+        _say(f"written: {path}", sys.stderr)
     return DONE
 
 
@@ -867,7 +966,7 @@ def _warn_of_unfinished(paths: Sequence[str]) -> None:
             state = folder.state(case)
             if state is not State.DONE:
                 reason = _reason(folder, case, state)
-                print(f"{case.name}: {state}{f': {reason}' if reason else ''}")
+                _say(f"{case.name}: {state}{f': {reason}' if reason else ''}")
 
 
 def _sizes(text: str, field: str) -> tuple[int, ...]:
@@ -926,7 +1025,7 @@ def _analyze(options: argparse.Namespace) -> int:
         if not options.json:
             read, whole = analysis["sampled_bytes"], analysis["file_bytes"]
             sampled = "" if read == whole else f", {_native.format_size(read)} of it read"
-            print(f"{path}: {_native.format_size(whole)}{sampled}")
+            _say(f"{path}: {_native.format_size(whole)}{sampled}")
             _console().print(analyze.table(analysis))
     if options.json:
         _print_json(found[0] if len(found) == 1 and len(options.paths) == 1 else found)
@@ -1040,14 +1139,14 @@ def _verify(options: argparse.Namespace) -> int:
         )
         return DONE if is_right else DIFFERS
     rate = report.rate(compared / seconds if seconds else 0)
-    print(f"{path}: {_native.format_size(compared)} compared, {rate}")
+    _say(f"{path}: {_native.format_size(compared)} compared, {rate}")
     for damaged in damages.ranges[:RANGES_SHOWN]:
         wrong = f"{damaged.wrong_bytes} of {damaged.bytes} bytes wrong"
-        print(f"  offset {damaged.offset}: {wrong}, {damaged.kind.replace('_', ' ')}")
+        _say(f"  offset {damaged.offset}: {wrong}, {damaged.kind.replace('_', ' ')}")
     if damages.count > RANGES_SHOWN:
-        print(f"  and {damages.count - RANGES_SHOWN} more ranges")
+        _say(f"  and {damages.count - RANGES_SHOWN} more ranges")
     if file_bytes != spec.size:
-        print(f"  the file has {file_bytes} bytes instead of {spec.size}")
+        _say(f"  the file has {file_bytes} bytes instead of {spec.size}")
     wrong = f"{damages.wrong_bytes} bytes wrong or missing"
     print("every byte is right" if is_right else wrong)
     return DONE if is_right else DIFFERS

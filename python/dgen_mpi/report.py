@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from dgen_mpi import _native
-from dgen_mpi._files import read_json
+from dgen_mpi import _native, _records
+from dgen_mpi._records import REPORT_FORMAT, RecordError
+from dgen_mpi._text import cell, label
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
-
-REPORT_FORMAT = "dgen-report/1"
 
 
 class ReportError(ValueError):
@@ -139,9 +138,9 @@ class Results(list[Result]):
             first = summary.results[0]
             several = summary.count > 1
             table.add_row(
-                summary.case,
-                summary.step,
-                summary.operation,
+                cell(summary.case),
+                cell(summary.step),
+                cell(summary.operation),
                 str(first.ranks),
                 _native.format_size(first.bytes),
                 str(summary.count),
@@ -225,18 +224,17 @@ def _cases(folder: Path) -> dict[str, dict[str, Any]]:
     if not index.exists():
         return {}
     try:
-        content = read_json(index)
-        return {case["name"]: case["values"] for case in content["cases"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ReportError(f"{index}: not readable: {error}") from error
+        return {case["name"]: case["values"] for case in _records.index(index)["cases"]}
+    except RecordError as error:
+        raise ReportError(str(error)) from error
 
 
 def _read(path: Path, campaign: str, swept: dict[str, Any]) -> list[Result]:
     try:
-        report = read_json(path)
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{path}: not readable: {error}") from error
-    if not isinstance(report, dict) or report.get("format") != REPORT_FORMAT:
+        report = _records.report(path)
+    except RecordError as error:
+        raise ReportError(str(error)) from error
+    if report.get("format") != REPORT_FORMAT:
         raise ReportError(f"{path}: not a report ({REPORT_FORMAT})")
     spec, mpi = report.get("spec") or {}, report.get("mpi") or {}
     return [
@@ -246,7 +244,7 @@ def _read(path: Path, campaign: str, swept: dict[str, Any]) -> list[Result]:
             step=path.name.removesuffix(".report.json"),
             operation=operation["operation"],
             iteration=operation.get("iteration", 0),
-            status=report.get("status", ""),
+            status=report.get("status") or "",
             bytes=operation["bytes"],
             seconds=operation["seconds"],
             bytes_per_second=operation["bytes_per_second"],
@@ -260,10 +258,10 @@ def _read(path: Path, campaign: str, swept: dict[str, Any]) -> list[Result]:
             size=spec.get("size", 0),
             dedup_ratio=spec.get("dedup_ratio", 1),
             compress_ratio=spec.get("compress_ratio", 1),
-            kernel=report.get("kernel", ""),
+            kernel=report.get("kernel") or "",
             file_system=report.get("file_system") or "",
             path=report.get("path") or "",
-            started=report.get("started", ""),
+            started=report.get("started") or "",
             values=swept,
         )
         for operation in report.get("operations", [])
@@ -325,8 +323,8 @@ def comparison_table(changes: Iterable[Change]) -> Table:
         table.add_column(name, justify="right")
     for change in changes:
         table.add_row(
-            change.case,
-            change.operation,
+            cell(change.case),
+            cell(change.operation),
             rate(change.before.median),
             f"{change.before.spread_percent:.0f} %",
             rate(change.after.median),
@@ -378,16 +376,16 @@ def draw(results: Results, path: str | Path, x: str = "ranks", series: str | Non
             [max(line[place]) - m for place, m in zip(here, medians, strict=True)],
         ]
         at = here if are_numbers else [places.index(place) for place in here]
-        axes.errorbar(at, medians, yerr=extremes, marker="o", capsize=4, label=name)
+        axes.errorbar(at, medians, yerr=extremes, marker="o", capsize=4, label=label(name))
     if not are_numbers:
-        axes.set_xticks(range(len(places)), [_text(place) for place in places])
+        axes.set_xticks(range(len(places)), [label(_text(place)) for place in places])
     elif len(places) > 1 and min(places) > 0 and max(places) / min(places) >= 8:
         axes.set_xscale("log", base=2)
         axes.set_xticks(places, [_size_or_number(x, place) for place in places])
         axes.minorticks_off()
     else:
         axes.set_xticks(places, [_size_or_number(x, place) for place in places])
-    axes.set_xlabel(x.replace("_", " "))
+    axes.set_xlabel(label(x.replace("_", " ")))
     axes.set_ylabel("GiB/s")
     axes.set_ylim(bottom=0)
     axes.legend()
@@ -429,7 +427,7 @@ def draw_ratios(analyses: Sequence[dict[str, Any]], path: str | Path) -> None:
     for name, several in points.items():
         several.sort()
         style = "s--" if name.startswith("dedup") else "o-"
-        axes.plot(*zip(*several, strict=True), style, markersize=5, label=name)
+        axes.plot(*zip(*several, strict=True), style, markersize=5, label=label(name))
     axes.set_xlabel("requested ratio")
     axes.set_ylabel("measured ratio")
     axes.legend(fontsize="small")

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from dgen_mpi import _files as files
+from dgen_mpi import _records
+from dgen_mpi._records import INDEX_FORMAT, RecordError
 from dgen_mpi.jobs import background
 from dgen_mpi.jobs.campaign import Campaign, Case, digest_of, refuse_clashes
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import Job
 from dgen_mpi.jobs.scripts import script
-
-INDEX_FORMAT = "dgen-campaign/1"
 
 LOCK = ".lock"
 """The file that whoever runs a campaign has locked."""
@@ -75,7 +75,9 @@ class StepResult:
     name: str
     path: Path
     report: dict[str, Any] | None
-    """The report (``dgen-report/1``); None where there is none yet."""
+    """The report (``dgen-report/1``); None where there is none yet, or none that can be used."""
+    problem: str = ""
+    """Why one that is there cannot be used."""
 
     @property
     def is_done(self) -> bool:
@@ -215,8 +217,11 @@ class CampaignFolder:
 
     def _submitted(self, place: Path) -> dict[str, Any] | None:
         """Return how a case was given to a batch system that has not yet ended it."""
-        submission = _json(place / "submission.json")
+        submission = _submission(place)
         if submission is None or submission.get("ended") or (place / "exit_status").exists():
+            return None
+        is_local = submission.get("executor") == background.LOCAL
+        if is_local and background.is_running(submission) is False:
             return None
         return submission
 
@@ -283,12 +288,9 @@ class CampaignFolder:
 
     def _read_index(self) -> dict[str, Any]:
         try:
-            index = files.read_json(self.index)
-        except (OSError, ValueError) as error:
-            raise JobError(f"{self.path}: not the folder of a campaign: {error}") from error
-        if not isinstance(index, dict) or index.get("format") != INDEX_FORMAT:
-            raise JobError(f"{self.index}: format: only {INDEX_FORMAT} is known here")
-        return index
+            return _records.index(self.index)
+        except RecordError as error:
+            raise JobError(f"not the folder of a campaign: {error}") from error
 
     @property
     def index(self) -> Path:
@@ -317,25 +319,29 @@ class CampaignFolder:
         is_current = self.is_current(case)
         for name in case.step_names:
             path = self.place(case) / f"{name}.report.json"
-            report = None
-            with contextlib.suppress(OSError, ValueError):
-                content = files.read_json(path)
-                report = content if isinstance(content, dict) and is_current else None
-            found.append(StepResult(name, path, report))
+            try:
+                report = _records.report(path)
+                found.append(StepResult(name, path, report if is_current else None))
+            except RecordError as error:
+                problem = str(error) if is_current and os.path.lexists(path) else ""
+                found.append(StepResult(name, path, None, problem))
         return found
 
     def exit_status(self, case: Case) -> int | None:
         """Return how a case ended; None for one that has not."""
         if not self.is_current(case):
             return None
-        try:
-            return int(files.read_text(self.place(case) / "exit_status", 100))
-        except (OSError, ValueError):
-            return None
+        return _records.exit_status(self.place(case) / "exit_status")
 
     def submission(self, case: Case) -> dict[str, Any] | None:
-        """Return how a case was given to a batch system; None for one that was not."""
-        return _json(self.place(case) / "submission.json") if self.is_current(case) else None
+        """Return how a case was given to a batch system; None for one that was not.
+
+        Raises
+        ------
+        JobError
+            For a file that does not tell: it may run.
+        """
+        return _submission(self.place(case)) if self.is_current(case) else None
 
     def state(self, case: Case) -> State:
         """Return how far a case is, by its files, and by processes of this machine."""
@@ -360,6 +366,8 @@ class CampaignFolder:
         # What the program said goes before what the launcher made of it. A report is there from
         # before the first byte on, and says that it was interrupted until the end.
         said = next((step.report for step in results if step.report and not step.is_done), None)
+        if any(step.problem for step in results):
+            return State.FAILED
         if said is not None:
             return _STATES.get(said.get("exit_status"), State.FAILED)
         if status is None:
@@ -460,13 +468,14 @@ def _results_in(place: Path) -> list[Path]:
     return found
 
 
-def _json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file; None where there is none."""
-    try:
-        content = files.read_json(path)
-    except (OSError, ValueError):
+def _submission(place: Path) -> dict[str, Any] | None:
+    path = place / "submission.json"
+    if not os.path.lexists(path):
         return None
-    return content if isinstance(content, dict) else None
+    try:
+        return _records.submission(path)
+    except RecordError as error:
+        raise JobError(f"{error}; remove it if no job of this case runs") from error
 
 
 def set_aside(path: Path) -> None:

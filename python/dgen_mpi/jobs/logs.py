@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""What went wrong, as programs and launchers have printed it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dgen_mpi import _records
+
+TAIL_BYTES = 1 << 16
+"""How much of the end of a log is looked at."""
+
+LINE_MAX = 300
+"""The most characters of what is shown of it."""
+
+STEP = "dgen-step "
+"""What scripts print before they start a step."""
+
+ERRORS = ("dgen-mpi: error: ", "dgen: error: ")
+"""What our own programs begin their last words with."""
+
+_RULE = re.compile(r"^\s*[-=*]{10,}\s*$", re.MULTILINE)
+
+# What Open MPI says after the reason, of whatever reason.
+_COMMON = re.compile(r"Primary job|mpirun (detected|noticed)|MPI_ABORT was|\[|The user-provided")
+
+_TELLING = re.compile(
+    r"error|fatal|fail|not found|no such|cannot|unable|denied|refused|killed|invalid", re.IGNORECASE
+)
+
+
+def reason(path: Path) -> str:
+    """Return the most telling line at the end of a log, and the log; nothing where none is."""
+    line = telling(_records.read_tail(path, TAIL_BYTES))
+    return f"{line}; see {path}" if line else ""
+
+
+def telling(text: str) -> str:
+    """Return the line that tells best what went wrong: ours, a launcher's, or else the last."""
+    lines = text.splitlines()
+    begins = [number for number, line in enumerate(lines) if line.startswith(STEP)]
+    lines = [line for line in lines[begins[-1] + 1 if begins else 0 :] if line.strip()]
+    for line in reversed(lines):
+        for mark in ERRORS:
+            if line.startswith(mark):
+                return _cut(line.removeprefix(mark))
+    last = text[text.rfind(STEP) :] if begins else text
+    framed = [_cut(part.strip().split("\n\n")[0]) for part in _RULE.split(last)[1:-1]]
+    framed = [part for part in framed if part]
+    if framed:
+        return next((part for part in reversed(framed) if not _COMMON.match(part)), framed[-1])
+    lines = [line for line in lines if not _RULE.match(line)]
+    return _cut(next((line for line in reversed(lines) if _TELLING.search(line)), "")) or _cut(
+        lines[-1] if lines else ""
+    )
+
+
+def _cut(text: str) -> str:
+    """Return a text as one line that is not too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= LINE_MAX else f"{line[: LINE_MAX - 3]}..."
