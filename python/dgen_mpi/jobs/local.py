@@ -12,8 +12,8 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+from dgen_mpi.jobs import logs
 from dgen_mpi.jobs.campaign import Case
 from dgen_mpi.jobs.folder import CampaignFolder, State
 
@@ -125,11 +125,13 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Iterator[Progres
             preexec_fn=_dies_with_parent(),
         )
         step = ""
+        was_told = False
         try:
             assert process.stderr is not None
             for line in process.stderr:
-                if line.startswith("dgen-step "):
-                    step = Path(line.split(" ", 1)[1].strip()).name.removesuffix(".report.json")
+                if line.startswith(logs.STEP):
+                    step = line.removeprefix(logs.STEP).strip().removesuffix(".report.json")
+                    log.write(line)
                     continue
                 progress = _progress(case, step, line)
                 if progress is not None:
@@ -137,11 +139,12 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Iterator[Progres
                     continue
                 log.write(line)
                 log.flush()
-                if line.startswith("dgen-mpi: error: "):
-                    yield line.removeprefix("dgen-mpi: error: ").strip()
-            status = process.wait()
-            if status and not folder.exit_status(case):
-                yield f"its script ended with status {status}; see {folder.log(case)}"
+                for mark in logs.ERRORS:
+                    if line.startswith(mark):
+                        yield f"{line.removeprefix(mark).strip()}; see {folder.log(case)}"
+                        was_told = True
+            if process.wait() and not was_told:
+                yield logs.reason(folder.log(case)) or f"see {folder.log(case)}"
         finally:
             if process.poll() is None:
                 logging.getLogger("dgen_mpi.jobs").info("%s: stopping", case.name)
