@@ -141,6 +141,24 @@ class Shard(NamedTuple):
     stop: int
 
 
+def open_own(path: Path) -> int:
+    """Open a file of ours to add to its end, made if it is not there; return its descriptor.
+
+    Neither a link is followed, which may lead to a file of somebody else, nor a pipe waited for.
+
+    Raises
+    ------
+    OSError
+        For what is no regular file, too.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    opened = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise OSError(errno.EEXIST, "not a regular file", str(path))
+    return opened
+
+
 def shard_path(path: Path, rank: int) -> Path:
     """Return the file of a rank that wrote the data set at `path`, a file for each rank."""
     return path.with_name(f"{path.name}.{rank:0{PER_RANK_DIGITS}}")

@@ -177,7 +177,8 @@ class _Index(_Record):
 
 class _Submission(_Record):
     executor: Annotated[str, Field(pattern=r"\A[A-Za-z0-9_.-]{1,50}\z")]
-    native_id: Annotated[str, Field(min_length=1, max_length=200)]
+    # It becomes an argument of commands that cancel jobs.
+    native_id: Annotated[str, Field(pattern=r"\A\w[\w.:\[\]-]{0,199}\z")]
     submitted: _Text = None
     ended: _Text = None
     message: _Text = None

@@ -158,6 +158,9 @@ def test_no_tampering_gives_a_traceback(
         path = chance.choice(files)
         how = tamper(path, chance)
         slow = SLOW if ALL and number % 40 == 0 else []
+        if slow and chance.random() < 0.5:
+            # Something is to be done.
+            (folder / "ranks1/1-generate.report.json").unlink(missing_ok=True)
         for command in [chance.choice(COMMANDS), chance.choice(COMMANDS), *slow]:
             status = cli.main(command)
             said = capsys.readouterr()
@@ -168,6 +171,48 @@ def test_no_tampering_gives_a_traceback(
             assert status == 0 or command[0] in ("run", "submit") or len(said.err.splitlines()) <= 1
         shutil.rmtree(folder)
         shutil.copytree(kept, folder)
+
+
+@pytest.mark.parametrize("command", ["run", "submit"])
+@pytest.mark.parametrize("name", ["ranks1/log.txt", "ranks1/.lock", ".lock"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_no_file_of_others_is_written_to(
+    kind: str,
+    name: str,
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A link in the place of a file of the folder is not followed, a pipe not waited for."""
+    monkeypatch.chdir(tmp_path)
+    folder = make(tmp_path)
+    (folder / "ranks1/1-generate.report.json").unlink()
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (folder / name).unlink(missing_ok=True)
+    if kind == "link":
+        (folder / name).symlink_to(precious)
+    elif kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).mkdir()
+    more = ["--executor", "local", "--wait"] if command == "submit" else []
+    assert cli.main([command, "c.yaml", *more]) == 3
+    assert "internal error" not in capsys.readouterr().err
+    assert precious.read_text() == "mine"
+
+
+def test_numbers_of_jobs_are_no_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They become arguments of commands that cancel."""
+    monkeypatch.chdir(tmp_path)
+    path = make(tmp_path) / "ranks1/submission.json"
+    for number in ("--user=me", "-u", "1 2", "", "1\n2", "x" * 300):
+        path.write_text(json.dumps({"executor": "slurm", "native_id": number}))
+        assert cli.main(["cancel", "c"]) == 2
+        assert "native_id" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

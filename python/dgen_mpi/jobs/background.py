@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dgen_mpi._files import open_own
 from dgen_mpi.jobs.files import JobError
 
 LOCAL = "local"
@@ -73,7 +74,7 @@ def start(
         Where a file cannot be opened, or bash not be started.
     """
     secret = secrets.token_hex(16)
-    with log.open("ab") as printed, lock.open("w") as held:
+    with os.fdopen(open_own(log), "ab") as printed, os.fdopen(open_own(lock), "ab") as held:
         with contextlib.suppress(OSError):
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         process = subprocess.Popen(
@@ -173,6 +174,8 @@ def _processes(jobs: Iterable[Mapping[str, Any]]) -> list[_Process]:
     for place in Path("/proc").glob("[0-9]*"):
         number = int(place.name)
         with contextlib.suppress(OSError):
+            if place.stat().st_uid != os.getuid():
+                continue
             ticks = _start_ticks(number)
             variables = (place / "environ").read_bytes().split(b"\0")
             process = _Process(number, ticks) if ticks is not None else None
@@ -219,11 +222,14 @@ def _is_locked(job: Mapping[str, Any]) -> bool:
         return False
     if job.get("processes") == _number_space():
         return False
-    with contextlib.suppress(OSError, ValueError), Path(job["lock"]).open() as file:
+    with contextlib.suppress(OSError, ValueError):
+        file = os.open(job["lock"], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        finally:
+            os.close(file)
     return False
 
 

@@ -409,9 +409,7 @@ class CampaignFolder:
         JobError
             Where somebody does, and does not end within `wait_seconds`.
         """
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self.path / LOCK, flags, 0o666)
-        with os.fdopen(descriptor, "rb+", buffering=0) as file:
+        with os.fdopen(files.open_own(self.path / LOCK), "ab") as file:
             end = time.monotonic() + wait_seconds
             while True:
                 try:

@@ -10,9 +10,11 @@ import logging
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from dgen_mpi._files import open_own
 from dgen_mpi.jobs import logs
 from dgen_mpi.jobs.campaign import Case
 from dgen_mpi.jobs.folder import CampaignFolder, State
@@ -110,7 +112,7 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Iterator[Progres
     folder.take(case)
     # What an earlier run was given to is over.
     (folder.place(case) / "submission.json").unlink(missing_ok=True)
-    with folder.log(case).open("a", encoding="utf-8") as log:
+    with os.fdopen(open_own(folder.log(case)), "a", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(
             ["bash", str(folder.script(case))],
             stdin=subprocess.DEVNULL,
@@ -148,14 +150,28 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Iterator[Progres
         finally:
             if process.poll() is None:
                 logging.getLogger("dgen_mpi.jobs").info("%s: stopping", case.name)
-                process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.communicate(timeout=STOP_SECONDS)
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                try:
+                    process.terminate()
+                    _let_end(process)
+                finally:
+                    # As long as nobody has asked how it ended, no other group has its number.
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
             if process.stderr is not None:
                 process.stderr.close()
+
+
+def _let_end(process: subprocess.Popen[str]) -> None:
+    """Wait for a process that was told to stop, and take what it prints, without reaping it."""
+    assert process.stderr is not None
+    os.set_blocking(process.stderr.fileno(), False)
+    end = time.monotonic() + STOP_SECONDS
+    how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while time.monotonic() < end and os.waitid(os.P_PID, process.pid, how) is None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(process.stderr.fileno(), 1 << 16)
+        time.sleep(0.02)
 
 
 def _dies_with_parent() -> Callable[[], None]:

@@ -23,7 +23,7 @@ ERRORS = ("dgen-mpi: error: ", "dgen: error: ")
 _RULE = re.compile(r"^\s*[-=*]{10,}\s*$", re.MULTILINE)
 
 # What Open MPI says after the reason, of whatever reason.
-_COMMON = re.compile(r"Primary job|mpirun (detected|noticed)|MPI_ABORT was|\[|The user-provided")
+_COMMON = re.compile(r"Primary job|mpirun detected|MPI_ABORT was|\[|The user-provided")
 
 _TELLING = re.compile(
     r"error|fatal|fail|not found|no such|cannot|unable|denied|refused|killed|invalid", re.IGNORECASE
