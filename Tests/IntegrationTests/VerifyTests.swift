@@ -141,6 +141,62 @@ extension Integration {
             #expect(try ranges(try folder.json("r")).count == 1)
         }
 
+        @Test func filesThatAreTooLongTogetherAreToldLikeAnyOther() throws {
+            let folder = try Folder()
+            let made = try Launch.ranks(
+                2, ["-o", folder.file("f"), "-s", "3000001", "--seed", "7", "--layout", "per-rank"])
+            #expect(made.status == 0, "\(made.error)")
+            for name in ["f.00000000", "f.00000001"] { try folder.truncate(name, to: .max) }
+            for ranks in [1, 2] {
+                let outcome = try Launch.ranks(ranks, ["verify", folder.file("f")])
+                #expect(outcome.status == 1, "\(outcome.error)")
+                #expect(outcome.output.contains("long by"), "\(outcome.output)")
+            }
+        }
+
+        /// What a report and its table say of many damages, held against the file.
+        @Test(arguments: [1, 3])
+        func whatIsSaidOfDamageIsTrue(ranks: Int) throws {
+            let folder = try Folder()
+            try makeFile(folder, ["--overwrite", "-t", "100000"])
+            let right = try Data(contentsOf: URL(filePath: folder.file("f")))
+            var found = right
+            // 15 unknown bytes behind zeros; misplaced bytes behind unknown ones; both of them long; single bits, many of them.
+            let unknown = Data((0..<100).map { UInt8($0 * 7 % 251 + 1) })
+            found.replaceSubrange(100_352..<100_864, with: Data(count: 512))
+            found.replaceSubrange(100_864..<100_879, with: unknown.prefix(15))
+            found.replaceSubrange(200_000..<200_011, with: unknown.prefix(11))
+            found.replaceSubrange(200_011..<206_000, with: right[3_000_000..<3_005_989])
+            found.replaceSubrange(400_000..<800_000, with: right[4_000_000..<4_400_000])
+            for offset in 1_000_000..<1_400_000 { found[offset] ^= 1 << UInt8(offset % 8) }
+            found[2_000_000] ^= 4
+            try found.write(to: URL(filePath: folder.file("f")))
+            let outcome = try Launch.ranks(
+                ranks, ["verify", folder.file("f"), "--report", folder.file("r")])
+            #expect(outcome.status == 1)
+            let damage = try #require(try folder.json("r")["damage"] as? [[String: Any]])
+            #expect(
+                damage.compactMap { $0["kind"] as? String } == [
+                    "mixed", "mixed", "misplaced", "bit_flips", "bit_flips",
+                ])
+            func parts(_ index: Int) -> [[String: Any]] {
+                damage[index]["parts"] as? [[String: Any]] ?? []
+            }
+            #expect(parts(0).map { $0["kind"] as? String } == ["zeros", "foreign"])
+            #expect(parts(0).map { $0["bytes"] as? Int } == [512, 15])
+            #expect(parts(1).map { $0["kind"] as? String } == ["foreign", "misplaced"])
+            #expect(parts(1).last?["source_offset"] as? Int == 3_000_000)
+            #expect(parts(1).last?["offset"] as? Int == 200_011)
+            #expect(damage[2]["source_offset"] as? Int == 4_000_000)
+            #expect(damage[2]["sampled"] as? Bool == true)
+            #expect(damage[3]["sampled"] as? Bool == true)
+            let flipped = try #require(damage[3]["flipped_bits"] as? Int)
+            #expect((1..<400_000).contains(flipped))
+            #expect(outcome.output.contains("at least \(flipped) flipped bits"), "\(outcome.output)")
+            #expect(damage[4]["sampled"] == nil)
+            #expect(outcome.output.contains(": 1 flipped bit: 2000000.2, block 1, written by rank 0"))
+        }
+
         @Test func theManifestIsNotNeededWhereOptionsSayTheSame() throws {
             let folder = try Folder()
             try makeFile(folder, ["--compress-ratio", "1.5"])

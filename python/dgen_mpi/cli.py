@@ -1036,6 +1036,40 @@ TRUNCATED = "truncated"
 """The kind of damage that bytes are which are not there."""
 
 
+def _as_one(first: dgen_mpi.Damage, second: dgen_mpi.Damage) -> dict[str, Any]:
+    """Return what is true of two damaged ranges that are one, and of what lies between them."""
+    end = first.offset + first.bytes
+    known: dict[str, Any] = {
+        "kind": first.kind,
+        "seed": first.seed,
+        "source_offset": first.source_offset,
+        "sampled": first.sampled or second.sampled,
+    }
+    if first.kind == second.kind == "bit_flips":
+        bits = (first.flipped_bits or 0) + (second.flipped_bits or 0)
+        return known | {"flipped_bits": bits, "bits": (first.bits + second.bits)[:64]}
+    if first.kind == second.kind == "misplaced":
+        moved = (second.source_offset or 0) - (first.source_offset or 0)
+        is_one = moved == second.offset - first.offset
+    else:
+        is_one = first.kind == second.kind != "mixed" and first.seed == second.seed
+    # Right bytes between two ranges are what they are by chance only where these are of no origin.
+    if is_one and (second.offset == end or first.kind == "foreign"):
+        return known
+    parts = [
+        part
+        for damage in (first, second)
+        for part in (damage.parts or [(damage.kind, damage.offset, damage.bytes)])
+    ]
+    counts = [damage.part_count or 1 for damage in (first, second)]
+    return {
+        "kind": "mixed",
+        "parts": parts[:16],
+        "part_count": sum(counts),
+        "sampled": known["sampled"],
+    }
+
+
 class _Damages:
     """Damaged ranges in file order, joined as the program joins them: a list and full counts."""
 
@@ -1075,14 +1109,11 @@ class _Damages:
             return None
         if new.offset - last.offset - last.bytes >= self._gap:
             return None
-        # Right bytes between them are no zeros, nor of another seed or place.
-        is_adjacent = new.offset == last.offset + last.bytes
-        is_same = last.kind == new.kind and (is_adjacent or new.kind in ("bit_flips", "foreign"))
         return dgen_mpi.Damage(
             last.offset,
             new.offset + new.bytes - last.offset,
             last.wrong_bytes + new.wrong_bytes,
-            {"kind": last.kind if is_same else "mixed"},
+            _as_one(last, new),
         )
 
 

@@ -54,3 +54,16 @@ def test_nothing_is_one_node(tmp_path: Path) -> None:
     assert info["num_nodes"] == 1
     assert info["nodes"][0]["memory_total_bytes"] is None
     assert info["is_uma"]
+
+
+def test_processors_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    """Not as an empty list alone; stray bytes behind a list are no part of it."""
+    lists = [b"0-1\n\0\0", b"\n", b"2-", b""]
+    for number, text in enumerate(lists):
+        node = tmp_path / f"sys/devices/system/node/node{number}"
+        node.mkdir(parents=True)
+        (node / "cpulist").write_bytes(text)
+    nodes = dgen_mpi.get_numa_info(tmp_path)["nodes"]
+    assert [node["cpus"] for node in nodes] == [[0, 1], [], [], []]
+    assert [node["cpus_problem"] is None for node in nodes] == [True, True, False, False]
+    assert 'cpulist: "2-"' in nodes[2]["cpus_problem"]

@@ -46,10 +46,16 @@ final class ShardFiles: DataFile {
 
     func storedEnd(at offset: Int) throws -> Int {
         let shard = shards.rank(of: offset)
-        return shards[shard].lowerBound + (try file(of: shard).size())
+        return Self.sum(shards[shard].lowerBound, try file(of: shard).size())
     }
 
-    func size() throws -> Int { try counted.reduce(0) { $0 + (try lengthOfShard($1)) } }
+    func size() throws -> Int { try counted.reduce(0) { Self.sum($0, try lengthOfShard($1)) } }
+
+    /// Files with holes may have more bytes together than there are numbers: then the largest one.
+    private static func sum(_ first: Int, _ second: Int) -> Int {
+        let (sum, isTooLarge) = first.addingReportingOverflow(second)
+        return isTooLarge ? .max : sum
+    }
 
     /// Cuts the file that is open.
     func setSize(_ size: Int) throws { try current?.file.setSize(size) }

@@ -306,7 +306,11 @@ final class Job {
     /// The bytes that an open file, or all files of a data set together, have; collective.
     func fileBytes(_ file: any DataFile, _ layout: FileLayout) throws -> Int {
         let bytes = try session.together { try file.size() }
-        return layout == .shared ? bytes : try session.world.allReduce(bytes, .sum)
+        guard layout == .perRank else { return bytes }
+        // In two halves: files with holes may have more bytes together than there are numbers.
+        let halves = try session.world.allReduce([bytes >> 32, bytes & 0xFFFF_FFFF], .sum)
+        let high = halves[0] + halves[1] >> 32
+        return high >> 31 > 0 ? .max : high << 32 | halves[1] & 0xFFFF_FFFF
     }
 
     /// `depth` buffers for batches of `spec`, which are made or compared beside the thread that moves them.
