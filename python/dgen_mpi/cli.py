@@ -319,6 +319,7 @@ _QUESTIONS = (
 
 
 def _new(options: argparse.Namespace) -> int:
+    name = shell.word(str(options.file))
     given: dict[str, Any] = {}
     for setting in options.settings:
         key, equals, text = setting.partition("=")
@@ -348,7 +349,7 @@ def _new(options: argparse.Namespace) -> int:
     else:
         count = len(campaign.cases)
         _say(f"{options.file}: {count} {'case' if count == 1 else 'cases'}")
-        _say(f"next: dgen check {shell.word(str(options.file))}")
+        _say(f"next: dgen check {name}")
     return DONE
 
 
@@ -838,7 +839,11 @@ def _reason(folder: CampaignFolder, case: Case, state: State) -> str:
         if step.problem:
             return f"{step.name}: {step.problem}"
         if step.report is not None and not step.is_done:
-            return f"{step.name}: {step.report.get('error') or step.report.get('status')}"
+            error = str(step.report.get("error") or step.report.get("status"))
+            said = logs.reason(folder.log(case))
+            # What the launcher said of a run that was killed; its report cannot know.
+            more = f"; {said}" if state is State.INTERRUPTED and said and error not in said else ""
+            return f"{step.name}: {error}{more}"
     status = folder.exit_status(case)
     ended = "ended without a report" if status is None else f"ended with status {status}"
     said = logs.reason(folder.log(case))

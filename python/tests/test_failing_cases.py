@@ -83,6 +83,63 @@ def test_a_case_fails_whose_preparation_does(
         assert str(folder.log(case)) in told
 
 
+@pytest.mark.parametrize(
+    ("kill", "state"),
+    [
+        ("kill -KILL $PPID; exit 1", "interrupted"),
+        ("kill -KILL $$", "failed"),
+        ("exit 9", "failed"),
+    ],
+)
+def test_what_is_killed_is_told(
+    kill: str,
+    state: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The script of a case, and its launcher, as a system without memory does; then it is run."""
+    monkeypatch.chdir(tmp_path)
+    launcher = tmp_path / "launch"
+    report = '{"format": "dgen-report/1", "status": "ok", "exit_status" : 0, "x": 0}'
+    launcher.write_text(
+        f'#!/bin/bash\n[ -e "$0.once" ] || {{ touch "$0.once"; {kill}; }}\n'
+        f"report=${{*: -1}}\necho '{report}' > \"${{report#--report=}}\"\n"
+    )
+    launcher.chmod(0o755)
+    (tmp_path / "c.yaml").write_text(f"output: o\nsize: 1\nlauncher: {launcher} {{ranks}}\n")
+    assert cli.main(["run", "c.yaml"]) == (5 if state == "interrupted" else 3)
+    assert f"all: {state}" in capsys.readouterr().err
+    cli.main(["status", "c"])
+    assert state in capsys.readouterr().out
+    assert cli.main(["run", "c.yaml"]) == 0
+    assert "all: done" in capsys.readouterr().err
+
+
+def test_what_the_launcher_says_of_a_killed_run_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report of the run cannot know it."""
+    monkeypatch.chdir(tmp_path)
+    launcher = tmp_path / "launch"
+    report = (
+        '{"format": "dgen-report/1", "status": "interrupted", "exit_status" : 5, "error": "no end"}'
+    )
+    launcher.write_text(
+        f"#!/bin/bash\nreport=${{*: -1}}\necho '{report}' > \"${{report#--report=}}\"\n"
+        "echo 'srun: error: node7: task 0: Out Of Memory'\necho the end\nexit 137\n"
+    )
+    launcher.chmod(0o755)
+    (tmp_path / "c.yaml").write_text(f"output: o\nsize: 1\nlauncher: {launcher} {{ranks}}\n")
+    assert cli.main(["run", "c.yaml"]) == 5
+    assert "srun: error: node7: task 0: Out Of Memory; see" in capsys.readouterr().err
+    cli.main(["status", "c", "--json"])
+    (case,) = json.loads(capsys.readouterr().out)["cases"]
+    assert case["reason"].startswith(
+        "1-generate: no end; srun: error: node7: task 0: Out Of Memory; see"
+    )
+
+
 def test_cases_that_share_a_preparation_share_its_failure(tmp_path: Path) -> None:
     """In one script: those fail, and others of the script do not."""
     text = """

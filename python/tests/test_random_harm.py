@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Whatever is asked for, in whatever order: not a byte of a file that is not ours changes.
 
-A folder full of precious files stands around, inside and under every output of random commands and
-campaigns. `DGEN_TESTS=all` makes it five hundred of them, other ones each time;
+A folder full of precious files stands around, inside and under every output of random commands of
+the program. `DGEN_TESTS=all` makes it five hundred of them, other ones each time;
 `DGEN_PRECIOUS_SEED` repeats a choice.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 from conftest import MPIRUN
@@ -35,7 +33,6 @@ NAMES = (
 """What users call what is dear to them; two of them look like our own."""
 
 FOREIGN = (
-    b"",
     b"mine",
     b"mine\n" * 5000,
     b"{}",
@@ -125,53 +122,9 @@ class Chance:
         launcher = [*MPIRUN, "-n", str(ranks)] if ranks > 1 else []
         return [*launcher, self.program], words
 
-    def campaign(self, number: int) -> tuple[str, list[str]]:
-        """Return a campaign file, and the commands that are given it."""
-        draw = self.random
-        output, is_ours = self.path(precious=0.6)
-        steps = draw.choice(
-            [
-                [{"operation": "generate"}],
-                [{"operation": "generate"}, {"operation": "verify"}],
-                [{"operation": "verify"}],
-                [{"operation": "test"}],
-                [{"operation": "verify"}, {"operation": "generate", "output": "inside/new"}],
-            ]
-        )
-        content: dict[str, object] = {
-            "output": output,
-            "size": draw.choice([3000, 100_000]),
-            "seed": 1,
-            "ranks": draw.choice([1, 2, [1, 2]]),
-            "launcher_arguments": ["--oversubscribe"],
-            "program": self.program,
-            "remove_data": draw.random() < 0.7,
-            "steps": steps,
-        }
-        if draw.random() < 0.5:
-            content["layout"] = "per-rank"
-        if is_ours and draw.random() < 0.3:
-            content["overwrite"] = True
-        folder = draw.choice([f"campaign{number % 3}", f"campaign{number}", *self.precious])
-        return json.dumps(content), draw.choice(
-            [
-                ["run", "FILE", "-d", self.spelled(folder)],
-                ["run", "FILE", "-d", self.spelled(folder)],
-                ["render", "FILE", "-d", self.spelled(folder)],
-                ["render", "FILE", "--single", self.path(precious=0.9)[0]],
-                ["render", "FILE", "-d", f"campaign{number % 3}", "--scheduler=pbs"],
-                ["new", self.path(precious=0.8)[0], "output=x", "size=1"],
-                ["report", f"campaign{number % 3}", "--csv", self.path(precious=0.9)[0]],
-                ["report", f"campaign{number % 3}", f"--plot={self.path(precious=0.9)[0]}"],
-                ["status", self.spelled(folder)],
-                ["cancel", self.spelled(folder)],
-                ["verify", self.path(precious=0.7)[0]],
-            ]
-        )
-
 
 def test_not_one_byte_of_what_is_not_ours_changes(tmp_path: Path, program: str) -> None:
-    """Around, inside and under every output of every command, campaign and clean-up."""
+    """Around, inside and under every output of every command."""
     root = tmp_path / "precious"
     for folder in (root, root / "inside", root / "folder"):
         folder.mkdir()
@@ -191,20 +144,13 @@ def test_not_one_byte_of_what_is_not_ours_changes(tmp_path: Path, program: str) 
     chance = Chance(root, program, SEED)
     environment = {key: text for key, text in os.environ.items() if not key.startswith("DGEN_")}
     for number in range(ROUNDS):
-        if number % 4 == 3:
-            text, words = chance.campaign(number)
-            file = tmp_path / "campaign.yaml"
-            file.write_text(text, encoding="utf-8", errors="surrogateescape")
-            command = [sys.executable, "-m", "dgen_mpi"]
-            command += [str(file) if word == "FILE" else word for word in words]
-        else:
-            text, (launcher, words) = "", chance.command()
-            command = [*launcher, *words]
+        launcher, words = chance.command()
+        command = [*launcher, *words]
         done = subprocess.run(
             command, cwd=root, env=environment, capture_output=True, timeout=120, check=False
         )
         said = (done.stdout + done.stderr).decode(errors="replace")
-        told = f"seed {SEED}, round {number}: {command} {text}: {done.returncode}: {said[-2000:]}"
+        told = f"seed {SEED}, round {number}: {command}: {done.returncode}: {said[-2000:]}"
         assert differences(root, before) == [], told
         assert not (root / "pwned").exists(), told
         assert "Traceback" not in said, told

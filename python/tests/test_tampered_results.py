@@ -306,6 +306,11 @@ FULL = "dgen: error: input or output: No space left on device\n"
         ("dgen new x.yaml <&-", 0, ""),
         ("dgen check $'\\xff.yaml'", 2, "dgen: error: \\udcff.yaml: not readable: No such file"),
         ("dgen status c > /dev/full", 3, FULL),
+        (
+            "dgen new $'\\xff.yaml'",
+            2,
+            "dgen: error: '\\udcff.yaml' is not accepted; give text in UTF-8",
+        ),
     ],
 )
 def test_streams_that_take_nothing(line: str, status: int, said: str, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from dgen_mpi import _files as files
 from dgen_mpi import _records
 from dgen_mpi._records import INDEX_FORMAT, RecordError
-from dgen_mpi.jobs import background
+from dgen_mpi.jobs import background, shell
 from dgen_mpi.jobs.campaign import Campaign, Case, digest_of, refuse_clashes
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import Job
@@ -128,6 +128,8 @@ class CampaignFolder:
             Where it cannot be written; the next call finishes what this one began.
         """
         path = Path(path).absolute()
+        # Before it is made: scripts must be able to name it.
+        shell.word(str(path))
         program = program or os.environ.get("DGEN_MPI_PROGRAM")
         placed = Campaign(
             campaign.name,

@@ -102,6 +102,8 @@ def run(folder: CampaignFolder, *, stop_at_failure: bool = False) -> Iterator[Ev
                 else:
                     yield event
             state = folder.state(case)
+            if state is not State.DONE and not message:
+                message = logs.reason(folder.log(case)) or f"no report; see {folder.log(case)}"
             yield Ended(case, state, "" if state is State.DONE else message)
             if state is not State.DONE and stop_at_failure:
                 return
@@ -113,6 +115,9 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Iterator[Progres
     # What an earlier run was given to is over.
     (folder.place(case) / "submission.json").unlink(missing_ok=True)
     with os.fdopen(open_own(folder.log(case)), "a", encoding="utf-8", errors="replace") as log:
+        # What stands before it is of earlier runs.
+        log.write(f"{logs.STEP}{case.name}\n")
+        log.flush()
         process = subprocess.Popen(
             ["bash", str(folder.script(case))],
             stdin=subprocess.DEVNULL,
@@ -127,13 +132,11 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Iterator[Progres
             preexec_fn=_dies_with_parent(),
         )
         step = ""
-        was_told = False
         try:
             assert process.stderr is not None
             for line in process.stderr:
                 if line.startswith(logs.STEP):
                     step = line.removeprefix(logs.STEP).strip().removesuffix(".report.json")
-                    log.write(line)
                     continue
                 progress = _progress(case, step, line)
                 if progress is not None:
@@ -144,9 +147,11 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Iterator[Progres
                 for mark in logs.ERRORS:
                     if line.startswith(mark):
                         yield f"{line.removeprefix(mark).strip()}; see {folder.log(case)}"
-                        was_told = True
-            if process.wait() and not was_told:
-                yield logs.reason(folder.log(case)) or f"see {folder.log(case)}"
+            status = process.wait()
+            kept = folder.place(case) / "exit_status"
+            if status and not os.path.lexists(kept):
+                # A script that is killed cannot say so.
+                kept.write_text(f"{5 if status < 0 else 3}\n", encoding="ascii")
         finally:
             if process.poll() is None:
                 logging.getLogger("dgen_mpi.jobs").info("%s: stopping", case.name)

@@ -15,7 +15,7 @@ LINE_MAX = 300
 """The most characters of what is shown of it."""
 
 STEP = "dgen-step "
-"""What scripts print before they start a step."""
+"""What stands in a log before a step, and before what a run prints."""
 
 ERRORS = ("dgen-mpi: error: ", "dgen: error: ")
 """What our own programs begin their last words with."""

@@ -21,12 +21,15 @@ def word(text: str) -> str:
     Raises
     ------
     JobError
-        For a text with a NUL, which no word can hold, and for one that is no Unicode.
+        For a text with a NUL, which no word can hold, and for a name that is not UTF-8, which the
+        program does not take.
     """
     if text.isprintable():
         return shlex.quote(text)
     if "\0" in text:
         raise JobError(f"{text!a} is not accepted; give text without NUL")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise JobError(f"{text!a} is not accepted; give text in UTF-8")
     return f"$'{''.join(map(_escaped, text))}'"
 
 
@@ -35,12 +38,7 @@ def _escaped(character: str) -> str:
         return f"\\{character}"
     if character.isprintable():
         return character
-    try:
-        # Names of files may hold bytes that are no UTF-8; Python keeps them as surrogates.
-        content = character.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        raise JobError(f"{character!a} is not accepted; give Unicode") from error
-    return "".join(f"\\x{byte:02x}" for byte in content)
+    return "".join(f"\\x{byte:02x}" for byte in character.encode())
 
 
 def words(texts: Iterable[str]) -> str:
@@ -111,7 +109,7 @@ def _is_whole(text: str) -> bool:
         return False
     done = subprocess.run(
         ["bash", "--norc", "-n"],
-        input=text.encode("utf-8", "surrogateescape") + b"\n",
+        input=f"{text}\n".encode("utf-8", "replace"),
         capture_output=True,
         timeout=_CHECK_SECONDS,
         check=False,
