@@ -51,9 +51,14 @@ unprepared() {
     printf 'dgen: error: %s: ended with status %s\n' "$1" "$status" >&2
 }
 
+# says FILE PATTERN: whether it does; a pipe is not waited for.
+says() {
+    [ -f "$1" ] && grep -Eqs "$2" -- "$1"
+}
+
 # ended REPORT: whether the step with this report ended well.
 ended() {
-    grep -qs '"exit_status" : 0,' -- "$1"
+    says "$1" '"exit_status" : 0,'
 }
 
 # step REPORT COMMAND...: runs a command, unless its report says that it is done.

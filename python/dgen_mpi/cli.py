@@ -88,9 +88,11 @@ def main(arguments: Sequence[str]) -> int:
         if isinstance(sys.stdout, io.TextIOWrapper):
             # Names of files may hold bytes that are no UTF-8.
             sys.stdout.reconfigure(errors="backslashreplace")
+        before = signal.signal(signal.SIGTERM, _interrupt)
         try:
             status = _run_command(arguments)
         finally:
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
             # What cannot be delivered was not done.
             sys.stdout.flush()
     except SystemExit as error:
@@ -145,7 +147,6 @@ def _run_command(arguments: Sequence[str]) -> int:
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("dgen: %(levelname)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    signal.signal(signal.SIGTERM, _interrupt)
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     # The fields of a new job may stand anywhere.

@@ -64,9 +64,14 @@ unprepared() {
     printf 'dgen: error: %s: ended with status %s\n' "$1" "$status" >&2
 }
 
+# says FILE PATTERN: whether it does; a pipe is not waited for.
+says() {
+    [ -f "$1" ] && grep -Eqs "$2" -- "$1"
+}
+
 # ended REPORT: whether the step with this report ended well.
 ended() {
-    grep -qs '"exit_status" : 0,' -- "$1"
+    says "$1" '"exit_status" : 0,'
 }
 
 # step REPORT COMMAND...: runs a command, unless its report says that it is done.
@@ -115,8 +120,8 @@ before() {
 
 # again REPORT OUTPUT: lets a write that was cut off begin again; no other file is replaced.
 again() {
-    [ -e "${1%.report.json}.new" ] && grep -Eqs '"exit_status" : [345],' -- "$1" &&
-        grep -qs '"status" : "writing"' -- "$2.dgen.json" &&
+    [ -e "${1%.report.json}.new" ] && says "$1" '"exit_status" : [345],' &&
+        says "$2.dgen.json" '"status" : "writing"' &&
         [ "$(contents "$1")" = "$(contents "$2.dgen.json")" ] &&
         printf '%s\n' --overwrite
 }
