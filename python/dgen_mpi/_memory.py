@@ -49,9 +49,13 @@ def is_plain(buffer: Any) -> bool:  # noqa: ANN401 - whatever has the buffer pro
 
     Looks through views, slices and casts, at the objects whose memory it is. In doubt, no.
     """
+    # Most are arrays of numbers and parts of them, and small ones are filled in less time than
+    # the rest takes.
     array: Any = _array_type()
-    if type(buffer) is array and buffer.base is None and buffer.dtype.num < _OBJECT:
-        # Most are such, and small ones are filled in no more time than the rest takes.
+    outermost = buffer
+    while type(outermost) is array and outermost.dtype.num < _OBJECT:
+        outermost = outermost.base
+    if outermost is None or type(outermost) in _BYTES:
         return True
     waiting = [buffer]
     seen: list[object] = []
@@ -86,8 +90,11 @@ def _look(owner: object, *, is_outermost: bool) -> list[object] | None:
     try:
         view = memoryview(owner)  # type: ignore[arg-type]  # it may be none
     except TypeError:
-        # Something else that an array keeps.
-        return None if is_outermost else []
+        if is_outermost:
+            return None
+        # Something else that an array keeps; numpy has such things for arrays of other strides.
+        is_numpys = type(owner).__module__.startswith("numpy.")
+        return [getattr(owner, "base", None)] if is_numpys else []
     with view:
         return _look_at_view(view)
 

@@ -13,6 +13,7 @@ import ctypes
 import gc
 import io
 import mmap
+import multiprocessing
 import pickle
 import subprocess
 import sys
@@ -176,6 +177,9 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "numbers over objects": lambda: np.ndarray(3, "u8", buffer=objects()),
     "slice of numbers over objects": lambda: np.ndarray(3, "u8", buffer=objects())[1:],
     "view of numbers over objects": lambda: memoryview(np.ndarray(3, "u8", buffer=objects())),
+    "strides over objects": lambda: np.lib.stride_tricks.as_strided(
+        np.ndarray(3, "u8", buffer=objects())[:2]
+    ),
     "bytes over objects": lambda: cast(np.ndarray(3, "u8", buffer=objects())),
     "derived array": lambda: objects().view(Titled),
     "masked objects": lambda: np.ma.masked_array(objects()),
@@ -262,6 +266,9 @@ PLAIN: dict[str, Callable[[], Any]] = {
     "packed": PlainPacked,
     "union": lambda: (PlainEither * 2)(),
     "part of a structure": lambda: Plain().b,
+    "strides": lambda: np.lib.stride_tricks.as_strided(np.zeros(10), (2, 5), (40, 8)),
+    "memory of processes": lambda: multiprocessing.RawArray("d", 10),
+    "array over that": lambda: np.frombuffer(multiprocessing.Array("i", 10).get_obj(), "i4"),
     "shared": lambda: (ctypes.c_int * 4).from_buffer(bytearray(16)),
 }
 """What is plain bytes, whatever its type."""
