@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import dgen_mpi
 from dgen_mpi import DataReader, DataSpec, Generator, UnsuitableBufferError, _native
@@ -332,6 +334,36 @@ def test_plain_memory_is_filled(name: str) -> None:
     assert dgen_mpi.generate_into_buffer(buffer, seed=1) == length
     assert DataReader(SPEC).readinto(buffer) == length
     assert Generator(1 << 20).fill_chunk(buffer) == length
+
+
+TYPES = st.recursive(
+    st.sampled_from(["i4", ">f8", "c8", "?", "S3", "U2", "V5", "M8[s]", "m8[ns]", "O"]),
+    lambda inner: st.lists(
+        st.tuples(inner, st.sampled_from([(), (2,), (1, 3)])), min_size=1, max_size=3
+    ).map(
+        lambda fields: [
+            (f"{name}{number}", dtype, shape)
+            for number, (dtype, shape) in enumerate(fields)
+            for name in [["O", "a:b", "x", "P:"][number]]
+        ]
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(dtype=TYPES, is_aligned=st.booleans(), is_cut=st.booleans())
+def test_types_of_any_fields(dtype: Any, is_aligned: bool, is_cut: bool) -> None:
+    """What holds objects anywhere is refused, and nothing else is."""
+    whole = np.zeros(3, np.dtype(dtype, align=is_aligned and isinstance(dtype, list)))
+    names = whole.dtype.names
+    # The fields that are left out are still between the others.
+    made = whole[list(names[:1])] if is_cut and names else whole
+    if whole.dtype.hasobject:
+        with pytest.raises(UnsuitableBufferError, match="objects"):
+            SPEC.fill(made)
+    else:
+        assert SPEC.fill(made) == made.nbytes
 
 
 FORMATS = [
