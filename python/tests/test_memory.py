@@ -336,17 +336,12 @@ def test_plain_memory_is_filled(name: str) -> None:
     assert Generator(1 << 20).fill_chunk(buffer) == length
 
 
+NAMES = ("O", "a:b", "P")
 TYPES = st.recursive(
     st.sampled_from(["i4", ">f8", "c8", "?", "S3", "U2", "V5", "M8[s]", "m8[ns]", "O"]),
     lambda inner: st.lists(
         st.tuples(inner, st.sampled_from([(), (2,), (1, 3)])), min_size=1, max_size=3
-    ).map(
-        lambda fields: [
-            (f"{name}{number}", dtype, shape)
-            for number, (dtype, shape) in enumerate(fields)
-            for name in [["O", "a:b", "x", "P:"][number]]
-        ]
-    ),
+    ).map(lambda fields: [(name, *field) for name, field in zip(NAMES, fields, strict=False)]),
     max_leaves=6,
 )
 
