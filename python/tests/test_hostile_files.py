@@ -373,3 +373,62 @@ def test_commands_say_it_in_one_line(tmp_path: Path) -> None:
         )
         assert done.returncode in (2, 3), (words, done.stderr)
         assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def numbers(count: int) -> str:
+    """Return a list of whole numbers from 1 on."""
+    return f"[{', '.join(map(str, range(1, count + 1)))}]"
+
+
+SWEEP = "output: '{name}'\nsize: 1MiB\n"
+
+
+def test_sweeps_take_time_in_proportion() -> None:
+    """Every case that is accepted in some seconds, and all others told before they are made."""
+    with bounded(60):
+        campaign = Campaign.from_yaml(SWEEP + f"seed: {numbers(10_000)}")
+    assert len({case.name for case in campaign.cases}) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"seed: {numbers(10_001)}", "10001 cases"),
+        (f"seed: {numbers(2000)}\nranks: {numbers(2000)}\nwatchdog: {numbers(2000)}", "8000000000"),
+        (f"seed: {numbers(2000)}\nranks: {numbers(2000)}\nexclude: [{{seed: 1}}]", "4000000 cases"),
+        (f"seed: {numbers(500)}\nranks: {numbers(500)}\nexclude: [{{seed: 1}}]", "more than 10000"),
+        (f"seed: {numbers(10)}\nruns: 1000\nsteps: [{'{}, ' * 11}]", "10000 cases of 11 steps"),
+        (f"seed: {numbers(9000)}\nruns: 2", "18000 cases"),
+        (
+            "include: [" + "".join(f"{{seed: {seed}}}, " for seed in range(10_001)) + "]",
+            "10002 cases",
+        ),
+        ("x: &x [1, 2]\nhint: [*x, &y [*y]]", "stands for nothing"),
+    ],
+)
+def test_sweeps_are_counted_before_they_are_made(text: str, said: str) -> None:
+    """In one line, whatever the numbers."""
+    with bounded(30), pytest.raises(JobError, match=said) as caught:
+        Campaign.from_yaml(SWEEP + text)
+    assert "\n" not in str(caught.value)
+
+
+def test_equal_values_are_found_however_they_are_written() -> None:
+    """In sweeps and in rules: by one form of each value, not by comparing every two."""
+    for text in (
+        "compress_ratio: [1, 2, 2.000]",
+        "size: [1KiB, 2KiB, 1024]",
+        "hint: [{a: b, c: d}, {c: d, a: b}]",
+        "hint: [{a: b}, [a=b]]",
+        "collective: [true, no, ON]",
+    ):
+        base = "output: '{name}'\n" if text.startswith("size") else SWEEP
+        with pytest.raises(JobError, match="is there twice"):
+            Campaign.from_yaml(base + text)
+    text = "ranks: [1, 2, 3]\nsize: [1KiB, 2KiB]\nexclude: [{ranks: 1, size: 1024}, {ranks: +3}]"
+    cases = Campaign.from_yaml("output: '{name}'\n" + text).cases
+    assert [case.name for case in cases] == [
+        "ranks1-size2KiB",
+        "ranks2-size1KiB",
+        "ranks2-size2KiB",
+    ]

@@ -8,15 +8,17 @@ import functools
 import hashlib
 import itertools
 import json
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dgen_mpi._arguments import in_one_line
 from dgen_mpi.jobs import files, places, values
 from dgen_mpi.jobs.files import JobError
-from dgen_mpi.jobs.model import WRITING, Job, same_value, shown
+from dgen_mpi.jobs.model import WRITING, Job, canonical, shown
 
 T = TypeVar("T")
 
@@ -33,6 +35,12 @@ LISTS = (
 
 CASES_MAX = 10_000
 """The most cases of one campaign."""
+
+COMBINATIONS_MAX = 1_000_000
+"""The most combinations that are compared with a rule, rules of the same fields being one."""
+
+JOBS_MAX = 100_000
+"""The most steps of all cases of one campaign."""
 
 NOT_SWEPT = frozenset({"report", "csv"})
 """The fields of a job that a campaign decides by itself."""
@@ -178,16 +186,25 @@ class Campaign:
         for key, several in axes.items():
             if not several:
                 raise JobError(f"{name}: {key}: a list of values is empty")
-            for one, other in itertools.combinations(several, 2):
-                if one == other or same_value(key, one, other):
-                    raise JobError(f"{name}: {key}: '{shown(other)}' is there twice")
+            known = set()
+            for value in several:
+                if (same := canonical(key, value)) in known:
+                    twice = in_one_line(shown(value))
+                    raise JobError(f"{name}: {key}: '{twice}' is there twice")
+                known.add(same)
         fixed = {key: value for key, value in content.items() if key not in axes}
         runs = _checked(f"{name}: runs", values.integer, own.get("runs", "1"), 1, 1000)
         removes = _checked(f"{name}: remove_data", values.flag, own.get("remove_data", "false"))
         steps = _mappings(own.get("steps", [{}]), f"{name}: steps") or [{}]
-        combinations = _combinations(axes, own, name)
-        if not 1 <= len(combinations) * runs <= CASES_MAX:
-            raise JobError(f"{name}: {len(combinations) * runs} cases; give 1 to {CASES_MAX}")
+        combinations = _combinations(axes, own, name, runs)
+        count = len(combinations) * runs
+        if not 1 <= count <= CASES_MAX:
+            raise JobError(f"{name}: {count} cases; give 1 to {CASES_MAX}")
+        if count * len(steps) > JOBS_MAX:
+            raise JobError(
+                f"{name}: steps: {count} cases of {len(steps)} steps; give {JOBS_MAX} steps at "
+                "most in all cases together"
+            )
         cases = []
         names: dict[str, dict[str, Any]] = {}
         for swept in combinations:
@@ -247,27 +264,46 @@ def _mappings(value: Any, where: str) -> list[dict[str, Any]]:
 
 
 def _combinations(
-    axes: dict[str, list[Any]], own: dict[str, Any], name: str
+    axes: dict[str, list[Any]], own: dict[str, Any], name: str, runs: int
 ) -> list[dict[str, Any]]:
-    """Return the swept values of each case, in the order of the file."""
+    """Return the swept values of each case, in the order of the file.
+
+    Linear in the combinations, whatever the rules; they are counted before the first is made.
+    """
     excluded = _mappings(own.get("exclude", []), f"{name}: exclude")
     included = _mappings(own.get("include", []), f"{name}: include")
+    # What is left out, by the fields that rules name together.
+    rules: dict[tuple[str, ...], set[tuple[Hashable, ...]]] = {}
     for rule in excluded:
         for key in rule:
             if key not in axes:
-                raise JobError(f"{name}: exclude: '{key}' has no list of values")
-    found = []
-    for chosen in itertools.product(*axes.values()):
-        swept = dict(zip(axes, chosen, strict=True))
-        rules = (
-            all(same_value(key, swept[key], value) for key, value in rule.items())
-            for rule in excluded
-            if rule
+                raise JobError(f"{name}: exclude: '{in_one_line(key)}' has no list of values")
+        keys = tuple(key for key in axes if key in rule)
+        if keys:
+            same = tuple(canonical(key, rule[key]) for key in keys)
+            rules.setdefault(keys, set()).add(same)
+    count = math.prod(map(len, axes.values()))
+    most = COMBINATIONS_MAX // len(rules) if rules else CASES_MAX
+    if count > most:
+        raise JobError(
+            f"{name}: {count * runs} cases; give 1 to {CASES_MAX}"
+            + (f", of {most} combinations at most with these rules" if rules else "")
         )
-        if not any(rules):
-            found.append(swept)
-    found += [{**{key: several[0] for key, several in axes.items()}, **rule} for rule in included]
-    return found
+    places = {key: place for place, key in enumerate(axes)}
+    looked_at = [([places[key] for key in keys], left_out) for keys, left_out in rules.items()]
+    values_of = [[(canonical(key, value), value) for value in axes[key]] for key in axes]
+    found = []
+    for chosen in itertools.product(*values_of):
+        if any(
+            tuple(chosen[place][0] for place in places_of) in left_out
+            for places_of, left_out in looked_at
+        ):
+            continue
+        found.append(dict(zip(axes, (value for _, value in chosen), strict=True)))
+        if len(found) > CASES_MAX:
+            raise JobError(f"{name}: more than {CASES_MAX} cases; give 1 to {CASES_MAX}")
+    first = {key: several[0] for key, several in axes.items()}
+    return [*found, *({**first, **rule} for rule in included)]
 
 
 def _name_of(swept: dict[str, Any], taken: dict[str, dict[str, Any]]) -> str:

@@ -281,10 +281,11 @@ def _flow(value: Any) -> str:
 
 def refuse_unknown(keys: Iterable[str], known: Iterable[str], name: str) -> None:
     """Raise a `JobError` for the first key that is not known, with the one probably meant."""
-    known = sorted(known)
+    names = frozenset(known)
     for key in keys:
-        if key in known:
+        if key in names:
             continue
+        known = sorted(names)
         near = difflib.get_close_matches(key.lower().replace("-", "_"), known, 1)
         advice = f"did you mean '{near[0]}'?" if near else f"known: {' '.join(known)}"
         raise JobError(f"{name}: unknown key '{in_one_line(key)}'; {advice}")

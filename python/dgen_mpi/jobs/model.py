@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -444,15 +445,21 @@ ONLY: dict[str, tuple[str, ...]] = {
 """The options that not all operations have, and which ones have them."""
 
 
-def same_value(key: str, first: Any, second: Any) -> bool:
-    """Return whether two values of a field are the same, however they are written."""
+def canonical(key: str, value: Any) -> Hashable:
+    """Return the same for values of a field that are the same, however they are written."""
     try:
-        one, other = (
-            Job.model_validate({key: value}).model_dump()[key] for value in (first, second)
-        )
+        return True, _frozen(Job.model_validate({key: value}).model_dump()[key])
     except ValidationError:
-        return False
-    return bool(one == other)
+        return False, _frozen(value)
+
+
+def _frozen(value: Any) -> Hashable:
+    if isinstance(value, dict):
+        pairs = ((key, _frozen(element)) for key, element in value.items())
+        return "mapping", tuple(sorted(pairs, key=repr))
+    if isinstance(value, list | tuple):
+        return "list", tuple(map(_frozen, value))
+    return str(value) if isinstance(value, bool) else value
 
 
 def shown(value: Any) -> str:
