@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 import yaml
 
-from dgen_mpi.jobs import SCHEDULERS, Campaign, CampaignFolder, Case, Job, JobError, script, shell
+from dgen_mpi.jobs import (
+    SCHEDULERS,
+    BatchSystem,
+    Campaign,
+    CampaignFolder,
+    Case,
+    Job,
+    JobError,
+    script,
+    shell,
+)
 
 TEXTS = [
     "a\ntouch pwned\n",
@@ -223,3 +233,46 @@ def test_folders_of_any_name_hold_campaigns(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="UTF-8"):
         CampaignFolder.create(Campaign.from_yaml(text_of), tmp_path / "\udcff")
     assert not (tmp_path / "\udcff").exists()
+
+
+@pytest.mark.parametrize("system", ["slurm", "pbs", "lsf"])
+def test_scripts_of_psij_run_nothing_either(system: str, tmp_path: Path) -> None:
+    """It puts the folder between double quotes, where a dollar is obeyed."""
+    import io
+
+    import psij
+
+    batch = BatchSystem(system)
+    batch._executor.work_directory = tmp_path / "work"
+    (tmp_path / "work").mkdir()
+    for number, text in enumerate(TEXTS):
+        if "\0" in text or "/" in text:
+            continue
+        place = tmp_path / str(number) / text
+        place.mkdir(parents=True)
+        content = {
+            **{"output": str(tmp_path / "o"), "size": "1", "program": "true"},
+            **{"account": "a; touch pwned", "partition": "$(touch pwned)"},
+            **{"directives": ["--x=$(touch pwned)`touch pwned`"], "time_limit": "1h"},
+        }
+        if not {"\n", "\r", "\u2028"} & set(text):
+            content["working_directory"] = str(place)
+        campaign = Campaign.from_yaml(yaml.safe_dump(content))
+        folder = CampaignFolder.create(campaign, place / "c")
+        (case,) = folder.campaign.cases
+        job = psij.Job(batch._spec(folder, case))
+        made = io.StringIO()
+        batch._executor.generate_submit_script(
+            job, batch._executor._create_script_context(job), made
+        )
+        subprocess.run(
+            ["bash"],
+            input=made.getvalue().encode(),
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "LSB_JOBID": "1", "SLURM_JOB_ID": "1", "PBS_JOBID": "1"},
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        assert folder.log(case).exists(), made.getvalue()
+        assert not list(tmp_path.rglob("pwned")), made.getvalue()

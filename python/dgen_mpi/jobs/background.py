@@ -107,7 +107,7 @@ def is_running(job: Mapping[str, Any]) -> bool | None:
         return None
     if job.get("boot") not in (None, _boot()):
         return False
-    return bool(_processes([job])) or _is_locked(job)
+    return _first(job) is not None or bool(_processes([job])) or _is_locked(job)
 
 
 def stop(jobs: Mapping[str, Mapping[str, Any]]) -> None:

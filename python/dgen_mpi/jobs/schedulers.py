@@ -146,12 +146,14 @@ class BatchSystem:
             directory = "/"
         return psij.JobSpec(
             executable="/bin/bash",
-            arguments=[str(folder.script(case))],
+            # PSI/J redirects to names without blanks and wildcards only.
+            arguments=[
+                *("-c", 'exec bash "$1" >> "$2" 2>&1', "dgen"),
+                *(str(folder.script(case)), str(folder.log(case))),
+            ],
             directory=directory,
             name=folder.title(case),
             environment=dict(_environment(wanted)),
-            stdout_path=folder.log(case),
-            stderr_path=folder.log(case),
             resources=psij.ResourceSpecV1(
                 node_count=wanted.nodes or 1,
                 processes_per_node=wanted.ranks_per_node or wanted.ranks,
