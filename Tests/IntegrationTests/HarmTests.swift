@@ -52,7 +52,8 @@ extension Integration {
                 ("ranks.00000000", "precious"), ("copied", "precious"),
                 ("copied.dgen.json", try folder.text("g.dgen.json")),
                 ("orphan.dgen.json", try folder.text("g.dgen.json")),
-                ("job.yaml", "size: 1000\n"), ("hints", "cb_nodes 1\n"),
+                ("taken.dgen.json", "precious"), ("job.yaml", "size: 1000\n"),
+                ("hints", "cb_nodes 1\n"),
                 ("with-report.yaml", "size: 1000\nreport: \(folder.file("p.00000001"))\n"),
             ] {
                 try folder.write(text, to: name)
@@ -69,7 +70,7 @@ extension Integration {
                 atPath: folder.file("p.00000001"), toPath: folder.file("hard"))
             for (link, target) in [
                 ("soft", "p.00000000"), ("lost", "gone"), ("around", "folder/../g.dgen.json"),
-                ("to-new", "new"),
+                ("to-new", "new"), ("other.dgen.json", "g.dgen.json"),
             ] {
                 try manager.createSymbolicLink(
                     atPath: folder.file(link), withDestinationPath: target)
@@ -138,6 +139,11 @@ extension Integration {
             }
             cases += [
                 ("generate -o DIR/foreign -s 1000", 2, "without --overwrite"),
+                // Its data may be overwritten, but nobody has named what is beside it.
+                ("generate -o DIR/foreign -s 1000 --overwrite", 2, "is no manifest"),
+                ("test -o DIR/taken -s 1000 --overwrite", 2, "is no manifest"),
+                ("generate -o DIR/other -s 1000 --overwrite", 2, "is a link that does not lead"),
+                ("repair DIR/other", 2, "is a link that does not lead"),
                 ("test -o DIR/precious -s 1000", 2, "without --overwrite"),
                 ("generate -o DIR/ranks -s 1000 --layout per-rank", 2, "ranks.00000000 exists"),
             ]

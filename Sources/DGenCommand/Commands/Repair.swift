@@ -101,6 +101,7 @@ final class Repair {
             // Links of others are found before anything is written through them.
             _ = try Place(path, mayBeLinkOfOthers: true)
             _ = try Place(Manifest.path(for: path))
+            try Manifest.requireOwnPlace(for: path)
             return FileSystem.type(folder)
         }
         try Sharing(job, files).prove(isReading: false)

@@ -189,7 +189,8 @@ final class Writing {
             // Links of others are found before anything is written through them.
             _ = try Place(path, mayBeLinkOfOthers: true)
             _ = try Place(Manifest.path(for: path))
-            if !overwrites { try requireNoManifest() }
+            try Manifest.requireOwnPlace(for: path)
+            try requireNoForeignManifest()
             if checksSpace {
                 try FileSystem.requireSpace(
                     for: path, bytes: spec.size - (existing?.allocatedBytes ?? 0))
@@ -235,19 +236,24 @@ final class Writing {
     /// The folder of the data file itself, where the output is a link to it.
     private var dataFolder: String { FileSystem.folder(of: FileSystem.resolved(path)) }
 
-    /// The manifest's place may be taken: by that of a data set whose files have other names, or by a file that is none.
-    private func requireNoManifest() throws {
+    /// The manifest's place may be taken: by that of a data set whose files have other names, or by a file that is none,
+    /// and that nobody has asked to overwrite.
+    private func requireNoForeignManifest() throws {
         let manifest = Manifest.path(for: path)
         guard try FileSystem.isTaken(manifest) else { return }
-        let what =
-            switch Result(catching: { try Manifest.read(for: path) }) {
-            case .success(let known?):
-                "says that a data set is there (layout \(known.layout.rawValue), seed "
-                    + "\(known.spec.seed))"
-            case .success(nil), .failure: "exists and is no manifest"
-            }
+        guard try Manifest.isThere(for: path) else {
+            throw Failure(
+                .usage,
+                "output: \(manifest) exists and is no manifest; it is left as it is (give another "
+                    + "output)")
+        }
+        guard !overwrites else { return }
+        let known = (try? Manifest.read(for: path)) ?? nil
+        let what = known.map { " (layout \($0.layout.rawValue), seed \($0.spec.seed))" } ?? ""
         throw Failure(
-            .usage, "output: \(manifest) \(what); it is left as it is without --overwrite")
+            .usage,
+            "output: \(manifest) says that a data set is there\(what); it is left as it is without "
+                + "--overwrite")
     }
 
     /// Makes the open file that of this run before the first byte: nobody else writes it, and its
@@ -335,8 +341,8 @@ final class Writing {
         for number in stride(from: rank, to: earlier.shards.count, by: shards.count)
         where number >= kept {
             // What a manifest says is not true for ever.
-            guard try FileSystem.state(earlier.path(of: number)) != nil else { break }
-            try FileSystem.remove(earlier.path(of: number))
+            guard let state = try FileSystem.state(earlier.path(of: number)) else { break }
+            if state.isRegular { try FileSystem.remove(earlier.path(of: number)) }
         }
     }
 

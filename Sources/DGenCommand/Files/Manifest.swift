@@ -87,6 +87,28 @@ struct Manifest {
         try text(for: data).map { try parse($0, name: path(for: data)) }
     }
 
+    /// Refuses to write a manifest through a link that leads elsewhere than to that of the file that the data's link leads to:
+    /// it may be that of another data set.
+    static func requireOwnPlace(for data: String) throws {
+        let place = path(for: data)
+        guard FileSystem.isLink(place) else { return }
+        guard FileSystem.resolved(place) == path(for: FileSystem.resolved(data)) else {
+            throw Failure(
+                .usage,
+                "output: \(place) is a link that does not lead to the manifest beside the data; what it "
+                    + "leads to is left as it is")
+        }
+    }
+
+    /// Whether what is in the place of the manifest of the data file at `data` is one, be it broken or of another version.
+    static func isThere(for data: String) throws -> Bool {
+        guard try FileSystem.state(path(for: data))?.isRegular == true,
+            let text = (try? text(for: data)) ?? nil
+        else { return false }
+        let start = text.drop(while: \.isWhitespace)
+        return start.first == "{" && text.contains("\"format\"") && text.contains("\"dgen/")
+    }
+
     /// The text of the manifest of the data file at `data`; nil where there is none.
     static func text(for data: String) throws -> String? {
         let path = path(for: data)
