@@ -48,6 +48,7 @@ let package = Package(
         .systemLibrary(name: "CPython", pkgConfig: "python3", providers: [.apt(["python3-dev"])]),
 
         .target(name: "CVector"),
+        .target(name: "CStart"),
 
         // Computation: no input, no output, no Foundation.
         .target(name: "Xoshiro", dependencies: ["CVector"], swiftSettings: strict),
@@ -82,12 +83,19 @@ let package = Package(
         .executableTarget(
             name: "DGenCommand",
             dependencies: [
-                "DataGen", "MPI", "NUMA", "Placing", "Yams",
+                "CStart", "DataGen", "MPI", "NUMA", "Placing", "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict),
+            swiftSettings: strict,
+            // How MPI ends a process that it does not start in, see CStart.
+            linkerSettings: [
+                .unsafeFlags([
+                    "-Xlinker", "--export-dynamic-symbol=_exit",
+                    "-Xlinker", "--export-dynamic-symbol=ompi_mpi_abort",
+                ])
+            ]),
 
         // What Python calls; no MPI, no Foundation.
         .target(

@@ -141,6 +141,97 @@ extension Integration {
             #expect(outcome.status == 0, "\(outcome.error)")
         }
 
+        /// By a limit of the process, and by what the machine has; for one rank and several.
+        @Test(arguments: [
+            (1, "300000", ["-t", "32MiB", "--queue-depth", "8"]),
+            (1, "unlimited", ["-t", "1GiB", "--queue-depth", "64"]),
+            (2, "800000", ["-t", "512MiB", "--queue-depth", "4"]),
+        ])
+        func tooLittleMemoryForTheBuffersIsOneLine(
+            ranks: Int, limit: String, options: [String]
+        ) throws {
+            let folder = try Folder()
+            let limited =
+                (ranks > 1 ? Launch.mpirun(ranks) : [])
+                + ["bash", "-c", "ulimit -v \(limit); exec \"$@\"", "bash", Launch.program]
+            let file = ["-s", "400GiB", "--seed", "1", "--report", folder.file("r")]
+            for words in [
+                ["-o", folder.file("f"), "--no-space-check"], ["verify", folder.file("g")],
+            ] {
+                if words[0] == "verify" {
+                    _ = try folder.fileForWriting("g")
+                    try folder.truncate("g", to: 400 << 30)
+                }
+                let outcome = try Launch.run(limited + words + file + options)
+                #expect(outcome.status == 3, "\(outcome.status) \(outcome.error)")
+                #expect(outcome.complaints.count == 1, "\(outcome.error)")
+                #expect(outcome.complaints.first?.contains("too little memory") == true)
+                let report = try JSONSerialization.jsonObject(
+                    with: Data(contentsOf: URL(filePath: folder.file("r"))))
+                #expect((report as? [String: Any])?["status"] as? String == "failed")
+            }
+        }
+
+        @Test(.enabled(if: !Launch.isMPICH, "settings of Open MPI"), arguments: [1, 2])
+        func anMPIThatDoesNotStartIsNoDamage(ranks: Int) throws {
+            let folder = try Folder()
+            let launched = ranks > 1 ? Launch.mpirun(ranks) : []
+            for (words, status) in [(["verify"], 4), (["verify", "--no-such-option"], 2)] {
+                let outcome = try Launch.run(
+                    launched + ["env", "OMPI_MCA_pml=nonesuch", Launch.program] + words + [
+                        folder.file("f"), "--report", folder.file("r"),
+                    ])
+                #expect(outcome.status == status, "\(outcome.status) \(outcome.error)")
+                #expect(outcome.complaints.count == 1, "\(outcome.error)")
+            }
+            let report = try folder.json("r")
+            #expect(report["status"] as? String == "failed")
+            #expect(report["exit_status"] as? Int == 4)
+        }
+
+        @Test(.enabled(if: Launch.mayMount, "hiding /proc needs root"), arguments: [1, 2])
+        func withoutProcTheArgumentsStay(ranks: Int) throws {
+            let folder = try Folder()
+            let launched = ranks > 1 ? Launch.mpirun(ranks).joined(separator: " ") : ""
+            let outcome = try Launch.run([
+                "unshare", "--mount", "bash", "-c",
+                #"mount -t tmpfs none /proc && exec \#(launched) "$@""#, "bash", Launch.program,
+                "-o",
+                folder.file("f"), "-s", "1MiB", "--seed", "5", "--report", folder.file("r"),
+            ])
+            #expect(outcome.status == 0, "\(outcome.error)")
+            #expect(try folder.size("f") == 1 << 20)
+            let words = try #require(try folder.json("r")["command_line"] as? [String])
+            #expect(words.dropFirst().first == "-o" && words.count == 9, "\(words)")
+        }
+
+        /// The working directory, or the folder of the data, in the midst of it.
+        @Test(arguments: [[], ["--io", "posix"]])
+        func aFolderThatIsRemovedUnderTheRunIsOneLine(options: [String]) throws {
+            let folder = try Folder()
+            let gone = try Launch.run(
+                [
+                    "bash", "-c", #"mkdir "$0" && cd "$0" && rmdir "$0" && exec "$@""#,
+                    folder.file("d"), Launch.program, "-o", "f", "-s", "1MiB",
+                ] + options)
+            #expect(gone.status == 3, "\(gone.status) \(gone.error)")
+            #expect(gone.complaints.count == 1, "\(gone.error)")
+            let midst = try Launch.run(
+                [
+                    "bash", "-c",
+                    #"""
+                    mkdir "$0"
+                    "$@" &
+                    until test -s "$0/f.dgen.json" || ! kill -0 $!; do sleep 0.02; done
+                    rm -rf "$0"
+                    wait $!
+                    """#, folder.file("d"), Launch.program, "test", "-o", folder.file("d/f"), "-s",
+                    "4MiB", "--repeat", "10000",
+                ] + options)
+            #expect(midst.status == 3, "\(midst.status) \(midst.error)")
+            #expect(midst.complaints.count == 1, "\(midst.error)")
+        }
+
         #if arch(x86_64)
             /// A processor without AVX, emulated: the program must find out before it is too late.
             @Test func anOldProcessorMakesTheSameBytes() throws {

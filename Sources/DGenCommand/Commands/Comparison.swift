@@ -74,7 +74,7 @@ struct Comparison {
     func run(_ times: inout Times) throws -> Found {
         let world = job.session.world
         let findings = Findings(spec, compares ? job.generator(spec) : nil, depth: depth)
-        let relay = job.relay(
+        let relay = try job.relay(
             batches, spec, .afterGivenBack, depth: depth, work: compares ? findings.compare : nil)
         defer { relay.finish() }
         try job.watchdog.during(.agreement) { try world.barrier() }

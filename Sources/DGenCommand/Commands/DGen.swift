@@ -296,7 +296,7 @@ struct GenerateCommand: ParsableCommand, RunsUnderMPI {
 
     func run(_ job: Job) throws -> ExitStatus {
         // Where no subcommand is named, the job file may say what to do.
-        let isNamed = CommandLine.arguments.dropFirst().first == Self.configuration.commandName
+        let isNamed = Main.words.dropFirst().first == Self.configuration.commandName
         switch isNamed ? .generate : job.settings.operation ?? .generate {
         case .generate: return try Generate.run(job)
         case .verify: return try Verify(job).run()

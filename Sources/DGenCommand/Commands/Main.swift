@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import ArgumentParser
+internal import CStart
 import Foundation
 import Logging
 import MPI
+
+/// What is done should MPI end the process while it starts, as Open MPI does with status 1: that would be data that differs.
+nonisolated(unsafe) private var whenStartFails: (() -> ExitStatus)?
+
+private func endInsteadOfMPI() {
+    guard let failed = whenStartFails else { return }
+    whenStartFails = nil
+    cstart_on_exit(nil)
+    _exit(failed().rawValue)
+}
 
 /// From arguments to an exit status: every message once, every rank the same status.
 @main
@@ -21,7 +32,7 @@ enum Main {
         umask(umask(0o077) | S_IWOTH)
         let status: ExitStatus
         do {
-            switch try DGen.parseAsRoot() {
+            switch try DGen.parseAsRoot(Array(words.dropFirst())) {
             case let command as any RunsUnderMPI:
                 status = runTogether(command, environment, launcher)
             case let command as any RunsAlone:
@@ -35,6 +46,25 @@ enum Main {
             status = end(of: error, launcher)
         }
         exit(status.rawValue)
+    }
+
+    /// The command line, the program's name first.
+    static let words: [String] = (0..<cstart_count()).map { index in
+        cstart_word(index).map { String(cString: $0) } ?? ""
+    }
+
+    /// Starts MPI, or ends the process with the status that `failed` gives.
+    private static func starting<Result>(
+        _ start: () throws -> Result, orEnd failed: @escaping () -> ExitStatus
+    ) rethrows -> Result {
+        whenStartFails = failed
+        cstart_on_exit { endInsteadOfMPI() }
+        atexit { endInsteadOfMPI() }
+        defer {
+            whenStartFails = nil
+            cstart_on_exit(nil)
+        }
+        return try start()
     }
 
     /// Ends a run that was over before it began: help, version, or a command line that is not one.
@@ -70,14 +100,20 @@ enum Main {
     ///   - body: what is done.
     /// - Returns: how it ended, the same on every task.
     private static func onFirstTask(
-        _ launcher: Launcher?, others: ExitStatus = .done, _ body: () -> ExitStatus
+        _ launcher: Launcher?, others: ExitStatus = .done, _ body: @escaping () -> ExitStatus
     ) -> ExitStatus {
         guard let launcher, launcher.tasks > 1 else { return body() }
         let isFirst = launcher.task == 0
         guard launcher.tellsMPI else { return isFirst ? body() : others }
         var status = others
         do {
-            try MPIRuntime.start(isAlone: false)
+            try starting {
+                try MPIRuntime.start(isAlone: false)
+            } orEnd: {
+                if isFirst { return body() }
+                sleep(1)
+                return others
+            }
             let world = try Communicator.world()
             do {
                 try CommandLines.requireSame(world)
@@ -141,7 +177,20 @@ enum Main {
         var watchdog: Watchdog?
         do {
             Interruption.become(.starting)
-            let session = try Session(launcher)
+            let session = try starting {
+                try Session(launcher)
+            } orEnd: { [isFirst] in
+                let failure = Failure(
+                    .mpi, "MPI does not start: \(MPIRuntime.libraryVersion) ended the process")
+                if isFirst {
+                    complain(failure)
+                    refuseInReport(failure, command, environment)
+                } else {
+                    // The first one to leave has all others killed, the one with the message among them.
+                    sleep(1)
+                }
+                return failure.status
+            }
             isFirst = session.isRoot
             Interruption.become(.polite)
             // Other nodes may have another environment, and need not read the job file at all.
@@ -187,6 +236,18 @@ enum Main {
         var report = Report()
         report.end(failure.status, error: failure.message)
         try report.write(to: path)
+    }
+
+    /// The same where MPI did not start; what is wrong with the options is not what is told then.
+    private static func refuseInReport(
+        _ failure: Failure, _ command: any RunsUnderMPI, _ environment: [String: String]
+    ) {
+        guard
+            let settings = try? Settings(
+                commandLine: command.commandLine, jobPath: command.job, environment: environment),
+            let path = try? Report.destination(settings)
+        else { return }
+        try? refuseInReport(failure, path)
     }
 
     private static func warn(

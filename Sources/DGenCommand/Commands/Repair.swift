@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import Glibc
 import Logging
 import MPI
 
@@ -223,9 +224,13 @@ final class Repair {
         let rank = session.world.rank
         let transfers = job.transfers(title: "repair", totalBytes: spec.size)
         var mended = Mended(spec)
-        let memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: max(pattern.longestTransfer, 1), alignment: 4096)
-        defer { memory.deallocate() }
+        let memory = try session.together {
+            let bytes = max(pattern.longestTransfer, 1)
+            return try TransferBuffers.memory(
+                bytes, alignment: 4096, for: "a buffer of \(ByteSize.format(bytes))",
+                sharers: session.node.size)
+        }
+        defer { free(memory.baseAddress) }
         times.begin(.transfers)
         for round in 0..<pattern.transfersPerRank where !transfers.mustStop {
             let range = pattern[round, rank]

@@ -119,8 +119,11 @@ final class Writing {
         var operation = Report.Operation(operation: "write", iteration: iteration)
         operation.transferSize = job.transferSize
         operation.collective = isCollective
+        // Bytes are there when the file is open.
+        let relay = try makeBytes()
+        defer { relay.finish() }
         do {
-            try write(&operation, over: existing)
+            try write(&operation, from: relay, over: existing)
             try checkStored()
             if isCollective { operation.proofSeconds = try prove() }
         } catch {
@@ -347,7 +350,9 @@ final class Writing {
     }
 
     /// Writes all shards and brings them to stable storage.
-    private func write(_ operation: inout Report.Operation, over existing: Existing) throws {
+    private func write(
+        _ operation: inout Report.Operation, from relay: Relay, over existing: Existing
+    ) throws {
         var times = Times()
         var mode = existing == .refused ? SharedFile.Mode.createNew : .createOrOpen
         if existing == .refused { try announce() }
@@ -357,9 +362,6 @@ final class Writing {
             }
             mode = .createOrOpen
         }
-        // Bytes are there when the file is open.
-        let relay = makeBytes()
-        defer { relay.finish() }
         try job.watchdog.during(.agreement) { try session.world.barrier() }
         let file = try opening(existing) { try times.open { try job.open(files, mode) } }
         // Neither is part of writing the data, nor is it timed.
@@ -416,10 +418,10 @@ final class Writing {
     }
 
     /// Begins to make the bytes of this rank's transfers.
-    private func makeBytes() -> Relay {
+    private func makeBytes() throws -> Relay {
         let generator = job.generator(spec)
         let (batches, rank) = (batches, rank)
-        return job.relay(batches, spec, .beforeTaken, depth: job.queueDepth) { index, buffer in
+        return try job.relay(batches, spec, .beforeTaken, depth: job.queueDepth) { index, buffer in
             for (place, range) in batches.ranges(index, rank) {
                 generator.fill(
                     UnsafeMutableRawBufferPointer(

@@ -503,6 +503,19 @@ enum FileSystem {
         }
     }
 
+    /// Fails where the folder of `path` is gone.
+    static func requireFolder(of path: String) throws {
+        guard let working = getcwd(nil, 0) else {
+            // Below a folder that has no name any more nothing can be made, nor found by a library.
+            if !path.hasPrefix("/") { throw failure(path, "the working directory is gone") }
+            return
+        }
+        free(working)
+        guard try state(folder(of: path)) != nil else {
+            throw Failure(.inputOutput, "\(folder(of: path)): no such directory")
+        }
+    }
+
     /// Whether this user may make files in `folder`.
     static func requireWritableFolder(_ folder: String) throws {
         guard let state = try state(folder) else {

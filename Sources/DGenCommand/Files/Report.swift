@@ -222,7 +222,7 @@ struct Report: Encodable {
     var exitStatus = ExitStatus.interrupted.rawValue
     var error: String? = "the run did not come to its end"
     let version = Version.current
-    let commandLine = CommandLine.arguments
+    let commandLine = Main.words
     var started = Date()
     var finished = Date()
     var mpi: Launch?

@@ -31,7 +31,7 @@ enum CommandLines {
     /// - Throws: ``Failure`` with the ranks that differ from most of them, the same on every rank.
     static func requireSame(_ world: Communicator) throws {
         guard world.size > 1 else { return }
-        let mine = Array(CommandLine.arguments.dropFirst())
+        let mine = Array(Main.words.dropFirst())
         let encoded = Array(try JSONEncoder().encode(mine))
         let isSame = try world.broadcast(encoded) == encoded
         guard try world.allReduce(isSame ? 0 : 1, .sum) > 0 else { return }

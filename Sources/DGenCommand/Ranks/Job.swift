@@ -220,10 +220,10 @@ final class Job {
     /// Buffers for batches, each part of them on the node of the thread that makes it.
     private func transferBuffers(
         _ batches: Batches, _ spec: DataSpec, _ depth: Int
-    ) -> [UnsafeMutableRawBufferPointer] {
+    ) throws -> [UnsafeMutableRawBufferPointer] {
         let generator = generator(spec)
         let (count, bytes) = (min(depth, max(batches.count, 1)), batches.bufferBytes)
-        return buffers.take(count, bytes: bytes) { buffer in
+        return try buffers.take(count, bytes: bytes, sharers: session.node.size) { buffer in
             placer.place(buffer, for: generator)
             buffer.initializeMemory(as: UInt8.self, repeating: 0)
             // Once, so that threads and tables are there.
@@ -246,6 +246,8 @@ final class Job {
     /// Where each rank has a file, it opens its own for writing now, and others for reading when it needs them.
     func open(_ files: FileSet, _ mode: SharedFile.Mode) throws -> any DataFile {
         let world = session.world
+        // Open MPI's own component crashes where the folder is gone, as one that was removed while the run was in it.
+        try session.together { try FileSystem.requireFolder(of: files.path) }
         guard files.layout == .shared else {
             let alone = try Communicator.alone()
             let shards = ShardFiles(files.shards, rank: world.rank, of: world.size) { shard in
@@ -313,14 +315,17 @@ final class Job {
         return high >> 31 > 0 ? .max : high << 32 | halves[1] & 0xFFFF_FFFF
     }
 
-    /// `depth` buffers for batches of `spec`, which are made or compared beside the thread that moves them.
+    /// `depth` buffers for batches of `spec`, which are made or compared beside the thread that moves them; collective.
+    ///
+    /// - Throws: ``Failure`` where a rank has too little memory for them.
     func relay(
         _ batches: Batches, _ spec: DataSpec, _ side: Relay.Side, depth: Int,
         work: ((Int, UnsafeMutableRawBufferPointer) -> Void)?
-    ) -> Relay {
+    ) throws -> Relay {
         let placer = placer
+        let buffers = try session.together { try transferBuffers(batches, spec, depth) }
         return Relay(
-            transferBuffers(batches, spec, depth), count: batches.count, side,
+            buffers, count: batches.count, side,
             ownNanoseconds: mayMakeAlone ? fillNanoseconds : nil,
             awakeNanoseconds: hasSpareProcessor ? Self.awakeNanoseconds : 0,
             prepare: { placer.pin(thread: 0) }, work: work)

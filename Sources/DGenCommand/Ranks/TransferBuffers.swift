@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+import DataGen
 import Glibc
+import NUMA
 
 /// Memory for the transfers of this rank, which all operations use one after the other.
 ///
@@ -23,6 +25,10 @@ final class TransferBuffers {
     private static let tailBytes = 1024
     /// From here on the system is asked for such pages.
     private static let hugeBytesMin = 256 << 10
+    /// What must be there beside them: a library that finds no memory ends the process.
+    private static let reserveBytes = 32 << 20
+    /// From here on it is asked first whether the machine has so much: it gives more than it has, and then ends processes.
+    private static let doubtfulBytesMin = 256 << 20
 
     deinit { free() }
 
@@ -31,19 +37,22 @@ final class TransferBuffers {
     /// - Parameters:
     ///   - count: how many.
     ///   - bytes: how long each is.
+    ///   - sharers: the ranks that want as much of the same memory.
     ///   - touch: called for each new one before anything else, to choose its pages and to write to them.
     /// - Returns: exactly `count` buffers of exactly `bytes` bytes, aligned to pages.
+    /// - Throws: ``Failure`` where there is too little memory for them.
     func take(
-        _ count: Int, bytes: Int, touch: (UnsafeMutableRawBufferPointer) -> Void
-    ) -> [UnsafeMutableRawBufferPointer] {
+        _ count: Int, bytes: Int, sharers: Int, touch: (UnsafeMutableRawBufferPointer) -> Void
+    ) throws -> [UnsafeMutableRawBufferPointer] {
         if buffers.count < count || buffers.contains(where: { $0.count < bytes }) {
             free()
             let distance = bytes.dividedRoundingUp(by: Self.pageBytes) * Self.pageBytes
             let isHuge = count * distance >= Self.hugeBytesMin
             let unit = isHuge ? Self.hugePageBytes : Self.pageBytes
-            memory = .allocate(
-                byteCount: (count * distance).dividedRoundingUp(by: unit) * unit + Self.tailBytes,
-                alignment: unit)
+            memory = try Self.memory(
+                (count * distance).dividedRoundingUp(by: unit) * unit + Self.tailBytes,
+                alignment: unit, for: "\(count) buffers of \(ByteSize.format(bytes))",
+                sharers: sharers)
             // Where there are none, ordinary pages do.
             if isHuge { madvise(memory.baseAddress, memory.count, MADV_HUGEPAGE) }
             buffers = (0..<count).map { index in
@@ -56,8 +65,34 @@ final class TransferBuffers {
         return buffers.prefix(count).map { UnsafeMutableRawBufferPointer(rebasing: $0[..<bytes]) }
     }
 
+    /// Memory that the system has; not by `allocate`, which ends the process where there is none.
+    static func memory(
+        _ bytes: Int, alignment: Int, for purpose: String, sharers: Int
+    ) throws -> UnsafeMutableRawBufferPointer {
+        let advice = "; give a smaller --transfer-size or --queue-depth"
+        if bytes >= doubtfulBytesMin, let free = FreeMemory.bytes(), bytes > free / sharers {
+            throw Failure(
+                .inputOutput,
+                "too little memory for \(purpose)"
+                    + (sharers > 1 ? " for each of \(sharers) ranks" : "")
+                    + ": the node has \(ByteSize.format(free))" + advice)
+        }
+        let reserve = malloc(reserveBytes)
+        var start: UnsafeMutableRawPointer?
+        let status = posix_memalign(&start, alignment, bytes)
+        Glibc.free(reserve)
+        guard status == 0, let start, reserve != nil else {
+            if status == 0 { Glibc.free(start) }
+            throw Failure(
+                .inputOutput,
+                "too little memory for \(purpose): \(String(cString: strerror(ENOMEM))) "
+                    + "(a limit such as ulimit -v?)" + advice)
+        }
+        return UnsafeMutableRawBufferPointer(start: start, count: bytes)
+    }
+
     private func free() {
-        memory.deallocate()
+        Glibc.free(memory.baseAddress)
         memory = .init(start: nil, count: 0)
         buffers = []
     }

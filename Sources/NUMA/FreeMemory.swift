@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+/// How much memory a process may still take, before the system ends one for want of it.
+package enum FreeMemory {
+    /// What the machine has, with its swap, and what each control group around this process still grants.
+    ///
+    /// - Parameter root: the folder that stands for `/`: that itself, or a copy.
+    /// - Returns: bytes; nil where nothing is known.
+    package static func bytes(root: String = "/") -> Int? {
+        let root = root.hasSuffix("/") ? root : root + "/"
+        var least: Int?
+        if let text = KernelFile.text(root + "proc/meminfo") {
+            func kibibytes(_ name: String) -> Int? {
+                KernelFile.values(of: name, in: text).first.flatMap {
+                    Int($0.prefix { $0.isNumber })
+                }
+            }
+            least = kibibytes("MemAvailable").map { 1024 * ($0 + (kibibytes("SwapFree") ?? 0)) }
+        }
+        for line in (KernelFile.text(root + "proc/self/cgroup") ?? "").split(separator: "\n") {
+            // hierarchy:controllers:path; version 2 has no controllers here.
+            let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            guard parts.count == 3 else { continue }
+            let isSecond = parts[0] == "0" && parts[1].isEmpty
+            guard isSecond || parts[1].split(separator: ",").contains("memory") else { continue }
+            let mount = root + "sys/fs/cgroup" + (isSecond ? "" : "/memory")
+            var names = parts[2].split(separator: "/")
+            while true {
+                let folder = ([mount] + names.map(String.init)).joined(separator: "/")
+                if let free = granted(folder, isSecond: isSecond) {
+                    least = min(least ?? free, free)
+                }
+                guard !names.isEmpty else { break }
+                names.removeLast()
+            }
+        }
+        return least
+    }
+
+    /// What a control group grants beyond what its processes hold; files that are only kept in memory go first.
+    private static func granted(_ folder: String, isSecond: Bool) -> Int? {
+        let name = isSecond ? "memory.max" : "memory.limit_in_bytes"
+        // Without a limit it is "max", or close to the largest number.
+        guard let text = KernelFile.text("\(folder)/\(name)"), let limit = Int(text[...].trimmed),
+            limit < 1 << 60
+        else { return nil }
+        let held = isSecond ? "anon " : "total_rss "
+        let line = (KernelFile.text(folder + "/memory.stat") ?? "").split(separator: "\n").first {
+            $0.hasPrefix(held)
+        }
+        return max(0, limit - (line.flatMap { Int($0.dropFirst(held.count)) } ?? 0))
+    }
+}
