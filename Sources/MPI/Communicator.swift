@@ -227,6 +227,33 @@ package struct Communicator: @unchecked Sendable {
         return bytes
     }
 
+    /// Sends bytes, few enough for the library to keep them, without waiting.
+    ///
+    /// The corresponding C function is `MPI_Isend`.
+    package func post(_ bytes: [UInt8], to other: Int, tag: Int) throws(MPIError) -> PendingMessage
+    {
+        try PendingMessage(bytes, to: other, tag: tag, self)
+    }
+
+    /// A message that has come, from whoever; nil where there is none.
+    ///
+    /// The corresponding C functions are `MPI_Iprobe` and `MPI_Recv`.
+    package func poll(tag: Int) throws(MPIError) -> (rank: Int, bytes: [UInt8])? {
+        var status = MPI_Status()
+        var isThere: Int32 = 0
+        try check(
+            MPI_Iprobe(Int32(MPI_ANY_SOURCE), Int32(tag), handle, &isThere, &status), "MPI_Iprobe")
+        guard isThere != 0 else { return nil }
+        var count: Int32 = 0
+        try check(MPI_Get_count(&status, cmpi_byte(), &count), "MPI_Get_count")
+        var bytes = [UInt8](repeating: 0, count: Int(count))
+        try check(
+            MPI_Recv(
+                &bytes, count, cmpi_byte(), status.MPI_SOURCE, Int32(tag), handle,
+                cmpi_status_ignore()), "MPI_Recv")
+        return (Int(status.MPI_SOURCE), bytes)
+    }
+
     /// Starts to sum `values` element by element over all ranks without waiting.
     ///
     /// The corresponding C function is `MPI_Iallreduce`.
@@ -267,5 +294,22 @@ package final class PendingSum {
         guard request == cmpi_request_null() else { return }
         source.deallocate()
         target.deallocate()
+    }
+}
+
+/// A message that is under way, perhaps for ever: what it holds is not given back.
+package final class PendingMessage {
+    private let bytes: UnsafeMutableBufferPointer<UInt8>
+    private var request = cmpi_request_null()
+
+    fileprivate init(
+        _ bytes: [UInt8], to other: Int, tag: Int, _ communicator: Communicator
+    ) throws(MPIError) {
+        self.bytes = .allocate(capacity: bytes.count)
+        _ = self.bytes.initialize(from: bytes)
+        try check(
+            MPI_Isend(
+                self.bytes.baseAddress, Int32(bytes.count), cmpi_byte(), Int32(other), Int32(tag),
+                communicator.handle, &request), "MPI_Isend")
     }
 }

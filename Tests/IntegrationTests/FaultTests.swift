@@ -267,6 +267,35 @@ extension Integration {
             }
         }
 
+        /// One rank fails, one does nothing wrong, one hangs: whoever failed does not wait as long as the watchdog would.
+        @Test(
+            arguments: Faults.some(
+                [[], ["--io", "posix"], ["--collective"], ["--sync", "each"]],
+                shortForm: [["--io", "posix"], ["--collective"]]))
+        func afterAFailureRanksThatDoNotAnswerAreNamed(options: [String]) throws {
+            for round in 0..<Launch.rounds {
+                let folder = try Folder()
+                let note = "\(options) round \(round)"
+                let isTogether = options.contains("--collective")
+                var faults = try Faults.environment(
+                    "write", "EIO", folder.file("f"), from: isTogether ? 0 : 3_000_000)
+                faults["FAULT_HANGS"] = "2"
+                let outcome = try generate(folder, options + ["--watchdog", "8"], faults)
+                #expect([3, 4].contains(outcome.status), "\(note): \(outcome.status)")
+                guard options == ["--io", "posix"] || options.isEmpty else { continue }
+                #expect(outcome.status == 3, "\(note): \(outcome.status)")
+                let complaint = outcome.complaints.first ?? ""
+                #expect(complaint.contains("rank 1 on "), "\(note): \(outcome.error)")
+                #expect(complaint.contains("; rank 2 on "), "\(note): \(outcome.error)")
+                #expect(complaint.contains(" did not answer for "), "\(note): \(outcome.error)")
+                let report = try folder.json("r")
+                #expect(report["status"] as? String == "failed", "\(note)")
+                #expect(report["exit_status"] as? Int == 3, "\(note)")
+                #expect((report["error"] as? String)?.contains("did not answer") == true, "\(note)")
+                try expectRepairable(folder, note)
+            }
+        }
+
         @Test(arguments: [[], ["--collective"], ["--io", "posix"], ["--sync", "each"]])
         func aRankThatIsKilledLeavesAFileThatCanBeFinished(options: [String]) throws {
             for round in 0..<Launch.rounds {

@@ -268,9 +268,10 @@ extension Integration {
             let folder = try Folder()
             // Open MPI's launcher decides on its own status before it tells the ranks, which say so; and it may drop what
             // they say after the signal.
-            let outcome = try Launch.run(
-                ["timeout", "--preserve-status", "--signal=\(signal)", "1.5"] + longRun(folder),
-                seconds: 20)
+            let manifest = folder.file("f.dgen.json")
+            let outcome = try telling(
+                "until test -s \(manifest) || ! kill -0 $!; do sleep 0.02; done; kill -\(signal) $!",
+                longRun(folder), folder)
             #expect(outcome.status != 0)
             #expect(outcome.complaints.count <= 1, "\(outcome.error)")
             if !Launch.isMPICH, let complaint = outcome.complaints.first {

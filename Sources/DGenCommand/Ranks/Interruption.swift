@@ -165,6 +165,13 @@ enum Interruption {
         return Failure(.interrupted, "stopped by \(name(of: number))")
     }
 
+    /// Whether the launcher has begun to end the job, which says why.
+    static var isEndedByLauncher: Bool {
+        received.load(ordering: .relaxed) == SIGTERM
+            && sender.load(ordering: .relaxed) == getppid()
+            && Launcher(ProcessInfo.processInfo.environment) != nil
+    }
+
     /// A signal, and what it tells of why it came.
     private static func name(of number: Int32) -> String {
         switch number {
@@ -174,8 +181,7 @@ enum Interruption {
         case SIGXCPU: return "SIGXCPU: its processor time is over (ulimit -t)"
         default:
             // `mpirun` of Open MPI 4 that got a signal has decided on its own status before it tells anybody.
-            guard sender.load(ordering: .relaxed) == getppid(),
-                let launcher = Launcher(ProcessInfo.processInfo.environment),
+            guard isEndedByLauncher, let launcher = Launcher(ProcessInfo.processInfo.environment),
                 launcher.hasOwnStatus
             else { return "SIGTERM" }
             return

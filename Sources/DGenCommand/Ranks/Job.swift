@@ -44,6 +44,7 @@ final class Job {
     private let progressStyle: Progress.Style
     private let reportPath: String?
     private let sums: Communicator
+    private let rollCall: RollCall
     private var result: Table?
 
     /// A hint that no library knows: one that reports it repeats what it is given.
@@ -63,6 +64,8 @@ final class Job {
     static let alignDefault = 1 << 20
     /// The default of `--watchdog`: longer than a parallel file system takes to recover a server.
     static let watchdogSecondsDefault = 900
+    /// How long other ranks have to answer once a failure is known; less where the watchdog has less patience.
+    private static let answerSecondsMax = 120.0
 
     /// Reads the options that all operations share; the same on every rank; collective.
     ///
@@ -104,6 +107,15 @@ final class Job {
         watchdog = Watchdog(place: "rank \(world.rank) on \(session.host)", limitSeconds: limit)
         session.watchdog = watchdog
         sums = try world.duplicate()
+        let hosts = try world.combine(Array(session.host.utf8) + [UInt8(ascii: "\n")]) { $0 + $1 }
+        rollCall = RollCall(
+            on: sums,
+            hosts: hosts.split(separator: UInt8(ascii: "\n")).map {
+                String(decoding: $0, as: UTF8.self)
+            },
+            watchdog: watchdog,
+            limitSeconds: min(Self.answerSecondsMax, 0.75 * Double(limit)))
+        session.rollCall = rollCall
         report.mpi = Report.Launch(
             library: MPIRuntime.libraryVersion, ranks: world.size, nodes: session.nodeCount,
             ranksPerNode: session.ranksPerNode)
@@ -125,6 +137,13 @@ final class Job {
         var status: ExitStatus
         var message: String?
         var isReporting = true
+        if session.isRoot, let reportPath {
+            rollCall.last = { [unowned self] failure in
+                report.end(failure.status, error: failure.message)
+                // The job ends by what is told then; a report that cannot be written changes nothing.
+                try? report.write(to: reportPath)
+            }
+        }
         do {
             do {
                 try writeReport(to: reportPath == "-" ? nil : reportPath)
@@ -201,7 +220,8 @@ final class Job {
     func transfers(title: String, totalBytes: Int) -> Transfers {
         let progress =
             session.isRoot ? Progress(progressStyle, title: title, totalBytes: totalBytes) : nil
-        return Transfers(on: sums, watchdog: watchdog, progress: progress)
+        return Transfers(
+            on: sums, watchdog: watchdog, rollCall: rollCall, progress: progress)
     }
 
     /// What makes the bytes of `spec` on this rank, its threads on their memory nodes.

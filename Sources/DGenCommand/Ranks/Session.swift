@@ -15,6 +15,8 @@ final class Session {
     let host: String
     /// Watches every wait for other ranks, once there is one.
     var watchdog: Watchdog?
+    /// Finds out who does not answer, once there is one.
+    var rollCall: RollCall?
 
     var isRoot: Bool { world.rank == 0 }
 
@@ -76,6 +78,18 @@ final class Session {
         }
     }
 
+    /// The sum of a value over all ranks, and a look, while they are waited for, at whether they are there.
+    private func sum(_ value: Int) throws -> Int {
+        let pending = try world.startSum([value])
+        let waiting = Stopwatch()
+        while true {
+            if let sums = try pending.result() { return sums[0] }
+            try rollCall?.attend()
+            // Others that share the processor get it; those that wait for long leave it alone.
+            if waiting.elapsedNanoseconds < 20_000_000 { sched_yield() } else { usleep(300) }
+        }
+    }
+
     /// Calls other ranks under watch.
     private func waiting<Result>(_ call: () throws -> Result) throws -> Result {
         guard let watchdog else { return try call() }
@@ -94,7 +108,8 @@ final class Session {
         let order = failure.map {
             ($0.status == .interrupted ? world.size : 0) + world.rank
         }
-        let counts = try waiting { try world.allReduce(failure == nil ? 0 : 1, .sum) }
+        if let failure { rollCall?.know(failure) }
+        let counts = try waiting { try sum(failure == nil ? 0 : 1) }
         guard counts > 0 else { return }
         let first = try world.allReduce(order ?? .max, .minimum) % world.size
         let place = world.size > 1 ? "rank \(world.rank) on \(host): " : ""

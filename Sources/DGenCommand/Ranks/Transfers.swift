@@ -25,28 +25,35 @@ final class Transfers {
 
     private let communicator: Communicator
     private let watchdog: Watchdog
+    private let rollCall: RollCall
     private var progress: Progress?
     private var pending: PendingSum?
     private var clock = Stopwatch(isCoarse: true)
     private var sums = Sums()
     private var doneBytes = 0
     /// Why this rank stopped, if it did.
-    private(set) var failure: Failure?
+    private(set) var failure: Failure? {
+        didSet { if let failure { rollCall.know(failure) } }
+    }
 
     /// Starts an operation.
     ///
     /// - Parameters:
     ///   - communicator: for these sums alone.
     ///   - watchdog: told of every wait for other ranks.
+    ///   - rollCall: finds out who does not answer.
     ///   - progress: what to show; rank 0's business.
-    init(on communicator: Communicator, watchdog: Watchdog, progress: Progress?) {
+    init(
+        on communicator: Communicator, watchdog: Watchdog, rollCall: RollCall, progress: Progress?
+    ) {
         self.communicator = communicator
         self.watchdog = watchdog
+        self.rollCall = rollCall
         self.progress = progress
     }
 
     /// Whether this rank or, as far as it has heard, another one has to stop.
-    var mustStop: Bool { failure != nil || sums.failed > 0 }
+    var mustStop: Bool { failure != nil || sums.failed > 0 || rollCall.failure != nil }
 
     /// Whether all ranks that are in step have heard, in the same round, that one of them has to stop.
     var mustStopTogether: Bool { sums.failed > 0 }
@@ -74,7 +81,7 @@ final class Transfers {
     /// Hears and tells without waiting; after each transfer.
     func exchange() throws {
         if let pending {
-            guard let result = try pending.result() else { return }
+            guard let result = try pending.result() else { return try rollCall.attend() }
             self.pending = nil
             take(result)
         } else if clock.elapsedNanoseconds > 100_000_000 {
@@ -88,7 +95,7 @@ final class Transfers {
     /// - Returns: what it wants.
     @discardableResult
     func exchangeTogether(wish: Int = 0) throws -> Int {
-        let result = try watchdog.during(.agreement) {
+        let result = try watchdog.during(.round) {
             try communicator.allReduce([doneBytes, 0, failure == nil ? 0 : 1, wish], .sum)
         }
         take(result)
@@ -116,6 +123,7 @@ final class Transfers {
                 try tell(atEnd: true)
                 continue
             }
+            try rollCall.attend()
             if waiting.elapsedNanoseconds < Self.awakeNanoseconds {
                 sched_yield()
             } else {

@@ -12,7 +12,7 @@ import Synchronization
 final class Watchdog: Sendable {
     /// What a rank may be stuck in.
     enum Phase: Int, Sendable {
-        case idle, rootStep, open, write, read, sync, close, agreement, othersToFinish
+        case idle, rootStep, open, write, read, sync, close, agreement, round, othersToFinish
         case sharing
 
         /// What it is called after "stuck in".
@@ -23,6 +23,7 @@ final class Watchdog: Sendable {
             case .othersToFinish: "waiting for other ranks to make progress"
             case .agreement: "agreeing with other ranks"
             case .sharing: "looking at the folder of the data"
+            case .round: "agreeing with other ranks on the next transfers"
             default: "\(self)"
             }
         }
@@ -38,8 +39,11 @@ final class Watchdog: Sendable {
                 + "the library (Open MPI: --mca io romio321)"
         }
 
+        /// Whether it is other ranks that are waited for.
+        var isWaiting: Bool { self == .agreement || self == .round || self == .othersToFinish }
+
         var status: ExitStatus {
-            self == .agreement || self == .othersToFinish ? .mpi : .inputOutput
+            isWaiting ? .mpi : .inputOutput
         }
     }
 
@@ -54,6 +58,10 @@ final class Watchdog: Sendable {
     private let seenStep = Atomic<Int>(0)
     private let seenNanoseconds = Atomic<Int>(Stopwatch.nowNanoseconds)
     private let ranNanoseconds = Atomic<Int>(0)
+
+    /// Why the job ends, once this rank knows that it does, and how long others then have for an answer.
+    private let known = Mutex<Failure?>(nil)
+    private let answerNanoseconds = Atomic<Int>(0)
 
     private static let tickMicroseconds: UInt32 = 200_000
 
@@ -88,6 +96,12 @@ final class Watchdog: Sendable {
         self.phase.store(phase.rawValue, ordering: .relaxed)
         // Only this rank's main thread counts.
         steps.store(steps.load(ordering: .relaxed) &+ 1, ordering: .releasing)
+    }
+
+    /// Notes that this rank knows of a failure: from now on it waits for others for a time of its own, 0 for no such limit.
+    func knows(_ failure: Failure, limitNanoseconds: Int) {
+        known.withLock { if $0 == nil { $0 = failure } }
+        answerNanoseconds.store(limitNanoseconds, ordering: .relaxed)
     }
 
     func stop() { isStopped.store(true, ordering: .relaxed) }
@@ -132,8 +146,20 @@ final class Watchdog: Sendable {
         let ran = ranNanoseconds.add(Stopwatch.ran(gap), ordering: .relaxed).newValue
         let phase = Phase(rawValue: phase.load(ordering: .relaxed)) ?? .idle
         // Whoever waits for others is patient a little longer: the one who is stuck speaks first.
-        let isWaiting = phase == .agreement || phase == .othersToFinish
-        let limit = isWaiting ? limitNanoseconds * 5 / 4 + 2_000_000_000 : limitNanoseconds
+        var limit = phase.isWaiting ? limitNanoseconds * 5 / 4 + 2_000_000_000 : limitNanoseconds
+        let answer = answerNanoseconds.load(ordering: .relaxed)
+        if answer > 0, phase != .rootStep {
+            // Where the main thread can look for answers itself, it knows more.
+            let isLooking = phase == .agreement || phase == .othersToFinish
+            limit = min(limit, isLooking ? answer + 8_000_000_000 : answer)
+            if phase != .idle, ran > limit, let failure = known.withLock({ $0 }) {
+                return end(
+                    Failure(
+                        failure.status,
+                        "\(failure.message); other ranks did not answer for \(ran / 1_000_000_000) s "
+                            + "(\(phase.name)); ending the job"), abort: abort)
+            }
+        }
         if phase != .idle, ran > limit {
             end(phase, waitedSeconds: ran / 1_000_000_000, abort: abort)
         }
@@ -141,16 +167,26 @@ final class Watchdog: Sendable {
 
     private func end(_ phase: Phase, waitedSeconds: Int, abort: (Int32) -> Void) {
         let offset = offset.load(ordering: .relaxed)
-        StandardError.write(
-            "dgen-mpi: error: \(place): stuck in \(phase.name)"
-                + (offset >= 0 ? " at offset \(offset)" : "")
-                + " for \(waitedSeconds) s (limit --watchdog)\(phase.advice); ending the job\n")
+        end(
+            Failure(
+                phase.status,
+                "\(place): stuck in \(phase.name)" + (offset >= 0 ? " at offset \(offset)" : "")
+                    + " for \(waitedSeconds) s (limit --watchdog)\(phase.advice); ending the job"),
+            abort: abort)
+    }
+
+    /// Ends the job, whatever other ranks do, and says why.
+    func end(_ failure: Failure, abort: (Int32) -> Void = { MPIRuntime.abort(status: $0) }) {
+        // Another rank has said why, or whoever stopped the launcher knows.
+        if !Interruption.isEndedByLauncher {
+            StandardError.write("dgen-mpi: error: \(failure.message)\n")
+        }
         // A launcher that is told to end the job may forget what it has not yet passed on.
         usleep(200_000)
         // Should MPI_Abort hang as well, the alarm ends this process, and the launcher the others.
         signal(SIGALRM, SIG_DFL)
         alarm(10)
-        abort(phase.status.rawValue)
-        exit(phase.status.rawValue)
+        abort(failure.status.rawValue)
+        exit(failure.status.rawValue)
     }
 }

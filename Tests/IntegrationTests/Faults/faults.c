@@ -13,6 +13,7 @@
 //               late    is done a second later, in which the process does nothing
 //               kill    ends the process with SIGKILL
 //               grow    after a read that met the end the file has FAULT_TO bytes, as if another rank had written
+//   FAULT_HANGS the rank that hangs where others meet what FAULT_WITH says
 //   FAULT_THREADS  how many threads the system gives a process, whatever else happens; as many as it likes, if not said
 //
 // With FAULT_CALL=clock the date jumps to and fro by an hour at each look.
@@ -33,7 +34,7 @@
 #include <unistd.h>
 
 // What the environment told at the start: MPI libraries change it while their threads are already at work.
-static struct { const char *path, *rank, *call, *from, *with, *to, *threads, *own_rank; } told;
+static struct { const char *path, *rank, *call, *from, *with, *to, *threads, *hangs, *own_rank; } told;
 
 __attribute__((constructor)) static void hear(void) {
     told.path = getenv("FAULT_PATH");
@@ -43,6 +44,7 @@ __attribute__((constructor)) static void hear(void) {
     told.with = getenv("FAULT_WITH");
     told.to = getenv("FAULT_TO");
     told.threads = getenv("FAULT_THREADS");
+    told.hangs = getenv("FAULT_HANGS");
     told.own_rank = getenv("OMPI_COMM_WORLD_RANK");
     if (told.own_rank == NULL) told.own_rank = getenv("PMI_RANK");
 }
@@ -70,6 +72,7 @@ static enum outcome fault(void) {
     static const struct { const char *name; int number; } errors[] = {
         {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}};
     const char *with = told.with == NULL ? "EIO" : told.with;
+    if (told.hangs != NULL && told.own_rank != NULL && strcmp(told.hangs, told.own_rank) == 0) with = "hang";
     if (strcmp(with, "short") == 0) return SHORT;
     if (strcmp(with, "lost") == 0) return LOST;
     if (strcmp(with, "grow") == 0) return GROWS;
