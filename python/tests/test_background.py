@@ -194,6 +194,24 @@ def test_a_job_whose_script_alone_was_killed_goes_on(
     assert background._processes([job]) == []
 
 
+def test_what_does_not_go_is_not_cancelled(
+    campaign: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process in the midst of a call that does not return, as to a file server that is gone."""
+    job = submitted(campaign, capsys)
+    for name in ("STOP_SECONDS", "KILL_SECONDS"):
+        monkeypatch.setattr(background, name, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(background, "_signal", lambda *_: None)
+        assert dgen("cancel", "c") == 3
+    said = capsys.readouterr()
+    assert f"all: it was told to stop, and is not gone: process {job['native_id']}" in said.err
+    assert said.out == ""
+    assert dgen("status", "c", "--json") == 0
+    (case,) = json.loads(capsys.readouterr().out)["cases"]
+    assert case["state"] == "running"
+
+
 def test_jobs_of_another_machine_are_left_alone(
     campaign: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

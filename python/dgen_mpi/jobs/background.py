@@ -124,7 +124,9 @@ def stop(jobs: Mapping[str, Mapping[str, Any]]) -> None:
     Raises
     ------
     JobError
-        For the first that cannot be seen from here, or that does not go.
+        For the first that cannot be seen from here.
+    TimeoutError
+        For the first that does not go.
     """
     for name, job in jobs.items():
         if is_running(job) is None:
@@ -149,7 +151,7 @@ def stop(jobs: Mapping[str, Mapping[str, Any]]) -> None:
         if is_running(job):
             numbers = " ".join(str(process.number) for process in _processes([job]))
             seen = f"process {numbers}" if numbers else "processes that cannot be seen from here"
-            raise JobError(f"{name}: it was told to stop, and is not gone: {seen}")
+            raise TimeoutError(f"{name}: it was told to stop, and is not gone: {seen}")
 
 
 def _first(job: Mapping[str, Any]) -> _Process | None:

@@ -253,7 +253,9 @@ class BatchSystem:
         Raises
         ------
         JobError
-            For the first that the batch system does not cancel, or not within a minute and a half.
+            For the first that the batch system does not cancel.
+        TimeoutError
+            For the first that has not gone after a minute and a half.
         """
         cancelled = []
         local: dict[str, dict[str, Any]] = {}
@@ -280,7 +282,7 @@ class BatchSystem:
             if submission is None:
                 continue
             if case.name in asked and not self._has_ended(submission, end - time.monotonic()):
-                raise JobError(
+                raise TimeoutError(
                     f"{case.name}: {self.name} was told to cancel it, and it is not gone yet; "
                     "dgen status tells when"
                 )
