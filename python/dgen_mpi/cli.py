@@ -1045,27 +1045,29 @@ TRUNCATED = "truncated"
 def _as_one(first: dgen_mpi.Damage, second: dgen_mpi.Damage) -> dict[str, Any]:
     """Return what is true of two damaged ranges that are one, and of what lies between them."""
     end = first.offset + first.bytes
+    # Where one goes on as the other, none of them ends with a block.
+    kinds = ["foreign" if it.kind == "torn" else it.kind for it in (first, second)]
     known: dict[str, Any] = {
-        "kind": first.kind,
+        "kind": kinds[0],
         "seed": first.seed,
         "source_offset": first.source_offset,
         "sampled": first.sampled or second.sampled,
     }
-    if first.kind == second.kind == "bit_flips":
+    if kinds == ["bit_flips", "bit_flips"]:
         bits = (first.flipped_bits or 0) + (second.flipped_bits or 0)
         return known | {"flipped_bits": bits, "bits": (first.bits + second.bits)[:64]}
-    if first.kind == second.kind == "misplaced":
+    if kinds == ["misplaced", "misplaced"]:
         moved = (second.source_offset or 0) - (first.source_offset or 0)
         is_one = moved == second.offset - first.offset
     else:
-        is_one = first.kind == second.kind != "mixed" and first.seed == second.seed
+        is_one = kinds[0] == kinds[1] != "mixed" and first.seed == second.seed
     # Right bytes between two ranges are what they are by chance only where these are of no origin.
-    if is_one and (second.offset == end or first.kind == "foreign"):
+    if is_one and (second.offset == end or kinds[0] == "foreign"):
         return known
     parts = [
         part
-        for damage in (first, second)
-        for part in (damage.parts or [(damage.kind, damage.offset, damage.bytes)])
+        for damage, kind in zip((first, second), kinds, strict=True)
+        for part in (damage.parts or [(kind, damage.offset, damage.bytes)])
     ]
     counts = [damage.part_count or 1 for damage in (first, second)]
     return {
@@ -1179,7 +1181,8 @@ def _verify(options: argparse.Namespace) -> int:
     _say(f"{path}: {_native.format_size(compared)} compared, {rate}")
     for damaged in damages.ranges[:RANGES_SHOWN]:
         wrong = f"{damaged.wrong_bytes} of {damaged.bytes} bytes wrong"
-        _say(f"  offset {damaged.offset}: {wrong}, {damaged.kind.replace('_', ' ')}")
+        estimate = ", as samples of it tell" if damaged.sampled else ""
+        _say(f"  offset {damaged.offset}: {wrong}, {damaged.kind.replace('_', ' ')}{estimate}")
     if damages.count > RANGES_SHOWN:
         _say(f"  and {damages.count - RANGES_SHOWN} more ranges")
     if file_bytes != spec.size:
