@@ -35,8 +35,9 @@ package struct StoredManifest: Sendable {
     /// The most ranks, and the largest alignment.
     package static let ranksMax = 1_000_000_000
     package static let alignMax = 1 << 40
-    /// The most files of a data set with a file for each rank. More ranks than any machine has, and each file costs those
-    /// who look at them all some microseconds at least.
+    /// The most files of a data set with a file for each rank.
+    ///
+    /// More ranks than any machine has, and each file costs those who look at them all some microseconds at least.
     package static let filesMax = 10_000_000
     /// The most files of a data set that has fewer units of alignment: most of them are empty.
     package static let emptyFilesMax = 1 << 20

@@ -163,6 +163,7 @@ enum FileSystem {
     ///   - bytesMax: the longest text.
     ///   - what: what messages call the file.
     ///   - mayBePipe: whether it may also be a pipe, such as a shell's `<(...)`.
+    /// - Returns: the text.
     /// - Throws: ``Failure`` in one line.
     static func readText(
         _ path: String, bytesMax: Int, what: String, mayBePipe: Bool = false
@@ -351,9 +352,12 @@ enum FileSystem {
         return String(cString: resolved)
     }
 
-    /// Why the system does not open the file at `path`, which a library could not open; nil where it does.
+    /// Why the system does not open a file that a library could not open; nil where it does.
     ///
-    /// - Parameter mode: `O_RDONLY`, `O_WRONLY` or `O_RDWR`; nothing is made or changed.
+    /// - Parameters:
+    ///   - path: the file.
+    ///   - mode: `O_RDONLY`, `O_WRONLY` or `O_RDWR`; nothing is made or changed.
+    /// - Returns: what the system says.
     static func reasonNotToOpen(_ path: String, _ mode: Int32) -> Failure? {
         let file = open(path, mode | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard file < 0 else {

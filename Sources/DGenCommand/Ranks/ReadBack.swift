@@ -67,6 +67,7 @@ final class ReadBack {
     ///   - offset: where.
     ///   - transfers: how far all ranks are; a rank that does not find what it has written fails.
     /// - Returns: whether to come here after every round.
+    /// - Throws: what MPI throws.
     func run(
         _ part: UnsafeRawBufferPointer, at offset: Int, _ transfers: Transfers
     ) throws -> Bool {

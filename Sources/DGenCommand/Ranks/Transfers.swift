@@ -93,6 +93,7 @@ final class Transfers {
     ///
     /// - Parameter wish: what rank 0 wants of all; 0 on the others.
     /// - Returns: what it wants.
+    /// - Throws: what MPI throws.
     @discardableResult
     func exchangeTogether(wish: Int = 0) throws -> Int {
         let result = try watchdog.during(.round) {
