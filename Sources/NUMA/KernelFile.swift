@@ -8,9 +8,12 @@ enum KernelFile {
     ///
     /// Bytes that are not UTF-8 are replaced.
     static func text(_ path: String) -> String? {
-        let file = open(path, O_RDONLY | O_CLOEXEC)
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard file >= 0 else { return nil }
         defer { close(file) }
+        var status = stat()
+        // A copy of them may have pipes and devices in it.
+        guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
         var bytes: [UInt8] = []
         var part = [UInt8](repeating: 0, count: 16 << 10)
         // Sixteen MiB are far more than the largest /proc/cpuinfo.

@@ -85,6 +85,14 @@ extension Integration {
             Case("verify DIR/unknown", 2, "'dgen/2' is not known"),
             Case("verify DIR/truncated", 2, "truncated.dgen.json"),
             Case("verify DIR/unreadable", 2, "unreadable.dgen.json", "spec: compress_ratio"),
+            Case("--job /dev/zero -o DIR/f", 3, "job file", "not a regular file"),
+            Case("--job DIR/tower.yaml -o DIR/f", 2, "tower.yaml:22", "must be a word"),
+            Case("-o DIR/f -s 1k --hints-file /dev/zero", 3, "hints file", "not a regular file"),
+            Case("verify DIR/zeros", 3, "manifest", "not a regular file"),
+            Case("verify DIR/pipe", 3, "manifest", "not a regular file"),
+            Case("repair DIR/millions", 2, "ranks", "'1000000000'"),
+            Case("-o DIR/millions -s 5 --seed 1 --resume", 2, "ranks", "'1000000000'"),
+            Case("verify DIR/seedless", 2, "spec: seed", "'null'"),
         ]
 
         private func prepare(_ folder: Folder) throws {
@@ -94,6 +102,13 @@ extension Integration {
             try folder.write("size: much\n", to: "value.yaml")
             try folder.write("size: 1k\n", to: "good.yaml")
             try folder.write("something else", to: "taken.dgen.json")
+            let floors = (1...12).map { "y\($0): &a\($0) [*a\($0 - 1), *a\($0 - 1)]\n" }
+            let tower = "x: &a0 [x, x]\n" + floors.joined()
+            try folder.write(
+                tower + String(repeating: "# \n", count: 8) + "? *a12\n: 1\n", to: "tower.yaml")
+            try #require(mkfifo(folder.file("pipe.dgen.json"), 0o600) == 0)
+            try FileManager.default.createSymbolicLink(
+                atPath: folder.file("zeros.dgen.json"), withDestinationPath: "/dev/zero")
             for (link, target) in [("nowhere", "gone"), ("link", "exists")] {
                 try FileManager.default.createSymbolicLink(
                     atPath: folder.file(link), withDestinationPath: folder.file(target))
@@ -103,10 +118,21 @@ extension Integration {
                 "dedup_unit": 1048576, "compress_unit": 1024, "fill": "backref"}
                 """
             // 65 is more than a grain of 1024 bytes can hold.
+            let right = spec.replacing("65", with: "1", maxReplacements: 1)
             let manifests = [
                 ("unknown", #"{"format": "dgen/2", "status": "complete", \#(spec)}"#),
                 ("truncated", #"{"format": "dgen/1", "status": "complete", "spec": {"size":"#),
                 ("unreadable", #"{"format": "dgen/1", "status": "complete", \#(spec)}"#),
+                (
+                    "millions",
+                    #"{"format": "dgen/1", "status": "writing", \#(right), "layout": "per-rank", "#
+                        + #""ranks": 1000000000, "align": 1}"#
+                ),
+                (
+                    "seedless",
+                    #"{"format": "dgen/1", "status": "complete", \#(right)}"#.replacing(
+                        "\"seed\": 1", with: "\"seed\": null")
+                ),
             ]
             for (name, manifest) in manifests {
                 try folder.write("12345", to: name)

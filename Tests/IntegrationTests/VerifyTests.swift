@@ -54,6 +54,59 @@ extension Integration {
             #expect(report["wrong_bytes"] as? Int == 106)
         }
 
+        /// What lies behind the end of a file is told by arithmetic.
+        @Test(arguments: ["shared", "per-rank"], [1, 3])
+        func aShortFileTakesNoLongerWhateverItShouldBe(layout: String, ranks: Int) throws {
+            let folder = try Folder()
+            let size = Int.max
+            let manifest = """
+                {"format": "dgen/1", "status": "complete", "layout": "\(layout)", "ranks": 2,
+                "align": 4096, "spec": {"size": \(size), "seed": 1, "dedup_ratio": 1,
+                "compress_ratio": 1, "dedup_unit": 1048576, "compress_unit": 1024,
+                "fill": "backref"}}
+                """
+            try folder.write(manifest, to: "f.dgen.json")
+            for name in layout == "shared" ? ["f"] : ["f.00000000", "f.00000001"] {
+                try folder.write("", to: name)
+            }
+            let outcome = try Launch.ranks(
+                ranks, ["verify", folder.file("f"), "--report", folder.file("r")], seconds: 30)
+            #expect(outcome.status == 1, "\(outcome.error)")
+            let report = try folder.json("r")
+            #expect(
+                try ranges(report) == [["offset": 0, "bytes": size, "wrong_bytes": size]])
+        }
+
+        @Test(arguments: [1, 2, 5])
+        func whatFollowsAShortFileIsStillCompared(ranks: Int) throws {
+            let folder = try Folder()
+            let written = try Launch.ranks(
+                3, ["-o", folder.file("f"), "-s", "9MiB", "--seed", "7", "--layout", "per-rank"])
+            #expect(written.status == 0, "\(written.error)")
+            try folder.truncate("f.00000001", to: 1_000_000)
+            try folder.flip("f.00000002", at: 5)
+            if ranks == 1 {
+                let pipe = folder.file("p.00000001")
+                try folder.write(folder.text("f.dgen.json"), to: "p.dgen.json")
+                try FileManager.default.copyItem(
+                    atPath: folder.file("f.00000000"), toPath: folder.file("p.00000000"))
+                try #require(mkfifo(pipe, 0o600) == 0)
+                let refused = try Launch.alone(["verify", folder.file("p")], seconds: 30)
+                #expect(refused.status == 3)
+                #expect(refused.error.contains("p.00000001: not a regular file"))
+            }
+            let outcome = try Launch.ranks(
+                ranks,
+                ["verify", folder.file("f"), "-t", "60000", "--report", folder.file("r")])
+            #expect(outcome.status == 1, "\(outcome.error)")
+            let (end, missing) = (4_145_728, 2_145_728)
+            #expect(
+                try ranges(try folder.json("r")) == [
+                    ["offset": end, "bytes": missing, "wrong_bytes": missing],
+                    ["offset": 6 << 20 | 5, "bytes": 1, "wrong_bytes": 1],
+                ])
+        }
+
         @Test func aRangeOverWholeShardsIsOneRange() throws {
             let folder = try Folder()
             try makeFile(folder)

@@ -41,6 +41,26 @@ import Testing
     }
 }
 
+/// Copies of kernel files in which there is something else.
+@Suite struct StrangeTreeTests {
+    @Test(.timeLimit(.minutes(1))) func pipesAndDevicesAreNotRead() throws {
+        let root = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+        defer { try? FileManager.default.removeItem(at: root) }
+        let nodes = root.appending(path: "sys/devices/system/node")
+        for name in ["node0", "node1"] {
+            try FileManager.default.createDirectory(
+                at: nodes.appending(path: name), withIntermediateDirectories: true)
+        }
+        try #require(mkfifo(nodes.appending(path: "node0/cpulist").path, 0o600) == 0)
+        try FileManager.default.createSymbolicLink(
+            atPath: nodes.appending(path: "node1/cpulist").path,
+            withDestinationPath: "/dev/zero")
+        // It ends, and says of both what it says of files that are not there.
+        let (found, empty) = (Topology(root: root.path), Topology(root: root.path + "/none"))
+        #expect(found.threadCount == empty.threadCount)
+    }
+}
+
 /// Trees captured on real machines, and what they hold.
 @Suite struct TopologyTests {
     struct Expected: Decodable {

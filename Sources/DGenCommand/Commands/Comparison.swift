@@ -147,29 +147,64 @@ struct Comparison {
         times.begin(.transfers)
         do {
             defer { times.finish(relay) }
-            for index in 0..<batches.count {
+            var index = 0
+            // Those that were read, which may be fewer than those that were gone past.
+            var taken = 0
+            while index < batches.count {
                 if isCollective ? transfers.mustStopTogether : transfers.mustStop { break }
                 let buffer = relay.take()
                 defer {
-                    if !compares { findings.compare(batch: index, in: buffer) }
+                    if !compares { findings.compare(batch: taken, in: buffer) }
                     relay.giveBack()
+                    taken += 1
                 }
+                var last: Reading.Extent?
                 for (number, round) in batches.rounds(index).enumerated() {
                     let (place, range) = (number * pattern.transferSize, pattern[round, rank])
                     let part = UnsafeMutableRawBufferPointer(
                         rebasing: buffer[place..<place + range.count])
                     try move(file, part, place, range, transfers, &times) { extent in
+                        last = extent
                         // Without comparing, that all of it was there is all that is asked.
                         if compares || extent.read < extent.range.count {
-                            findings.note(extent, ofBatch: index)
+                            findings.note(extent, ofBatch: taken)
                         }
                     }
                     if isCollective, batches.endsStretch(round) { try transfers.exchangeTogether() }
                     if isCollective ? transfers.mustStopTogether : transfers.mustStop { break }
                 }
+                index += 1
+                if let last, last.read < last.range.count, !transfers.mustStop {
+                    let (count, missing) = behindEnd(file, last, before: index)
+                    index += count
+                    if !missing.isEmpty {
+                        findings.note(
+                            Reading.Extent(place: 0, range: missing, read: 0), ofBatch: taken)
+                        transfers.transfer(missing.count) {}
+                    }
+                }
             }
         }
         if !isCollective { try transfers.finish() }
+    }
+
+    /// What need not be looked for since a file has ended before it: whole batches from number `index` on, and the bytes
+    /// that they are of.
+    ///
+    /// An almost empty file of many TiB takes no longer than a small one.
+    private func behindEnd(
+        _ file: any DataFile, _ last: Reading.Extent, before index: Int
+    ) -> (count: Int, missing: Range<Int>) {
+        guard !isCollective, let share = (pattern as? Pattern)?.straightRange(of: readers.rank) else {
+            return (0, 0..<0)
+        }
+        let (start, end) = (last.range.upperBound, share.upperBound)
+        let left = batches.count - index
+        let fileEnd = file.extentEnd(at: last.range.lowerBound)
+        guard fileEnd < end else { return (left, start..<end) }
+        let batchBytes = batches.rounds(0).count * pattern.transferSize
+        let count = min((fileEnd - start) / batchBytes, left)
+        return (count, start..<start + count * batchBytes)
     }
 
     /// Reads one transfer; where each rank goes at its own speed, it also tells and hears how far all of them are.

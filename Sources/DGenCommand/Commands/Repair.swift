@@ -93,6 +93,16 @@ final class Repair {
             }
     }
 
+    /// Does something with each of them, one after the other: a manifest may tell of millions.
+    private func forOwnFiles(
+        _ phase: Watchdog.Phase = .open, _ body: ((path: String, range: Range<Int>)) throws -> Void
+    ) throws {
+        for own in ownFiles {
+            if let interruption = Interruption.failure { throw interruption }
+            try job.watchdog.during(phase) { try body(own) }
+        }
+    }
+
     /// Everything that can be known before anything is changed.
     private func prepare() throws {
         job.report.fileSystem = try session.onRoot {
@@ -107,14 +117,16 @@ final class Repair {
         }
         try Sharing(job, files).prove(isReading: false)
         let allocated = try session.together {
-            try ownFiles.reduce(0) { sum, own in
+            var sum = 0
+            try forOwnFiles { own in
                 try FileSystem.requireNoDanglingLink(own.path)
-                guard let state = try FileSystem.state(own.path) else { return sum }
+                guard let state = try FileSystem.state(own.path) else { return }
                 guard state.isRegular else {
                     throw Failure(.inputOutput, "\(own.path): not a regular file")
                 }
-                return sum + state.allocatedBytes
+                sum += state.allocatedBytes
             }
+            return sum
         }
         try files.requireApart(ownFiles.map(\.path), session)
         try requireOurs()
@@ -134,6 +146,7 @@ final class Repair {
         let hasManifest = subject.manifest != nil
         let proven = try session.together {
             try ownFiles.reduce(0) { proven, own in
+                if let interruption = Interruption.failure { throw interruption }
                 guard let state = try FileSystem.state(own.path) else { return proven }
                 // So few bytes may all be damaged.
                 let isFew = own.range.count < Self.fewBytes
@@ -178,7 +191,7 @@ final class Repair {
             return true
         }
         try session.together {
-            for own in ownFiles {
+            try forOwnFiles { own in
                 if let state = try FileSystem.state(own.path) {
                     if state.size > own.range.count {
                         try FileSystem.cut(own.path, to: own.range.count)
@@ -291,7 +304,7 @@ final class Repair {
     /// Brings what was written to stable storage: of several files, each its own rank's, or that of the rank that asks.
     private func synchronize(_ file: any DataFile) throws {
         guard files.layout == .perRank else { return try file.sync() }
-        for own in ownFiles { try FileSystem.synchronize(own.path) }
+        try forOwnFiles(.sync) { try FileSystem.synchronize($0.path) }
     }
 
     /// Reads again what was written; what is wrong now, and the bytes of the files; collective.

@@ -79,12 +79,19 @@ struct FileSet {
     /// - Throws: ``Failure`` for the first one.
     func requireApart(_ own: some Sequence<String>, _ session: Session) throws {
         guard layout == .perRank else { return }
-        let linked = own.compactMap(FileSystem.identityOfLinked)
+        let linked = try session.together {
+            try own.compactMap { path in
+                // There may be millions.
+                if let interruption = Interruption.failure { throw interruption }
+                return FileSystem.identityOfLinked(path)
+            }
+        }
         let all = try session.collect(linked)
         guard !all.isEmpty else { return }
         let counts = Dictionary(all.map { ($0, 1) }, uniquingKeysWith: +)
         try session.together {
             for path in own {
+                if let interruption = Interruption.failure { throw interruption }
                 guard let identity = FileSystem.identity(path), let count = counts[identity],
                     count > 1 || !linked.contains(identity)
                 else { continue }
@@ -105,6 +112,7 @@ struct FileSet {
             }
             guard let last = range.last else { return }
             for rank in shards.rank(of: range.lowerBound)...shards.rank(of: last) {
+                if let interruption = Interruption.failure { throw interruption }
                 try FileSystem.dropCache(path(of: rank))
             }
         }

@@ -49,7 +49,13 @@ final class ShardFiles: DataFile {
         return Self.sum(shards[shard].lowerBound, try file(of: shard).size())
     }
 
-    func size() throws -> Int { try counted.reduce(0) { Self.sum($0, try lengthOfShard($1)) } }
+    func size() throws -> Int {
+        try counted.reduce(0) {
+            // There may be millions.
+            if let interruption = Interruption.failure { throw interruption }
+            return Self.sum($0, try lengthOfShard($1))
+        }
+    }
 
     /// Files with holes may have more bytes together than there are numbers: then the largest one.
     private static func sum(_ first: Int, _ second: Int) -> Int {

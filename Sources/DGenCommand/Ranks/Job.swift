@@ -276,6 +276,10 @@ final class Job {
                 guard state != nil || mode == .update else {
                     throw Failure(.inputOutput, "\(path): no such file")
                 }
+                // A pipe would be waited for.
+                guard state?.isRegular ?? true else {
+                    throw Failure(.inputOutput, "\(path): not a regular file")
+                }
                 return state?.size ?? 0
             } open: { [self] shard in
                 let path = files.path(of: shard)

@@ -103,6 +103,11 @@ struct Pattern: RankTransfers {
         return start..<start + min(transferSize, piece.upperBound - start)
     }
 
+    /// The range that a rank goes through from its begin to its end; nil where it goes to and fro.
+    func straightRange(of rank: Int) -> Range<Int>? {
+        cut == .segments(1) && order == .sequential ? longPieces[rank] : nil
+    }
+
     /// The piece of a segment that the byte at `offset` lies in, and whose it is.
     private func piece(of offset: Int) -> (rank: Int, range: Range<Int>) {
         let segment = segments[segments.rank(of: offset)]
