@@ -439,11 +439,7 @@ final class Writing {
             ? ReadBack(
                 job, path, stretchBytes: batches.stretchBytes * session.world.size,
                 mayFill: !preallocates) : nil
-        // Whether ranks that write together agree, and look at what is stored, after every round.
-        var isCareful = false
-        if let readBack {
-            isCareful = try readBack.wish(transfers) == .lookEachTime
-        }
+        try readBack?.begin(transfers)
         times.begin(.transfers)
         do {
             defer { times.finish(relay) }
@@ -457,11 +453,14 @@ final class Writing {
                     let (place, range) = (number * pattern.transferSize, pattern[round, rank])
                     let part = UnsafeRawBufferPointer(
                         rebasing: buffer[place..<place + range.count])
-                    try move(part, at: range.lowerBound, to: file, transfers, &times)
-                    if let readBack, isCareful || sync == .each || batches.endsStretch(round) {
-                        isCareful = try readBack.run(part, at: range.lowerBound, transfers)
-                    } else if isInStep, sync != .each, batches.endsStretch(round) {
-                        try transfers.exchangeTogether()
+                    let ends = batches.endsStretch(round)
+                    if let readBack {
+                        try write(
+                            part, at: range.lowerBound, to: file, lookingWith: readBack,
+                            ends: ends || sync == .each, transfers, &times)
+                    } else {
+                        try move(part, at: range.lowerBound, to: file, transfers, &times)
+                        if isInStep, sync != .each, ends { try transfers.exchangeTogether() }
                     }
                     if isInStep ? transfers.mustStopTogether : transfers.mustStop { break }
                 }
@@ -471,6 +470,26 @@ final class Writing {
             job.logger.info("bytes come slower from another processor than they are made here")
         }
         if !isInStep { try transfers.finish() }
+    }
+
+    /// Writes one transfer together with all ranks, in pieces where room is scarce, and looks whether it is there; after each
+    /// piece, or where a stretch `ends`.
+    private func write(
+        _ part: UnsafeRawBufferPointer, at offset: Int, to file: any DataFile,
+        lookingWith readBack: ReadBack, ends: Bool, _ transfers: Transfers, _ times: inout Times
+    ) throws {
+        let isScarce = readBack.isScarce
+        // As many pieces on every rank, whatever it has to write.
+        let longest = max(pattern.longestTransfer, 1)
+        let step = isScarce ? readBack.pieceBytes : longest
+        for start in stride(from: 0, to: longest, by: step) where !transfers.mustStopTogether {
+            let range = min(start, part.count)..<min(start + step, part.count)
+            let piece = UnsafeRawBufferPointer(rebasing: part[range])
+            try move(piece, at: offset + range.lowerBound, to: file, transfers, &times)
+            if isScarce || ends {
+                try readBack.run(piece, at: offset + range.lowerBound, transfers)
+            }
+        }
     }
 
     /// Writes one transfer, and tells and hears how far all ranks are, unless that is done for several at once.

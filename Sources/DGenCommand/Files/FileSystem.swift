@@ -352,12 +352,12 @@ enum FileSystem {
         return String(cString: resolved)
     }
 
-    /// Why the system does not open a file that a library could not open; nil where it does.
+    /// Asks the system for the reason why a library could not open a file; nothing is made or changed.
     ///
     /// - Parameters:
     ///   - path: the file.
-    ///   - mode: `O_RDONLY`, `O_WRONLY` or `O_RDWR`; nothing is made or changed.
-    /// - Returns: what the system says.
+    ///   - mode: `O_RDONLY`, `O_WRONLY` or `O_RDWR`.
+    /// - Returns: why it cannot be opened; nil where it can.
     static func reasonNotToOpen(_ path: String, _ mode: Int32) -> Failure? {
         let file = open(path, mode | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard file < 0 else {

@@ -7,15 +7,15 @@ import Glibc
 /// Open MPI's component reports success for collective writes to a full file system, with a line or two on stderr for each
 /// of them. All bytes are read back at the end; without a look before that, all of them would be made for nothing.
 ///
-/// Where room gets scarce, every round is looked at; elsewhere only some, and only where all ranks are on one node:
+/// Where room gets scarce, every piece is looked at; elsewhere only some, and only where all ranks are on one node:
 /// another node need not see yet what was not brought to stable storage.
 final class ReadBack {
-    /// What rank 0 wants after a round.
-    enum Wish: Int {
+    /// What rank 0 wants of all ranks.
+    private enum Wish: Int {
         case nothing
         /// That all ranks look at what they have written last.
         case look
-        /// That they do so now and after every further round.
+        /// That they do so now and after every further piece.
         case lookEachTime
     }
 
@@ -31,7 +31,10 @@ final class ReadBack {
     private var lastLook = Stopwatch()
     private var pauseNanoseconds = ReadBack.pauseNanosecondsFirst
     private var doneBytes = 0
-    private var isScarce = false
+    /// What rank 0 has seen last.
+    private var seesScarcity = false
+    /// Whether room is scarce, as all ranks know: what they write is looked at piece by piece.
+    private(set) var isScarce = false
 
     private var session: Session { job.session }
 
@@ -42,6 +45,9 @@ final class ReadBack {
     private static let pauseNanosecondsMax = 200_000_000
     /// How much of what a rank wrote last it looks at.
     private static let sampleBytes = 4096
+    /// How much all ranks write in one call where room is scarce: Open MPI's component moves more than 32 MiB in several
+    /// cycles, and hangs if one fails that is not the last.
+    private static let callBytes = 16 << 20
     /// How often a rank looks again before it calls something lost that another node may have written.
     private static let triesMax = 8
 
@@ -60,19 +66,21 @@ final class ReadBack {
         self.mayFill = mayFill
     }
 
+    /// How much a rank is to write in one call where room is scarce.
+    var pieceBytes: Int { max(64 << 10, Self.callBytes / session.world.size & ~4095) }
+
     /// Hears how far all ranks are, and looks at what this one has written last where rank 0 wants all to look; collective.
     ///
     /// - Parameters:
     ///   - part: what this rank has written.
     ///   - offset: where.
     ///   - transfers: how far all ranks are; a rank that does not find what it has written fails.
-    /// - Returns: whether to come here after every round.
-    /// - Throws: what MPI throws.
+    /// - Throws: what telling the others throws.
     func run(
         _ part: UnsafeRawBufferPointer, at offset: Int, _ transfers: Transfers
-    ) throws -> Bool {
+    ) throws {
         let wish = try wish(transfers)
-        guard wish != .nothing, !transfers.mustStopTogether else { return false }
+        guard wish != .nothing, !transfers.mustStopTogether else { return }
         if session.nodeCount > 1 {
             transfers.transfer(0) { try publish() }
             try transfers.exchangeTogether()
@@ -81,18 +89,22 @@ final class ReadBack {
             try job.watchdog.during(.read, offset: offset) { try look(part, at: offset) }
         }
         try transfers.exchangeTogether()
-        return wish == .lookEachTime
     }
 
+    /// Finds out, before the first byte, whether room is scarce; collective.
+    func begin(_ transfers: Transfers) throws { _ = try wish(transfers) }
+
     /// What rank 0 wants; collective.
-    func wish(_ transfers: Transfers) throws -> Wish {
+    private func wish(_ transfers: Transfers) throws -> Wish {
         let own = session.isRoot ? ownWish(doneBytes: transfers.allDoneBytes) : .nothing
-        return Wish(rawValue: try transfers.exchangeTogether(wish: own.rawValue)) ?? .nothing
+        let all = Wish(rawValue: try transfers.exchangeTogether(wish: own.rawValue)) ?? .nothing
+        isScarce = all == .lookEachTime
+        return all
     }
 
     private func ownWish(doneBytes: Int) -> Wish {
         noteSpace(doneBytes)
-        if isScarce { return .lookEachTime }
+        if seesScarcity { return .lookEachTime }
         guard session.nodeCount == 1, lastLook.elapsedNanoseconds > pauseNanoseconds else {
             return .nothing
         }
@@ -110,7 +122,7 @@ final class ReadBack {
         self.doneBytes = doneBytes
         // As much as may be written until the next look, and as much again.
         let free = (try? FileSystem.freeBytes(folder)) ?? nil
-        isScarce = free.map { $0 < 2 * (recently + stretchBytes) } ?? false
+        seesScarcity = free.map { $0 < 2 * (recently + stretchBytes) } ?? false
         lastSpaceLook = Stopwatch()
     }
 
