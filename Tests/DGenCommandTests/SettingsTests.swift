@@ -416,6 +416,11 @@
             let slurm = both.filter { $0.key.hasPrefix("SLURM") }
             #expect(Launcher(slurm)?.tasks == 4)
             #expect(Launcher(slurm)?.task == 2)
+            // Slurm may have been asked not to tell.
+            #expect(Launcher(both)?.tellsMPI == true)
+            #expect(Launcher(slurm)?.tellsMPI == false)
+            let told = slurm.merging(["PMIX_RANK": "2"]) { $1 }
+            #expect(Launcher(told)?.tellsMPI == true)
             #expect(Launcher([:]) == nil)
             // A batch script is no step: what it runs was started once.
             #expect(Launcher(["SLURM_NTASKS": "64", "SLURM_PROCID": "0"]) == nil)
@@ -438,6 +443,9 @@
             #expect(FileSystem.type(of: "/mnt/my disk/a", mounts: mounts) == "xfs")
             #expect(FileSystem.type(of: "/scratch/a", mounts: mounts) == "beegfs")
             #expect(FileSystem.type(of: "/a", mounts: "") == "unknown")
+            #expect(FileSystem.names(in: "/mnt", mounts: mounts) == ["my disk"])
+            #expect(FileSystem.names(in: "/dev", mounts: mounts) == ["shm"])
+            #expect(FileSystem.names(in: "/home", mounts: mounts).isEmpty)
         }
 
         @Test func foldersOfPaths() {

@@ -141,9 +141,12 @@ enum FileSystem {
 
     /// The names of what is mounted right in `folder`, a path without links.
     static func mounts(in folder: String) -> [String] {
-        guard
-            let mounts = try? readText("/proc/self/mountinfo", bytesMax: 16 << 20, what: "mounts")
-        else { return [] }
+        let mounts = try? readText("/proc/self/mountinfo", bytesMax: 16 << 20, what: "mounts")
+        return names(in: folder, mounts: mounts ?? "")
+    }
+
+    /// The names of those of `mounts` that lie right in `folder`.
+    static func names(in folder: String, mounts: String) -> [String] {
         let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         return mounts.split(separator: "\n").compactMap { line in
             let fields = line.split(separator: " ", maxSplits: 5)
