@@ -104,7 +104,7 @@ begin() {
     place=$1
     unbegun=3
     mkdir -p -- "$1" || return 3
-    if read -r jobs origin 2> /dev/null < "$1/jobs" && [ "$jobs" != "$2" ] &&
+    if [ -f "$1/jobs" ] && read -r jobs origin < "$1/jobs" && [ "$jobs" != "$2" ] &&
         { [ "$origin" != "$3" ] || { [ "$jobs" != "$origin" ] && [ "$2" != "$3" ]; }; }; then
         aside "$1"/*.report.json "$1"/*.new "$1"/*.record "$1"/submission.json \
             "$1/exit_status" || return 3

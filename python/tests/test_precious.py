@@ -738,6 +738,8 @@ def test_precious_files_stay_whatever_is_run(
         else:
             with contextlib.suppress(SystemExit):
                 cli.main(command)
+        for path in tmp_path.rglob("*"):
+            assert path.is_dir() or path.stat().st_size < 1 << 20, f"{command}: {path}"
         kept = {path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
         lost = [path for path, content in precious.items() if content not in kept]
         assert not lost, f"{command}: {lost}\n{capsys.readouterr().err}"
@@ -746,3 +748,28 @@ def test_precious_files_stay_whatever_is_run(
         ]
         # Only what is called as results of the case are is kept aside.
         assert all(path.parent.name in ("all", "c") for path in moved), f"{command}: {moved}"
+
+
+@pytest.mark.parametrize("name", ["all/case.sh", "all/jobs", "campaign.yaml", "all/slurm.sh"])
+@pytest.mark.parametrize("kind", ["zero", "pipe", "link", "folder"])
+def test_odd_files_in_the_folder_are_kept_aside(
+    name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has no end, or nobody writes to, is not read; what a link leads to stays."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "z.yaml").write_text(CAMPAIGN)
+    assert cli.main(["render", "z.yaml"]) == 0
+    path = tmp_path / "c" / name
+    path.unlink()
+    (tmp_path / "precious").write_text("")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "zero" else tmp_path / "precious")
+    assert cli.main(["render", "z.yaml"]) == 0
+    assert (tmp_path / "precious").read_text() == ""
+    for script in (tmp_path / "c/all").glob("*.sh"):
+        assert script.is_file()
+        assert not script.is_symlink()

@@ -195,7 +195,8 @@ struct Comparison {
     private func behindEnd(
         _ file: any DataFile, _ last: Reading.Extent, before index: Int
     ) -> (count: Int, missing: Range<Int>) {
-        guard !isCollective, let share = (pattern as? Pattern)?.straightRange(of: readers.rank) else {
+        guard !isCollective, let share = (pattern as? Pattern)?.straightRange(of: readers.rank)
+        else {
             return (0, 0..<0)
         }
         let (start, end) = (last.range.upperBound, share.upperBound)

@@ -491,10 +491,11 @@ def set_aside(path: Path) -> None:
 
 def keep_and_replace(path: Path, text: str) -> None:
     """Write a file that people may have changed; what it was before is kept aside."""
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if path.read_text(encoding="utf-8") == text:
+    with contextlib.suppress(OSError, ValueError):
+        if files.read_text(path, len(text.encode())) == text:
             return
-    if path.is_file() and path.stat().st_size:
+    is_empty = path.is_file() and path.stat().st_size == 0
+    if path.is_symlink() or (path.exists() and not is_empty):
         set_aside(path)
     files.replace(path, text)
 
