@@ -256,9 +256,9 @@ extension Integration {
         }
 
         /// More than can be written before a signal; transfers of 4 KiB notice it at once.
-        private func longRun(_ folder: Folder) -> [String] {
+        private func longRun(_ folder: Folder, size: String = "8GiB") -> [String] {
             Launch.mpirun(3) + [
-                Launch.program, "-o", folder.file("f"), "-s", "8GiB", "-t", "4KiB", "--report",
+                Launch.program, "-o", folder.file("f"), "-s", size, "-t", "4KiB", "--report",
                 folder.file("r"),
             ]
         }
@@ -406,16 +406,11 @@ extension Integration {
 
         @Test func aRankThatHangsIsNamedAndTheJobEnds() throws {
             let folder = try Folder()
-            let outcome = try Launch.run(
-                [
-                    "sh", "-c",
-                    #"""
-                    "$@" &
-                    sleep 1
-                    pkill -STOP -n -f "^$0 " || exit 98
-                    wait $!
-                    """#, Launch.program,
-                ] + longRun(folder) + ["--watchdog", "2"], seconds: 40)
+            let outcome = try telling(
+                "until test -s \(folder.file("f.dgen.json")); do sleep 0.02; done; "
+                    + #"pkill -STOP -n -f "$ranks""#,
+                // Which the others finish, and then wait.
+                longRun(folder, size: "1GiB") + ["--watchdog", "2"], folder)
             #expect(outcome.status != 0)
             #expect(outcome.complaints.first?.contains("stuck in") == true, "\(outcome.error)")
             #expect(try folder.json("r")["status"] as? String != "ok")
