@@ -139,12 +139,10 @@ extension Integration {
             try prepare(folder)
             var cases: [Case] = []
             for command in ["generate", "test", "test --io posix", "test --layout per-rank"] {
-                cases += [
-                    ("\(command) -o DIR/p -s 1000", 2, "layout per-rank, seed 3"),
-                    ("\(command) -o DIR/orphan -s 1000", 2, "without --overwrite"),
-                ]
+                cases.append(("\(command) -o DIR/p -s 1000", 2, "layout per-rank, seed 3"))
             }
             cases += [
+                ("test -o DIR/orphan -s 1000", 2, "without --overwrite"),
                 ("generate -o DIR/foreign -s 1000", 2, "without --overwrite"),
                 // Its data may be overwritten, but nobody has named what is beside it.
                 ("generate -o DIR/foreign -s 1000 --overwrite", 2, "is no manifest"),
@@ -155,6 +153,9 @@ extension Integration {
                 ("generate -o DIR/ranks -s 1000 --layout per-rank", 2, "ranks.00000000 exists"),
             ]
             try expectNoHarm(cases, folder)
+            // A manifest whose file is gone speaks of nothing.
+            let anew = try Launch.alone(["-o", folder.file("orphan"), "-s", "1000", "--quiet"])
+            #expect(anew.status == 0, "\(anew.error)")
         }
 
         @Test func noTwoFilesOfARunAreOne() throws {

@@ -29,7 +29,7 @@ struct FileTest {
     init(_ job: Job) throws {
         self.job = job
         let settings = job.settings
-        writing = try Writing(job)
+        writing = try Writing(job, isTest: true)
         phases = try settings.phases()
         repetitions = try settings.repetitions()
         warmUps = try settings.warmUps()

@@ -37,6 +37,7 @@ final class Writing {
     private let sync: Sync
     private let stripes: Striping
     private let overwrites: Bool
+    private let isTest: Bool
     private let checksSpace: Bool
     private let preallocates: Bool
     private let claim: Claim
@@ -60,8 +61,15 @@ final class Writing {
     }
 
     /// Reads the options; the same on every rank; collective, since rank 0 draws the seed.
-    init(_ job: Job) throws {
+    ///
+    /// - Parameters:
+    ///   - job: the ranks.
+    ///   - isTest: whether all that is written will be taken away again, so that not even a manifest without files is
+    ///     replaced.
+    /// - Throws: `InvalidField` or ``Failure`` for the first option that is wrong.
+    init(_ job: Job, isTest: Bool = false) throws {
         self.job = job
+        self.isTest = isTest
         let settings = job.settings
         let path = try settings.dataPath(
             missing: "output: missing; give the file to write with -o FILE")
@@ -252,6 +260,8 @@ final class Writing {
         }
         guard !overwrites else { return }
         let known = (try? Manifest.read(for: path)) ?? nil
+        // One whose files are all gone speaks of nothing.
+        if !isTest, known != nil, FileLayout.rankFiles(of: path).isEmpty { return }
         let what = known.map { " (layout \($0.layout.rawValue), seed \($0.spec.seed))" } ?? ""
         throw Failure(
             .usage,
@@ -308,7 +318,8 @@ final class Writing {
     /// its own.
     private func announce() throws {
         _ = try session.onRoot {
-            try claim.begin(earlier: [], isNew: true)
+            let isNew = try !FileSystem.isTaken(Manifest.path(for: path))
+            try claim.begin(earlier: [], isNew: isNew)
             return true
         }
     }
