@@ -109,7 +109,7 @@ wheel: setup $(VENV)/ready ## Build a wheel for this kind of Linux, for Python 3
 
 sanitize: sanitize-python ## Run the tests of the generator and of the extension under the address and thread sanitizers
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.txt $(SWIFT) test --disable-xctest \
-	    --sanitize=address --scratch-path .build-address --filter 'Xoshiro|DataGen|NUMA' --skip Fork
+	    --sanitize=address --scratch-path .build-address --filter 'Xoshiro|DataGen|NUMA|DamageTests' --skip Fork
 	$(SWIFT) test --disable-xctest \
 	    --sanitize=thread --scratch-path .build-thread --filter 'Parallel|WorkerPool|Property'
 

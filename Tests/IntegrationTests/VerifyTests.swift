@@ -245,11 +245,10 @@ extension Integration {
             #expect(damage[3]["sampled"] as? Bool == true)
             let flipped = try #require(damage[3]["flipped_bits"] as? Int)
             #expect((1..<400_000).contains(flipped))
-            #expect(
-                outcome.output.contains("at least \(flipped) flipped bits"), "\(outcome.output)")
+            let table = outcome.output
+            #expect(table.contains("at least \(flipped) flipped bits"), "\(table)")
             #expect(damage[4]["sampled"] == nil)
-            #expect(
-                outcome.output.contains(": 1 flipped bit: 2000000.2, block 1, written by rank 0"))
+            #expect(table.contains(": 1 flipped bit: 2000000.2, block 1, written by rank 0"))
         }
 
         @Test func theManifestIsNotNeededWhereOptionsSayTheSame() throws {
