@@ -207,7 +207,15 @@ extension Integration {
             try FileManager.default.createSymbolicLink(
                 atPath: folder.file("link"), withDestinationPath: folder.file("r"))
             let words = ["plan", "-s", "1k", "--report"]
-            #expect(try Launch.alone(words + [folder.file("link")]).status == 0)
+            let refused = try Launch.alone(words + [folder.file("link")])
+            #expect(refused.status == 2)
+            #expect(refused.error.contains("is there and is no report of dgen-mpi"))
+            #expect(try folder.text("r") == "old")
+            // An empty file, as mktemp makes one, and a report of before.
+            for earlier in ["", #"{"format" : "dgen-plan/1"}"#] {
+                try folder.write(earlier, to: "r")
+                #expect(try Launch.alone(words + [folder.file("link")]).status == 0)
+            }
             #expect(try folder.json("r")["format"] as? String == "dgen-plan/1")
             let device = try Launch.run(
                 [

@@ -262,6 +262,9 @@ extension Integration {
             #expect(!outside.exists("new") && !folder.exists("gone"))
         }
 
+        /// A result of an earlier run, which may be replaced: a report and, for that matter, a table.
+        private static let earlier = "operation,iteration,status,path,\n\"format\" : \"dgen-report/1\""
+
         @Test func whatIsReplacedKeepsItsMode() throws {
             let folder = try Folder()
             for mode in [0o600, 0o640, 0o444, 0o644] {
@@ -270,7 +273,7 @@ extension Integration {
                     (["-o", folder.file("f"), "-s", "1000", "--overwrite"], ["report", "csv"]),
                 ] {
                     for result in results {
-                        try folder.write("old", to: result)
+                        try folder.write(Self.earlier, to: result)
                         _ = try Launch.run(["chmod", String(mode, radix: 8), folder.file(result)])
                     }
                     let outcome = try Launch.alone(
@@ -280,7 +283,7 @@ extension Integration {
                         let attributes = try FileManager.default.attributesOfItem(
                             atPath: folder.file(result))
                         #expect(attributes[.posixPermissions] as? Int == mode, "\(words)")
-                        #expect(try folder.text(result) != "old")
+                        #expect(try folder.text(result) != Self.earlier)
                         try FileManager.default.removeItem(atPath: folder.file(result))
                     }
                 }

@@ -92,9 +92,9 @@ extension Integration {
             try folder.flip("f", at: 800_000, with: 0b0100_0001)
             let garbage = Data((0..<5000).map { _ in UInt8.random(in: .min ... .max) })
             try put(garbage[..<500], folder, at: 900_100)
-            // A transfer of 1 MiB of which the first sectors only were written.
-            let torn = 2 * (1 << 20) + 100 * 512
-            let rest = 3 * (1 << 20) - torn
+            // The first transfer of rank 1, of 1 MiB, of which the first sectors only were written.
+            let torn = (26 << 16) + 100 * 512
+            let rest = (26 << 16) + (1 << 20) - torn
             try put(Data((0..<rest).map { _ in UInt8.random(in: .min ... .max) }), folder, at: torn)
             try folder.truncate("f", to: 4_900_000)
 

@@ -155,17 +155,16 @@ extension Integration {
                 [
                     "sh", "-c",
                     #"""
-                    manifest=$1; shift
+                    file=$1; shift
                     "$@" -s 512MiB -t 4KiB --seed 1 &
-                    until grep -qs writing "$manifest"; do sleep 0.01; done
+                    until [ -s "$file" ]; do sleep 0.01; done
                     # It is held in the midst of it, however fast the machine is.
                     kill -STOP $!
                     "$@" -s 1MiB --seed 2 --overwrite
                     second=$?
                     kill -CONT $!
                     wait $! && exit $second
-                    """#, "sh", folder.file("f.dgen.json"), Launch.program, "-o", folder.file("f"),
-                    "--quiet",
+                    """#, "sh", folder.file("f"), Launch.program, "-o", folder.file("f"), "--quiet",
                 ])
             #expect(outcome.status == 3, "\(outcome.error)")
             #expect(outcome.complaints.count == 1)
@@ -352,7 +351,7 @@ extension Integration {
             let folder = try Folder()
             let isBench = command == "bench"
             // It has no report before its end.
-            if isBench { try folder.write("{}", to: "r") }
+            if isBench { try folder.write(#"{"format" : "dgen-bench/1"}"#, to: "r") }
             let outcome = try telling(
                 (isBench ? "sleep 0.2; " : "") + "kill -\(signal) $!",
                 [Launch.program]

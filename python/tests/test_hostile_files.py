@@ -280,11 +280,18 @@ def test_program_and_package_judge_manifests_alike(program: str, tmp_path: Path)
             assert is_right == (not refusal), (text[:1000], refusal)
             assert "\n" not in refusal
 
+    # The program would tell of variables that it does not know.
+    environment = {key: text for key, text in os.environ.items() if not key.startswith("DGEN_")}
+
     def run(number: int) -> subprocess.CompletedProcess[str]:
         path = tmp_path / f"file{number}"
         Path(f"{path}.dgen.json").write_text(manifests[number][0], encoding="utf-8")
         return subprocess.run(
-            [program, "repair", path], capture_output=True, text=True, timeout=120
+            [program, "repair", path],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env=environment,
         )
 
     # The program reads them with the same code: some show that it does.

@@ -102,7 +102,7 @@ mount -t tmpfs tmpfs /etc/zfs 2> /dev/null || { mkdir -p /etc/zfs; mount -t tmpf
 truncate -s 512M "$place/disk"
 zfs-fuse --no-daemon --pidfile "$place/pid" > "$place/log" 2>&1 &
 daemon=$!
-trap 'zpool destroy -f dgenpool > /dev/null 2>&1; kill $daemon; wait $daemon || true' EXIT
+trap 'set +e; zpool destroy -f dgenpool > /dev/null 2>&1; kill $daemon; wait $daemon' EXIT
 for _ in {1..100}; do zpool list > /dev/null 2>&1 && break; sleep 0.1; done
 zpool create -m "$place/mount" -O dedup=on -O compression="$compression" dgenpool "$place/disk"
 mpirun --oversubscribe -n 2 "$program" -o "$place/mount/f" --quiet "$@"
