@@ -263,7 +263,8 @@ extension Integration {
         }
 
         /// A result of an earlier run, which may be replaced: a report and, for that matter, a table.
-        private static let earlier = "operation,iteration,status,path,\n\"format\" : \"dgen-report/1\""
+        private static let earlier =
+            "operation,iteration,status,path,\n\"format\" : \"dgen-report/1\""
 
         @Test func whatIsReplacedKeepsItsMode() throws {
             let folder = try Folder()
