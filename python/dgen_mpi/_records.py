@@ -10,13 +10,12 @@ import json
 import math
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from dgen_mpi._files import read_text
+from dgen_mpi._files import open_data, read_text
 
 INDEX_FORMAT = "dgen-campaign/1"
 REPORT_FORMAT = "dgen-report/1"
@@ -54,11 +53,8 @@ def _text(path: Path, most: int = BYTES_MAX) -> str:
 def read_tail(path: Path, most: int) -> str:
     """Return the end of a text, as far as it can be read; nothing for what cannot."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                return ""
-            file.seek(max(0, status.st_size - most))
+        with open_data(path) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - most))
             return file.read(most).decode("utf-8", "replace")
     except OSError:
         return ""
