@@ -122,6 +122,8 @@ enum Main {
                 if isFirst { complain(failure) }
                 status = failure.status
             }
+            // All know how it ends, and whoever is first to leave with a status has the others killed.
+            Interruption.become(.polite)
             try MPIRuntime.stop()
         } catch {
             complain(Failure(error))
