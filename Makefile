@@ -162,7 +162,7 @@ format: $(VENV)/ready ## Bring the sources into shape
 install: build ## Install program, man page and completions under PREFIX (/usr/local)
 	$(SWIFT) package generate-manual > /dev/null
 	install -D -m 755 --strip $(PROGRAM) "$(PREFIX)/bin/dgen-mpi"
-	install -D -m 644 .build/plugins/GenerateManual/outputs/DGenCommand/dgen-mpi.1 \
+	install -D -m 644 .build/plugins/GenerateManual/outputs/dgen-mpi/dgen-mpi.1 \
 	    "$(PREFIX)/share/man/man1/dgen-mpi.1"
 	@set -e; script=$$(mktemp) && trap 'rm -f "$$script"' EXIT; \
 	complete() { $(PROGRAM) --generate-completion-script "$$1" > "$$script"; \

@@ -26,7 +26,7 @@ let mpi = Context.environment["MPI"] ?? "openmpi"
 let package = Package(
     name: "dgen-mpi",
     products: [
-        .executable(name: "dgen-mpi", targets: ["DGenCommand"]),
+        .executable(name: "dgen-mpi", targets: ["dgen-mpi"]),
         .library(name: "DataGen", targets: ["DataGen"]),
         .library(name: "DGenPython", type: .dynamic, targets: ["DGenPython"]),
     ],
@@ -68,27 +68,27 @@ let package = Package(
             swiftSettings: strict),
 
         // The outside world.
-        .target(name: "NUMA", dependencies: ["CNUMA"], swiftSettings: strict),
+        .target(
+            name: "NUMA",
+            dependencies: ["CNUMA", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
         .target(
             name: "MPI",
             dependencies: ["CMPI", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
 
+        // The program: a library, so that tests may look at it, and an executable that calls it.
         .target(
-            name: "Placing",
-            dependencies: ["DataGen", "NUMA", .product(name: "Logging", package: "swift-log")],
-            swiftSettings: strict),
-
-        // Entry points.
-        .executableTarget(
-            name: "DGenCommand",
+            name: "DGen",
             dependencies: [
-                "CStart", "DataGen", "MPI", "NUMA", "Placing", "Yams",
+                "CStart", "DataGen", "MPI", "NUMA", "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict,
+            swiftSettings: strict),
+        .executableTarget(
+            name: "dgen-mpi", dependencies: ["DGen"], swiftSettings: strict,
             // How MPI ends a process that it does not start in, see CStart.
             linkerSettings: [
                 .unsafeFlags([
@@ -101,7 +101,7 @@ let package = Package(
         .target(
             name: "DGenPython",
             dependencies: [
-                "CPython", "DataGen", "NUMA", "Placing",
+                "CPython", "DataGen", "NUMA",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
@@ -118,10 +118,9 @@ let package = Package(
             name: "NUMATests", dependencies: ["NUMA"], exclude: ["Topologies"],
             swiftSettings: strict),
         .testTarget(
-            name: "DGenCommandTests", dependencies: ["DGenCommand", "Vectors"],
-            swiftSettings: strict),
+            name: "DGenTests", dependencies: ["DGen", "Vectors"], swiftSettings: strict),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["DGenCommand", "DataGen", "Vectors"],
+            name: "IntegrationTests", dependencies: ["dgen-mpi", "DataGen", "Vectors"],
             exclude: ["Cluster", "Faults", "TwoNodes", "forbid-placement.py"],
             swiftSettings: strict),
     ]

@@ -341,7 +341,8 @@ final class Source {
         _ source: Source, _ arguments: Arguments
     ) throws(PythonError) -> PythonObject? {
         try BytesView.new(count: try arguments.integer(0, "size", in: 0...Int.max)) { memory in
-            source.threads.placer.place(memory, for: source.generator)
+            source.threads.placer.place(
+                memory, parts: source.generator.parts(of: memory.count))
         }
     }
 

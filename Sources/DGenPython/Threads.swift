@@ -4,7 +4,6 @@ internal import CPython
 internal import DataGen
 internal import Logging
 internal import NUMA
-internal import Placing
 
 /// The threads that make bytes, shared by all data sources that want them alike.
 final class Threads {

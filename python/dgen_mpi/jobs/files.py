@@ -54,7 +54,7 @@ def parse(text: str, name: str) -> dict[str, Any]:
     """Return what a file says: texts, lists and mappings of texts, None for nothing.
 
     The parser's events are read one by one and bounded: what composes them to trees follows aliases
-    without an end. `Sources/DGenCommand/Options/YAML.swift` has the same rules.
+    without an end. `Sources/DGen/Options/YAML.swift` has the same rules.
 
     Raises
     ------

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import ArgumentParser
+import DataGen
+
+struct BenchCommand: ParsableCommand, RunsAlone {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure how fast bytes are made in memory; no file, no MPI.",
+        discussion: """
+            Every combination of the lists is measured, with memset and memcpy beside it; a list is \
+            given as 64KiB,1MiB. Rates are medians over the repeats, in GB/s (10^9 bytes per second).
+            """)
+
+    @Option(help: "What to time: fill, compare, random (default: all three).")
+    var operations: String?
+
+    @Option(help: "Kernels (default: all that this machine can run, or DGEN_KERNEL).")
+    var kernels: String?
+
+    @Option(help: "Numbers of threads (default: 1 and the processors of this process).")
+    var threads: String?
+
+    @Option(help: "Sizes of the buffer, 1 to 1GiB (default: 100,4KiB,64KiB,1MiB,256MiB).")
+    var bufferSizes: String?
+
+    @Option(help: "Compress ratios (default: 1,2,4,10).")
+    var compressRatios: String?
+
+    @Option(help: "Dedup ratios (default: 1,2).")
+    var dedupRatios: String?
+
+    @Option(name: .customLong("repeat"), help: "Rounds over all cases, 1 to 1000 (default: 7).")
+    var repeats: String?
+
+    @Option(help: "Milliseconds for a case in each round, 1 to 10000 (default: 10).")
+    var milliseconds: String?
+
+    @OptionGroup(title: "Result") var output: ResultOptions
+
+    var job: String? { output.job }
+    var given: [(OptionKey, String?)] { output.given }
+
+    func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
+        let bench = try Bench(BenchOptions(self, settings))
+        return (bench.table, bench)
+    }
+}
+
+/// `dgen-mpi bench`: how fast bytes are made in memory; no file, no MPI.
+///
+/// All cases are measured in turn, again and again, so that a machine whose speed drifts treats them
+/// alike.
+struct Bench: Encodable {
+    /// What is timed.
+    enum Operation: String, CaseIterable, Encodable {
+        /// Filling a buffer, each call going on where the last one ended.
+        case fill
+        /// Comparing a buffer with the bytes that it should hold.
+        case compare
+        /// Filling a buffer from a random offset.
+        case random
+        /// The C library's, beside it.
+        case memset, memcpy
+
+        var isOurs: Bool { self != .memset && self != .memcpy }
+    }
+
+    /// One line of the result.
+    struct Case: Encodable {
+        let operation: Operation
+        let kernel: String
+        let threads: Int
+        let bufferBytes: Int
+        let compressRatio: Double
+        let dedupRatio: Double
+        /// Bytes per second: median, least and most of the rounds.
+        var median = 0.0
+        var minimum = 0.0
+        var maximum = 0.0
+        /// The median time of one call.
+        var nanosecondsPerCall = 0.0
+
+        init(
+            _ operation: Operation, kernel: Kernel?, threads: Int, bufferBytes: Int,
+            compressRatio: Ratio = 1, dedupRatio: Ratio = 1
+        ) {
+            self.operation = operation
+            self.kernel = kernel?.rawValue ?? "libc"
+            self.threads = threads
+            self.bufferBytes = bufferBytes
+            self.compressRatio = Double(compressRatio.thousandths) / 1000
+            self.dedupRatio = Double(dedupRatio.thousandths) / 1000
+        }
+
+        mutating func summarise(_ rates: [Double]) {
+            let sorted = rates.sorted()
+            median = sorted[sorted.count / 2]
+            minimum = sorted[0]
+            maximum = sorted[sorted.count - 1]
+            nanosecondsPerCall = Double(bufferBytes) / median * 1e9
+        }
+    }
+
+    let format = "dgen-bench/1"
+    let version = Version.current
+    let processors: Int
+    let repeats: Int
+    private(set) var cases: [Case] = []
+
+    /// Measures.
+    ///
+    /// - Parameter options: what to measure.
+    /// - Throws: `InvalidField` for an option that is wrong, ``Failure`` where memory is short.
+    init(_ options: BenchOptions) throws {
+        processors = options.processors
+        repeats = options.repeats
+        var runs = try options.cases().map { try BenchRun($0.case, kernel: $0.kernel) }
+        var rates = [[Double]](repeating: [], count: runs.count)
+        // The first round brings memory and processor into their usual state.
+        for round in 0...repeats {
+            for index in runs.indices {
+                let rate = runs[index].sample(seconds: options.secondsPerSample)
+                if round > 0 { rates[index].append(rate) }
+            }
+        }
+        for index in runs.indices {
+            var result = runs[index].case
+            result.summarise(rates[index])
+            cases.append(result)
+        }
+    }
+
+    var table: Table {
+        var table = Table()
+        table.row(
+            Self.line(
+                [
+                    "operation", "kernel", "threads", "buffer", "compress", "dedup", "GB/s",
+                    "least",
+                    "most", "of memset", "per call",
+                ]), "")
+        for result in cases {
+            let memset = cases.first {
+                $0.operation == .memset && $0.threads == result.threads
+                    && $0.bufferBytes == result.bufferBytes
+            }
+            let isOurs = result.operation.isOurs
+            let rates = [result.median, result.minimum, result.maximum].map { ($0 / 1e9).fixed(2) }
+            table.row(
+                Self.line(
+                    [
+                        result.operation.rawValue, result.kernel, "\(result.threads)",
+                        ByteSize.format(result.bufferBytes),
+                        isOurs ? "\(result.compressRatio)" : "",
+                        isOurs ? "\(result.dedupRatio)" : "",
+                    ] + rates + [
+                        memset.map { (result.median / $0.median).fixed(2) } ?? "",
+                        Self.time(result.nanosecondsPerCall),
+                    ]), "")
+        }
+        return table
+    }
+
+    /// Texts in columns: the first two flush left, numbers flush right.
+    private static func line(_ cells: [String]) -> String {
+        let widths = [9, 8, 7, 8, 8, 7, 7, 7, 7, 9, 9]
+        return zip(cells, widths).enumerated().map { index, column in
+            let (text, width) = column
+            let space = String(repeating: " ", count: max(0, width - text.count))
+            return index < 2 ? text + space : space + text
+        }.joined(separator: "  ")
+    }
+
+    private static func time(_ nanoseconds: Double) -> String {
+        switch nanoseconds {
+        case ..<1e3: "\(nanoseconds.fixed(1)) ns"
+        case ..<1e6: "\((nanoseconds / 1e3).fixed(2)) us"
+        default: "\((nanoseconds / 1e6).fixed(2)) ms"
+        }
+    }
+}

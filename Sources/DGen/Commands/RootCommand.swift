@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import ArgumentParser
+import DataGen
+
+/// The root command.
+struct RootCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dgen-mpi",
+        abstract: "Writes and verifies one shared file of test data, with any number of MPI ranks.",
+        discussion: """
+            The bytes depend on the specification alone: size, seed, ratios, units and fill. Any number \
+            of ranks, any transfer size and any machine make the same file, so any later run can verify \
+            it.
+
+            Options may also be given in a job file (--job FILE, YAML, names in snake_case) and in the \
+            environment (DGEN_SIZE, DGEN_DEDUP_RATIO, ...). The command line goes before the \
+            environment, the environment before the job file.
+
+            Exit status: 0 done, 1 data differs from its specification, 2 usage or configuration, \
+            3 I/O failed, 4 MPI or launcher, 5 interrupted.
+            """,
+        version: Version.current,
+        subcommands: [
+            GenerateCommand.self, VerifyCommand.self, RepairCommand.self, TestCommand.self,
+            PlanCommand.self, BenchCommand.self, InfoCommand.self,
+        ],
+        defaultSubcommand: GenerateCommand.self)
+}
+
+/// A subcommand, as the texts that were given for its options.
+protocol GivesOptions {
+    var given: [(OptionKey, String?)] { get }
+    var job: String? { get }
+    var hint: [String] { get }
+    var alsoKnown: [String] { get }
+}
+
+extension GivesOptions {
+    var hint: [String] { [] }
+    var alsoKnown: [String] { [] }
+
+    var commandLine: Settings.Given {
+        var options: Settings.Given = [:]
+        for (key, text) in given {
+            if let text { options[key] = [text] }
+        }
+        if !hint.isEmpty { options[.hint] = hint }
+        if !alsoKnown.isEmpty { options[.alsoKnown] = alsoKnown }
+        return options
+    }
+}
+
+/// A subcommand that all ranks run together.
+protocol RunsUnderMPI: GivesOptions {
+    func run(_ job: Job) throws -> ExitStatus
+}
+
+/// A subcommand that one process runs, with a result for people and for programs.
+protocol RunsAlone: GivesOptions {
+    func result(_ settings: Settings) throws -> (table: Table, json: any Encodable)
+}

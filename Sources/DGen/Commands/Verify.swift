@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import ArgumentParser
+import DataGen
+import Logging
+import MPI
+
+struct VerifyCommand: ParsableCommand, RunsUnderMPI {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Regenerate a data set and compare a file with it.",
+        discussion: """
+            What the file should hold is read from its manifest, FILE.dgen.json; options go before it. \
+            Without a manifest give --size, --seed and whatever else was not left at its default.
+            """)
+
+    @Argument(help: "The file to verify.")
+    var path: String?
+
+    @Option(
+        help: "Look at this part of the blocks only, drawn at random: 0.01 or 1% (default: all).")
+    var sample: String?
+
+    @Option(help: "Look at so many blocks only, drawn at random (default: all).")
+    var blocks: String?
+
+    @Option(help: "What decides which blocks (default: drawn at random and printed).")
+    var sampleSeed: String?
+
+    @OptionGroup(title: "Damage") var damage: DamageOptions
+    @OptionGroup(title: "Data") var spec: SpecOptions
+    @OptionGroup(title: "Run") var run: RunOptions
+    @OptionGroup(title: "Result") var result: ResultOptions
+
+    var job: String? { result.job }
+    var alsoKnown: [String] { damage.alsoKnown }
+    var given: [(OptionKey, String?)] {
+        spec.given + run.given + result.given + [
+            (.output, path), (.sample, sample), (.blocks, blocks), (.sampleSeed, sampleSeed),
+        ]
+    }
+
+    func run(_ job: Job) throws -> ExitStatus { try Verify(job).run() }
+}
+
+/// `dgen-mpi verify`: regenerates a data set and compares a file with it, or some blocks of it, with any number of ranks.
+struct Verify {
+    private let job: Job
+    private let subject: StoredDataSet
+    /// The blocks that are looked at, where not all bytes are.
+    private let sample: SampledPattern?
+
+    private var session: Session { job.session }
+    private var path: String { subject.path }
+
+    /// Reads the options; the same on every rank; collective.
+    init(_ job: Job) throws {
+        self.job = job
+        subject = try StoredDataSet(job, missing: "verify: missing; give the file to verify")
+        let (spec, settings) = (subject.spec, job.settings)
+        let count = try settings.sampleCount(of: Layout(spec).blockCount)
+        let seed = try settings.sampleSeed()
+        let drawn = try job.session.onRoot { seed ?? UInt64.random(in: 0..<(1 << 53)) }
+        sample = count.map {
+            SampledPattern(
+                $0, of: spec, ranks: job.session.world.size, transferSize: job.transferSize,
+                seed: drawn)
+        }
+        job.report.sample = sample.map(Report.Sampling.init)
+    }
+
+    /// Compares the file; collective.
+    func run() throws -> ExitStatus {
+        let spec = subject.spec
+        job.logger.info("verify \(path): \(spec.size) bytes, seed \(spec.seed)")
+        try subject.requireFiles(job)
+        let pattern: any AccessPattern =
+            sample ?? DealtPattern(subject.shards, transferSize: job.transferSize)
+        let comparison = Comparison(job, subject.files, spec, title: "verify", pattern: pattern)
+        var times = Times()
+        let found = try comparison.run(&times)
+        var operation = Report.Operation(operation: "verify")
+        operation.transferSize = job.transferSize
+        try job.measure(&operation, times, bytes: min(pattern.bytes, found.fileBytes))
+        job.report.operations = [operation]
+        try job.note(found, try subject.diagnosing(job))
+        let isRight = found.isRight(spec)
+        job.logger.info("verify \(path): \(isRight ? "every byte is right" : "differs")")
+        job.show(table(found, operation, isRight: isRight))
+        return isRight ? .done : .mismatch
+    }
+
+    private func table(
+        _ found: Comparison.Found, _ operation: Report.Operation, isRight: Bool
+    ) -> Table {
+        let spec = subject.spec
+        var table = Table()
+        table.row("verified", path)
+        table.row(
+            "result",
+            !isRight
+                ? "DIFFERS from its specification"
+                : sample == nil ? "every byte is right" : "every byte of the sample is right")
+        table.row("size", "\(ByteSize.format(spec.size)) (\(spec.size) bytes)")
+        if found.fileBytes != spec.size {
+            let difference = found.fileBytes - spec.size
+            table.row(
+                "file",
+                "has \(found.fileBytes) bytes: "
+                    + (difference < 0 ? "short by \(-difference)" : "long by \(difference)"))
+        }
+        if subject.manifest?.status == .writing {
+            table.row("manifest", "says 'writing': the run that wrote it did not finish")
+        }
+        if let sample { add(sample, to: &table) }
+        job.addDamage(to: &table)
+        job.addRates(of: operation, to: &table)
+        table.row(
+            "slowest rank",
+            "read \(operation.transferSeconds.fixed(3)) s, generate and compare "
+                + "\(operation.generateSeconds.fixed(3)) s")
+        return table
+    }
+
+    private func add(_ sample: SampledPattern, to table: inout Table) {
+        table.row(
+            "sample",
+            "\(sample.count) of \(sample.blockCount) blocks of "
+                + "\(ByteSize.format(subject.spec.dedupUnit)), seed \(sample.seed)")
+        for blocks in sample.damageOfInterest {
+            let probability = sample.missProbability(damagedBlocks: blocks)
+            table.row(
+                "",
+                "damage to \(blocks) \(blocks == 1 ? "block" : "blocks") is missed with a probability "
+                    + "of at most \((100 * probability).significantRoundedUp(3)) %")
+        }
+    }
+}

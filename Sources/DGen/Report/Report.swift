@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Foundation
+
+/// What a run tells programs: one JSON object, valid also after a failure.
+struct Report: Encodable {
+    struct Launch: Encodable {
+        let library: String
+        var ioComponent: String?
+        let ranks: Int
+        let nodes: Int
+        let ranksPerNode: Int
+    }
+
+    struct Hints: Encodable {
+        let requested: [String: String]
+        var reported: [String: String] = [:]
+        /// Whether the library reports whatever it is given, so that its report proves nothing; nil where it was not asked.
+        var reportIsEcho: Bool?
+    }
+
+    /// One write, read or verification of the whole data set.
+    ///
+    /// Times are those of the slowest rank.
+    struct Operation: Encodable {
+        let operation: String
+        var iteration = 0
+        var bytes = 0
+        var seconds = 0.0
+        var bytesPerSecond = 0.0
+        var openSeconds = 0.0
+        var generateSeconds = 0.0
+        var transferSeconds = 0.0
+        var syncSeconds = 0.0
+        var closeSeconds = 0.0
+        /// Reading back what a collective write stored; after the close, not part of `seconds`.
+        var proofSeconds: Double?
+        var slowestRank = 0
+        var slowestNode = ""
+        /// Of the calls that move bytes, of all ranks.
+        var latencyNs: Latencies.Percentiles?
+        /// Ranks that read what their own node wrote, where a test reads.
+        var readersOnOwnNode: Int?
+        var transferSize = 0
+        var collective = false
+        /// What was written anew.
+        var repairedBytes: Int?
+        var repairedRanges: Int?
+    }
+
+    /// Bytes per second over the repetitions of an operation.
+    struct Summary: Encodable {
+        let count: Int
+        let minimum: Double
+        let median: Double
+        let mean: Double
+        let maximum: Double
+        /// Of a sample; 0 for a single one.
+        let standardDeviation: Double
+
+        init(_ rates: [Double]) {
+            precondition(!rates.isEmpty, "a summary is of something")
+            let sorted = rates.sorted()
+            let count = sorted.count
+            self.count = count
+            minimum = sorted[0]
+            maximum = sorted[count - 1]
+            median = (sorted[(count - 1) / 2] + sorted[count / 2]) / 2
+            let mean = sorted.reduce(0, +) / Double(count)
+            self.mean = mean
+            let squares = sorted.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+            standardDeviation = count > 1 ? (squares / Double(count - 1)).squareRoot() : 0
+        }
+    }
+
+    /// The summary of each operation by its name.
+    static func summary(of operations: [Operation]) -> [String: Summary] {
+        Dictionary(grouping: operations, by: \.operation)
+            .mapValues { Summary($0.map(\.bytesPerSecond)) }
+    }
+
+    /// What is wrong, and what has become of it.
+    struct DamagedRange: Encodable {
+        let offset: Int
+        let bytes: Int
+        let wrongBytes: Int
+        let kind: Diagnosis.Kind
+        /// The block of its first byte, and that of its last one where that is another.
+        let block: Int
+        let lastBlock: Int?
+        /// The rank that wrote its first byte, whose shard it is in; nil where the manifest does not say.
+        let rank: Int?
+        /// Whether others wrote bytes of it, too.
+        let otherRanks: Bool?
+        let sourceOffset: Int?
+        let seed: UInt64?
+        let flippedBits: Int?
+        let bits: [Diagnosis.Bit]?
+        let tornAt: Int?
+        let parts: [Diagnosis.Part]?
+        /// All parts, where the list has been cut.
+        let partCount: Int?
+        /// Whether it is so long that only samples of it were looked at: `flipped_bits` are as many at least, and the kind, and
+        /// parts that go from sample to sample, are an estimate.
+        let sampled: Bool?
+        /// Its first bytes as they should be, and as they are, in hexadecimal.
+        let expected: String
+        let found: String
+        /// Whether ``tornAt`` speaks of a write, not of a block.
+        private let isWriteKnown: Bool
+
+        private enum CodingKeys: CodingKey {
+            case offset, bytes, wrongBytes, kind, block, lastBlock, rank, otherRanks, sourceOffset
+            case seed, flippedBits, bits, tornAt, parts, partCount, sampled, expected, found
+        }
+
+        /// Puts together what is known of a range.
+        ///
+        /// - Parameters:
+        ///   - range: what is wrong.
+        ///   - diagnosis: what it is.
+        ///   - spec: what it should be.
+        ///   - pattern: which rank wrote what, where that is known.
+        init(
+            _ range: Damage, _ diagnosis: Diagnosis, of spec: DataSpec,
+            writtenAs pattern: DealtPattern?
+        ) {
+            (offset, bytes, wrongBytes) = (range.offset, range.bytes, range.wrongBytes)
+            kind = diagnosis.kind
+            block = range.offset / spec.dedupUnit
+            let last = (range.end - 1) / spec.dedupUnit
+            lastBlock = last == block ? nil : last
+            rank = pattern?.rank(of: range.offset)
+            let isOneRanks = pattern?.isOneRanks(range.offset..<range.end) ?? true
+            otherRanks = isOneRanks ? nil : true
+            isWriteKnown = diagnosis.isWriteKnown
+            partCount =
+                diagnosis.partCount > diagnosis.parts.count ? diagnosis.partCount : nil
+            sourceOffset = diagnosis.sourceOffset
+            seed = diagnosis.seed
+            flippedBits = diagnosis.flippedBits
+            bits = diagnosis.bits.isEmpty ? nil : diagnosis.bits
+            tornAt = diagnosis.tornAt
+            parts = diagnosis.parts.isEmpty ? nil : diagnosis.parts
+            sampled = diagnosis.isSampled ? true : nil
+            expected = Self.hexadecimal(diagnosis.expected)
+            found = Self.hexadecimal(diagnosis.found)
+        }
+
+        private static func hexadecimal(_ bytes: [UInt8]) -> String {
+            bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        }
+
+        /// What it is, for people.
+        var text: String {
+            var words = [kindText]
+            if sampled == true { words.append("as samples of it tell") }
+            if let tornAt {
+                let written = isWriteKnown ? "write" : "block"
+                words.append("from sector \(tornAt) to the end of a \(written)")
+            }
+            words.append(lastBlock.map { "blocks \(block) to \($0)" } ?? "block \(block)")
+            if let rank {
+                words.append(
+                    "written by rank \(rank)\(otherRanks == true ? " and others" : "")")
+            }
+            return words.joined(separator: ", ")
+        }
+
+        private var kindText: String {
+            switch kind {
+            case .stale: return "stale: the bytes of seed \(seed ?? 0)"
+            case .misplaced: return "misplaced: belongs at offset \(sourceOffset ?? 0)"
+            case .bitFlips:
+                let count = flippedBits ?? 0
+                let shown = (bits ?? []).prefix(4).map { "\($0.offset).\($0.bit)" }
+                let rest = count > shown.count || sampled == true ? " ..." : ""
+                return (sampled == true ? "at least " : "")
+                    + "\(count) flipped \(count == 1 ? "bit" : "bits"): "
+                    + shown.joined(separator: " ") + rest
+            case .mixed:
+                let shown = (parts ?? []).prefix(4)
+                let rest = (partCount ?? parts?.count ?? 0) - shown.count
+                let kinds = shown.map {
+                    "\($0.kind.rawValue.replacing("_", with: " ")) at \($0.offset) (\($0.bytes) bytes)"
+                }
+                return "mixed: \(kinds.joined(separator: ", "))"
+                    + (rest > 0 ? " and \(rest) more" : "")
+            case .transient: return "transient: right when read again"
+            default: return kind.rawValue
+            }
+        }
+    }
+
+    /// Which blocks were looked at, where not all were.
+    struct Sampling: Encodable {
+        struct Miss: Encodable {
+            let damagedBlocks: Int
+            let probability: Double
+        }
+
+        let blocks: Int
+        let ofBlocks: Int
+        let seed: UInt64
+        /// At most how probable it is that damage to so many blocks was missed.
+        let missed: [Miss]
+
+        init(_ sample: SampledPattern) {
+            blocks = sample.count
+            ofBlocks = sample.blockCount
+            seed = sample.seed
+            missed = sample.damageOfInterest.map {
+                Miss(damagedBlocks: $0, probability: sample.missProbability(damagedBlocks: $0))
+            }
+        }
+    }
+
+    let format = "dgen-report/1"
+    /// What every result of this program has in it, that of `plan`, `info` and `bench` too.
+    static let mark = "\"format\" : \"dgen-"
+    var status = "interrupted"
+    var exitStatus = ExitStatus.interrupted.rawValue
+    var error: String? = "the run did not come to its end"
+    let version = Version.current
+    let commandLine = Program.words
+    var started = Date()
+    var finished = Date()
+    var mpi: Launch?
+    var kernel = Kernel.fastest.rawValue
+    var threadsPerRank = 1
+    var path: String?
+    var fileSystem: String?
+    var access = Access.mpi.rawValue
+    var direct = false
+    var layout = FileLayout.shared.rawValue
+    var segments = 1
+    var strided = false
+    var order = DealtPattern.Order.sequential.rawValue
+    var sync: String?
+    var queueDepth = 1
+    var hints: Hints?
+    /// What the file system's own tool says of the file, where there is one.
+    var stripes: Striping.Stripes?
+    var spec: EncodedSpec?
+    var operations: [Operation] = []
+    var summary: [String: Summary] = [:]
+    /// What was looked at, where not every byte was.
+    var sample: Sampling?
+    var damage: [DamagedRange] = []
+    var damageRanges = 0
+    var damageBytes = 0
+    /// Bytes that are wrong or missing; `damageBytes` counts the ranges from end to end.
+    var wrongBytes = 0
+    var firstWrongOffset: Int?
+    /// The length that the file has, beside the `size` of `spec`.
+    var fileBytes: Int?
+    var manifestStatus: String?
+
+    /// Where `settings` want the report, `-` being stdout; nil for nowhere.
+    ///
+    /// - Throws: ``Failure`` where that, or another file of the run, is one with a second one.
+    static func destination(_ settings: Settings) throws -> String? {
+        try NamedFiles(settings).requireApart()
+        return try settings.reportPath()
+    }
+
+    /// Notes how the run ended.
+    mutating func end(_ status: ExitStatus, error: String?) {
+        self.status =
+            switch status {
+            case .done: "ok"
+            case .mismatch: "mismatch"
+            case .interrupted: "interrupted"
+            default: "failed"
+            }
+        exitStatus = status.rawValue
+        summary = Self.summary(of: operations)
+        self.error = error
+        finished = Date()
+    }
+
+    /// Writes the report to `destination`, `-` being stdout.
+    func write(to destination: String) throws {
+        let bytes = try JSON.encode(self)
+        if destination == "-" {
+            try StandardOutput.write(bytes)
+        } else {
+            try FileSystem.replace(destination, with: bytes)
+        }
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Foundation
+import MPI
+
+/// The file beside a data file that says what it holds (FORMAT.md section 6).
+struct Manifest {
+    static let format = StoredManifest.format
+
+    /// How far the data file is.
+    enum Status: String, Codable {
+        /// From before the first byte until the data is stored.
+        case writing
+        /// The data is stored.
+        case complete
+    }
+
+    var status: Status
+    let spec: DataSpec
+    /// Into how many files the data was written.
+    var layout = FileLayout.shared
+    /// How many ranks wrote the data, and what their shards were aligned to; not part of the format.
+    let ranks: Int
+    let align: Int
+    /// How it was dealt to them, and in which transfers; not part of the format.
+    var cut = DealtPattern.Cut.segments(1)
+    var transferSize: Int?
+    /// What the file held before, the last first: bytes of it may have stayed.
+    var earlier: [DataSpec] = []
+    /// Which run wrote the manifest: two that write one file must not both call it complete.
+    var run = ""
+
+    /// The most of ``earlier`` that are kept.
+    static let earlierMax = 4
+
+    /// Which rank wrote what; nil where the manifest does not say.
+    var pattern: DealtPattern? {
+        guard ranks >= 1, align >= 1 else { return nil }
+        return DealtPattern(
+            Shards(size: spec.size, ranks: ranks, alignment: align),
+            transferSize: transferSize ?? Job.transferSizeDefault, cut: cut)
+    }
+
+    static func path(for data: String) -> String { data + ".dgen.json" }
+
+    private struct Encoded: Encodable {
+        let format = Manifest.format
+        let status: Status
+        let spec: EncodedSpec
+        let createdBy = "dgen-mpi \(Version.current)"
+        let layout: FileLayout
+        /// The names of the first and the last file, where there are several.
+        let files: [String]?
+        let ranks: Int
+        let align: Int
+        let segments: Int?
+        let strided: Bool?
+        let transferSize: Int?
+        let earlier: [EncodedSpec]?
+        let run: String
+    }
+
+    /// Writes the manifest of the data file at `data`; where it is new, nothing may be in its place.
+    func write(for data: String, isNew: Bool = false) throws {
+        // Names for people; those who read the manifest make them of its own path.
+        let name = FileSystem.name(of: data)
+        let files =
+            layout == .perRank
+            ? [layout.path(name, rank: 0), layout.path(name, rank: ranks - 1)] : nil
+        let encoded = Encoded(
+            status: status, spec: EncodedSpec(spec), layout: layout, files: files, ranks: ranks,
+            align: align, segments: cut.segmentCount, strided: cut == .strided ? true : nil,
+            transferSize: transferSize,
+            earlier: earlier.isEmpty ? nil : earlier.map(EncodedSpec.init),
+            run: run)
+        let (path, bytes) = (Self.path(for: data), try JSON.encode(encoded))
+        if isNew {
+            try FileSystem.make(path, with: bytes)
+        } else {
+            try FileSystem.replace(path, with: bytes)
+        }
+    }
+
+    /// Reads the manifest of the data file at `data`; nil where there is none.
+    static func read(for data: String) throws -> Manifest? {
+        try text(for: data).map { try parse($0, name: path(for: data)) }
+    }
+
+    /// Refuses to write a manifest through a link that leads elsewhere than to that of the file that the data's link leads to:
+    /// it may be that of another data set.
+    static func requireOwnPlace(for data: String) throws {
+        let place = path(for: data)
+        guard FileSystem.isLink(place) else { return }
+        guard FileSystem.resolved(place) == path(for: FileSystem.resolved(data)) else {
+            throw Failure(
+                .usage,
+                "output: \(place) is a link that does not lead to the manifest beside the data; what it "
+                    + "leads to is left as it is")
+        }
+    }
+
+    /// Whether what is in the place of the manifest of the data file at `data` is one, be it broken or of another version.
+    static func isThere(for data: String) throws -> Bool {
+        guard try FileSystem.state(path(for: data))?.isRegular == true,
+            let text = (try? text(for: data)) ?? nil
+        else { return false }
+        let start = text.drop(while: \.isWhitespace)
+        return start.first == "{" && text.contains("\"format\"") && text.contains("\"dgen/")
+    }
+
+    /// The text of the manifest of the data file at `data`; nil where there is none.
+    static func text(for data: String) throws -> String? {
+        let path = path(for: data)
+        guard try FileSystem.state(path) != nil else { return nil }
+        return try FileSystem.readText(path, bytesMax: 1 << 20, what: "manifest")
+    }
+
+    /// Reads a manifest.
+    static func parse(_ text: String, name: String) throws -> Manifest {
+        let stored: StoredManifest
+        do {
+            stored = try StoredManifest(parsing: text)
+        } catch {
+            throw Failure(.usage, "\(name): \(error)")
+        }
+        return Manifest(
+            status: stored.isComplete ? .complete : .writing, spec: stored.spec,
+            layout: stored.isPerRank ? .perRank : .shared, ranks: stored.ranks ?? 0,
+            align: stored.align ?? 0,
+            cut: stored.isStrided ? .strided : .segments(stored.segments),
+            transferSize: stored.transferSize.flatMap {
+                $0 <= SharedFile.transferBytesMax ? $0 : nil
+            },
+            earlier: Array(stored.earlier.prefix(earlierMax)), run: stored.run)
+    }
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Glibc
+import MPI
+
+/// How far all ranks are, while each goes at its own speed.
+///
+/// Every rank tells the same few sums over and over, without waiting for the others: bytes done, ranks
+/// at their end, ranks that failed, ranks that were told to stop. So rank 0 can show the progress of
+/// the whole job, and a rank that cannot go on stops the others at their next transfer instead of
+/// leaving them to work for nothing. A round costs O(log ranks) messages; there are ten a second at
+/// most.
+final class Agreement {
+    /// The sums of all ranks.
+    struct Sums {
+        var doneBytes = 0
+        var atEnd = 0
+        var failed = 0
+
+        fileprivate init(_ values: [Int]) {
+            (doneBytes, atEnd, failed) = (values[0], values[1], values[2])
+        }
+        fileprivate init() {}
+    }
+
+    private let communicator: Communicator
+    private let watchdog: Watchdog
+    private let rollCall: RollCall
+    private var progress: Progress?
+    private var pending: PendingSum?
+    private var clock = Stopwatch(isCoarse: true)
+    private var sums = Sums()
+    private var doneBytes = 0
+    /// Why this rank stopped, if it did.
+    private(set) var failure: Failure? {
+        didSet { if let failure { rollCall.know(failure) } }
+    }
+
+    /// Starts an operation.
+    ///
+    /// - Parameters:
+    ///   - communicator: for these sums alone.
+    ///   - watchdog: told of every wait for other ranks.
+    ///   - rollCall: finds out who does not answer.
+    ///   - progress: what to show; rank 0's business.
+    init(
+        on communicator: Communicator, watchdog: Watchdog, rollCall: RollCall, progress: Progress?
+    ) {
+        self.communicator = communicator
+        self.watchdog = watchdog
+        self.rollCall = rollCall
+        self.progress = progress
+    }
+
+    /// Whether this rank or, as far as it has heard, another one has to stop.
+    var mustStop: Bool { failure != nil || sums.failed > 0 || rollCall.failure != nil }
+
+    /// Whether all ranks that are in step have heard, in the same round, that one of them has to stop.
+    var mustStopTogether: Bool { sums.failed > 0 }
+
+    /// Stops this rank if it was told to by a signal.
+    func noteInterruption() {
+        if failure == nil { failure = Interruption.failure }
+    }
+
+    /// The bytes that all ranks have moved, as far as this one has heard.
+    var allDoneBytes: Int { sums.doneBytes }
+
+    /// Does one transfer of this rank, and notes what becomes of it.
+    func transfer(_ bytes: Int, _ body: () throws -> Void) {
+        noteInterruption()
+        guard failure == nil else { return }
+        do {
+            try body()
+            doneBytes += bytes
+        } catch {
+            failure = Failure(error)
+        }
+    }
+
+    /// Hears and tells without waiting; after each transfer.
+    func exchange() throws {
+        if let pending {
+            guard let result = try pending.result() else { return try rollCall.attend() }
+            self.pending = nil
+            take(result)
+        } else if clock.elapsedNanoseconds > 100_000_000 {
+            try tell(atEnd: false)
+        }
+    }
+
+    /// Hears and tells with waiting: every rank is in the same round, and gets the same answer.
+    ///
+    /// - Parameter wish: what rank 0 wants of all; 0 on the others.
+    /// - Returns: what it wants.
+    /// - Throws: what MPI throws.
+    @discardableResult
+    func exchangeTogether(wish: Int = 0) throws -> Int {
+        let result = try watchdog.during(.round) {
+            try communicator.allReduce([doneBytes, 0, failure == nil ? 0 : 1, wish], .sum)
+        }
+        take(result)
+        return result[3]
+    }
+
+    /// How long a rank that is through stays awake, giving its processor to whoever wants it: those that go to sleep and
+    /// wake up are moved about, and the ranks that still work with them.
+    private static let awakeNanoseconds = 20_000_000
+    /// Between looks at whether the others are through, after that.
+    private static let pauseMicroseconds: UInt32 = 300
+
+    /// Waits until every rank is at its end; almost without using the processor where that takes long.
+    func finish() throws {
+        watchdog.enter(.othersToFinish)
+        let waiting = Stopwatch()
+        while sums.atEnd < communicator.size {
+            if let result = try pending?.result() {
+                pending = nil
+                take(result)
+                watchdog.enter(.othersToFinish)
+                continue
+            }
+            guard pending != nil else {
+                try tell(atEnd: true)
+                continue
+            }
+            try rollCall.attend()
+            if waiting.elapsedNanoseconds < Self.awakeNanoseconds {
+                sched_yield()
+            } else {
+                usleep(Self.pauseMicroseconds)
+            }
+        }
+        watchdog.enter(.idle)
+    }
+
+    /// Takes the progress bar away; the failure of this rank, or of another, stays known.
+    func end() { progress?.finish() }
+
+    private func tell(atEnd: Bool) throws {
+        pending = try communicator.startSum([doneBytes, atEnd ? 1 : 0, failure == nil ? 0 : 1])
+        clock = Stopwatch(isCoarse: true)
+    }
+
+    private func take(_ result: [Int]) {
+        sums = Sums(result)
+        progress?.update(doneBytes: sums.doneBytes)
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import MPI
+
+/// Which rank reads back what which rank wrote.
+///
+/// A node that reads what it wrote itself may be given it from its own memory, which says nothing of the storage.
+enum ReadOrder: String, CaseIterable {
+    /// Each rank reads its own shard.
+    case same
+    /// Each rank reads the shard of one on the next node, by where the ranks really are.
+    case shift
+    /// Shards are dealt anew, by a number that is the same for the same seed.
+    case shuffle
+
+    /// The ranks in the order of what they read, and how many of them read what their own node wrote.
+    struct Readers {
+        var ranks: Communicator
+        let onOwnNode: Int
+    }
+
+    /// Whose data the rank at a place reads, and at which place its own is read; ranks are counted node after node.
+    ///
+    /// - Parameters:
+    ///   - place: 0 ..< `count`.
+    ///   - count: all ranks.
+    ///   - ranksPerNode: the most ranks on one node.
+    ///   - seed: for ``shuffle``.
+    /// - Returns: the two places.
+    func partners(
+        of place: Int, among count: Int, ranksPerNode: Int, seed: UInt64
+    ) -> (target: Int, origin: Int) {
+        switch self {
+        case .same: return (place, place)
+        case .shift:
+            // Past all ranks of any node.
+            let distance = ranksPerNode % count
+            return ((place + distance) % count, (place + count - distance) % count)
+        case .shuffle:
+            let permutation = Permutation(count: count, seed: seed)
+            return (permutation[place], permutation.place(of: place))
+        }
+    }
+
+    /// Deals the shards; collective.
+    ///
+    /// O(1) memory for each rank, and a sort of all ranks by the library (`MPI_Comm_split`).
+    ///
+    /// - Parameters:
+    ///   - session: the ranks.
+    ///   - seed: for ``shuffle``.
+    /// - Returns: the readers; their communicator is to be released.
+    /// - Throws: `MPIError`.
+    func readers(_ session: Session, seed: UInt64) throws -> Readers {
+        let (world, node) = (session.world, session.node)
+        // Ranks node after node: the place of this one, and where its node begins.
+        var before = try world.ordered(by: node.rank == 0 ? world.rank : world.size + world.rank)
+        let nodeStart = try before.scanBefore(node.rank == 0 ? node.size : 0, .sum, initial: 0)
+        let start = try node.allReduce(node.rank == 0 ? nodeStart : 0, .sum)
+        let place = start + node.rank
+        var byPlace = try world.ordered(by: place)
+        let (target, origin) = partners(
+            of: place, among: world.size, ranksPerNode: session.ranksPerNode, seed: seed)
+        // Who wrote for this one to read tells its rank, which is its shard's number.
+        let shard = try byPlace.exchange(world.rank, to: origin, from: target)
+        try before.release()
+        try byPlace.release()
+        let isOwn = (start..<start + node.size).contains(target)
+        return Readers(
+            ranks: try world.ordered(by: shard),
+            onOwnNode: try world.allReduce(isOwn ? 1 : 0, .sum))
+    }
+}

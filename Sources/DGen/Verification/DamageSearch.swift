@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Logging
+import MPI
+
+/// All ranks together find out what has become of damaged ranges.
+///
+/// Each rank reads again what was found in its share of the ranges. What its bytes do not explain is looked for in the
+/// whole data set, of which each rank makes a part; memory is bounded whatever the damage.
+struct DamageSearch {
+    /// The most bytes of the data set that each rank looks through: some seconds.
+    static let searchBytesMax = 64 << 30
+
+    private let job: Job
+    private let files: FileSet
+    private let spec: DataSpec
+    private let earlier: [DataSpec]
+    /// How the data set was written, where that is known.
+    private let pattern: DealtPattern?
+
+    /// Prepares to look at damage.
+    ///
+    /// - Parameters:
+    ///   - job: the ranks.
+    ///   - files: where it is.
+    ///   - spec: what should be there.
+    ///   - earlier: data sets that may have been there before.
+    ///   - pattern: which rank wrote what.
+    init(
+        _ job: Job, _ files: FileSet, _ spec: DataSpec, earlier: [DataSpec],
+        writtenAs pattern: DealtPattern?
+    ) {
+        self.job = job
+        self.files = files
+        self.spec = spec
+        self.earlier = earlier
+        self.pattern = pattern
+    }
+
+    private struct Numbered: Codable {
+        let index: Int
+        let diagnosis: Diagnosis
+    }
+
+    /// Says what each range is; collective, and the ranges the same on every rank.
+    func run(_ ranges: [Damage]) throws -> [Report.DamagedRange] {
+        guard !ranges.isEmpty else { return [] }
+        let world = job.session.world
+        let file = try job.open(files, .read)
+        let mine = Array(stride(from: world.rank, to: ranges.count, by: world.size))
+        var write: (@Sendable (Int) -> Range<Int>)?
+        if let pattern { write = { pattern.write(of: $0) } }
+        var examination = Examination(
+            spec, earlier: earlier, write: write, kernel: job.kernel)
+        var diagnoses: [Int: Diagnosis] = [:]
+        try job.session.together {
+            for index in mine {
+                let evidence = try evidence(file, ranges[index])
+                diagnoses[index] = examination.diagnose(
+                    ranges[index], evidence, rightFrom: rightStart(ranges, index))
+            }
+        }
+        let unexplained = mine.filter { diagnoses[$0]?.isUnexplained == true }
+        let count = try world.allReduce(unexplained.count, .sum)
+        if count > 0 {
+            let places = Needles.places(amongRanges: count)
+            let needles = try job.session.together {
+                try unexplained.flatMap { index in
+                    Needles.take(
+                        from: examination.unexplained(
+                            ranges[index], try evidence(file, ranges[index])),
+                        range: index, places: places)
+                }
+            }
+            let hits = try search(needles, around: ranges[0].offset)
+            try job.session.together {
+                for index in unexplained {
+                    guard let displacements = hits[index] else { continue }
+                    diagnoses[index] = examination.diagnose(
+                        ranges[index], try evidence(file, ranges[index]),
+                        displacements: displacements, rightFrom: rightStart(ranges, index))
+                }
+            }
+        }
+        try job.session.together { try job.watchdog.during(.close) { try file.close() } }
+        let all = try job.session.collect(
+            diagnoses.map { Numbered(index: $0.key, diagnosis: $0.value) })
+        return all.sorted { $0.index < $1.index }.map {
+            Report.DamagedRange(ranges[$0.index], $0.diagnosis, of: spec, writtenAs: pattern)
+        }
+    }
+
+    /// From where on all bytes before a range are known to be right.
+    private func rightStart(_ ranges: [Damage], _ index: Int) -> Int {
+        let before = index > 0 ? ranges[index - 1].end : 0
+        guard job.report.sample != nil else { return before }
+        // Of other blocks nothing is known.
+        return max(before, ranges[index].offset / spec.dedupUnit * spec.dedupUnit)
+    }
+
+    /// What is found in a range now.
+    private func evidence(
+        _ file: any DataFile, _ range: Damage
+    ) throws -> [Examination.Evidence] {
+        let reading = Reading(job, files.path)
+        return try Examination.evidenceWanted(of: range).flatMap { part in
+            let memory = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: part.count, alignment: 64)
+            defer { memory.deallocate() }
+            var evidence: [Examination.Evidence] = []
+            try reading.read(file, memory, 0, part) { extent in
+                evidence.append(
+                    Examination.Evidence(
+                        offset: extent.range.lowerBound,
+                        bytes: Array(memory[extent.place..<extent.place + extent.read])))
+            }
+            return evidence
+        }
+    }
+
+    /// Looks for words of all ranks in the data set; the displacements of each range.
+    private func search(_ mine: [Needles.Needle], around offset: Int) throws -> [Int: [Int]] {
+        let world = job.session.world
+        let all = try world.combine(
+            numbers: mine.flatMap { [$0.range, $0.offset, Int(bitPattern: UInt($0.word))] }
+        ) { $0 + $1 }
+        let needles = stride(from: 0, to: all.count, by: 3).map {
+            Needles.Needle(
+                range: all[$0], offset: all[$0 + 1], word: UInt64(UInt(bitPattern: all[$0 + 2])))
+        }
+        let (most, isLarge) = Self.searchBytesMax.multipliedReportingOverflow(by: world.size)
+        let part = Needles.part(of: spec, around: offset, bytes: isLarge ? Int.max : most)
+        let share = Needles.share(of: part, rank: world.rank, ranks: world.size)
+        job.logger.debug("looking for \(needles.count) words in \(share.count) bytes")
+        let hits = Needles(needles).search(
+            spec, in: share, kernel: job.kernel, isStopped: { Interruption.failure != nil })
+        let found = try world.combine(numbers: Self.numbers(hits)) {
+            Self.numbers(Needles.bounded(Self.hits($0 + $1)))
+        }
+        return Dictionary(grouping: Self.hits(found), by: \.range)
+            .mapValues { $0.map(\.displacement) }
+    }
+
+    /// Hits as numbers, to be told to other ranks.
+    private static func numbers(_ hits: [Needles.Hit]) -> [Int] {
+        hits.flatMap { [$0.range, $0.displacement] }
+    }
+
+    private static func hits(_ numbers: [Int]) -> [Needles.Hit] {
+        stride(from: 0, to: numbers.count, by: 2).map {
+            Needles.Hit(range: numbers[$0], displacement: numbers[$0 + 1])
+        }
+    }
+}
