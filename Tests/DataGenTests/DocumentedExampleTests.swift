@@ -4,12 +4,12 @@ import DataGen
 import Foundation
 import Testing
 
-@Suite struct ReadmeExampleTests {
-    @Test func runsAndIsWhatTheReadmeShows() throws {
+@Suite struct DocumentedExampleTests {
+    @Test func runsAndIsWhatThePageShows() throws {
         var seen = 0
         func consume(_ bytes: Slice<UnsafeMutableRawBufferPointer>) { seen += bytes.count }
 
-        // README
+        // example
         let spec = try DataSpec(size: 10_000_000, seed: 42, dedupRatio: 2, compressRatio: 1.5)
 
         // One call for a buffer: any range, here the last 1000 bytes.
@@ -22,16 +22,17 @@ import Testing
         while case let count = stream.read(into: buffer), count > 0 {
             consume(buffer[..<count])
         }
-        // README
+        // example
 
         #expect(seen == spec.size)
         let source = try String(contentsOf: URL(filePath: #filePath), encoding: .utf8)
-        let example = source.components(separatedBy: "        // README\n")[1]
+        let example = source.components(separatedBy: "        // example\n")[1]
             .replacing("\n        ", with: "\n").trimmingPrefix("        ")
         let root = URL(filePath: #filePath).deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent()
-        let readme = try String(
-            contentsOf: root.appending(path: "README.md"), encoding: .utf8)
-        #expect(readme.contains(example))
+        let page = try String(
+            contentsOf: root.appending(path: "Sources/DataGen/DataGen.docc/DataGen.md"),
+            encoding: .utf8)
+        #expect(page.contains(example))
     }
 }
