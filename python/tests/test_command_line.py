@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""`dgen` as a new user meets it: from the README, with mistakes, and without a terminal."""
+"""`dgen` as a new user meets it: from its page, with mistakes, and without a terminal."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from dgen_mpi import DataSpec, cli
 from dgen_mpi.jobs import Campaign, Job
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+CAMPAIGNS = (ROOT / "python" / "docs" / "campaigns.md").read_text(encoding="utf-8")
 
 
-def test_the_path_of_the_readme(dgen: Command, tmp_path: Path) -> None:
+def test_the_path_of_the_page(dgen: Command, tmp_path: Path) -> None:
     """Its commands as they stand: new, check, run, report, one picture."""
-    section = README.split("## Campaigns", 1)[1].split("\n## ", 1)[0]
+    section = CAMPAIGNS.split("## A first campaign", 1)[1].split("\n## ", 1)[0]
     commands = re.findall(r"^    dgen (.*?)(?:  +#.*)?$", section, re.MULTILINE)
     assert [command.split()[0] for command in commands[:5]] == [
         *("new", "check", "run", "report", "report")

@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The documents say what is so: examples run, references are complete, links lead somewhere."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import MPIRUN, ROOT
+
+import dgen_mpi
+from dgen_mpi import DataSpec
+
+GUIDES = ROOT / "Sources" / "DGen" / "DGen.docc"
+README = ROOT / "README.md"
+REPORT = GUIDES / "Report.md"
+DOCUMENTS = sorted(
+    path
+    for folder in ("", "Sources/DGen", "Sources/DataGen", "python", "jobs")
+    for path in (ROOT / folder).glob("*.md" if folder in ("", "jobs") else "**/*.md")
+    if not any(part.startswith(".") or part == "build" for part in path.relative_to(ROOT).parts)
+)
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a document."""
+    return path.read_text(encoding="utf-8")
+
+
+def section(path: Path, title: str) -> str:
+    """Return what stands below a heading, up to the next one of its level or above."""
+    level = len(title) - len(title.lstrip("#"))
+    (_, found) = f"\n{text_of(path)}".split(f"\n{title}\n", 1)
+    return re.split(rf"^#{{1,{level}}} ", found, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+# Examples
+
+PAGES = [ROOT / "python" / "README.md", *sorted((ROOT / "python" / "docs").glob("*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, block in enumerate(
+        re.findall(r"^```python\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL)
+    )
+]
+
+
+def run_example(block: str, folder: Path) -> None:
+    """Run a program without an error or a warning, and look that it prints what stands beside."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == re.findall(r"print\(.*\)  # (.*)", block)
+
+
+def test_there_are_programs() -> None:
+    """Else none would be tested."""
+    assert len(BLOCKS) >= 8
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_program_of_a_page_runs(block: str, tmp_path: Path) -> None:
+    """As it stands."""
+    run_example(block, tmp_path)
+
+
+def what_must_be_the_same(lines: list[str]) -> list[str]:
+    """Leave out what differs from run to run: rates and times."""
+    return [re.sub(r"[0-9.]+ ([KMG]iB/s|s)\b", r"... \1", line) for line in lines]
+
+
+def test_the_terminal_of_the_readme(program: str, tmp_path: Path) -> None:
+    """Its commands print what it shows, and its example in Python reads what they wrote."""
+    (terminal,) = re.findall(r"^```console\n(.*?)^```", text_of(README), re.MULTILINE | re.DOTALL)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "dgen-mpi").symlink_to(program)
+    environment = os.environ | {
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    }
+    steps = re.split(r"^\$ ", terminal, flags=re.MULTILINE)[1:]
+    assert len(steps) == 4
+    for step in steps:
+        command, *shown = step.splitlines()
+        done = subprocess.run(
+            ["sh", "-c", command],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr
+        printed = done.stdout.splitlines()
+        assert what_must_be_the_same(printed) == what_must_be_the_same(shown)
+    (block,) = re.findall(r"^```python\n(.*?)^```", text_of(README), re.MULTILINE | re.DOTALL)
+    run_example(block, tmp_path)
+
+
+# Form
+
+
+def test_the_readme_is_short() -> None:
+    """A page for the first minute."""
+    assert len(text_of(README).splitlines()) <= 150
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a document."""
+    headings = re.findall(r"^#+ (.*)$", text_of(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    """To a file that is there, and to a heading of it."""
+    prose = re.sub(r"^```.*?^```", "", text_of(path), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if re.match(r"https?://", target):
+            continue
+        file, _, anchor = target.partition("#")
+        found = path.parent / file if file else path
+        assert found.exists(), target
+        if anchor:
+            assert anchor in anchors(found), target
+
+
+def test_pictures_are_those_that_the_script_draws() -> None:
+    """Their numbers are those of the tables."""
+    place = importlib.util.spec_from_file_location("pictures", ROOT / "python/docs/pictures.py")
+    assert place is not None
+    assert place.loader is not None
+    pictures = importlib.util.module_from_spec(place)
+    place.loader.exec_module(pictures)
+    assert len(pictures.PICTURES) == 6
+    for path, draw in pictures.PICTURES.items():
+        assert path.read_text(encoding="utf-8") == draw().svg(), f"{path}: python/docs/pictures.py"
+
+
+# Names
+
+COMMANDS = ("generate", "verify", "repair", "test", "plan", "info", "bench")
+OF_OTHERS = {
+    *("--oversubscribe", "--bind-to", "--map-by", "--mpi", "--nodes", "--ntasks-per-node"),
+    *("--time", "--signal"),
+}
+"""Options of launchers and batch systems that the documents name."""
+
+
+def options_in(text: str) -> set[str]:
+    """Return the long options that a text names."""
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b", text))
+
+
+@functools.cache
+def options_of(*words: str) -> set[str]:
+    """Return the options in the help of a command."""
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    # A flag that has two forms has them in one word.
+    return options_in(done.stdout.replace("/--", " --"))
+
+
+def test_every_option_that_documents_name_is_there(program: str) -> None:
+    """Whoever has it: the program, `dgen`, a measurement, or a launcher."""
+    known = set().union(*(options_of(program, "help", command) for command in COMMANDS))
+    known |= OF_OTHERS
+    # Not from their help: it takes a second to start each.
+    for folder in (Path(dgen_mpi.__file__).parent, ROOT / "python" / "benchmarks"):
+        known = known.union(*map(options_in, map(text_of, folder.rglob("*.py"))))
+    for path in DOCUMENTS:
+        assert options_in(text_of(path)) - known == set(), path
+
+
+def test_the_option_reference_has_every_option(program: str) -> None:
+    """And no other."""
+    helped = set().union(*(options_of(program, "help", command) for command in COMMANDS))
+    assert options_in(text_of(GUIDES / "Options.md")) == helped
+
+
+def test_the_api_names_everything() -> None:
+    """What the package exports."""
+    named = set(re.findall(r"`(\w+)`", section(ROOT / "python/docs/api.md", "# Python API")))
+    assert set(dgen_mpi.__all__) - {"__version__"} <= named
+
+
+# Reports
+
+MIB = 1 << 20
+OPAQUE = ("hints.requested", "hints.reported", "placement[].pages_by_node")
+"""Mappings whose names are not ours."""
+
+
+def fields(value: Any, path: str = "") -> Iterator[str]:
+    """Give the path of everything in a report that is no mapping and no list of them."""
+    if isinstance(value, dict) and path not in OPAQUE:
+        for name, element in value.items():
+            own = "*" if path == "summary" else name
+            yield from fields(element, f"{path}.{own}" if path else own)
+    elif isinstance(value, list) and any(isinstance(element, dict) for element in value):
+        for element in value:
+            yield from fields(element, f"{path}[]")
+    else:
+        yield path
+
+
+def documented(title: str) -> set[str]:
+    """Return the fields that the tables of a section describe."""
+    found: set[str] = set()
+    for cell in re.findall(r"^\| (`[^|]*) \|", section(REPORT, title), re.MULTILINE):
+        found |= set(re.findall(r"`([^`]+)`", cell))
+    # Lists and mappings that other lines say more of.
+    return {
+        path
+        for path in found
+        if not any(other.startswith((f"{path}[].", f"{path}.")) for other in found)
+    }
+
+
+class Runs:
+    """Runs of the program in one folder, and what they left."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self._program = program
+        self.folder = folder
+        self.reports: list[dict[str, Any]] = []
+        self.manifests: list[dict[str, Any]] = []
+        self.statuses: set[int] = set()
+
+    def alone(self, *words: str, status: int = 0, **environment: str) -> None:
+        """Run it without a launcher."""
+        self._run([self._program, *words], status, environment)
+
+    def ranks(self, *words: str, status: int = 0, **environment: str) -> None:
+        """Run it with two ranks, which leave a report."""
+        (self.folder / "report").unlink(missing_ok=True)
+        self._run(
+            [*MPIRUN, "-n", "2", self._program, *words, "--report=report"], status, environment
+        )
+        self.reports.append(json.loads(text_of(self.folder / "report")))
+        if (self.folder / "data.dgen.json").exists():
+            self.manifests.append(json.loads(text_of(self.folder / "data.dgen.json")))
+
+    def _run(self, words: list[str], status: int, environment: dict[str, str]) -> None:
+        done = subprocess.run(
+            words,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=self.folder,
+            env=os.environ | environment,
+        )
+        assert done.returncode == status, f"{words}: {done.stderr}"
+        self.statuses.add(status)
+
+
+def damage(path: Path, spec: DataSpec, earlier: DataSpec) -> None:
+    """Do one harm of each kind that has a field of its own to a file."""
+    found = np.fromfile(path, dtype=np.uint8)
+    random = np.random.default_rng(1)
+
+    def put(start: int, count: int, what: DataSpec | None = None, at: int | None = None) -> None:
+        piece = found[start : start + count]
+        if what is None:
+            piece[:] = random.integers(0, 256, count, dtype=np.uint8)
+        else:
+            what.fill(piece, offset=start if at is None else at)
+
+    found[100] ^= 1
+    put(MIB, 4096, earlier)
+    put(2 * MIB, 4096, spec, at=3 * MIB)
+    put(6 * MIB - 8192, 8192)
+    # Of two blocks and two ranks.
+    put(4 * MIB - 4096, 8192)
+    # Many kinds in a row.
+    for number in range(24):
+        start = 6 * MIB + MIB // 2 + 512 * number
+        put(
+            start, 512, *((earlier, None), (spec, 7 * MIB - 512 * number), (None, None))[number % 3]
+        )
+    found[7 * MIB : 7 * MIB + MIB // 2] = 0
+    found.tofile(path)
+
+
+@pytest.fixture(scope="module")
+def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Return runs that leave everything that a report, a manifest and an exit status can have."""
+    runs = Runs(program, tmp_path_factory.mktemp("runs"))
+    folder = runs.folder
+    # Lustre's tool, played by a script.
+    lfs = folder / "bin" / "lfs"
+    lfs.parent.mkdir()
+    lfs.write_text(
+        '#!/bin/sh\ncase "$1 $2" in "getstripe -c") echo 4;; getstripe*) echo 65536;; esac\n'
+    )
+    lfs.chmod(0o755)
+    spec = "--size=8MiB"
+    runs.ranks(
+        *("generate", "--output=data", spec, "--seed=1", "--collective", "--hint=cb_nodes=1"),
+        *("--stripe-count=4", "--segments=2"),
+        PATH=f"{folder / 'bin'}:{os.environ['PATH']}",
+    )
+    runs.ranks("generate", "--output=data", spec, "--seed=2", status=2)
+    runs.ranks(
+        *("generate", "--output=data", spec, "--seed=2", "--overwrite", "--strided"),
+        "--csv=table.csv",
+    )
+    damage(folder / "data", DataSpec(8 * MIB, 2), DataSpec(8 * MIB, 1))
+    runs.ranks("verify", "data", status=1)
+    runs.ranks("repair", "data")
+    runs.ranks("verify", "data", "--blocks=3")
+    runs.ranks("generate", "--output=data", spec, "--seed=2", "--overwrite", "--layout=per-rank")
+    runs.ranks("test", "--output=tested", spec, "--repeat=1000000", "--time-limit=1s", status=5)
+    runs.ranks("generate", f"--output={folder}", spec, status=3)
+    runs.alone("generate", "--output=alone", spec, status=4, OMPI_COMM_WORLD_SIZE="4")
+    return runs
+
+
+def test_the_reference_has_every_field_of_a_report(runs: Runs) -> None:
+    """And no other."""
+    found = set().union(*(fields(report) for report in runs.reports))
+    # Lists that happen to be empty.
+    found -= {"damage", "operations", "summary"}
+    assert found == documented("## Fields of a run")
+
+
+def test_the_reference_has_every_field_of_a_manifest(runs: Runs) -> None:
+    """And no other."""
+    found = set().union(*(fields(manifest) for manifest in runs.manifests))
+    assert found == documented("## Manifest")
+
+
+def test_the_reference_has_every_exit_status(runs: Runs) -> None:
+    """And no other."""
+    rows = re.findall(r"^\| (\d) \|", section(REPORT, "## Exit status"), re.MULTILINE)
+    assert [int(row) for row in rows] == sorted(runs.statuses)
+
+
+def test_the_reference_has_every_column(runs: Runs) -> None:
+    """In their order."""
+    with (runs.folder / "table.csv").open(newline="") as file:
+        header = next(csv.reader(file))
+    assert ",".join(header) in section(REPORT, "## Operations as a table").split()
+
+
+def test_the_reference_has_every_field_of_plan_info_and_bench(runs: Runs) -> None:
+    """And no other."""
+    node = runs.folder / "root" / "sys" / "devices" / "system" / "node" / "node0"
+    node.mkdir(parents=True)
+    (node / "cpulist").write_text("abc\n")
+    few = ("--operations=fill", "--kernels=scalar", "--buffer-sizes=100", "--milliseconds=1")
+    calls: dict[str, list[tuple[tuple[str, ...], dict[str, str]]]] = {
+        "plan": [
+            (("--size=8MiB", "--ranks=3"), {"DGEN_SEGMENTS": "2"}),
+            (("--size=8MiB", "--ranks=3"), {"DGEN_LAYOUT": "per-rank"}),
+        ],
+        "info": [(("--threads=1", "--numa=force"), {}), (("--sys-root=root",), {})],
+        "bench": [((*few, "--repeat=1", "--threads=1"), {})],
+    }
+    for command, of_command in calls.items():
+        found: set[str] = set()
+        for words, environment in of_command:
+            runs.alone(command, *words, "--report=own", **environment)
+            found |= set(fields(json.loads(text_of(runs.folder / "own"))))
+        assert found == documented(f"### {command.capitalize()}"), command
