@@ -274,7 +274,9 @@ def modules() -> Picture:
         picture.box(left, 112, 118, 36, COLOURS[0], name)
     picture.arrow((620, 79), (510, 111))
     picture.arrow((631, 79), (631, 111))
-    picture.text(20, 134, "A folder uses those to its right and below it.", "small")
+    picture.text(
+        20, 134, "A folder uses those to its right and below it. All of them use Options.", "small"
+    )
     picture.line([(20, 162), (700, 162)], "thin")
     picture.box(20, 196, 190, 40, COLOURS[3], "dgen-mpi (executable)")
     picture.box(230, 196, 110, 40, COLOURS[0], "DGen")
@@ -285,8 +287,8 @@ def modules() -> Picture:
     picture.box(360, 346, 110, 40, COLOURS[2], "DataGen")
     picture.box(480, 346, 220, 40, COLOURS[2], "XoshiroX86V3, XoshiroX86V4")
     picture.box(480, 406, 220, 40, COLOURS[2], "Xoshiro")
-    picture.box(20, 276, 190, 40, GREY, "CMPI, CNUMA, CPython")
-    picture.box(20, 406, 190, 40, GREY, "CVector")
+    picture.box(90, 276, 110, 40, GREY, "CMPI")
+    picture.box(90, 406, 110, 40, GREY, "CVector")
     picture.arrow((210, 216), (229, 216))
     picture.arrow((285, 236), (285, 275))
     picture.arrow((320, 236), (390, 275))
@@ -296,20 +298,15 @@ def modules() -> Picture:
     picture.arrow((415, 316), (415, 345))
     picture.arrow((470, 366), (479, 366))
     picture.arrow((590, 386), (590, 405))
-    picture.arrow((479, 426), (211, 426))
-    picture.arrow((229, 296), (211, 296))
+    picture.arrow((479, 426), (201, 426))
+    picture.arrow((229, 296), (201, 296))
     picture.text(
         20,
         470,
         "Each C module is used by one Swift module: CMPI by MPI, CNUMA by NUMA, CPython by",
         "small",
     )
-    picture.text(
-        20,
-        486,
-        "DGenPython, CVector by Xoshiro. Options also uses NUMA, and NUMA uses DataGen.",
-        "small",
-    )
+    picture.text(20, 486, "DGenPython, CStart by DGen, CVector by Xoshiro.", "small")
     return picture
 
 
