@@ -18,7 +18,8 @@ import pytest
 from conftest import ROOT, Command
 from numpy.typing import NDArray
 
-from dgen_mpi import DataSpec, cli
+from dgen_mpi import DataSpec
+from dgen_mpi.cli import files
 from dgen_mpi.jobs import Campaign, Job
 
 CAMPAIGNS = (ROOT / "python" / "docs" / "campaigns.md").read_text(encoding="utf-8")
@@ -188,14 +189,14 @@ def test_verify_counts_all(
     data.tofile(tmp_path / "data")
     expected = _ranges(wrong, unit)
     options = argparse.Namespace(file=tmp_path / "data", threads=None, json=True)
-    assert cli._verify(options) == 1
+    assert files.verify(options) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["damage_ranges"] == len(expected)
     assert found["wrong_bytes"] == wrong.sum()
     listed = [(it["offset"], it["bytes"], it["wrong_bytes"]) for it in found["damage"]]
     assert listed == expected[:1000]
     options.json = False
-    assert cli._verify(options) == 1
+    assert files.verify(options) == 1
     shown = capsys.readouterr().out
     assert f"{wrong.sum()} bytes wrong or missing" in shown
     assert (f"and {len(expected) - 20} more ranges" in shown) == (len(expected) > 20)

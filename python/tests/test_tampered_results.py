@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from dgen_mpi import DataSpec, cli
+from dgen_mpi.cli import campaigns
 from dgen_mpi.jobs import Campaign, CampaignFolder
 
 ALL = os.environ.get("DGEN_TESTS") == "all"
@@ -350,7 +351,7 @@ def test_whatever_is_raised_is_one_line(
     def fail(_: object) -> int:
         raise error
 
-    monkeypatch.setattr(cli, "_schema", fail)
+    monkeypatch.setattr(campaigns, "schema", fail)
     monkeypatch.delenv("DGEN_DEBUG", raising=False)
     assert cli.main(["schema"]) == status
     printed = capsys.readouterr().err

@@ -17,8 +17,9 @@ from rich.console import Console
 from test_results import write_report
 from test_tampered_results import make
 
-from dgen_mpi import DataSpec, _text, cli, report
-from dgen_mpi._display import Display
+from dgen_mpi import DataSpec, _text, report
+from dgen_mpi.cli import output
+from dgen_mpi.cli.display import Display
 from dgen_mpi.jobs import Campaign, CampaignFolder, Ended, Progressed, Started, State
 
 ODD = [
@@ -171,6 +172,6 @@ def test_logs_are_plain(capsys: pytest.CaptureFixture[str]) -> None:
     import logging
 
     record = logging.LogRecord("x", logging.INFO, "", 0, "%s", ("\x1b[2J\nb",), None)
-    assert cli._Formatter("%(message)s").format(record) == r"\x1b[2J\nb"
-    cli._complain("\x1b]0;x\x07 [/b]", 2)
+    assert output.LogFormatter("%(message)s").format(record) == r"\x1b[2J\nb"
+    output.complain("\x1b]0;x\x07 [/b]", 2)
     assert capsys.readouterr().err == "dgen: error: \\x1b]0;x\\x07 [/b]\n"

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""What `dgen` does: job files, campaigns, results, and looks into files."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import dgen_mpi
+from dgen_mpi._text import plain
+from dgen_mpi.cli import campaigns, files, new, results
+from dgen_mpi.cli.output import (
+    FAILED,
+    INTERRUPTED,
+    USAGE,
+    LogFormatter,
+    abandon_output,
+    complain,
+)
+from dgen_mpi.jobs import SCHEDULERS
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit status: that of `dgen-mpi`, 0 to 5.
+
+    Whatever happens is told in one line; with ``DGEN_DEBUG`` in the environment, where it happened
+    too.
+    """
+    try:
+        if sys.stdout is None:
+            return complain("stdout: closed; give it a place", FAILED)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Names of files may hold bytes that are no UTF-8.
+            sys.stdout.reconfigure(errors="backslashreplace")
+        before = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            status = _run_command(arguments)
+        finally:
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+            # What cannot be delivered was not done.
+            sys.stdout.flush()
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else USAGE
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more can be said there.
+        abandon_output()
+        return FAILED
+    except KeyboardInterrupt:
+        return complain("interrupted", INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("DGEN_DEBUG"):
+            traceback.print_exc()
+        return complain(*_told(error))
+    return status
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """Return what is said of an error, and the exit status."""
+    if isinstance(error, OSError) and not isinstance(error, ValueError):
+        try:
+            sys.stdout.flush()
+        except OSError as lost:
+            abandon_output()
+            return f"stdout: {lost.strerror}", FAILED
+        return _reason_of(error), FAILED
+    if isinstance(error, MemoryError):
+        return "not enough memory", FAILED
+    if isinstance(error, ValueError):
+        return str(error) or type(error).__name__, USAGE
+    kind = type(error).__name__
+    return f"internal error: {kind}: {error}; DGEN_DEBUG=1 tells where", FAILED
+
+
+def _reason_of(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error) or type(error).__name__
+    name = error.filename
+    named = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else "input or output"
+    return f"{named}: {error.strerror}"
+
+
+def _run_command(arguments: Sequence[str]) -> int:
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter("dgen: %(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    # The fields of a new job may stand anywhere.
+    if options.command is new.new and all("=" in word and word[0] != "-" for word in rest):
+        options.settings += rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if options.verbose:
+        logging.getLogger("dgen_mpi").setLevel(logging.INFO)
+    status: int = options.command(options)
+    return status
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong as everything else here, and hides no failure."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(plain(message))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            (file or sys.stderr).write(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="dgen", description="Campaigns of dgen-mpi jobs, their results, and looks into files."
+    )
+    parser.add_argument("--version", action="version", version=dgen_mpi.__version__)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(
+        name: str, function: Callable[[argparse.Namespace], int]
+    ) -> argparse.ArgumentParser:
+        text = function.__doc__
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(command=function)
+        made.add_argument("--json", action="store_true", help="print JSON")
+        made.add_argument("-v", "--verbose", action="store_true", help="log what is done")
+        return made
+
+    made = command("new", new.new)
+    made.add_argument("file", type=Path, help="the file to write")
+    made.add_argument("--force", action="store_true", help="replace an existing file")
+    made.add_argument(
+        "settings", nargs="*", metavar="FIELD=VALUE", help="fields, such as size=1GiB ranks=[1,2,4]"
+    )
+
+    made = command("check", campaigns.check)
+    _add_file(made)
+
+    made = command("render", campaigns.render)
+    _add_file(made)
+    made.add_argument("--scheduler", choices=SCHEDULERS, default="slurm")
+    made.add_argument("--single", metavar="FILE", help="one script for all cases; '-' for stdout")
+
+    made = command("run", campaigns.run)
+    _add_file(made)
+    made.add_argument("--dry-run", action="store_true", help="show what would be run, and how long")
+    made.add_argument("--rate", help="bytes per second to estimate times with, such as 1.5GiB")
+    made.add_argument(
+        "--measure", action="store_true", help="measure that rate with a file of 256 MiB"
+    )
+    made.add_argument("--stop-at-failure", action="store_true", help="leave the rest alone then")
+
+    made = command("submit", campaigns.submit)
+    _add_file(made)
+    made.add_argument("--executor", default="slurm", help="slurm, pbs, lsf, flux or local")
+    made.add_argument("--wait", action="store_true", help="wait until all jobs have ended")
+
+    made = command("status", campaigns.status)
+    made.add_argument("folder", type=Path)
+    made.add_argument("--wait", action="store_true", help="wait until all jobs have ended")
+
+    made = command("cancel", campaigns.cancel)
+    made.add_argument("folder", type=Path)
+    made.add_argument("cases", nargs="*", help="only these")
+
+    made = command("report", results.report)
+    made.add_argument("paths", nargs="+", help="folders of campaigns, or reports")
+    made.add_argument(
+        "--csv", metavar="FILE", help="write a line for each operation; '-' for stdout"
+    )
+    made.add_argument("--compare", metavar="FOLDER", help="an earlier campaign to compare with")
+    made.add_argument("--plot", metavar="FILE", help="draw the bandwidth, PNG or SVG")
+    made.add_argument(
+        "-x", default="ranks", help="what it is drawn against: ranks, transfer_size, ..."
+    )
+    made.add_argument("--series", help="a line for each value of this field")
+    made.add_argument(
+        "--plot-ratios",
+        metavar="FILE",
+        help="draw requested against measured ratios (dgen analyze)",
+    )
+
+    made = command("analyze", files.analyze)
+    made.add_argument("paths", nargs="+", metavar="FILE", help="files, or folders of campaigns")
+    made.add_argument("--sample", help="read only so much, such as 1GiB")
+    made.add_argument("--dedup-units", default="4KiB,64KiB,1MiB", help="fixed blocks")
+    made.add_argument("--chunk-units", default="8KiB,64KiB", help="average chunks by content")
+    made.add_argument("--compress-units", default="4KiB,64KiB,1MiB", help="units of compression")
+    made.add_argument("--codecs", default="lz4,zstd,zlib")
+    made.add_argument("--threads", type=int, help="as many as there are processors")
+    made.add_argument("--plot", metavar="FILE", help="draw the ratios, PNG or SVG")
+
+    made = command("verify", files.verify)
+    made.add_argument("file", type=Path)
+    made.add_argument("--threads", type=int, help="as many as there are processors")
+
+    made = command("schema", campaigns.schema)
+    made.add_argument("kind", choices=["job", "campaign"], nargs="?", default="campaign")
+    return parser
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="a job or campaign file")
+    parser.add_argument("-d", "--folder", type=Path, help="where results go: ./NAME by default")

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Commands that take a job or campaign file, or the folder of a campaign."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from dgen_mpi import _native
+from dgen_mpi._files import replace
+from dgen_mpi._text import cell, plain
+from dgen_mpi.cli.display import Display
+from dgen_mpi.cli.estimates import duration, expected_rate
+from dgen_mpi.cli.output import (
+    DIFFERS,
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    SCRIPT_MARK,
+    new_console,
+    print_json,
+    require_output,
+    say,
+)
+from dgen_mpi.jobs import (
+    BatchSystem,
+    Campaign,
+    CampaignFolder,
+    Case,
+    Ended,
+    JobError,
+    State,
+    campaign_schema,
+    job_schema,
+    logs,
+    script,
+    shell,
+)
+from dgen_mpi.jobs import run as run_cases
+from dgen_mpi.jobs.campaign import refuse_clashes
+from dgen_mpi.jobs.folder import keep_and_replace
+from dgen_mpi.jobs.places import needed_files
+
+STATUS_OF = {
+    State.DONE: DONE,
+    State.MISMATCH: DIFFERS,
+    State.INTERRUPTED: INTERRUPTED,
+    State.CANCELLED: INTERRUPTED,
+}
+
+
+def check(options: argparse.Namespace) -> int:
+    """Check a job or campaign file, and show what it would do."""
+    campaign = Campaign.load(options.file)
+    if options.json:
+        print_json(_plan(campaign))
+        return DONE
+    table = Table(header_style="bold")
+    for name in ("case", "steps"):
+        table.add_column(name)
+    for name in ("writes", "expected stored"):
+        table.add_column(name, justify="right")
+    for case in campaign.cases:
+        table.add_row(
+            cell(case.name),
+            ", ".join(
+                f"{job.operation} with {job.rank_count}"
+                f" {'rank' if job.rank_count == 1 else 'ranks'}"
+                for job in case.steps
+            ),
+            _native.format_size(case.bytes_written),
+            _native.format_size(case.expected_stored_bytes),
+        )
+    new_console().print(table)
+    say(f"{campaign.name}: {_total(campaign)}")
+    return DONE
+
+
+def _total(campaign: Campaign) -> str:
+    count = len(campaign.cases)
+    stored = sum(case.expected_stored_bytes for case in campaign.cases)
+    return (
+        f"{count} {'case' if count == 1 else 'cases'}, "
+        f"{_native.format_size(campaign.bytes_written)} written, "
+        f"{_native.format_size(stored)} expected to be stored"
+    )
+
+
+def _plan(campaign: Campaign, seconds: dict[str, float] | None = None) -> dict[str, Any]:
+    return {
+        "name": campaign.name,
+        "bytes_written": campaign.bytes_written,
+        "expected_stored_bytes": sum(case.expected_stored_bytes for case in campaign.cases),
+        "cases": [
+            {
+                "name": case.name,
+                "values": case.values,
+                "bytes_written": case.bytes_written,
+                "expected_stored_bytes": case.expected_stored_bytes,
+                "commands": [job.command() for job in case.steps],
+                **({"seconds": seconds[case.name]} if seconds else {}),
+            }
+            for case in campaign.cases
+        ],
+    }
+
+
+def schema(options: argparse.Namespace) -> int:
+    """Print the JSON Schema of job or campaign files, for editors."""
+    print_json(job_schema() if options.kind == "job" else campaign_schema())
+    return DONE
+
+
+# render, run, submit, status, cancel
+
+
+def _open(options: argparse.Namespace) -> CampaignFolder:
+    campaign = Campaign.load(options.file)
+    return CampaignFolder.create(campaign, options.folder or Path(campaign.name))
+
+
+def render(options: argparse.Namespace) -> int:
+    """Write batch scripts, to be read before they are submitted."""
+    campaign = Campaign.load(options.file)
+    scheduler = options.scheduler
+    if options.single:
+        folder = options.folder or campaign.name
+        text = script(campaign.cases, folder, scheduler=scheduler, name=campaign.name)
+        if options.single == "-":
+            print(text, end="")
+            return DONE
+        inputs: list[tuple[str | Path, str]] = [(options.file, "the campaign file")]
+        for path, what in needed_files((case.name, case.steps) for case in campaign.cases):
+            inputs.append((path, what))
+        require_output("single", options.single, inputs, SCRIPT_MARK)
+        refuse_clashes(campaign.cases, "single", [(options.single, "the script")])
+        replace(options.single, text)
+        written = [options.single]
+    else:
+        folder = CampaignFolder.create(campaign, options.folder or Path(campaign.name))
+        written = []
+        for case in folder.campaign.cases:
+            path = folder.place(case) / f"{scheduler}.sh"
+            name = folder.title(case)
+            text = script([case], folder.path, scheduler=scheduler, name=name)
+            keep_and_replace(path, text)
+            written.append(str(path))
+    if options.json:
+        print_json({"scheduler": scheduler, "scripts": written})
+    else:
+        # Programs read them as they are.
+        print("\n".join(map(plain, written) if sys.stdout.isatty() else written))
+    return DONE
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a campaign on this machine; what was done is not done again."""
+    if options.dry_run:
+        return _dry_run(options)
+    folder = _open(options)
+    cases = folder.campaign.cases
+    ended: list[Ended] = []
+    with Display(folder, is_quiet=options.json) as display:
+        for event in run_cases(folder, stop_at_failure=options.stop_at_failure):
+            display.show(event)
+            if isinstance(event, Ended):
+                ended.append(event)
+    if options.json:
+        print_json(_states(folder, {case.name: folder.state(case) for case in cases}, ended))
+    else:
+        say(f"results: dgen report {shell.word(os.path.relpath(folder.path))}")
+    return _worst([event.state for event in ended])
+
+
+def _worst(states: Sequence[State]) -> int:
+    """Return the exit status of several cases: that of the first that did not end well."""
+    bad = [state for state in states if state is not State.DONE]
+    return STATUS_OF.get(bad[0], FAILED) if bad else DONE
+
+
+def _dry_run(options: argparse.Namespace) -> int:
+    campaign = Campaign.load(options.file)
+    place = options.folder or Path(campaign.name)
+    rate, source = expected_rate(options, campaign, place)
+    seconds = {case.name: case.bytes_moved / rate for case in campaign.cases} if rate else None
+    if options.json:
+        plan = _plan(campaign, seconds)
+        print_json(plan | {"bytes_per_second": rate, "rate_source": source})
+        return DONE
+    for case in campaign.cases:
+        stored = _native.format_size(case.expected_stored_bytes)
+        time_text = f", about {duration(seconds[case.name])}" if seconds else ""
+        written = _native.format_size(case.bytes_written)
+        say(f"{case.name}: {written} written, {stored} expected to be stored{time_text}")
+        for job in case.steps:
+            say(f"    {job.command()}")
+    say(f"{campaign.name}: {_total(campaign)}")
+    if seconds and rate:
+        whole = duration(sum(seconds.values()))
+        say(f"about {whole} at {_native.format_size(int(rate))}/s, {source}")
+    else:
+        say("time: unknown; give --rate, or --measure to measure one")
+    return DONE
+
+
+def submit(options: argparse.Namespace) -> int:
+    """Give a campaign to a batch system."""
+    folder = _open(options)
+    system = BatchSystem(options.executor)
+    with folder.locked():
+        folder.require_unchanged()
+        states = system.states(folder, folder.campaign.cases)
+        # What is done, or is with the batch system already, is not given to it again.
+        wanted = [
+            case
+            for case in folder.campaign.cases
+            if states[case.name] not in (State.DONE, State.QUEUED, State.RUNNING)
+        ]
+        names = system.submit(folder, wanted)
+    if options.wait:
+        return _show_states(options, folder, system.wait(folder, folder.campaign.cases))
+    if options.json:
+        print_json({"folder": str(folder.path), "executor": options.executor, "jobs": names})
+    else:
+        for case, native in names.items():
+            say(f"{case}: {options.executor} job {native}")
+        say(f"next: dgen status {shell.word(os.path.relpath(folder.path))}")
+    return DONE
+
+
+def _systems(folder: CampaignFolder) -> dict[str, BatchSystem]:
+    names = {
+        submission["executor"]
+        for case in folder.campaign.cases
+        if (submission := folder.submission(case)) is not None and not folder.state(case).is_final
+    }
+    return {name: BatchSystem(name) for name in sorted(names)}
+
+
+def status(options: argparse.Namespace) -> int:
+    """Show how far the cases of a campaign are."""
+    folder = CampaignFolder.open(options.folder)
+    states = {case.name: folder.state(case) for case in folder.campaign.cases}
+    for name, system in _systems(folder).items():
+        mine = [
+            case
+            for case in folder.campaign.cases
+            if (folder.submission(case) or {}).get("executor") == name
+        ]
+        states |= system.wait(folder, mine) if options.wait else system.states(folder, mine)
+    if folder.is_running():
+        for case in folder.campaign.cases:
+            is_open = folder.exit_status(case) is None and folder.submission(case) is None
+            if states[case.name] is State.INTERRUPTED and is_open:
+                states[case.name] = State.RUNNING
+    return _show_states(options, folder, states)
+
+
+def _show_states(
+    options: argparse.Namespace, folder: CampaignFolder, states: dict[str, State]
+) -> int:
+    if options.json:
+        print_json(_states(folder, states))
+    else:
+        table = Table(header_style="bold")
+        for name in ("case", "state", "job", "what went wrong"):
+            table.add_column(name)
+        for case in folder.campaign.cases:
+            submission = folder.submission(case) or {}
+            table.add_row(
+                cell(case.name),
+                str(states[case.name]),
+                cell(submission.get("native_id", "")),
+                cell(reason_of(folder, case, states[case.name])),
+            )
+        new_console().print(table)
+    # Cases that go on are no failures.
+    return _worst([state for state in states.values() if state.is_final])
+
+
+def reason_of(folder: CampaignFolder, case: Case, state: State) -> str:
+    """Return in one line why a case did not end well."""
+    if state is State.DONE or not state.is_final:
+        return ""
+    for step in folder.results(case):
+        if step.problem:
+            return f"{step.name}: {step.problem}"
+        if step.report is not None and not step.is_done:
+            error = str(step.report.get("error") or step.report.get("status"))
+            said = logs.reason(folder.log(case))
+            # What the launcher said of a run that was killed; its report cannot know.
+            more = f"; {said}" if state is State.INTERRUPTED and said and error not in said else ""
+            return f"{step.name}: {error}{more}"
+    status = folder.exit_status(case)
+    ended = "ended without a report" if status is None else f"ended with status {status}"
+    said = logs.reason(folder.log(case))
+    return f"{ended}: {said}" if said else ended
+
+
+def _states(
+    folder: CampaignFolder, states: dict[str, State], ended: Sequence[Ended] = ()
+) -> dict[str, Any]:
+    earlier = {event.case.name for event in ended if event.was_done}
+    return {
+        "folder": str(folder.path),
+        "cases": [
+            {
+                "name": case.name,
+                "state": str(states[case.name]),
+                "was_done": case.name in earlier,
+                "reason": reason_of(folder, case, states[case.name]),
+                "submission": folder.submission(case),
+            }
+            for case in folder.campaign.cases
+        ],
+    }
+
+
+def cancel(options: argparse.Namespace) -> int:
+    """Cancel the jobs of a campaign."""
+    folder = CampaignFolder.open(options.folder)
+    known = {case.name: case for case in folder.campaign.cases}
+    for name in options.cases:
+        if name not in known:
+            raise JobError(f"case: '{name}' is not accepted; give one of {' '.join(known)}")
+    cases = [known[name] for name in options.cases] or list(known.values())
+    cancelled: list[str] = []
+    for system in _systems(folder).values():
+        cancelled += system.cancel(folder, cases)
+    if options.json:
+        print_json({"cancelled": cancelled})
+    else:
+        for line in [f"{name}: cancelled" for name in cancelled] or ["nothing to cancel"]:
+            say(line)
+    return DONE
