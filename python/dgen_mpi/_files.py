@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Files: those beside data sets, those that hold one, and those that are written."""
+"""Files that are read and written: whole, bounded, and none that is not regular by mistake."""
 
 from __future__ import annotations
 
@@ -11,20 +11,10 @@ import secrets
 import select
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
-
-from dgen_mpi import _native
-
-PER_RANK_DIGITS = 8
-"""Digits of the number at the end of a shard's name, more where there are more ranks."""
 
 PIPE_SECONDS_MAX = 10
 """How long a pipe that is read may take."""
-
-MANIFEST_BYTES_MAX = 1 << 20
-"""The longest manifest."""
 
 
 def read_text(path: str | os.PathLike[str], bytes_max: int, *, may_be_pipe: bool = False) -> str:
@@ -101,46 +91,6 @@ def open_data(path: Path) -> io.FileIO:
     return io.FileIO(file, "rb")
 
 
-class Manifest(NamedTuple):
-    """What a manifest says, as the program reads it."""
-
-    is_complete: bool
-    size: int
-    seed: int
-    dedup_thousandths: int
-    compress_thousandths: int
-    dedup_unit: int
-    compress_unit: int
-    fill: str
-    is_per_rank: bool
-    ranks: int | None
-    align: int | None
-
-
-def read_manifest(path: Path) -> Manifest:
-    """Return what the manifest at `path` says.
-
-    Raises
-    ------
-    OSError
-        Where it cannot be read.
-    ValueError
-        For what is no manifest of format ``dgen/1``.
-    """
-    try:
-        return Manifest(**_native.manifest(read_text(path, MANIFEST_BYTES_MAX)))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-class Shard(NamedTuple):
-    """A file, and the bytes of the data set that it should hold."""
-
-    path: Path
-    start: int
-    stop: int
-
-
 def open_own(path: Path) -> int:
     """Open a file of ours to add to its end, made if it is not there; return its descriptor.
 
@@ -157,34 +107,6 @@ def open_own(path: Path) -> int:
         os.close(opened)
         raise OSError(errno.EEXIST, "not a regular file", str(path))
     return opened
-
-
-def shard_path(path: Path, rank: int) -> Path:
-    """Return the file of a rank that wrote the data set at `path`, a file for each rank."""
-    return path.with_name(f"{path.name}.{rank:0{PER_RANK_DIGITS}}")
-
-
-def shards(path: Path, size: int) -> Iterator[Shard]:
-    """Yield the files of the data set at `path`, of `size` bytes, as its manifest tells.
-
-    Names are made of `path` itself, not taken from the manifest.
-
-    Raises
-    ------
-    OSError, ValueError
-        As `read_manifest`.
-    """
-    manifest = read_manifest(Path(f"{path}.dgen.json"))
-    ranks, align = manifest.ranks, manifest.align
-    if not manifest.is_per_rank or ranks is None or align is None:
-        yield Shard(path, 0, size)
-        return
-    each, more = divmod(-(-size // align), ranks)
-    for rank in range(ranks):
-        start, stop = (
-            min(size, (number * each + min(number, more)) * align) for number in (rank, rank + 1)
-        )
-        yield Shard(shard_path(path, rank), start, stop)
 
 
 def replace(

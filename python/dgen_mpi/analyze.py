@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dgen_mpi import DataSpec, _native, _records
+from dgen_mpi import DataSpec, _native, _records, manifest
 from dgen_mpi._records import ANALYSIS_FORMAT
 from dgen_mpi._text import cell, label
 
@@ -203,22 +203,16 @@ def _units(units: Sequence[int], name: str, least: int, most: int) -> tuple[int,
 
 def _specification(path: Path) -> dict[str, Any] | None:
     """Return what the manifest of a file says; None where there is none that can be used."""
-    manifest = Path(f"{path}.dgen.json")
-    if not manifest.exists():
+    place = manifest.beside(path)
+    if not place.exists():
         return None
     try:
-        spec = DataSpec.from_manifest(path)
+        known = DataSpec.from_manifest(place).as_dict()
     except (OSError, ValueError) as error:
-        logging.getLogger("dgen_mpi.analyze").warning("%s: %s", manifest, error)
+        logging.getLogger("dgen_mpi.analyze").warning("%s: %s", place, error)
         return None
-    return {
-        "size": spec.size,
-        "seed": spec.seed,
-        "dedup_ratio": spec.dedup_ratio,
-        "compress_ratio": spec.compress_ratio,
-        "dedup_unit": spec.dedup_unit,
-        "compress_unit": spec.compress_unit,
-    }
+    del known["fill"]
+    return known
 
 
 _Found = tuple[int, dict[tuple[str, int], list[tuple[bytes, int]]], dict[tuple[str, int], int]]

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import logging
 import os
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
+from dgen_mpi import manifest
 from dgen_mpi._arguments import DEDUP_UNIT, RatioLike, open_source, seed_of, size_of, thousandths
-from dgen_mpi._files import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -265,26 +264,15 @@ class DataSpec:
         A run that did not end well leaves a manifest that says so; it is read with a warning in the
         log.
         """
-        manifest = Path(path)
-        if manifest.suffixes[-2:] != [".dgen", ".json"]:
-            manifest = manifest.with_name(manifest.name + ".dgen.json")
-        stored = read_manifest(manifest)
+        place = Path(path)
+        if place.suffixes[-2:] != [".dgen", ".json"]:
+            place = manifest.beside(place)
+        stored = manifest.read(place)
         if not stored.is_complete:
-            logging.getLogger("dgen_mpi.manifest").warning(
-                "%s: the run that wrote this file did not end well", manifest
+            logging.getLogger(manifest.__name__).warning(
+                "%s: the run that wrote this file did not end well", place
             )
-        return cls(
-            stored.size,
-            stored.seed,
-            Decimal(stored.dedup_thousandths) / 1000,
-            Decimal(stored.compress_thousandths) / 1000,
-            stored.dedup_unit,
-            stored.compress_unit,
-            stored.fill,
-            max_threads=max_threads,
-            numa_mode=numa_mode,
-            numa_node=numa_node,
-        )
+        return cls(*stored.spec, max_threads=max_threads, numa_mode=numa_mode, numa_node=numa_node)
 
     @property
     def size(self) -> int:

@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dgen_mpi import DataSpec, analyze, report
-from dgen_mpi._files import shards
+from dgen_mpi import DataSpec, analyze, manifest, report
 from dgen_mpi.jobs import Campaign, CampaignFolder, Job, JobError, files
 
 BASE = "output: out\nsize: 1MiB\n"
@@ -262,6 +261,11 @@ def odd_manifests() -> Iterator[tuple[str, bool]]:
     yield encoded({**WHOLE, "spec": {**SPEC, "size": 2**63}}), False
 
 
+def first_shard(path: Path) -> manifest.Shard:
+    """Return the first file of a data set."""
+    return next(manifest.read(manifest.beside(path)).shards(path))
+
+
 def test_program_and_package_judge_manifests_alike(program: str, tmp_path: Path) -> None:
     """Each key missing, twice, of every wrong type; JSON and nothing else."""
     manifests = list(odd_manifests())
@@ -271,7 +275,7 @@ def test_program_and_package_judge_manifests_alike(program: str, tmp_path: Path)
     for text, is_right in manifests:
         Path(f"{data}.dgen.json").write_text(text, encoding="utf-8")
         read: Callable[[Path], object]
-        for read in (DataSpec.from_manifest, lambda path: next(shards(path, 4096))):
+        for read in (DataSpec.from_manifest, first_shard):
             try:
                 read(data)
                 refusal = ""
@@ -308,7 +312,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "job": ("f", Job.load),
     "campaign": ("f", Campaign.load),
     "manifest": ("f.dgen.json", DataSpec.from_manifest),
-    "shards": ("f.dgen.json", lambda path: list(shards(path.with_name("f"), 1))),
+    "shards": ("f.dgen.json", manifest.read),
     "report": ("1-generate.report.json", lambda path: report.load(path.parent)),
     "index": ("index.json", lambda path: CampaignFolder.open(path.parent)),
     "index of results": ("index.json", lambda path: report.load(path.parent)),

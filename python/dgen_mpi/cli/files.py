@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import dgen_mpi
-from dgen_mpi import _native, report
+from dgen_mpi import _native, manifest, report
 from dgen_mpi import analyze as ratios
-from dgen_mpi._files import Shard, open_data, shard_path, shards
+from dgen_mpi._files import open_data
 from dgen_mpi.cli.display import Display
 from dgen_mpi.cli.output import (
     DIFFERS,
@@ -58,7 +58,7 @@ def analyze(options: argparse.Namespace) -> int:
         for case in folder.campaign.cases:
             for number, output in enumerate(case.outputs):
                 # Of a file for each rank, the first.
-                for file in (Path(output), shard_path(Path(output), 0)):
+                for file in (Path(output), manifest.shard_path(Path(output), 0)):
                     if file.exists():
                         suffix = f"-{number}" if number else ""
                         wanted.append((file, folder.place(case) / f"analysis{suffix}.json"))
@@ -69,7 +69,7 @@ def analyze(options: argparse.Namespace) -> int:
         raise JobError("plot: one file at a time; dgen report --plot-ratios draws several")
     if options.plot:
         inputs: list[tuple[str | Path, str]] = [(path, "what is read") for path, _ in wanted]
-        inputs += [(f"{path}.dgen.json", "the manifest") for path, _ in wanted]
+        inputs += [(manifest.beside(path), "the manifest") for path, _ in wanted]
         require_output("plot", options.plot, inputs, PICTURE_MARK)
     sample = _sizes(options.sample, "sample")[0] if options.sample else None
     found = []
@@ -188,7 +188,10 @@ class _Damages:
 
 
 def _verify_file(
-    spec: dgen_mpi.DataSpec, shard: Shard, damages: _Damages, progress: Callable[[int, int], None]
+    spec: dgen_mpi.DataSpec,
+    shard: manifest.Shard,
+    damages: _Damages,
+    progress: Callable[[int, int], None],
 ) -> tuple[int, int]:
     """Compare one file with its part of the data set; return its length and what was compared."""
     buffer = bytearray(CHUNK)
@@ -221,7 +224,7 @@ def verify(options: argparse.Namespace) -> int:
     file_bytes = compared = 0
     started = time.monotonic()
     with Display.bytes(f"verify {path.name}", is_quiet=options.json) as progress:
-        for shard in shards(path, spec.size):
+        for shard in manifest.read(manifest.beside(path)).shards(path):
             found, read = _verify_file(spec, shard, damages, progress)
             file_bytes, compared = file_bytes + found, compared + read
     seconds = time.monotonic() - started

@@ -12,8 +12,8 @@ from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from dgen_mpi._files import PER_RANK_DIGITS, shard_path
 from dgen_mpi.jobs.model import Job
+from dgen_mpi.manifest import PER_RANK_DIGITS, beside, shard_path
 
 _SHARD = re.compile(rf"(.+)\.[0-9]{{{PER_RANK_DIGITS},}}", re.DOTALL)
 
@@ -111,7 +111,7 @@ class _Places:
             return None
         output = Path(job.working_directory or ".") / job.output
         owner = _Owner(name, self.keys(output)[0])
-        paths = [output.with_name(f"{output.name}.dgen.json")]
+        paths = [beside(output)]
         if job.layout != "per-rank":
             paths.insert(0, output)
         # A repair, or a write that goes on, may find either layout.

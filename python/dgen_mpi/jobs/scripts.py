@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from dgen_mpi._files import PER_RANK_DIGITS
 from dgen_mpi.jobs import shell, values
 from dgen_mpi.jobs.campaign import Case
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import Job
+from dgen_mpi.manifest import PER_RANK_DIGITS
 
 SCHEDULERS = ("slurm", "pbs", "lsf", "flux")
 """The batch systems that scripts are written for."""
