@@ -252,7 +252,21 @@ public struct Examination: Sendable {
             }
         }
         // What lies before the buffer is not known.
-        let starts = [offset] + ranges.dropLast().map(\.end)
+        return diagnose(ranges, evidence, rightFrom: offset, searchBytes: searchBytes)
+    }
+
+    /// Says what ranges are, of which evidence was found at ``evidenceWanted(of:)``, as ``diagnose(_:in:at:searchBytes:)``.
+    ///
+    /// - Parameters:
+    ///   - ranges: what is wrong, in ascending order.
+    ///   - evidence: what was found of each.
+    ///   - start: from where on all bytes between the ranges are known to be right.
+    ///   - searchBytes: how much of the data set to look through.
+    /// - Returns: a diagnosis for each range.
+    package mutating func diagnose(
+        _ ranges: [Damage], _ evidence: [[Evidence]], rightFrom start: Int, searchBytes: Int
+    ) -> [Diagnosis] {
+        let starts = [start] + ranges.dropLast().map(\.end)
         var diagnoses = ranges.indices.map {
             diagnose(ranges[$0], evidence[$0], rightFrom: starts[$0])
         }
