@@ -20,6 +20,10 @@ final class Source {
     /// The offset of the next byte, and where there is no next one; within the data set.
     private var position = 0
     private var end: Int
+    /// What is wrong before that place, as far as it was compared since the source went there.
+    private var log: DamageLog
+    /// The most ranges of it that are kept.
+    private static let rangesMax = 1000
     nonisolated(unsafe) private static var type: PythonType<Source>?
 
     /// A lock that a forked process finds free, whoever held it when it was forked.
@@ -43,6 +47,7 @@ final class Source {
         self.kernel = kernel
         self.threads = threads
         end = spec.size
+        log = DamageLog(spec, limit: Self.rangesMax)
         layout = Layout(spec)
         logger = Logger(label: "generator")
         generator = ParallelGenerator(spec, pool: threads.pool, kernel: kernel, logger: logger)
@@ -116,34 +121,56 @@ final class Source {
         return offset..<offset + count
     }
 
-    /// What is found in a buffer, and what has become of it.
+    /// Adds what is wrong in a buffer, which should be from `offset` on, to a log.
+    private func compare(
+        _ buffer: UnsafeRawBufferPointer, at offset: Int, log: inout DamageLog
+    ) {
+        exclusively(isLong: true) { generator in generator.compare(buffer, at: offset, log: &log) }
+    }
+
+    /// Looks at evidence of so many bytes at once.
+    private static let evidenceBytes = 64 << 20
+
+    /// What has become of the ranges that a log keeps; as many at once as memory is for, and as are near each other.
     ///
     /// - Parameters:
-    ///   - buffer: what is compared.
-    ///   - offset: where in the data set it should be from.
-    ///   - limit: the most ranges that are kept.
+    ///   - log: what is wrong.
+    ///   - start: from where on all else is right.
     ///   - known: seeds of data sets that may have been there before.
     ///   - searchBytes: how much of the data set to look through for what nothing explains.
-    /// - Returns: what is wrong, and a diagnosis for each range that is kept.
-    private func compare(
-        _ buffer: UnsafeMutableRawBufferPointer, at offset: Int, limit: Int, known: [UInt64],
-        searchBytes: Int
-    ) -> (DamageLog, [Diagnosis]) {
-        var log = DamageLog(spec, limit: limit)
-        let found = UnsafeRawBufferPointer(buffer)
-        exclusively(isLong: true) { generator in
-            generator.compare(found, at: offset, log: &log)
-        }
-        guard log.rangeCount > 0 else { return (log, []) }
+    ///   - found: what is found in a range; less where no more is there.
+    /// - Returns: a diagnosis for each.
+    /// - Throws: what `found` throws.
+    private func diagnoses(
+        of log: DamageLog, rightFrom start: Int, known: [UInt64], searchBytes: Int,
+        _ found: (Range<Int>) throws(PythonError) -> [UInt8]
+    ) throws(PythonError) -> [Diagnosis] {
         var diagnoses: [Diagnosis] = []
-        withoutInterpreterLock {
-            // The same with another seed is as legal.
-            let earlier = known.compactMap { try? spec.withSeed($0) }
-            var examination = Examination(spec, earlier: earlier, kernel: kernel)
-            diagnoses = examination.diagnose(
-                log.ranges, in: found, at: offset, searchBytes: searchBytes)
+        guard log.rangeCount > 0 else { return diagnoses }
+        // The same with another seed is as legal.
+        let earlier = known.compactMap { try? spec.withSeed($0) }
+        var examination = Examination(spec, earlier: earlier, kernel: kernel)
+        var rest = log.ranges[...]
+        while let first = rest.first {
+            var (evidence, bytes): ([[Examination.Evidence]], Int) = ([], 0)
+            let near = rest.prefix { $0.offset - first.offset <= searchBytes / 2 }
+            for range in near where bytes < Self.evidenceBytes {
+                let parts = Examination.evidenceWanted(of: range)
+                evidence.append(
+                    try parts.map { (part) throws(PythonError) in
+                        Examination.Evidence(offset: part.lowerBound, bytes: try found(part))
+                    })
+                bytes += parts.reduce(0) { $0 + $1.count }
+            }
+            let ranges = Array(rest.prefix(evidence.count))
+            let start = log.ranges[..<rest.startIndex].last?.end ?? start
+            withoutInterpreterLock {
+                diagnoses += examination.diagnose(
+                    ranges, evidence, rightFrom: start, searchBytes: searchBytes)
+            }
+            rest = rest.dropFirst(evidence.count)
         }
-        return (log, diagnoses)
+        return diagnoses
     }
 
     /// Seeds, eight bytes each.
@@ -191,6 +218,23 @@ final class Source {
             entries.append(("part_count", newInteger(diagnosis.partCount)))
         }
         return try newDictionary(entries)
+    }
+
+    /// A log and its diagnoses as a tuple.
+    private static func newDamage(
+        _ log: DamageLog, _ diagnoses: [Diagnosis]
+    ) throws(PythonError) -> PythonObject {
+        func numbers(_ range: Damage) -> [PythonObject?] {
+            [range.offset, range.bytes, range.wrongBytes].map(newInteger)
+        }
+        return try newTuple([
+            try newList(Array(zip(log.ranges, diagnoses))) { (it) throws(PythonError) in
+                try newTuple(numbers(it.0) + [try newDiagnosis(it.1)])
+            },
+            newInteger(log.rangeCount), newInteger(log.rangeBytes), newInteger(log.wrongBytes),
+            try log.last.map { (last) throws(PythonError) in try newTuple(numbers(last)) }
+                ?? cpython_none(),
+        ])
     }
 
     // MARK: Python's side
@@ -284,25 +328,56 @@ final class Source {
         return try withBuffer(of: try arguments.object(0), isWritten: false) {
             (buffer) throws(PythonError) in
             _ = try source.range(buffer.count, offset)
-            let (log, diagnoses) = source.compare(
-                buffer, at: offset, limit: limit, known: known, searchBytes: searchBytes)
-            return try newTuple([
-                try newList(Array(zip(log.ranges, diagnoses))) { (found) throws(PythonError) in
-                    let (range, diagnosis) = found
-                    return try newTuple([
-                        newInteger(range.offset), newInteger(range.bytes),
-                        newInteger(range.wrongBytes), try newDiagnosis(diagnosis),
-                    ])
-                },
-                newInteger(log.rangeCount), newInteger(log.rangeBytes), newInteger(log.wrongBytes),
-                try log.last.map { (last) throws(PythonError) in
-                    try newTuple([
-                        newInteger(last.offset), newInteger(last.bytes),
-                        newInteger(last.wrongBytes),
-                    ])
-                } ?? cpython_none(),
-            ])
+            let found = UnsafeRawBufferPointer(buffer)
+            var log = DamageLog(source.spec, limit: limit)
+            source.compare(found, at: offset, log: &log)
+            let diagnoses = try source.diagnoses(
+                of: log, rightFrom: offset, known: known, searchBytes: searchBytes
+            ) { Array(found[$0.lowerBound - offset..<$0.upperBound - offset]) }
+            return try newDamage(log, diagnoses)
         }
+    }
+
+    private static func compareNext(
+        _ source: Source, _ arguments: Arguments
+    ) throws(PythonError) -> PythonObject? {
+        try withBuffer(of: try arguments.object(0), isWritten: false) { (buffer) in
+            let range = source.take(buffer.count)
+            var log = source.log
+            source.compare(
+                UnsafeRawBufferPointer(rebasing: buffer[..<range.count]), at: range.lowerBound,
+                log: &log)
+            source.log = log
+            return newInteger(range.count)
+        }
+    }
+
+    private static func missNext(
+        _ source: Source, _ arguments: Arguments
+    ) throws(PythonError) -> PythonObject? {
+        let range = source.take(try arguments.integer(0, "count", in: 0...Int.max))
+        if !range.isEmpty {
+            source.log.add(offset: range.lowerBound, count: range.count, isMissing: true)
+        }
+        return newInteger(range.count)
+    }
+
+    private static func damage(
+        _ source: Source, _ arguments: Arguments
+    ) throws(PythonError) -> PythonObject? {
+        let read = try arguments.object(0)
+        let searchBytes = try arguments.integer(1, "search_bytes", in: 0...Int.max)
+        let log = source.log
+        let diagnoses = try source.diagnoses(
+            of: log, rightFrom: 0, known: [], searchBytes: searchBytes
+        ) { (range) throws(PythonError) in
+            let place = try newTuple([newInteger(range.lowerBound), newInteger(range.count)])
+            defer { Py_DecRef(place) }
+            guard let found = PyObject_CallObject(read, place) else { throw PythonError() }
+            defer { Py_DecRef(found) }
+            return try withBuffer(of: found, isWritten: false) { Array($0.prefix(range.count)) }
+        }
+        return try newDamage(log, diagnoses)
     }
 
     private static func reserve(
@@ -321,6 +396,7 @@ final class Source {
         let position = try arguments.integer(0, "offset", in: 0...source.spec.size)
         source.end = try arguments.integer(1, "end", in: position...source.spec.size)
         source.position = position
+        source.log = DamageLog(source.spec, limit: rangesMax)
         return cpython_none()
     }
 
@@ -404,6 +480,41 @@ final class Source {
                     """
                 ) { object, arguments, count in
                     call(Source.of, object, arguments, count, wanted: 5, Source.compare)
+                },
+                pythonFunction(
+                    "compare_next",
+                    """
+                    compare_next($self, buffer, /)
+                    --
+
+                    Compare `buffer` with the next bytes, and return with how many: fewer at the end. `damage` tells what is
+                    wrong.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 1, Source.compareNext)
+                },
+                pythonFunction(
+                    "miss_next",
+                    """
+                    miss_next($self, count, /)
+                    --
+
+                    Note that the next `count` bytes are not there, and return how many these are: fewer at the end.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 1, Source.missNext)
+                },
+                pythonFunction(
+                    "damage",
+                    """
+                    damage($self, read, search_bytes, /)
+                    --
+
+                    Return what `compare_next` and `miss_next` have found since the last `seek`, as `compare` does.
+                    `read(offset, count)` returns what is there now.
+                    """
+                ) { object, arguments, count in
+                    call(Source.of, object, arguments, count, wanted: 2, Source.damage)
                 },
                 pythonFunction(
                     "reserve",

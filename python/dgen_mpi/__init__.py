@@ -10,6 +10,7 @@ as dgen_py`` is all that a program written for that needs. Log records go to log
 from importlib.metadata import version
 
 from dgen_mpi._native import BytesView, UnsuitableBufferError
+from dgen_mpi.damage import Damage, DamagedRanges
 from dgen_mpi.generator import (
     BufferPool,
     Generator,
@@ -22,7 +23,7 @@ from dgen_mpi.generator import (
     generate_into_buffer,
 )
 from dgen_mpi.reader import DataReader
-from dgen_mpi.spec import Damage, DamagedRanges, DataSpec
+from dgen_mpi.spec import DataSpec
 from dgen_mpi.system import get_build_info, get_numa_info, get_system_info
 from dgen_mpi.vectors import generate_uniform, generate_uniform_vectors, normalize_rows
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -47,18 +48,24 @@ class Manifest(NamedTuple):
         ratios = (Decimal(self.dedup_thousandths) / 1000, Decimal(self.compress_thousandths) / 1000)
         return (self.size, self.seed, *ratios, self.dedup_unit, self.compress_unit, self.fill)
 
-    def shards(self, data: Path) -> Iterator[Shard]:
-        """Yield the files of the data set at `data`: their names are made of that path alone."""
-        if not self.is_per_rank or self.ranks is None or self.align is None:
+    def shards(self, data: Path, offset: int = 0) -> Iterator[Shard]:
+        """Yield the files of the data set at `data`, from that with the byte at `offset` on.
+
+        Their names are made of that path alone.
+        """
+        if not self.is_per_rank:
             yield Shard(data, 0, self.size)
             return
-        each, more = divmod(-(-self.size // self.align), self.ranks)
-        for rank in range(self.ranks):
-            start, stop = (
-                min(self.size, (number * each + min(number, more)) * self.align)
-                for number in (rank, rank + 1)
-            )
-            yield Shard(shard_path(data, rank), start, stop)
+        ranks = range(self.ranks or 1)
+        first = bisect.bisect_right(ranks, offset, key=self._end_of) if offset else 0
+        for rank in ranks[first:]:
+            yield Shard(shard_path(data, rank), self._end_of(rank - 1), self._end_of(rank))
+
+    def _end_of(self, rank: int) -> int:
+        """Return where the part of a rank ends."""
+        unit, ranks = self.align or 1, self.ranks or 1
+        each, more = divmod(-(-self.size // unit), ranks)
+        return min(self.size, ((rank + 1) * each + min(rank + 1, more)) * unit)
 
 
 def beside(data: Path) -> Path:

@@ -6,13 +6,14 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from dgen_mpi import manifest
 from dgen_mpi._arguments import DEDUP_UNIT, RatioLike, open_source, seed_of, size_of, thousandths
+from dgen_mpi.damage import DamagedRanges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from dgen_mpi._arguments import BufferLike
 
@@ -21,132 +22,6 @@ SEARCH_BYTES = 256 << 20
 
 WHOLE_BUFFER = -1
 """For the extension: as many bytes as the buffer has."""
-
-
-class _Range(NamedTuple):
-    offset: int
-    bytes: int
-    wrong_bytes: int
-
-
-class Damage(_Range):
-    """A range of a data set that is not as it should be: a tuple of three numbers, and what it is.
-
-    Attributes
-    ----------
-    offset
-        The offset in the data set of its first wrong byte.
-    bytes
-        Its length, from the first wrong byte to the last.
-    wrong_bytes
-        How many of its bytes are wrong.
-    kind
-        What has become of it, as its bytes tell: ``"zeros"`` (8 bytes at least: a lost write, or a
-        hole), ``"stale"`` (the bytes of another seed that was named), ``"misplaced"`` (16 bytes at
-        least that belong at another offset), ``"bit_flips"``, ``"torn"`` (right up to a sector
-        within a block, and unknown bytes to its end), ``"truncated"`` (not there), ``"mixed"``
-        (several kinds), ``"foreign"`` (anything else); empty where nobody has looked.
-    source_offset
-        Where misplaced bytes belong; the lowest offset, where copies of blocks have them.
-    seed
-        The seed of the data set that stale bytes are of.
-    flipped_bits, bits
-        How many bits differ, and which, as pairs of an offset and a bit from 0 to 7 (64 at most).
-        Of a `sampled` range, those that were looked at: as many differ at least.
-    torn_at
-        The sector at which the range begins, where all before it in the same block is known to be
-        right, and the range goes on to the end of the block.
-    parts
-        Of mixed ranges: tuples of kind, offset and length (16 at most). Each is true of all its
-        bytes; bytes in none of them are right.
-    part_count
-        All parts, also those that the list has no room for.
-    sampled
-        Whether the range is so long (256 KiB) that only samples of it were looked at: its kind is
-        an estimate then, and so are parts that go from one sample to the next.
-    expected, found
-        The first bytes as they should be, and as they are (16 at most).
-    """
-
-    kind: str
-    source_offset: int | None
-    seed: int | None
-    flipped_bits: int | None
-    bits: list[tuple[int, int]]
-    torn_at: int | None
-    parts: list[tuple[str, int, int]]
-    part_count: int | None
-    sampled: bool
-    expected: bytes
-    found: bytes
-
-    def __new__(
-        cls,
-        offset: int,
-        bytes: int,  # noqa: A002 - the word of reports
-        wrong_bytes: int,
-        diagnosis: Mapping[str, Any] | None = None,
-    ) -> Damage:
-        """Make a range; `diagnosis` has what the extension has found out about it."""
-        damage = super().__new__(cls, offset, bytes, wrong_bytes)
-        known = diagnosis or {}
-        damage.kind = known.get("kind", "")
-        damage.source_offset = known.get("source_offset")
-        damage.seed = known.get("seed")
-        damage.flipped_bits = known.get("flipped_bits")
-        damage.bits = known.get("bits", [])
-        damage.torn_at = known.get("torn_at")
-        damage.parts = known.get("parts", [])
-        damage.part_count = known.get("part_count")
-        damage.sampled = bool(known.get("sampled", False))
-        damage.expected = known.get("expected", b"")
-        damage.found = known.get("found", b"")
-        return damage
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what is known of it as reports have it: bytes in hexadecimal, nothing empty."""
-        fields = {
-            name: value
-            for name, value in vars(self).items()
-            if value not in (None, [], "") and value is not False
-        }
-        return self._asdict() | {
-            name: value.hex() if isinstance(value, bytes) else value
-            for name, value in fields.items()
-        }
-
-
-class DamagedRanges(list[Damage]):
-    """The damaged ranges that a comparison found, in ascending order; empty if there are none.
-
-    Wrong bytes with less than a grain (``compress_unit``) of right ones between them are one range.
-
-    Attributes
-    ----------
-    range_count
-        All ranges, also those that the list has no room for.
-    range_bytes
-        The lengths of all ranges together.
-    wrong_bytes
-        All wrong bytes.
-    last
-        The last range, also where the list has no room for it: it then has no kind. None if there
-        is none.
-    """
-
-    def __init__(
-        self,
-        ranges: list[Damage],
-        range_count: int,
-        range_bytes: int,
-        wrong_bytes: int,
-        last: Damage | None = None,
-    ) -> None:
-        super().__init__(ranges)
-        self.range_count = range_count
-        self.range_bytes = range_bytes
-        self.wrong_bytes = wrong_bytes
-        self.last = ranges[-1] if ranges and range_count == len(ranges) else last
 
 
 class DataSpec:
@@ -412,19 +287,14 @@ class DataSpec:
             For a range outside the data set.
         """
         known = b"".join(seed_of(seed).to_bytes(8, "little") for seed in also_known)
-        ranges, range_count, range_bytes, wrong_bytes, last = self._source.compare(
-            buffer,
-            size_of(offset, "offset"),
-            size_of(limit, "limit", least=1),
-            known,
-            size_of(search_bytes, "search_bytes"),
-        )
-        return DamagedRanges(
-            [Damage(*found) for found in ranges],
-            range_count,
-            range_bytes,
-            wrong_bytes,
-            Damage(*last) if last else None,
+        return DamagedRanges.of(
+            self._source.compare(
+                buffer,
+                size_of(offset, "offset"),
+                size_of(limit, "limit", least=1),
+                known,
+                size_of(search_bytes, "search_bytes"),
+            )
         )
 
     def as_dict(self) -> dict[str, int | float | str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, Command
+from conftest import MPIRUN, ROOT, Command
 from numpy.typing import NDArray
 
 from dgen_mpi import DataSpec
@@ -135,6 +135,41 @@ def test_verify_finds_what_is_wrong(dgen: Command, tmp_path: Path) -> None:
     assert "the file has 19999903 bytes instead of 20000003" in short
     (tmp_path / "data").write_bytes(data + b"more")
     assert "20000007 bytes instead" in dgen("verify", "data", status=1).stdout
+
+
+@pytest.mark.parametrize("layout", ["shared", "per-rank"])
+def test_verify_says_of_damage_what_the_program_says(
+    layout: str, dgen: Command, program: str, tmp_path: Path
+) -> None:
+    """Where it is, how much, and what has become of it, over the edges of pieces and of files."""
+    size = "25000003"
+    shape = ["-s", size, "--seed", "3", "--compress-ratio", "1.5", "--layout", layout]
+    ranks = [*MPIRUN, "-n", "3"]
+    subprocess.run([*ranks, program, "-o", "data", *shape, "--quiet"], cwd=tmp_path, check=True)
+    paths = sorted(path for path in tmp_path.iterdir() if path.suffix != ".json")
+    data = bytearray(b"".join(path.read_bytes() for path in paths))
+    lengths = [path.stat().st_size for path in paths]
+    edge = 16 << 20
+    # Zeros, flipped bits, bytes from elsewhere, unknown bytes; a long range that is sampled.
+    data[8_388_000:8_389_000] = bytes(1000)
+    data[edge - 3 : edge + 3] = bytes(each ^ 1 for each in data[edge - 3 : edge + 3])
+    data[12_000_000:12_005_000] = data[100_000:105_000]
+    data[15_000_000:15_000_100] = b"odd" * 33 + b"!"
+    data[18_000_000:18_500_000] = bytes(500_000)
+    for path, length in zip(paths, lengths, strict=True):
+        path.write_bytes(data[:length])
+        del data[:length]
+    os.truncate(paths[-1], lengths[-1] - 5000)
+    ours = json.loads(dgen("verify", "data", "--json", status=1).stdout)
+    command = [program, "verify", "data", "--report", "report.json", "--quiet"]
+    subprocess.run(command, cwd=tmp_path, check=False)
+    theirs = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert ours["damage_ranges"] == theirs["damage_ranges"] == 6
+    told = ("offset", "bytes", "wrong_bytes", "kind", "source_offset", "flipped_bits", "expected")
+    for one, other in zip(ours["damage"], theirs["damage"], strict=True):
+        assert [one.get(name) for name in told] == [other.get(name) for name in told]
+    kinds = [damaged["kind"] for damaged in ours["damage"]]
+    assert kinds == ["zeros", "misplaced", "foreign", "bit_flips", "zeros", "truncated"]
 
 
 def _ranges(wrong: NDArray[np.bool_], gap: int) -> list[tuple[int, int, int]]:

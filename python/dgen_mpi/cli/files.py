@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import dgen_mpi
 from dgen_mpi import _native, manifest, report
@@ -25,15 +25,13 @@ from dgen_mpi.cli.output import (
 )
 from dgen_mpi.jobs import CampaignFolder, JobError, values
 from dgen_mpi.jobs.folder import write_json
+from dgen_mpi.spec import SEARCH_BYTES
 
 CHUNK = 8 << 20
 """Bytes that `verify` reads at once."""
 
-RANGES_MAX = 1000
-"""Damaged ranges that `verify` lists; all are counted."""
-
 RANGES_SHOWN = 20
-"""Those that it prints for people."""
+"""Damaged ranges that `verify` prints for people; 1000 are in its JSON, and all are counted."""
 
 
 def _sizes(text: str, field: str) -> tuple[int, ...]:
@@ -100,135 +98,52 @@ def analyze(options: argparse.Namespace) -> int:
     return DONE
 
 
-TRUNCATED = "truncated"
-"""The kind of damage that bytes are which are not there."""
-
-
-def _as_one(first: dgen_mpi.Damage, second: dgen_mpi.Damage) -> dict[str, Any]:
-    """Return what is true of two damaged ranges that are one, and of what lies between them."""
-    end = first.offset + first.bytes
-    # Where one goes on as the other, none of them ends with a block.
-    kinds = ["foreign" if it.kind == "torn" else it.kind for it in (first, second)]
-    known: dict[str, Any] = {
-        "kind": kinds[0],
-        "seed": first.seed,
-        "source_offset": first.source_offset,
-        "sampled": first.sampled or second.sampled,
-    }
-    if kinds == ["bit_flips", "bit_flips"]:
-        bits = (first.flipped_bits or 0) + (second.flipped_bits or 0)
-        return known | {"flipped_bits": bits, "bits": (first.bits + second.bits)[:64]}
-    if kinds == ["misplaced", "misplaced"]:
-        moved = (second.source_offset or 0) - (first.source_offset or 0)
-        is_one = moved == second.offset - first.offset
-    else:
-        is_one = kinds[0] == kinds[1] != "mixed" and first.seed == second.seed
-    # Right bytes between two ranges are what they are by chance only where these are of no origin.
-    if is_one and (second.offset == end or kinds[0] == "foreign"):
-        return known
-    parts = [
-        part
-        for damage, kind in zip((first, second), kinds, strict=True)
-        for part in (damage.parts or [(kind, damage.offset, damage.bytes)])
-    ]
-    counts = [damage.part_count or 1 for damage in (first, second)]
-    return {
-        "kind": "mixed",
-        "parts": parts[:16],
-        "part_count": sum(counts),
-        "sampled": known["sampled"],
-    }
-
-
-class _Damages:
-    """Damaged ranges in file order, joined as the program joins them: a list and full counts."""
-
-    def __init__(self, gap: int) -> None:
-        self._gap = gap
-        self._last: dgen_mpi.Damage | None = None
-        self.ranges: list[dgen_mpi.Damage] = []
-        self.count = 0
-        self.wrong_bytes = 0
-
-    @property
-    def room(self) -> int:
-        """How many more ranges are listed."""
-        return RANGES_MAX - len(self.ranges)
-
-    def add(self, found: dgen_mpi.DamagedRanges) -> None:
-        """Add ranges that lie behind the last one; the first of them is listed."""
-        if not found:
-            return
-        new, last = list(found), found.last
-        joined = self._joined(new[0])
-        if joined is not None:
-            if self.count <= RANGES_MAX:
-                self.ranges[-1] = joined
-            self.count -= 1
-            last = joined if found.range_count == 1 else last
-            del new[0]
-        self.ranges += new[: self.room]
-        self.count += found.range_count
-        self.wrong_bytes += found.wrong_bytes
-        self._last = last
-
-    def _joined(self, new: dgen_mpi.Damage) -> dgen_mpi.Damage | None:
-        """Return the last range together with the next, if they are one."""
-        last = self._last
-        if last is None or (last.kind == TRUNCATED) != (new.kind == TRUNCATED):
-            return None
-        if new.offset - last.offset - last.bytes >= self._gap:
-            return None
-        return dgen_mpi.Damage(
-            last.offset,
-            new.offset + new.bytes - last.offset,
-            last.wrong_bytes + new.wrong_bytes,
-            _as_one(last, new),
-        )
-
-
-def _verify_file(
-    spec: dgen_mpi.DataSpec,
-    shard: manifest.Shard,
-    damages: _Damages,
-    progress: Callable[[int, int], None],
+def _compare(
+    source: _native.Source, shard: manifest.Shard, progress: Callable[[int], None]
 ) -> tuple[int, int]:
     """Compare one file with its part of the data set; return its length and what was compared."""
-    buffer = bytearray(CHUNK)
+    buffer = memoryview(bytearray(CHUNK))
     offset = shard.start
     with open_data(shard.path) as file:
-        while offset < shard.stop:
-            length = file.readinto(memoryview(buffer)[: min(CHUNK, shard.stop - offset)])
-            if not length:
-                break
-            part = memoryview(buffer)[:length]
-            if damages.count <= RANGES_MAX:
-                # The first of them may belong to the last one that is listed.
-                damages.add(spec.compare(part, offset, limit=max(damages.room, 1)))
-            else:
-                damages.add(spec.compare(part, offset, limit=1, search_bytes=0))
+        while length := file.readinto(buffer[: shard.stop - offset]):
+            source.compare_next(buffer[:length])
             offset += length
-            progress(offset, spec.size)
-    if offset < shard.stop:
-        missing = shard.stop - offset
-        gone = dgen_mpi.Damage(offset, missing, missing, {"kind": TRUNCATED})
-        damages.add(dgen_mpi.DamagedRanges([gone], 1, missing, missing))
+            progress(offset)
+    source.miss_next(shard.stop - offset)
     return shard.path.stat().st_size, offset - shard.start
+
+
+def _read(stored: manifest.Manifest, path: Path, offset: int, count: int) -> bytes:
+    """Return the bytes of a data set that are there now, as far as no file is too short."""
+    found = b""
+    for shard in stored.shards(path, offset):
+        place = offset + len(found)
+        with open_data(shard.path) as file:
+            file.seek(place - shard.start)
+            part = file.read(min(shard.stop - place, count - len(found)))
+        found += part
+        if place + len(part) < shard.stop or len(found) == count:
+            break
+    return found
 
 
 def verify(options: argparse.Namespace) -> int:
     """Compare a file with what its manifest says, in this process."""
     path: Path = options.file
     spec = dgen_mpi.DataSpec.from_manifest(path, max_threads=options.threads)
-    damages = _Damages(spec.compress_unit)
+    stored = manifest.read(manifest.beside(path))
+    source = spec._source
     file_bytes = compared = 0
     started = time.monotonic()
     with Display.bytes(f"verify {path.name}", is_quiet=options.json) as progress:
-        for shard in manifest.read(manifest.beside(path)).shards(path):
-            found, read = _verify_file(spec, shard, damages, progress)
+        for shard in stored.shards(path):
+            found, read = _compare(source, shard, lambda done: progress(done, spec.size))
             file_bytes, compared = file_bytes + found, compared + read
+    damage = dgen_mpi.DamagedRanges.of(
+        source.damage(functools.partial(_read, stored, path), SEARCH_BYTES)
+    )
     seconds = time.monotonic() - started
-    is_right = damages.count == 0 and file_bytes == spec.size
+    is_right = damage.range_count == 0 and file_bytes == spec.size
     if options.json:
         print_json(
             {
@@ -237,22 +152,22 @@ def verify(options: argparse.Namespace) -> int:
                 "size": spec.size,
                 "file_bytes": file_bytes,
                 "seconds": seconds,
-                "wrong_bytes": damages.wrong_bytes,
-                "damage_ranges": damages.count,
-                "damage": [damaged.as_dict() for damaged in damages.ranges],
+                "wrong_bytes": damage.wrong_bytes,
+                "damage_ranges": damage.range_count,
+                "damage": [damaged.as_dict() for damaged in damage],
             }
         )
         return DONE if is_right else DIFFERS
     rate = report.rate(compared / seconds if seconds else 0)
     say(f"{path}: {_native.format_size(compared)} compared, {rate}")
-    for damaged in damages.ranges[:RANGES_SHOWN]:
+    for damaged in damage[:RANGES_SHOWN]:
         wrong = f"{damaged.wrong_bytes} of {damaged.bytes} bytes wrong"
         estimate = ", as samples of it tell" if damaged.sampled else ""
         say(f"  offset {damaged.offset}: {wrong}, {damaged.kind.replace('_', ' ')}{estimate}")
-    if damages.count > RANGES_SHOWN:
-        say(f"  and {damages.count - RANGES_SHOWN} more ranges")
+    if damage.range_count > RANGES_SHOWN:
+        say(f"  and {damage.range_count - RANGES_SHOWN} more ranges")
     if file_bytes != spec.size:
         say(f"  the file has {file_bytes} bytes instead of {spec.size}")
-    wrong = f"{damages.wrong_bytes} bytes wrong or missing"
+    wrong = f"{damage.wrong_bytes} bytes wrong or missing"
     print("every byte is right" if is_right else wrong)
     return DONE if is_right else DIFFERS
