@@ -51,14 +51,23 @@ unprepared() {
     printf 'dgen: error: %s: ended with status %s\n' "$1" "$status" >&2
 }
 
-# says FILE PATTERN: whether it does; a pipe is not waited for.
-says() {
-    [ -f "$1" ] && grep -Eqs "$2" -- "$1"
+# field NAME FILE: a field of a JSON object, whatever spaces are in the file, and none that is
+# deeper; a pipe is not waited for.
+field() {
+    [ -f "$2" ] || return 0
+    LC_ALL=C grep -aoEs '"([^"\\]|\\.)*"|[][{},:]|[^][{},:"[:space:]]+' -- "$2" |
+        LC_ALL=C awk -v "name=\"$1\"" '
+            /^[]}]$/ { depth-- }
+            !depth || (depth == 1 && $0 == ",") { is_found = 0 }
+            is_found { printf "%s", $0 }
+            depth == 1 && $0 == ":" && before == name { is_found = 1 }
+            /^[[{]$/ { depth++ }
+            { before = $0 }'
 }
 
 # ended REPORT: whether the step with this report ended well.
 ended() {
-    says "$1" '"exit_status" : 0,'
+    [ "$(field exit_status "$1")" = 0 ]
 }
 
 # step REPORT COMMAND...: runs a command, unless its report says that it is done.

@@ -138,6 +138,47 @@ def test_only_files_of_the_case_are_removed(steps: str, stand_in: str, tmp_path:
         assert not (tmp_path / name).exists()
 
 
+@pytest.mark.parametrize("spaces", [(",", ":"), (" ,\n\n", "\t:  ")])
+def test_spaces_in_json_mean_nothing(
+    spaces: tuple[str, str], stand_in: str, tmp_path: Path
+) -> None:
+    """What is done is known as done, what was cut off begins again, every part is removed."""
+    program = tmp_path / "stand-in"
+    program.write_text(STAND_IN.replace('" : ', f'"{spaces[1]}'))
+    program.chmod(0o755)
+    steps = "steps: [{operation: generate}, {operation: verify}]\n"
+    lines = f"output: data\nlayout: per-rank\n{steps}"
+    folder = start(tmp_path, stand_in + lines)
+    (case,) = folder.campaign.cases
+    reports = [step.path for step in folder.results(case)]
+    manifest = tmp_path / "data.dgen.json"
+
+    def change(path: Path, **changes: Any) -> None:
+        content = json.loads(path.read_text()) | changes
+        path.write_text(json.dumps(content, separators=spaces))
+
+    def run_script() -> list[int]:
+        subprocess.run(["bash", folder.script(case)], check=True, capture_output=True)
+        assert folder.state(case) is State.DONE
+        return [path.stat().st_mtime_ns for path in reports]
+
+    for path in (*reports, manifest):
+        change(path, deeper={"exit_status": 3, "layout": "shared"}, error='"exit_status" : 3,')
+    changed = [path.stat().st_mtime_ns for path in reports]
+    assert run_script() == changed
+    # As a write that is killed leaves them.
+    change(reports[0], exit_status=5, status="interrupted")
+    change(manifest, status="writing")
+    reports[1].unlink()
+    assert min(run_script()) > max(changed)
+    removing = stand_in.replace(stand_in.split('"')[1].split()[0], str(program))
+    other = tmp_path / "other"
+    other.mkdir()
+    folder = start(other, removing + lines + "remove_data: true\n")
+    assert folder.state(folder.campaign.cases[0]) is State.DONE
+    assert [path.name for path in other.iterdir()] == ["campaign folder"]
+
+
 def in_the_way(name: str) -> Callable[[Path], None]:
     """Return what puts a file where the case would write."""
     return lambda folder: (folder / name).write_text("precious") and None

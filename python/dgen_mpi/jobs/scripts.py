@@ -64,14 +64,23 @@ unprepared() {
     printf 'dgen: error: %s: ended with status %s\n' "$1" "$status" >&2
 }
 
-# says FILE PATTERN: whether it does; a pipe is not waited for.
-says() {
-    [ -f "$1" ] && grep -Eqs "$2" -- "$1"
+# field NAME FILE: a field of a JSON object, whatever spaces are in the file, and none that is
+# deeper; a pipe is not waited for.
+field() {
+    [ -f "$2" ] || return 0
+    LC_ALL=C grep -aoEs '"([^"\\]|\\.)*"|[][{},:]|[^][{},:"[:space:]]+' -- "$2" |
+        LC_ALL=C awk -v "name=\"$1\"" '
+            /^[]}]$/ { depth-- }
+            !depth || (depth == 1 && $0 == ",") { is_found = 0 }
+            is_found { printf "%s", $0 }
+            depth == 1 && $0 == ":" && before == name { is_found = 1 }
+            /^[[{]$/ { depth++ }
+            { before = $0 }'
 }
 
 # ended REPORT: whether the step with this report ended well.
 ended() {
-    says "$1" '"exit_status" : 0,'
+    [ "$(field exit_status "$1")" = 0 ]
 }
 
 # step REPORT COMMAND...: runs a command, unless its report says that it is done.
@@ -120,13 +129,10 @@ before() {
 
 # again REPORT OUTPUT: lets a write that was cut off begin again; no other file is replaced.
 again() {
-    [ -e "${1%.report.json}.new" ] && says "$1" '"exit_status" : [345],' &&
-        says "$2.dgen.json" '"status" : "writing"' &&
-        [ "$(contents "$1")" = "$(contents "$2.dgen.json")" ] &&
+    [ -e "${1%.report.json}.new" ] && [[ $(field exit_status "$1") == [345] ]] &&
+        [ "$(field status "$2.dgen.json")" = '"writing"' ] &&
+        [ "$(field spec "$1")" = "$(field spec "$2.dgen.json")" ] &&
         printf '%s\n' --overwrite
-}
-contents() {
-    sed -n '/^  "spec" : {$/,/^  }/s/,$//p' -- "$1"
 }
 
 # A data set is NAME in FOLDER; RECORD says of each of its files what it is: kind, number, length,
@@ -144,16 +150,18 @@ is_same() {
     [ -s "$1" ] && [ "$(same "$1" | wc -l)" -eq "$(wc -l < "$1")" ]
 }
 parts() {
-    local ranks rank
-    ranks=$(sed -n 's/^  "ranks" : \([1-9][0-9]\{0,8\}\),\{0,1\}$/\1/p' "./$1.dgen.json") || return
-    if grep -q '^  "layout" : "per-rank",\{0,1\}$' "./$1.dgen.json"; then
+    local manifest="./$1.dgen.json" ranks rank
+    [ -f "$manifest" ] || return
+    if [ "$(field layout "$manifest")" = '"per-rank"' ]; then
+        ranks=$(field ranks "$manifest")
+        [[ $ranks =~ ^[1-9][0-9]{0,8}$ ]] || return
         for ((rank = 0; rank < ranks; rank++)); do
             printf './%s.%08d\n' "$1" "$rank"
         done
     else
         printf './%s\n' "$1"
     fi
-    printf './%s.dgen.json\n' "$1"
+    printf '%s\n' "$manifest"
 }
 
 # written RECORD FOLDER NAME: records what the last step, if it has run, has written.
