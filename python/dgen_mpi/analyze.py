@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from dgen_mpi import DataSpec, _native, _records, manifest
 from dgen_mpi._records import ANALYSIS_FORMAT
-from dgen_mpi._text import cell, label
+from dgen_mpi._text import cell
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,8 +34,6 @@ COMPRESS_UNITS = (4 << 10, 64 << 10, 1 << 20)
 CODECS = ("lz4", "zstd", "zlib")
 MORE_CODECS = ("zstd-1", "snappy")
 """Codecs that are measured where they are asked for; snappy needs cramjam."""
-
-LABELS = {"fixed": "blocks", "content-defined": "chunks"}
 
 DIGESTS_MAX = 1 << 21
 """Digests kept of one kind of blocks; of more, a part chosen by their contents stands for all."""
@@ -308,35 +306,9 @@ def table(analysis: dict[str, Any]) -> Table:
 
 def draw(analysis: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Draw what `analyze` found as bars, PNG or SVG by the suffix; raises OSError."""
-    from matplotlib.figure import Figure
+    from dgen_mpi import plots
 
-    bars = [
-        (
-            f"{LABELS[found['kind']]}\n{_native.format_size(found['unit'])}",
-            found["ratio"],
-            "C0",
-        )
-        for found in analysis["dedup"]
-    ] + [
-        (f"{found['codec']}\n{_native.format_size(found['unit'])}", found["ratio"], "C1")
-        for found in analysis["compression"]
-    ]
-    figure = Figure(figsize=(max(6.0, 0.8 * len(bars)), 4.5), layout="constrained")
-    axes = figure.subplots()
-    axes.bar(range(len(bars)), [bar[1] for bar in bars], color=[bar[2] for bar in bars], width=0.7)
-    axes.set_xticks(range(len(bars)), [bar[0] for bar in bars], fontsize=7)
-    for index, bar in enumerate(bars):
-        axes.annotate(f"{bar[1]:.2f}", (index, bar[1]), ha="center", va="bottom", fontsize=7)
-    spec = analysis["spec"]
-    if spec:
-        for name, color in (("dedup_ratio", "C0"), ("compress_ratio", "C1")):
-            axes.axhline(
-                spec[name], color=color, linestyle="--", linewidth=1, label=f"requested {name}"
-            )
-        axes.legend(fontsize=8)
-    axes.set_ylabel("ratio")
-    axes.set_title(label(Path(analysis["path"]).name), fontsize=10)
-    figure.savefig(path, dpi=150)
+    plots.draw_analysis(analysis, path)
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from dgen_mpi import _native, _records
 from dgen_mpi._records import REPORT_FORMAT, RecordError
-from dgen_mpi._text import cell, label
+from dgen_mpi._text import cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,7 +157,7 @@ class Results(list[Result]):
         for result in self:
             record = dataclasses.asdict(result)
             swept = record.pop("values")
-            found.append(record | {f"swept_{key}": _text(value) for key, value in swept.items()})
+            found.append(record | {f"swept_{key}": shown(value) for key, value in swept.items()})
         return found
 
     def to_csv(self, file: TextIO) -> None:
@@ -361,35 +361,13 @@ def draw(results: Results, path: str | Path, x: str = "ranks", series: str | Non
             continue
         name = result.operation
         if series is not None:
-            name += f", {series} {_text(result.value(series))}"
+            name += f", {series} {shown(result.value(series))}"
         lines.setdefault(name, {}).setdefault(place, []).append(result.bytes_per_second / 2**30)
     if not lines:
         raise ReportError(f"x: no result has '{x}'")
-    figure, axes = _figure()
-    places = sorted({place for line in lines.values() for place in line}, key=_order)
-    are_numbers = all(isinstance(place, int | float) for place in places)
-    for name, line in lines.items():
-        here = [place for place in places if place in line]
-        medians = [statistics.median(line[place]) for place in here]
-        extremes = [
-            [m - min(line[place]) for place, m in zip(here, medians, strict=True)],
-            [max(line[place]) - m for place, m in zip(here, medians, strict=True)],
-        ]
-        at = here if are_numbers else [places.index(place) for place in here]
-        axes.errorbar(at, medians, yerr=extremes, marker="o", capsize=4, label=label(name))
-    if not are_numbers:
-        axes.set_xticks(range(len(places)), [label(_text(place)) for place in places])
-    elif len(places) > 1 and min(places) > 0 and max(places) / min(places) >= 8:
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(places, [_size_or_number(x, place) for place in places])
-        axes.minorticks_off()
-    else:
-        axes.set_xticks(places, [_size_or_number(x, place) for place in places])
-    axes.set_xlabel(label(x.replace("_", " ")))
-    axes.set_ylabel("GiB/s")
-    axes.set_ylim(bottom=0)
-    axes.legend()
-    _save(figure, path)
+    from dgen_mpi import plots
+
+    plots.draw_bandwidth(lines, x, path)
 
 
 def draw_ratios(analyses: Sequence[dict[str, Any]], path: str | Path) -> None:
@@ -421,33 +399,9 @@ def draw_ratios(analyses: Sequence[dict[str, Any]], path: str | Path) -> None:
                 points.setdefault(name, []).append((spec["dedup_ratio"], found["ratio"]))
     if not points:
         raise ReportError("no analysis is of a file with a manifest")
-    figure, axes = _figure()
-    most = max(value for several in points.values() for pair in several for value in pair)
-    axes.plot([1, most], [1, most], color="grey", linewidth=1, label="as requested")
-    for name, several in points.items():
-        several.sort()
-        style = "s--" if name.startswith("dedup") else "o-"
-        axes.plot(*zip(*several, strict=True), style, markersize=5, label=label(name))
-    axes.set_xlabel("requested ratio")
-    axes.set_ylabel("measured ratio")
-    axes.legend(fontsize="small")
-    _save(figure, path)
+    from dgen_mpi import plots
 
-
-def _figure() -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    axes.grid(visible=True, alpha=0.3)
-    return figure, axes
-
-
-def _save(figure: Any, path: str | Path) -> None:
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{path}: {error}") from error
+    plots.draw_ratios(points, path)
 
 
 def rate(bytes_per_second: float) -> str:
@@ -458,7 +412,7 @@ def rate(bytes_per_second: float) -> str:
 def _number(value: Any) -> Any:
     """Return what was swept as a number, if it is one or a size."""
     if not isinstance(value, str):
-        return _text(value) if isinstance(value, dict | list) else value
+        return shown(value) if isinstance(value, dict | list) else value
     for parse in (int, float, lambda text: _native.parse_size(text, "size")):
         try:
             return parse(value)
@@ -467,16 +421,8 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _text(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return what was swept as a text."""
     if isinstance(value, dict):
-        return " ".join(f"{key}={_text(element)}" for key, element in value.items())
-    return " ".join(map(_text, value)) if isinstance(value, list) else str(value)
-
-
-def _size_or_number(field: str, value: float) -> str:
-    is_size = field.endswith(("size", "unit", "align", "bytes"))
-    return _native.format_size(int(value)) if is_size else f"{value:g}"
-
-
-def _order(value: Any) -> tuple[bool, Any]:
-    return isinstance(value, str), value
+        return " ".join(f"{key}={shown(element)}" for key, element in value.items())
+    return " ".join(map(shown, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Pictures of results: what draws with matplotlib, which is imported with this module alone."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from dgen_mpi import _native
+from dgen_mpi._text import label
+from dgen_mpi.report import ReportError, shown
+
+LABELS = {"fixed": "blocks", "content-defined": "chunks"}
+
+
+def draw_bandwidth(lines: dict[str, dict[Any, list[float]]], x: str, path: str | Path) -> None:
+    """Draw lines of GiB/s against a field, medians with bars from the least to the most."""
+    figure, axes = _figure()
+    places = sorted({place for line in lines.values() for place in line}, key=_order)
+    are_numbers = all(isinstance(place, int | float) for place in places)
+    for name, line in lines.items():
+        here = [place for place in places if place in line]
+        medians = [statistics.median(line[place]) for place in here]
+        extremes = [
+            [m - min(line[place]) for place, m in zip(here, medians, strict=True)],
+            [max(line[place]) - m for place, m in zip(here, medians, strict=True)],
+        ]
+        at = here if are_numbers else [places.index(place) for place in here]
+        axes.errorbar(at, medians, yerr=extremes, marker="o", capsize=4, label=label(name))
+    if are_numbers and len(places) > 1 and min(places) > 0 and max(places) / min(places) >= 8:
+        axes.set_xscale("log", base=2)
+        axes.minorticks_off()
+    if are_numbers:
+        axes.set_xticks(places, [_size_or_number(x, place) for place in places])
+    else:
+        axes.set_xticks(range(len(places)), [label(shown(place)) for place in places])
+    axes.set_xlabel(label(x.replace("_", " ")))
+    axes.set_ylabel("GiB/s")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    _save(figure, path)
+
+
+def draw_ratios(points: dict[str, list[tuple[float, float]]], path: str | Path) -> None:
+    """Draw lines of measured against requested ratios."""
+    figure, axes = _figure()
+    most = max(value for several in points.values() for pair in several for value in pair)
+    axes.plot([1, most], [1, most], color="grey", linewidth=1, label="as requested")
+    for name, several in points.items():
+        several.sort()
+        style = "s--" if name.startswith("dedup") else "o-"
+        axes.plot(*zip(*several, strict=True), style, markersize=5, label=label(name))
+    axes.set_xlabel("requested ratio")
+    axes.set_ylabel("measured ratio")
+    axes.legend(fontsize="small")
+    _save(figure, path)
+
+
+def draw_analysis(analysis: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Draw the ratios of one file as bars; raises OSError."""
+    bars = [(LABELS[found["kind"]], found, "C0") for found in analysis["dedup"]]
+    bars += [(found["codec"], found, "C1") for found in analysis["compression"]]
+    names = [f"{name}\n{_native.format_size(found['unit'])}" for name, found, _ in bars]
+    heights = [found["ratio"] for _, found, _ in bars]
+    figure = Figure(figsize=(max(6.0, 0.8 * len(bars)), 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(range(len(bars)), heights, color=[color for *_, color in bars], width=0.7)
+    axes.set_xticks(range(len(bars)), names, fontsize=7)
+    for index, height in enumerate(heights):
+        axes.annotate(f"{height:.2f}", (index, height), ha="center", va="bottom", fontsize=7)
+    spec = analysis["spec"]
+    if spec:
+        for name, color in (("dedup_ratio", "C0"), ("compress_ratio", "C1")):
+            asked = f"requested {name}"
+            axes.axhline(spec[name], color=color, linestyle="--", linewidth=1, label=asked)
+        axes.legend(fontsize=8)
+    axes.set_ylabel("ratio")
+    axes.set_title(label(Path(analysis["path"]).name), fontsize=10)
+    figure.savefig(path, dpi=150)
+
+
+def _figure() -> tuple[Any, Any]:
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.grid(visible=True, alpha=0.3)
+    return figure, axes
+
+
+def _save(figure: Any, path: str | Path) -> None:
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path}: {error}") from error
+
+
+def _size_or_number(field: str, value: float) -> str:
+    is_size = field.endswith(("size", "unit", "align", "bytes"))
+    return _native.format_size(int(value)) if is_size else f"{value:g}"
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    return isinstance(value, str), value
