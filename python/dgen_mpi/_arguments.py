@@ -10,8 +10,6 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
-from dgen_mpi import _native
-
 if TYPE_CHECKING:
     import numpy as np
     from typing_extensions import Buffer
@@ -64,7 +62,7 @@ def size_of(value: SupportsIndex, name: str = "size", least: int = 0) -> int:
     if number < least:
         raise refusal(name, number, f"{least} or more")
     if number >= 1 << 63:
-        raise OverflowError(f"{name}: '{number}' is not accepted; give less than 2**63")
+        raise OverflowError(str(refusal(name, number, "less than 2**63")))
     return number
 
 
@@ -115,79 +113,49 @@ def thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
     return rounded
 
 
-def threads_of(value: SupportsIndex | None) -> int:
-    """Return how many threads to use; 0, to let the extension see, for None and 0.
-
-    The environment variable `DGEN_THREADS` goes before what the extension sees.
-    """
-    name = "max_threads"
-    if value is None:
-        text = os.environ.get("DGEN_THREADS", "")
-        if not text:
-            return 0
-        name = "DGEN_THREADS"
-        number = int(text) if text.isascii() and text.isdigit() else 0
-        value = number
-    count = operator.index(value)
-    if count < 0 or (count == 0 and name == "DGEN_THREADS"):
-        shown = os.environ["DGEN_THREADS"] if name == "DGEN_THREADS" else count
-        raise refusal(name, shown, "a number of threads")
-    return min(count, THREADS_MAX)
+def ratios_of(
+    dedup_ratio: RatioLike, compress_ratio: RatioLike, *, is_exact: bool = False
+) -> tuple[int, int]:
+    """Return both ratios of a data set in thousandths, as `thousandths` does."""
+    return (
+        thousandths(dedup_ratio, "dedup_ratio", is_exact=is_exact),
+        thousandths(compress_ratio, "compress_ratio", is_exact=is_exact),
+    )
 
 
-def numa_mode_of(value: str) -> str:
-    """Return the extension's name of a way to use memory nodes."""
-    modes = {"auto": "auto", "force": "force", "disabled": "off", "off": "off"}
-    mode = modes.get(value.lower()) if isinstance(value, str) else None
-    if mode is None:
-        raise refusal("numa_mode", value, "auto, force or disabled")
-    return mode
-
-
-def numa_node_of(value: SupportsIndex | None) -> int:
-    """Return a memory node, or `ANY_NODE` for None."""
-    if value is None:
-        return ANY_NODE
-    node = operator.index(value)
-    if not 0 <= node <= 65535:
-        raise refusal("numa_node", node, "the number of a node")
-    return node
-
-
-def open_source(
-    size: int,
-    seed: int,
-    dedup_ratio: RatioLike,
-    compress_ratio: RatioLike,
-    *,
-    is_exact: bool,
+def shape_of(
     dedup_unit: SupportsIndex = DEDUP_UNIT,
     compress_unit: SupportsIndex | None = None,
     fill: str = "backref",
-    max_threads: SupportsIndex | None = None,
+) -> tuple[int, int, str]:
+    """Return block, grain (0, to let the extension choose, for None) and fill of a data set."""
+    grain = 0 if compress_unit is None else size_of(compress_unit, "compress_unit", least=1)
+    return size_of(dedup_unit, "dedup_unit", least=1), grain, fill
+
+
+def threads_of(
+    max_threads: SupportsIndex | None,
     numa_mode: str = "auto",
     numa_node: SupportsIndex | None = None,
-) -> _native.Source:
-    """Open a data set.
+) -> tuple[int, str, int]:
+    """Return how many threads to use, when they are kept on memory nodes, and on which.
 
-    Parameters
-    ----------
-    size, seed
-        As `size_of` and `seed_of` give them.
-    is_exact
-        Whether ratios with more than three decimals are an error, rather than rounded.
-    dedup_ratio, compress_ratio, dedup_unit, compress_unit, fill, max_threads, numa_mode, numa_node
-        As in `dgen_mpi.DataSpec`.
+    Threads are 0, to let the extension see, for None and 0; the environment variable `DGEN_THREADS`
+    goes before what it sees.
     """
-    return _native.source(
-        size,
-        seed,
-        thousandths(dedup_ratio, "dedup_ratio", is_exact=is_exact),
-        thousandths(compress_ratio, "compress_ratio", is_exact=is_exact),
-        size_of(dedup_unit, "dedup_unit", least=1),
-        0 if compress_unit is None else size_of(compress_unit, "compress_unit", least=1),
-        fill,
-        threads_of(max_threads),
-        numa_mode_of(numa_mode),
-        numa_node_of(numa_node),
-    )
+    text = os.environ.get("DGEN_THREADS", "") if max_threads is None else ""
+    if text:
+        threads = int(text) if text.isascii() and text.isdigit() else 0
+    else:
+        threads = 0 if max_threads is None else operator.index(max_threads)
+    if threads < 0 or (text and threads == 0):
+        name = "DGEN_THREADS" if text else "max_threads"
+        raise refusal(name, text or threads, "a number of threads")
+    modes = {"auto": "auto", "force": "force", "disabled": "off", "off": "off"}
+    mode = modes.get(numa_mode.lower()) if isinstance(numa_mode, str) else None
+    if mode is None:
+        raise refusal("numa_mode", numa_mode, "auto, force or disabled")
+    node = ANY_NODE if numa_node is None else operator.index(numa_node)
+    if not (numa_node is None or 0 <= node <= 65535):
+        raise refusal("numa_node", node, "the number of a node")
+    return min(threads, THREADS_MAX), mode, node

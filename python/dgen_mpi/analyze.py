@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dgen_mpi import DataSpec, _native, _records, manifest
+from dgen_mpi._arguments import refusal
 from dgen_mpi._records import ANALYSIS_FORMAT
 from dgen_mpi._text import cell
 
@@ -152,7 +153,7 @@ def analyze(
     for codec in codecs:
         known = (*CODECS, *MORE_CODECS)
         if codec not in known:
-            raise ValueError(f"codecs: '{codec}' is not accepted; give {' or '.join(known)}")
+            raise refusal("codecs", codec, " or ".join(known))
     # Pieces of whole blocks, whatever their size.
     step = SEGMENT
     for unit in (*measures.dedup_units, *measures.compress_units):
@@ -195,7 +196,7 @@ def _units(units: Sequence[int], name: str, least: int, most: int) -> tuple[int,
     for unit in units:
         if not least <= unit <= most:
             bounds = f"{_native.format_size(least)} to {_native.format_size(most)}"
-            raise ValueError(f"{name}: '{unit}' is not accepted; give {bounds}")
+            raise refusal(name, unit, bounds)
     return tuple(dict.fromkeys(units))
 
 

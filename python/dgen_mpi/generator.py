@@ -5,23 +5,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex
 
 from dgen_mpi import _native
 from dgen_mpi._arguments import (
     DEDUP_UNIT,
     RatioLike,
-    numa_mode_of,
-    open_source,
+    ratios_of,
     seed_of,
+    shape_of,
     size_of,
-    thousandths,
     threads_of,
 )
 from dgen_mpi._native import BytesView
@@ -83,40 +81,19 @@ def generate_buffer(
     Memory of 1 MiB and more that is no longer used is kept for the next call, up to 128 MiB.
     """
     count = size_of(size)
+    threads = threads_of(max_threads, numa_mode, numa_node)
+    ratios = ratios_of(dedup_ratio, compress_ratio)
     if seed is None and numa_node is None and 0 < count <= _POOL_BYTES:
-        numa_mode_of(numa_mode)
-        threads_of(max_threads)
-        return _thread_pool(dedup_ratio, compress_ratio).next_slice(count)
-    source = open_source(
-        count,
-        seed_of(seed),
-        dedup_ratio,
-        compress_ratio,
-        is_exact=False,
-        max_threads=max_threads,
-        numa_mode=numa_mode,
-        numa_node=numa_node,
-    )
+        return _thread_pool(ratios).next_slice(count)
+    kind = (*ratios, *shape_of(), *threads)
+    source = _native.source(count, seed_of(seed), *kind)
     view = source.allocate(count)
     source.fill_next(view)
     return view
 
 
-def generate_data(
-    size: SupportsIndex,
-    dedup_ratio: RatioLike = 1.0,
-    compress_ratio: RatioLike = 1.0,
-    numa_mode: str = "auto",
-    max_threads: SupportsIndex | None = None,
-    numa_node: SupportsIndex | None = None,
-    method: str = "parallel",
-    *,
-    seed: SupportsIndex | None = None,
-) -> BytesView:
-    """Return new memory that holds a data set: another name of `generate_buffer`."""
-    return generate_buffer(
-        size, dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node, method, seed=seed
-    )
+generate_data = generate_buffer
+"""Another name of `generate_buffer`."""
 
 
 def generate_into_buffer(
@@ -148,34 +125,14 @@ def generate_into_buffer(
     ValueError
         For a value that is not legal.
     """
-    source = open_source(
-        _native.length(buffer),
-        seed_of(seed),
-        dedup_ratio,
-        compress_ratio,
-        is_exact=False,
-        max_threads=max_threads,
-        numa_mode=numa_mode,
-        numa_node=numa_node,
-    )
+    threads = threads_of(max_threads, numa_mode, numa_node)
+    kind = (*ratios_of(dedup_ratio, compress_ratio), *shape_of(), *threads)
+    source = _native.source(_native.length(buffer), seed_of(seed), *kind)
     return source.fill_next(buffer)
 
 
-def fill_buffer(
-    buffer: BufferLike,
-    dedup_ratio: RatioLike = 1.0,
-    compress_ratio: RatioLike = 1.0,
-    numa_mode: str = "auto",
-    max_threads: SupportsIndex | None = None,
-    numa_node: SupportsIndex | None = None,
-    method: str = "parallel",
-    *,
-    seed: SupportsIndex | None = None,
-) -> int:
-    """Fill a buffer with a data set: another name of `generate_into_buffer`."""
-    return generate_into_buffer(
-        buffer, dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node, method, seed=seed
-    )
+fill_buffer = generate_into_buffer
+"""Another name of `generate_into_buffer`."""
 
 
 class _Filling:
@@ -287,23 +244,15 @@ class Generator:
     ) -> None:
         self._size = size_of(size)
         self._chunk_size = CHUNK_SIZE if chunk_size is None else size_of(chunk_size, "chunk_size")
-        self._open = functools.partial(
-            open_source,
-            self._size,
-            dedup_ratio=dedup_ratio,
-            compress_ratio=compress_ratio,
-            is_exact=False,
-            dedup_unit=dedup_unit,
-            compress_unit=compress_unit,
-            fill=fill,
-            max_threads=max_threads,
-            numa_mode=numa_mode,
-            numa_node=numa_node,
+        self._kind = (
+            *ratios_of(dedup_ratio, compress_ratio),
+            *shape_of(dedup_unit, compress_unit, fill),
+            *threads_of(max_threads, numa_mode, numa_node),
         )
         self._seed = seed_of(seed)
         # Where the next bytes come from, and how many were made before its seed was set: in one, so
         # that threads see what belongs together.
-        self._place = (self._open(self._seed), 0)
+        self._place = (_native.source(self._size, self._seed, *self._kind), 0)
         # Held by whoever goes elsewhere.
         self._moving = Lock()
 
@@ -402,7 +351,7 @@ class Generator:
         however often the seed is set. `reset` goes to the start of the data set of the seed.
         """
         new_seed = seed_of(seed)
-        new = self._open(new_seed)
+        new = _native.source(self._size, new_seed, *self._kind)
         with self._moving:
             # Nobody gets bytes of the other seed any more that would not be counted.
             source, before = self._place
@@ -504,22 +453,19 @@ class BufferPool:
     ) -> None:
         self._is_seeded = seed is not None
         self._next_seed = seed_of(seed)
-        self._dedup = self._compress = 0
+        self._ratios = (0, 0)
         self.reconfigure(dedup_ratio, compress_ratio)
 
     def reconfigure(self, dedup_ratio: RatioLike = 1.0, compress_ratio: RatioLike = 1.0) -> None:
         """Go on with data of other ratios; with the same, nothing changes."""
-        ratios = (
-            thousandths(dedup_ratio, "dedup_ratio", is_exact=False),
-            thousandths(compress_ratio, "compress_ratio", is_exact=False),
-        )
-        if ratios != (self._dedup, self._compress):
-            self._dedup, self._compress = ratios
+        ratios = ratios_of(dedup_ratio, compress_ratio)
+        if ratios != self._ratios:
+            self._ratios = ratios
             self._open()
 
     def _open(self) -> None:
         self._process = os.getpid()
-        self._source = self._data(_POOL_DATA_BYTES, max_threads=1, numa_mode="disabled")
+        self._source = self._data(_POOL_DATA_BYTES, threads_of(1, "disabled"))
         self._block = _native.allocate(0)
         self._used = 0
 
@@ -548,7 +494,7 @@ class BufferPool:
             self._next_seed = seed_of(None)
             self._open()
         if count > _POOL_BYTES:
-            source = self._data(count)
+            source = self._data(count, threads_of(None))
             view = source.allocate(count)
             source.fill_next(view)
             return view
@@ -558,16 +504,10 @@ class BufferPool:
         self._used += count
         return self._block.slice(start, self._used)
 
-    def _data(self, size: int, **kind: Any) -> _native.Source:  # noqa: ANN401 - as open_source
+    def _data(self, size: int, threads: tuple[int, str, int]) -> _native.Source:
         """Open the next data set of the pool."""
-        return open_source(
-            size,
-            self._take_seed(),
-            Fraction(self._dedup, 1000),
-            Fraction(self._compress, 1000),
-            is_exact=True,
-            **kind,
-        )
+        kind = (*self._ratios, *shape_of(), *threads)
+        return _native.source(size, self._take_seed(), *kind)
 
     def _take_seed(self) -> int:
         seed = self._next_seed
@@ -584,12 +524,12 @@ class BufferPool:
     @property
     def dedup_ratio(self) -> float:
         """Logical blocks per distinct block."""
-        return self._dedup / 1000
+        return self._ratios[0] / 1000
 
     @property
     def compress_ratio(self) -> float:
         """Bytes per compressed byte."""
-        return self._compress / 1000
+        return self._ratios[1] / 1000
 
 
 class _ThreadPools(threading.local):
@@ -602,18 +542,14 @@ class _ThreadPools(threading.local):
 _thread_pools = _ThreadPools()
 
 
-def _thread_pool(dedup_ratio: RatioLike, compress_ratio: RatioLike) -> BufferPool:
-    """Return the pool of this thread for data of these ratios."""
-    key = (
-        thousandths(dedup_ratio, "dedup_ratio", is_exact=False),
-        thousandths(compress_ratio, "compress_ratio", is_exact=False),
-    )
+def _thread_pool(ratios: tuple[int, int]) -> BufferPool:
+    """Return the pool of this thread for data of these ratios, in thousandths."""
     pools = _thread_pools.pools
-    pool = pools.get(key)
+    pool = pools.get(ratios)
     if pool is None:
         if len(pools) >= 8:
             del pools[next(iter(pools))]
-        pool = pools[key] = BufferPool(dedup_ratio, compress_ratio)
+        pool = pools[ratios] = BufferPool(*(Fraction(ratio, 1000) for ratio in ratios))
     return pool
 
 

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from dgen_mpi import _native
+from dgen_mpi._arguments import refusal
 from dgen_mpi._sharing import Lock
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ class DataReader(io.RawIOBase):
             self._require_open()
             bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.spec.size}
             if whence not in bases:
-                raise ValueError(f"whence: '{whence}' is not accepted; give 0, 1 or 2")
+                raise refusal("whence", whence, "0, 1 or 2")
             if bases[whence] + offset < 0:
-                raise ValueError(f"offset: '{offset}' is not accepted; that is before the start")
+                raise refusal("offset", offset, f"{-bases[whence]} or more")
             self._position = bases[whence] + offset
             return self._position
 

@@ -8,8 +8,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from dgen_mpi import manifest
-from dgen_mpi._arguments import DEDUP_UNIT, RatioLike, open_source, seed_of, size_of, thousandths
+from dgen_mpi import _native, manifest
+from dgen_mpi._arguments import (
+    DEDUP_UNIT,
+    RatioLike,
+    ratios_of,
+    seed_of,
+    shape_of,
+    size_of,
+    threads_of,
+)
 from dgen_mpi.damage import DamagedRanges
 
 if TYPE_CHECKING:
@@ -90,23 +98,10 @@ class DataSpec:
     ) -> None:
         self._size = size_of(size)
         self._seed = seed_of(seed)
-        self._dedup = thousandths(dedup_ratio, "dedup_ratio", is_exact=True)
-        self._compress = thousandths(compress_ratio, "compress_ratio", is_exact=True)
-        self._dedup_unit = size_of(dedup_unit, "dedup_unit", least=1)
-        self._fill = fill
-        self._source = open_source(
-            self._size,
-            self._seed,
-            dedup_ratio,
-            compress_ratio,
-            is_exact=True,
-            dedup_unit=dedup_unit,
-            compress_unit=compress_unit,
-            fill=fill,
-            max_threads=max_threads,
-            numa_mode=numa_mode,
-            numa_node=numa_node,
-        )
+        self._ratios = ratios_of(dedup_ratio, compress_ratio, is_exact=True)
+        self._shape = shape_of(dedup_unit, compress_unit, fill)
+        kind = (*self._ratios, *self._shape, *threads_of(max_threads, numa_mode, numa_node))
+        self._source = _native.source(self._size, self._seed, *kind)
         self._derived = self._source.describe()
 
     @classmethod
@@ -162,17 +157,17 @@ class DataSpec:
     @property
     def dedup_ratio(self) -> float:
         """Logical blocks per distinct block."""
-        return self._dedup / 1000
+        return self._ratios[0] / 1000
 
     @property
     def compress_ratio(self) -> float:
         """Bytes per compressed byte."""
-        return self._compress / 1000
+        return self._ratios[1] / 1000
 
     @property
     def dedup_unit(self) -> int:
         """The block, in bytes."""
-        return self._dedup_unit
+        return self._shape[0]
 
     @property
     def compress_unit(self) -> int:
@@ -182,7 +177,7 @@ class DataSpec:
     @property
     def fill_kind(self) -> str:
         """What the compressible part of a grain is."""
-        return self._fill
+        return self._shape[2]
 
     @property
     def blocks(self) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, SupportsIndex
 
 from dgen_mpi import _native
-from dgen_mpi._arguments import ANY_NODE, numa_mode_of, seed_of, size_of, threads_of
+from dgen_mpi._arguments import refusal, seed_of, size_of, threads_of
 from dgen_mpi._native import BytesView
 
 if TYPE_CHECKING:
@@ -15,13 +15,6 @@ if TYPE_CHECKING:
 # Formats of the buffer protocol that hold float32 in the machine's own order.
 _FLOAT_FORMATS = ("f", "=f", "<f", "@f")
 _BYTE_FORMATS = ("B", "b", "c")
-
-
-def _require_range(low: float, high: float) -> None:
-    if not low < high:
-        raise ValueError(
-            f"low, high: '{low}' and '{high}' are not accepted; low must be below high"
-        )
 
 
 def generate_uniform(
@@ -62,10 +55,9 @@ def generate_uniform(
     stream, the upper 24 bits of each divided by 2**24 and brought to the range in float32.
     """
     view = _native.allocate(4 * size_of(count, "count"))
-    _require_range(low, high)
-    _native.uniform(
-        view, seed_of(seed), low, high, threads_of(max_threads), numa_mode_of(numa_mode), ANY_NODE
-    )
+    if not low < high:
+        raise refusal("low, high", f"{low}, {high}", "two numbers, low below high")
+    _native.uniform(view, seed_of(seed), low, high, *threads_of(max_threads, numa_mode))
     return view
 
 
@@ -103,7 +95,7 @@ def normalize_rows(
             f"buffer: numbers of format '{view.format}' are not accepted; give float32"
         )
     rows = size_of(dim, "dim", least=1)
-    _native.normalize_rows(buffer, rows, threads_of(max_threads), "auto", ANY_NODE)
+    _native.normalize_rows(buffer, rows, *threads_of(max_threads))
 
 
 def generate_uniform_vectors(
@@ -144,7 +136,5 @@ def generate_uniform_vectors(
         size_of(rows, "rows") * dimension, low, high, max_threads, numa_mode, seed
     )
     if normalize:
-        _native.normalize_rows(
-            view, dimension, threads_of(max_threads), numa_mode_of(numa_mode), ANY_NODE
-        )
+        _native.normalize_rows(view, dimension, *threads_of(max_threads, numa_mode))
     return view

@@ -164,28 +164,28 @@ class Display:
         else:
             print(f"dgen: {plain(text)}", file=sys.stderr, flush=True)
 
-    @staticmethod
-    @contextmanager
-    def bytes(title: str, *, is_quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-        """Show progress of one thing that is counted in bytes.
 
-        Yields
-        ------
-        callable
-            To be called with the bytes done and all bytes.
-        """
-        if is_quiet or not sys.stderr.isatty():
-            yield lambda _done, _all: None
-            return
-        with _bars() as bars:
-            task = bars.add_task(plain(title), total=None, amount="")
-            started = time.monotonic()
-            yield lambda done, total: bars.update(
-                task,
-                completed=done,
-                total=total,
-                amount=_amount(done, total, time.monotonic() - started),
-            )
+@contextmanager
+def progress_of(title: str, *, is_quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Show progress of one thing that is counted in bytes.
+
+    Yields
+    ------
+    callable
+        To be called with the bytes done and all bytes.
+    """
+    if is_quiet or not sys.stderr.isatty():
+        yield lambda _done, _all: None
+        return
+    with _bars() as bars:
+        task = bars.add_task(plain(title), total=None, amount="")
+        started = time.monotonic()
+        yield lambda done, total: bars.update(
+            task,
+            completed=done,
+            total=total,
+            amount=_amount(done, total, time.monotonic() - started),
+        )
 
 
 def _before_step(case: Case, step: str) -> int:

@@ -13,7 +13,7 @@ import dgen_mpi
 from dgen_mpi import _native, manifest, report
 from dgen_mpi import analyze as ratios
 from dgen_mpi._files import open_data
-from dgen_mpi.cli.display import Display
+from dgen_mpi.cli.display import progress_of
 from dgen_mpi.cli.output import (
     DIFFERS,
     DONE,
@@ -72,7 +72,7 @@ def analyze(options: argparse.Namespace) -> int:
     sample = _sizes(options.sample, "sample")[0] if options.sample else None
     found = []
     for path, kept in wanted:
-        with Display.bytes(f"analyze {path.name}", is_quiet=options.json) as progress:
+        with progress_of(f"analyze {path.name}", is_quiet=options.json) as progress:
             analysis = ratios.analyze(
                 path,
                 dedup_units=_sizes(options.dedup_units, "dedup_units"),
@@ -135,7 +135,7 @@ def verify(options: argparse.Namespace) -> int:
     source = spec._source
     file_bytes = compared = 0
     started = time.monotonic()
-    with Display.bytes(f"verify {path.name}", is_quiet=options.json) as progress:
+    with progress_of(f"verify {path.name}", is_quiet=options.json) as progress:
         for shard in stored.shards(path):
             found, read = _compare(source, shard, lambda done: progress(done, spec.size))
             file_bytes, compared = file_bytes + found, compared + read
