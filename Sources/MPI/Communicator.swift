@@ -5,9 +5,9 @@ internal import CMPI
 /// A group of ranks that call together.
 ///
 /// Every method that is not a plain property is collective: all ranks of the group call it, in the same
-/// order.
-package struct Communicator: @unchecked Sendable {
-    // Unchecked: the handle is a constant for the life of the process, and only one thread calls MPI.
+/// order. It has one owner, who gives it back on all ranks or leaves that to the end of MPI: to free it is collective, so
+/// nothing does that by itself, least of all on the way out of a failure.
+package struct Communicator: ~Copyable {
     // Its type is left to inference: an optional pointer in Open MPI, a number in MPICH.
     private(set) var handle = cmpi_comm_null()
     /// The number of this process in the group, from 0.
@@ -110,10 +110,14 @@ package struct Communicator: @unchecked Sendable {
         return received
     }
 
-    /// Gives back what the library holds for the group; no rank uses it any more.
+    /// Gives back what the library holds for a group that was made of another one.
     ///
     /// The corresponding C function is `MPI_Comm_free`.
-    package mutating func release() throws(MPIError) {
+    package consuming func release() throws(MPIError) {
+        var handle = handle
+        precondition(
+            handle != cmpi_comm_world() && handle != cmpi_comm_self(),
+            "the library's own groups are not given back")
         try check(MPI_Comm_free(&handle), "MPI_Comm_free")
     }
 
@@ -268,7 +272,7 @@ package final class PendingSum {
     private let target: UnsafeMutableBufferPointer<Int>
     private var request = cmpi_request_null()
 
-    fileprivate init(_ values: [Int], _ communicator: Communicator) throws(MPIError) {
+    fileprivate init(_ values: [Int], _ communicator: borrowing Communicator) throws(MPIError) {
         source = .allocate(capacity: values.count)
         target = .allocate(capacity: values.count)
         _ = source.initialize(from: values)
@@ -303,7 +307,7 @@ package final class PendingMessage {
     private var request = cmpi_request_null()
 
     fileprivate init(
-        _ bytes: [UInt8], to other: Int, tag: Int, _ communicator: Communicator
+        _ bytes: [UInt8], to other: Int, tag: Int, _ communicator: borrowing Communicator
     ) throws(MPIError) {
         self.bytes = .allocate(capacity: bytes.count)
         _ = self.bytes.initialize(from: bytes)

@@ -52,7 +52,7 @@ package final class SharedFile {
     /// The corresponding C function is `MPI_File_open`.
     package init(
         _ path: String, _ mode: Mode, hints: [(key: String, value: String)] = [],
-        on communicator: Communicator, logger: Logger
+        on communicator: borrowing Communicator, logger: Logger
     ) throws(MPIError) {
         self.logger = logger
         isTraced = logger.logLevel <= .trace

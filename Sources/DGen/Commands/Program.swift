@@ -114,12 +114,13 @@ package enum Program {
                 sleep(1)
                 return others
             }
-            let world = try Communicator.world()
+            let world = try Ranks.world()
             do {
                 try CommandLines.requireSame(world)
                 status = try share(isFirst ? body() : .done, world)
             } catch let failure as Failure {
-                if isFirst { complain(failure) }
+                // What the library reports on another task the first one may not know.
+                if isFirst || failure.status == .mpi { complain(failure) }
                 status = failure.status
             }
             // All know how it ends, and whoever is first to leave with a status has the others killed.
@@ -133,10 +134,10 @@ package enum Program {
     }
 
     /// Gives the status of the first task to all others, which take almost nothing of the processors while they wait.
-    private static func share(_ status: ExitStatus, _ world: Communicator) throws -> ExitStatus {
+    private static func share(_ status: ExitStatus, _ world: Ranks) throws -> ExitStatus {
         let sum = try world.startSum([Int(status.rawValue)])
         while true {
-            if let result = try sum.result() {
+            if let result = try sum.sums() {
                 return ExitStatus(rawValue: Int32(clamping: result[0])) ?? status
             }
             usleep(1_000)

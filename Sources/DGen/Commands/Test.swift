@@ -163,20 +163,22 @@ struct FileTest {
     }
 
     private func read(_ phase: Phase, _ operation: inout Report.Operation) throws -> Bool {
-        var readers = try order.readers(
-            session, seed: shuffleSeed &+ UInt64(bitPattern: Int64(operation.iteration)))
-        operation.readersOnOwnNode = readers.onOwnNode
-        if dropsCache {
-            let files = writing.files
-            try files.dropCache(of: files.shards[readers.ranks.rank], session)
-        }
-        let comparison = Comparison(
-            job, writing.files, writing.spec, title: phase.rawValue, pattern: writing.pattern,
-            readers: readers.ranks, isCollective: writing.isCollective, compares: phase == .verify)
         operation.collective = writing.isCollective
         var times = Times()
-        let found = try comparison.run(&times)
-        try readers.ranks.release()
+        let found = try order.deal(
+            session, seed: shuffleSeed &+ UInt64(bitPattern: Int64(operation.iteration))
+        ) { readers in
+            operation.readersOnOwnNode = readers.onOwnNode
+            if dropsCache {
+                let files = writing.files
+                try files.dropCache(of: files.shards[readers.ranks.rank], session)
+            }
+            return try Comparison(
+                job, writing.files, writing.spec, title: phase.rawValue, pattern: writing.pattern,
+                readers: readers.ranks, isCollective: writing.isCollective,
+                compares: phase == .verify
+            ).run(&times)
+        }
         try job.measure(&operation, times, bytes: min(writing.spec.size, found.fileBytes))
         let isRight = found.isRight(writing.spec)
         if !isRight { try job.note(found, diagnosing) }

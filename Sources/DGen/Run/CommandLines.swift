@@ -29,7 +29,7 @@ enum CommandLines {
     /// Costs two messages. Only ranks that differ tell each other more.
     ///
     /// - Throws: ``Failure`` with the ranks that differ from most of them, the same on every rank.
-    static func requireSame(_ world: Communicator) throws {
+    static func requireSame(_ world: Ranks) throws {
         guard world.size > 1 else { return }
         let mine = Array(Program.words.dropFirst())
         let encoded = Array(try JSONEncoder().encode(mine))

@@ -42,7 +42,7 @@ final class Job {
 
     private let progressStyle: Progress.Style
     private let reportPath: String?
-    private let sums: Communicator
+    private let sums: Ranks
     private let rollCall: RollCall
     private var result: Table?
 
@@ -268,7 +268,7 @@ final class Job {
         // Open MPI's own component crashes where the folder is gone, as one that was removed while the run was in it.
         try session.together { try FileSystem.requireFolder(of: files.path) }
         guard files.layout == .shared else {
-            let alone = try Communicator.alone()
+            let alone = try Ranks.alone()
             let shards = ShardFiles(files.shards, rank: world.rank, of: world.size) { shard in
                 let path = files.path(of: shard)
                 let state = try FileSystem.state(path)
@@ -304,16 +304,18 @@ final class Job {
     }
 
     private func open(
-        _ path: String, _ mode: SharedFile.Mode, on communicator: Communicator
+        _ path: String, _ mode: SharedFile.Mode, on ranks: Ranks
     ) throws -> any DataFile {
         try watchdog.during(.open) {
             guard access == .mpi else {
                 return try PosixFile(path, mode, isDirect: isDirect)
             }
             do {
-                return try SharedFile(
-                    path, mode, hints: hints.isEmpty ? [] : hints + [Self.probe], on: communicator,
-                    logger: mpiLogger)
+                return try ranks.lend { communicator throws(MPIError) in
+                    try SharedFile(
+                        path, mode, hints: hints.isEmpty ? [] : hints + [Self.probe],
+                        on: communicator, logger: mpiLogger)
+                }
             } catch {
                 // Libraries have no words for much of what the system may say.
                 let flags =

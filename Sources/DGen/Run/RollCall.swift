@@ -17,7 +17,7 @@ final class RollCall {
     /// How much longer those wait who have not been told by a keeper.
     private static let patienceNanoseconds = 5_000_000_000
 
-    private let communicator: Communicator
+    private let communicator: Ranks
     private let hosts: [String]
     private let watchdog: Watchdog
     private let limitNanoseconds: Int
@@ -42,7 +42,7 @@ final class RollCall {
     ///   - watchdog: told what this rank knows.
     ///   - limitSeconds: how long others have for an answer; 0 for ever.
     init(
-        on communicator: Communicator, hosts: [String], watchdog: Watchdog, limitSeconds: Double
+        on communicator: Ranks, hosts: [String], watchdog: Watchdog, limitSeconds: Double
     ) {
         self.communicator = communicator
         self.hosts = hosts

@@ -6,9 +6,9 @@ import NUMA
 
 /// All ranks of a run, and the ways in which they come to one result.
 final class Session {
-    let world: Communicator
+    let world: Ranks
     /// The ranks on this node.
-    let node: Communicator
+    let node: Ranks
     let nodeCount: Int
     /// The most ranks on one node.
     let ranksPerNode: Int
@@ -27,7 +27,7 @@ final class Session {
     ///   write the whole file; and where ranks have different command lines.
     init(_ launcher: Launcher?) throws {
         try MPIRuntime.start(isAlone: launcher == nil)
-        world = try Communicator.world()
+        world = try Ranks.world()
         if let launcher, launcher.tasks > 1, world.size == 1 {
             throw Failure(
                 .mpi,
@@ -50,8 +50,10 @@ final class Session {
         let hash = allowed.reduce(into: UInt32(2_166_136_261)) { hash, cpu in
             hash = (hash ^ UInt32(truncatingIfNeeded: cpu)) &* 16_777_619
         }
-        let sharing = try node.split(color: Int(hash & 0x7FFF_FFFF))
-        let (share, more) = allowed.count.quotientAndRemainder(dividingBy: sharing.size)
+        let sharing = try node.split(color: Int(hash & 0x7FFF_FFFF)) {
+            (rank: $0.rank, count: $0.size)
+        }
+        let (share, more) = allowed.count.quotientAndRemainder(dividingBy: sharing.count)
         let granted = Processors.quota().map { $0 / node.size } ?? .max
         return max(1, min(sharing.rank < more ? share + 1 : share, granted))
     }
@@ -83,7 +85,7 @@ final class Session {
         let pending = try world.startSum([value])
         let waiting = Stopwatch()
         while true {
-            if let sums = try pending.result() { return sums[0] }
+            if let sums = try pending.sums() { return sums[0] }
             try rollCall?.attend()
             // Others that share the processor get it; those that wait for long leave it alone.
             if waiting.elapsedNanoseconds < 20_000_000 { sched_yield() } else { usleep(300) }

@@ -25,7 +25,7 @@ struct Times {
     ///
     /// That ranks agree in between takes time of its own, which says nothing about the file. Since only one node's clock
     /// is one clock, this is the time of one node; the slowest node's is that of the operation. Collective.
-    func total(onNode node: Communicator) throws -> Int {
+    func total(onNode node: Ranks) throws -> Int {
         let first = try node.allReduce(begins, .minimum)
         let last = try node.allReduce(ends, .maximum)
         // What no rank has begun takes no time.

@@ -23,7 +23,7 @@ final class Agreement {
         fileprivate init() {}
     }
 
-    private let communicator: Communicator
+    private let communicator: Ranks
     private let watchdog: Watchdog
     private let rollCall: RollCall
     private var progress: Progress?
@@ -44,7 +44,7 @@ final class Agreement {
     ///   - rollCall: finds out who does not answer.
     ///   - progress: what to show; rank 0's business.
     init(
-        on communicator: Communicator, watchdog: Watchdog, rollCall: RollCall, progress: Progress?
+        on communicator: Ranks, watchdog: Watchdog, rollCall: RollCall, progress: Progress?
     ) {
         self.communicator = communicator
         self.watchdog = watchdog
@@ -81,7 +81,7 @@ final class Agreement {
     /// Hears and tells without waiting; after each transfer.
     func exchange() throws {
         if let pending {
-            guard let result = try pending.result() else { return try rollCall.attend() }
+            guard let result = try pending.sums() else { return try rollCall.attend() }
             self.pending = nil
             take(result)
         } else if clock.elapsedNanoseconds > 100_000_000 {
@@ -114,7 +114,7 @@ final class Agreement {
         watchdog.enter(.othersToFinish)
         let waiting = Stopwatch()
         while sums.atEnd < communicator.size {
-            if let result = try pending?.result() {
+            if let result = try pending?.sums() {
                 pending = nil
                 take(result)
                 watchdog.enter(.othersToFinish)

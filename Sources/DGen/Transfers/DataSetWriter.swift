@@ -53,7 +53,7 @@ final class DataSetWriter {
         isCollective || (sync == .each && job.access == .mpi && files.layout == .shared)
     }
     /// The file that this rank looks after: its own, or, on one rank of some, the one that all share.
-    private func ownFile(of shared: Communicator) -> String? {
+    private func ownFile(of shared: Ranks) -> String? {
         switch files.layout {
         case .perRank: files.path(of: rank)
         case .shared: shared.rank == 0 ? path : nil

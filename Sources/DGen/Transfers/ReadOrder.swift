@@ -15,7 +15,7 @@ enum ReadOrder: String, CaseIterable {
 
     /// The ranks in the order of what they read, and how many of them read what their own node wrote.
     struct Readers {
-        var ranks: Communicator
+        let ranks: Ranks
         let onOwnNode: Int
     }
 
@@ -42,32 +42,36 @@ enum ReadOrder: String, CaseIterable {
         }
     }
 
-    /// Deals the shards; collective.
+    /// Runs `body` with the shards dealt to readers; collective.
     ///
     /// O(1) memory for each rank, and a sort of all ranks by the library (`MPI_Comm_split`).
     ///
     /// - Parameters:
     ///   - session: the ranks.
     ///   - seed: for ``shuffle``.
-    /// - Returns: the readers; their communicator is to be released.
-    /// - Throws: `MPIError`.
-    func readers(_ session: Session, seed: UInt64) throws -> Readers {
+    ///   - body: reads.
+    /// - Returns: what `body` gives.
+    /// - Throws: ``Failure`` of MPI, and what `body` throws.
+    func deal<Result>(
+        _ session: Session, seed: UInt64, _ body: (Readers) throws -> Result
+    ) throws(Failure) -> Result {
         let (world, node) = (session.world, session.node)
         // Ranks node after node: the place of this one, and where its node begins.
-        var before = try world.ordered(by: node.rank == 0 ? world.rank : world.size + world.rank)
-        let nodeStart = try before.scanBefore(node.rank == 0 ? node.size : 0, .sum, initial: 0)
+        let nodeStart = try world.ordered(
+            by: node.rank == 0 ? world.rank : world.size + world.rank
+        ) { try $0.scanBefore(node.rank == 0 ? node.size : 0, .sum, initial: 0) }
         let start = try node.allReduce(node.rank == 0 ? nodeStart : 0, .sum)
         let place = start + node.rank
-        var byPlace = try world.ordered(by: place)
         let (target, origin) = partners(
             of: place, among: world.size, ranksPerNode: session.ranksPerNode, seed: seed)
         // Who wrote for this one to read tells its rank, which is its shard's number.
-        let shard = try byPlace.exchange(world.rank, to: origin, from: target)
-        try before.release()
-        try byPlace.release()
+        let shard = try world.ordered(by: place) {
+            try $0.exchange(world.rank, to: origin, from: target)
+        }
         let isOwn = (start..<start + node.size).contains(target)
-        return Readers(
-            ranks: try world.ordered(by: shard),
-            onOwnNode: try world.allReduce(isOwn ? 1 : 0, .sum))
+        let onOwnNode = try world.allReduce(isOwn ? 1 : 0, .sum)
+        return try world.ordered(by: shard) {
+            try body(Readers(ranks: $0, onOwnNode: onOwnNode))
+        }
     }
 }

@@ -27,7 +27,7 @@ struct Comparison {
     private let compares: Bool
     private let isCollective: Bool
     /// The ranks in the order of what they read.
-    private let readers: Communicator
+    private let readers: Ranks
     /// What each of them reads.
     private let pattern: any AccessPattern
     private let reading: Reading
@@ -52,7 +52,7 @@ struct Comparison {
     init(
         _ job: Job, _ files: FileSet, _ spec: DataSpec, title: String,
         pattern: (any AccessPattern)? = nil,
-        readers: Communicator? = nil, isCollective: Bool = false, compares: Bool = true
+        readers: Ranks? = nil, isCollective: Bool = false, compares: Bool = true
     ) {
         self.job = job
         self.files = files
