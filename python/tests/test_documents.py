@@ -264,15 +264,14 @@ class Runs:
         self.statuses: set[int] = set()
 
     def alone(self, *words: str, status: int = 0, **environment: str) -> None:
-        """Run it without a launcher."""
+        """Run it without a launcher, which takes its time to take note of a status."""
         self._run([self._program, *words], status, environment)
 
-    def ranks(self, *words: str, status: int = 0, **environment: str) -> None:
-        """Run it with two ranks, which leave a report."""
+    def reporting(self, *words: str, ranks: int = 1, status: int = 0, **environment: str) -> None:
+        """Run it with a report, and keep that and the manifest."""
         (self.folder / "report").unlink(missing_ok=True)
-        self._run(
-            [*MPIRUN, "-n", "2", self._program, *words, "--report=report"], status, environment
-        )
+        launcher = [*MPIRUN, "-n", str(ranks)] if ranks > 1 else []
+        self._run([*launcher, self._program, *words, "--report=report"], status, environment)
         self.reports.append(json.loads(text_of(self.folder / "report")))
         if (self.folder / "data.dgen.json").exists():
             self.manifests.append(json.loads(text_of(self.folder / "data.dgen.json")))
@@ -330,25 +329,27 @@ def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
         '#!/bin/sh\ncase "$1 $2" in "getstripe -c") echo 4;; getstripe*) echo 65536;; esac\n'
     )
     lfs.chmod(0o755)
-    spec = "--size=8MiB"
-    runs.ranks(
-        *("generate", "--output=data", spec, "--seed=1", "--collective", "--hint=cb_nodes=1"),
-        *("--stripe-count=4", "--segments=2"),
-        PATH=f"{folder / 'bin'}:{os.environ['PATH']}",
+    data = ("generate", "--output=data", "--size=8MiB")
+    tools = f"{lfs.parent}:{os.environ['PATH']}"
+    runs.reporting(
+        *(*data, "--seed=1", "--collective", "--hint=cb_nodes=1", "--stripe-count=4"),
+        "--segments=2",
+        ranks=2,
+        PATH=tools,
     )
-    runs.ranks("generate", "--output=data", spec, "--seed=2", status=2)
-    runs.ranks(
-        *("generate", "--output=data", spec, "--seed=2", "--overwrite", "--strided"),
-        "--csv=table.csv",
-    )
+    runs.reporting(*data, "--seed=2", status=2)
+    runs.reporting(*data, "--seed=2", "--overwrite", "--strided", "--csv=table.csv", ranks=2)
     damage(folder / "data", DataSpec(8 * MIB, 2), DataSpec(8 * MIB, 1))
-    runs.ranks("verify", "data", status=1)
-    runs.ranks("repair", "data")
-    runs.ranks("verify", "data", "--blocks=3")
-    runs.ranks("generate", "--output=data", spec, "--seed=2", "--overwrite", "--layout=per-rank")
-    runs.ranks("test", "--output=tested", spec, "--repeat=1000000", "--time-limit=1s", status=5)
-    runs.ranks("generate", f"--output={folder}", spec, status=3)
-    runs.alone("generate", "--output=alone", spec, status=4, OMPI_COMM_WORLD_SIZE="4")
+    runs.reporting("verify", "data", status=1)
+    runs.reporting("repair", "data")
+    runs.reporting("verify", "data", "--blocks=3")
+    runs.reporting(*data, "--seed=2", "--overwrite", "--layout=per-rank", ranks=2)
+    runs.reporting(
+        *("test", "--output=tested", "--size=8MiB", "--repeat=1000000", "--time-limit=1s"),
+        status=5,
+    )
+    runs.reporting("generate", f"--output={folder}", "--size=8MiB", status=3)
+    runs.alone(*data, status=4, OMPI_COMM_WORLD_SIZE="4")
     return runs
 
 
