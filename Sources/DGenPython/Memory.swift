@@ -141,27 +141,13 @@ final class BytesView {
                 """,
             methods: [
                 pythonFunction(
-                    "slice",
-                    """
-                    slice($self, start, stop, /)
-                    --
-
-                    Return a view of the same memory, from byte `start` to before byte `stop`.
-                    """
-                ) { object, arguments, count in
-                    call(BytesView.of, object, arguments, count, wanted: 2, BytesView.slice)
-                },
+                    "slice", "$self, start, stop",
+                    "Return a view of the same memory, from byte `start` to before byte `stop`."
+                ) { call(BytesView.of, $0, $1, $2, wanted: 2, BytesView.slice) },
                 pythonFunction(
-                    "__bytes__",
-                    """
-                    __bytes__($self, /)
-                    --
-
-                    Return a copy as `bytes`.
-                    """
-                ) { object, arguments, count in
-                    call(BytesView.of, object, arguments, count, wanted: 0, BytesView.bytes)
-                },
+                    "__bytes__", "$self",
+                    "Return a copy as `bytes`."
+                ) { call(BytesView.of, $0, $1, $2, wanted: 0, BytesView.bytes) },
             ],
             slots: [
                 cpython_slot(

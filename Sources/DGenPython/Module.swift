@@ -201,103 +201,51 @@ nonisolated(unsafe) private let functions: UnsafeMutablePointer<PyMethodDef> = {
         pythonFunction(
             "source",
             """
-            source(size, seed, dedup_thousandths, compress_thousandths, dedup_unit, compress_unit, fill, \
-            max_threads, numa_mode, numa_node, /)
-            --
-
-            Return a data set; a compress_unit or max_threads of 0 and a numa_node of -1 are chosen here.
-            """
-        ) { _, arguments, count in call(arguments, count, wanted: 10, Source.new) },
+            size, seed, dedup_thousandths, compress_thousandths, dedup_unit, compress_unit, fill, \
+            max_threads, numa_mode, numa_node
+            """,
+            "Return a data set; a compress_unit or max_threads of 0 and a numa_node of -1 are chosen here."
+        ) { call($1, $2, wanted: 10, Source.new) },
         pythonFunction(
-            "allocate",
-            """
-            allocate(size, /)
-            --
-
-            Return new memory, whose contents are whatever they are.
-            """
-        ) { _, arguments, count in call(arguments, count, wanted: 1, allocate) },
+            "allocate", "size",
+            "Return new memory, whose contents are whatever they are."
+        ) { call($1, $2, wanted: 1, allocate) },
         pythonFunction(
-            "length",
-            """
-            length(buffer, /)
-            --
-
-            Return the bytes of a buffer, or raise what filling it would raise.
-            """
-        ) { _, arguments, count in call(arguments, count, wanted: 1, length) },
+            "length", "buffer",
+            "Return the bytes of a buffer, or raise what filling it would raise."
+        ) { call($1, $2, wanted: 1, length) },
         pythonFunction(
-            "uniform",
-            """
-            uniform(buffer, seed, low, high, max_threads, numa_mode, numa_node, /)
-            --
-
-            Fill `buffer` with float32 numbers.
-            """
-        ) { _, arguments, count in call(arguments, count, wanted: 7, uniform) },
+            "uniform", "buffer, seed, low, high, max_threads, numa_mode, numa_node",
+            "Fill `buffer` with float32 numbers."
+        ) { call($1, $2, wanted: 7, uniform) },
         pythonFunction(
-            "normalize_rows",
-            """
-            normalize_rows(buffer, dim, max_threads, numa_mode, numa_node, /)
-            --
-
-            Give every row of `dim` float32 numbers the length 1.
-            """
-        ) { _, arguments, count in call(arguments, count, wanted: 5, normalizeRows) },
+            "normalize_rows", "buffer, dim, max_threads, numa_mode, numa_node",
+            "Give every row of `dim` float32 numbers the length 1."
+        ) { call($1, $2, wanted: 5, normalizeRows) },
         pythonFunction(
-            "create_bytearrays",
-            """
-            create_bytearrays(count, size, /)
-            --
-
-            Return a list of new bytearrays, whose contents are whatever they are.
-            """
-        ) { _, arguments, count in call(arguments, count, wanted: 2, byteArrays) },
+            "create_bytearrays", "count, size",
+            "Return a list of new bytearrays, whose contents are whatever they are."
+        ) { call($1, $2, wanted: 2, byteArrays) },
         pythonFunction(
-            "topology",
-            """
-            topology(root, /)
-            --
-
-            Return cores, threads and memory nodes of the machine whose `/sys` and `/proc` stand under `root`.
-            """
-        ) { _, arguments, count in call(arguments, count, wanted: 1, topology) },
+            "topology", "root",
+            "Return cores, threads and memory nodes of the machine whose `/sys` and `/proc` stand under `root`."
+        ) { call($1, $2, wanted: 1, topology) },
         pythonFunction(
-            "parse_size",
-            """
-            parse_size(text, field, /)
-            --
-
-            Return the bytes of a size such as 64KiB, or raise a ValueError that names `field`.
-            """
-        ) { _, arguments, count in call(arguments, count, wanted: 2, parseSize) },
+            "parse_size", "text, field",
+            "Return the bytes of a size such as 64KiB, or raise a ValueError that names `field`."
+        ) { call($1, $2, wanted: 2, parseSize) },
         pythonFunction(
-            "format_size",
-            """
-            format_size(count, /)
-            --
-
-            Return a size for people, in binary units.
-            """
-        ) { _, arguments, count in call(arguments, count, wanted: 1, formatSize) },
+            "format_size", "count",
+            "Return a size for people, in binary units."
+        ) { call($1, $2, wanted: 1, formatSize) },
         pythonFunction(
-            "manifest",
-            """
-            manifest(text, /)
-            --
-
-            Return what a manifest says, or raise a ValueError for what is none.
-            """
-        ) { _, arguments, count in call(arguments, count, wanted: 1, manifest) },
+            "manifest", "text",
+            "Return what a manifest says, or raise a ValueError for what is none."
+        ) { call($1, $2, wanted: 1, manifest) },
         pythonFunction(
-            "build_info",
-            """
-            build_info()
-            --
-
-            Return version, kind of build, kernels, and the processors that this process may use.
-            """
-        ) { _, arguments, count in call(arguments, count, wanted: 0, buildInfo) },
+            "build_info", "",
+            "Return version, kind of build, kernels, and the processors that this process may use."
+        ) { call($1, $2, wanted: 0, buildInfo) },
     ]
     // As long as the process: modules refer to them.
     let table = UnsafeMutablePointer<PyMethodDef>.allocate(capacity: functions.count + 1)

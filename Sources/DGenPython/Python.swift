@@ -4,6 +4,7 @@
 // throws ``PythonError`` exactly where an exception is set.
 
 internal import CPython
+internal import Glibc
 
 /// A Python object; nil where an exception is set.
 typealias PythonObject = UnsafeMutablePointer<PyObject>
@@ -258,12 +259,20 @@ func newDictionary(
 }
 
 /// A function or method of Python; its texts are there as long as the process.
+///
+/// - Parameters:
+///   - name: what it is called.
+///   - parameters: names of what it takes, by position, `$self` before those of a method.
+///   - documentation: what it does.
+///   - function: what does it.
+/// - Returns: what a module or a type is made of.
 func pythonFunction(
-    _ name: StaticString, _ documentation: StaticString, _ function: cpython_fast_function
+    _ name: String, _ parameters: String, _ documentation: String,
+    _ function: cpython_fast_function
 ) -> PyMethodDef {
-    cpython_method(
-        UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self), function,
-        UnsafeRawPointer(documentation.utf8Start).assumingMemoryBound(to: CChar.self))
+    let signature = parameters.isEmpty ? "()" : "(\(parameters), /)"
+    let text = "\(name)\(signature)\n--\n\n\(documentation)"
+    return cpython_method(strdup(name), function, strdup(text))
 }
 
 /// A Python type of ours whose instances own an object of a Swift class.

@@ -434,159 +434,82 @@ final class Source {
             documentation: "A data set of FORMAT.md, and a place in it.",
             methods: [
                 pythonFunction(
-                    "fill",
+                    "fill", "$self, buffer, offset, count",
                     """
-                    fill($self, buffer, offset, count, /)
-                    --
-
-                    Fill the first `count` bytes of `buffer` (all, if it is -1) with the bytes from `offset` on, and
-                    return how many.
+                    Fill the first `count` bytes of `buffer` (all, if it is -1) with the bytes from `offset` \
+                    on, and return how many.
                     """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 3, Source.fill)
-                },
+                ) { call(Source.of, $0, $1, $2, wanted: 3, Source.fill) },
                 pythonFunction(
-                    "fill_until",
+                    "fill_until", "$self, buffer, offset, count, flag",
                     """
-                    fill_until($self, buffer, offset, count, flag, /)
-                    --
-
-                    Fill the first `count` bytes of `buffer` with the bytes from `offset` on until another thread makes
-                    the byte `flag` something else than 0, and return how many were filled.
+                    Fill the first `count` bytes of `buffer` with the bytes from `offset` on until another \
+                    thread makes the byte `flag` something else than 0, and return how many were filled.
                     """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 4, Source.fillUntil)
-                },
+                ) { call(Source.of, $0, $1, $2, wanted: 4, Source.fillUntil) },
                 pythonFunction(
-                    "fill_next",
-                    """
-                    fill_next($self, buffer, /)
-                    --
-
-                    Fill `buffer` with the next bytes, and return how many: fewer at the end.
-                    """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 1, Source.fillNext)
-                },
+                    "fill_next", "$self, buffer",
+                    "Fill `buffer` with the next bytes, and return how many: fewer at the end."
+                ) { call(Source.of, $0, $1, $2, wanted: 1, Source.fillNext) },
                 pythonFunction(
-                    "compare",
+                    "compare", "$self, buffer, offset, limit, known, search_bytes",
                     """
-                    compare($self, buffer, offset, limit, known, search_bytes, /)
-                    --
-
-                    Return the first `limit` damaged ranges as tuples (offset, bytes, wrong bytes, diagnosis), the
-                    number of all, their bytes, the number of wrong bytes, and the last of all ranges as a tuple or
-                    None. `known` are seeds of eight bytes each.
+                    Return the first `limit` damaged ranges as tuples (offset, bytes, wrong bytes, diagnosis), \
+                    the number of all, their bytes, the number of wrong bytes, and the last of all ranges as a \
+                    tuple or None. `known` are seeds of eight bytes each.
                     """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 5, Source.compare)
-                },
+                ) { call(Source.of, $0, $1, $2, wanted: 5, Source.compare) },
                 pythonFunction(
-                    "compare_next",
+                    "compare_next", "$self, buffer",
                     """
-                    compare_next($self, buffer, /)
-                    --
-
-                    Compare `buffer` with the next bytes, and return with how many: fewer at the end. `damage` tells what is
-                    wrong.
+                    Compare `buffer` with the next bytes, and return with how many: fewer at the end. `damage` \
+                    tells what is wrong.
                     """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 1, Source.compareNext)
-                },
+                ) { call(Source.of, $0, $1, $2, wanted: 1, Source.compareNext) },
                 pythonFunction(
-                    "miss_next",
+                    "miss_next", "$self, count",
                     """
-                    miss_next($self, count, /)
-                    --
-
-                    Note that the next `count` bytes are not there, and return how many these are: fewer at the end.
+                    Note that the next `count` bytes are not there, and return how many these are: fewer at \
+                    the end.
                     """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 1, Source.missNext)
-                },
+                ) { call(Source.of, $0, $1, $2, wanted: 1, Source.missNext) },
                 pythonFunction(
-                    "damage",
+                    "damage", "$self, read, search_bytes",
                     """
-                    damage($self, read, search_bytes, /)
-                    --
-
-                    Return what `compare_next` and `miss_next` have found since the last `seek`, as `compare` does.
-                    `read(offset, count)` returns what is there now.
+                    Return what `compare_next` and `miss_next` have found since the last `seek`, as `compare` \
+                    does. `read(offset, count)` returns what is there now.
                     """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 2, Source.damage)
-                },
+                ) { call(Source.of, $0, $1, $2, wanted: 2, Source.damage) },
                 pythonFunction(
-                    "reserve",
-                    """
-                    reserve($self, buffer, /)
-                    --
-
-                    Take the next bytes for `buffer` without making them, and return their offset and number.
-                    """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 1, Source.reserve)
-                },
-                pythonFunction(
-                    "tell",
-                    """
-                    tell($self, /)
-                    --
-
-                    Return the offset of the next byte.
-                    """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 0) { source, _ in
+                    "reserve", "$self, buffer",
+                    "Take the next bytes for `buffer` without making them, and return their offset and number."
+                ) { call(Source.of, $0, $1, $2, wanted: 1, Source.reserve) },
+                pythonFunction("tell", "$self", "Return the offset of the next byte.") {
+                    call(Source.of, $0, $1, $2, wanted: 0) { source, _ in
                         newInteger(source.position)
                     }
                 },
                 pythonFunction(
-                    "stop",
-                    """
-                    stop($self, /)
-                    --
-
-                    Go on no further, and return the offset of the byte that would be next.
-                    """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 0) { source, _ in
+                    "stop", "$self",
+                    "Go on no further, and return the offset of the byte that would be next."
+                ) {
+                    call(Source.of, $0, $1, $2, wanted: 0) { source, _ in
                         source.end = source.position
                         return newInteger(source.position)
                     }
                 },
                 pythonFunction(
-                    "seek",
-                    """
-                    seek($self, offset, end, /)
-                    --
-
-                    Go on at `offset`, and before `end` no further.
-                    """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 2, Source.seek)
-                },
+                    "seek", "$self, offset, end",
+                    "Go on at `offset`, and before `end` no further."
+                ) { call(Source.of, $0, $1, $2, wanted: 2, Source.seek) },
                 pythonFunction(
-                    "describe",
-                    """
-                    describe($self, /)
-                    --
-
-                    Return what follows from the specification, the kernel, and the threads.
-                    """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 0, Source.describe)
-                },
+                    "describe", "$self",
+                    "Return what follows from the specification, the kernel, and the threads."
+                ) { call(Source.of, $0, $1, $2, wanted: 0, Source.describe) },
                 pythonFunction(
-                    "allocate",
-                    """
-                    allocate($self, size, /)
-                    --
-
-                    Return memory on the nodes of the threads that fill it.
-                    """
-                ) { object, arguments, count in
-                    call(Source.of, object, arguments, count, wanted: 1, Source.allocate)
-                },
+                    "allocate", "$self, size",
+                    "Return memory on the nodes of the threads that fill it."
+                ) { call(Source.of, $0, $1, $2, wanted: 1, Source.allocate) },
             ])
     }
 }
