@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -143,6 +145,19 @@ def test_ready_files_fit_their_schema_and_their_scripts(name: str) -> None:
     campaign = Campaign.load(path)
     made = script(campaign.cases, campaign.name, scheduler="slurm", name=campaign.name)
     assert path.with_suffix(".slurm.sh").read_text(encoding="utf-8") == made
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"ranks": {"a": 1}}, {"colour": [1]}, {"steps": [{"ranks": [1, 2]}]}, {"runs": [1]}]
+)
+def test_the_schema_refuses_what_campaigns_do(wrong: dict[str, Any]) -> None:
+    """Fields that are not swept have the same values in all places."""
+    content = {"output": "x", "size": "1MiB"}
+    jsonschema.validate(content | {"ranks": [1, 2]}, campaign_schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content | wrong, campaign_schema())
+    with pytest.raises(JobError):
+        Campaign.from_yaml(json.dumps(content | wrong))
 
 
 FULL = """

@@ -361,22 +361,18 @@ def campaign_schema() -> dict[str, Any]:
     schema = job_schema()
     fields = schema["properties"]
     job_fields = {"type": "object", "properties": fields, "additionalProperties": False}
+    several = {"type": "array", "minItems": 1}
+    mappings = {"type": "array", "items": {"$ref": "#/$defs/fields"}}
     own: dict[str, Any] = {
-        "steps": {"type": "array", "items": {"$ref": "#/$defs/fields"}, "minItems": 1},
-        "include": {"type": "array", "items": {"$ref": "#/$defs/fields"}},
-        "exclude": {"type": "array", "items": {"$ref": "#/$defs/fields"}},
+        "steps": {**mappings, "minItems": 1},
+        "include": mappings,
+        "exclude": mappings,
         "runs": {"type": "integer", "minimum": 1, "maximum": 1000},
         "remove_data": {"type": "boolean"},
     }
     swept = {
-        key: {
-            "description": field.get("description", ""),
-            "anyOf": [
-                {key: value for key, value in field.items() if key != "description"},
-                {"type": "array", "minItems": 1},
-            ],
-        }
-        for key, field in fields.items()
+        key: {"anyOf": [{"$ref": f"#/$defs/fields/properties/{key}"}, several]}
+        for key in fields
         if key not in ("name", *NOT_SWEPT)
     }
     return {
