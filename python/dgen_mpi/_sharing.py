@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from types import TracebackType
 
 
 class Lock:
@@ -27,12 +26,7 @@ class Lock:
         """Wait for the lock and take it."""
         self._lock.acquire()
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Give it back."""
         self._lock.release()
 

@@ -112,18 +112,9 @@ def generate_into_buffer(
     Parameters
     ----------
     buffer
-        Writable memory in one piece, of any type that has no references, and any shape.
+        Writable memory, as in `dgen_mpi.DataSpec.fill`, which tells what is raised for others.
     dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node, method, seed
         As in `generate_buffer`.
-
-    Raises
-    ------
-    UnsuitableBufferError
-        For memory that is read-only, not in one piece, or that may hold references.
-    TypeError
-        For what is no buffer.
-    ValueError
-        For a value that is not legal.
     """
     threads = threads_of(max_threads, numa_mode, numa_node)
     kind = (*ratios_of(dedup_ratio, compress_ratio), *shape_of(), *threads)
@@ -262,20 +253,13 @@ class Generator:
         Parameters
         ----------
         buffer
-            Writable memory in one piece, of any type that has no references, and any shape.
+            Writable memory, as in `dgen_mpi.DataSpec.fill`, which tells what is raised for others.
 
         Returns
         -------
         int
             Bytes filled: fewer than the buffer has at the end of the data set, then 0. The rest of
             the buffer stays as it is.
-
-        Raises
-        ------
-        UnsuitableBufferError
-            For memory that is read-only, not in one piece, or that may hold references.
-        TypeError
-            For what is no buffer.
         """
         while True:
             source, _ = self._place

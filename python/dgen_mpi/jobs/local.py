@@ -186,7 +186,7 @@ def _dies_with_parent() -> Callable[[], None]:
 
 
 def _progress(case: Case, step: str, line: str) -> Progressed | None:
-    if not line.startswith('{"operation"'):
+    if not line.startswith("{"):
         return None
     try:
         said = json.loads(line)
@@ -198,5 +198,5 @@ def _progress(case: Case, step: str, line: str) -> Progressed | None:
             int(said["total_bytes"]),
             float(said["seconds"]),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
