@@ -7,6 +7,9 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
     from rich.text import Text
 
 _KINDS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -32,6 +35,18 @@ def cell(text: object) -> Text:
     from rich.text import Text
 
     return Text(plain(text))
+
+
+def new_table(columns: Sequence[str], numbers: Sequence[str] = ()) -> Table:
+    """Return an empty table of rich: columns, and those of numbers to the right of them."""
+    from rich.table import Table
+
+    table = Table(header_style="bold")
+    for name in columns:
+        table.add_column(name)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
 
 
 def label(text: object) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from dgen_mpi import DataSpec, _native, _records, manifest
 from dgen_mpi._arguments import refusal
 from dgen_mpi._records import ANALYSIS_FORMAT
-from dgen_mpi._text import cell
+from dgen_mpi._text import cell, new_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -283,13 +283,7 @@ def _compressor(codec: str) -> Callable[[memoryview], bytes]:
 
 def table(analysis: dict[str, Any]) -> Table:
     """Return a table for people of what `analyze` found."""
-    from rich.table import Table
-
-    table = Table(header_style="bold")
-    table.add_column("measure")
-    table.add_column("unit", justify="right")
-    table.add_column("ratio", justify="right")
-    table.add_column("requested", justify="right")
+    table = new_table(["measure"], ("unit", "ratio", "requested"))
     spec = analysis["spec"]
     for found in analysis["dedup"]:
         asked = ""

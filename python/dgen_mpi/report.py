@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from dgen_mpi import _native, _records
 from dgen_mpi._records import REPORT_FORMAT, RecordError
-from dgen_mpi._text import cell
+from dgen_mpi._text import cell, new_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,13 +127,8 @@ class Results(list[Result]):
 
     def table(self) -> Table:
         """Return a table for people: a row for each case and operation."""
-        from rich.table import Table
-
-        table = Table(header_style="bold")
-        for name in ("case", "step", "operation"):
-            table.add_column(name)
-        for name in ("ranks", "size", "runs", "median", "minimum", "maximum", "spread"):
-            table.add_column(name, justify="right")
+        numbers = ("ranks", "size", "runs", "median", "minimum", "maximum", "spread")
+        table = new_table(("case", "step", "operation"), numbers)
         for summary in self.summaries():
             first = summary.results[0]
             several = summary.count > 1
@@ -314,13 +309,8 @@ def compare(before: Results, after: Results) -> list[Change]:
 
 def comparison_table(changes: Iterable[Change]) -> Table:
     """Return a table for people: a row for each case and operation of two campaigns."""
-    from rich.table import Table
-
-    table = Table(header_style="bold")
-    for name in ("case", "operation"):
-        table.add_column(name)
-    for name in ("before", "spread", "after", "spread", "change", ""):
-        table.add_column(name, justify="right")
+    numbers = ("before", "spread", "after", "spread", "change", "")
+    table = new_table(("case", "operation"), numbers)
     for change in changes:
         table.add_row(
             cell(change.case),

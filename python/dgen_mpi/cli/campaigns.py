@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from dgen_mpi import _native
 from dgen_mpi._files import replace
-from dgen_mpi._text import cell, plain
+from dgen_mpi._text import cell, new_table, plain
 from dgen_mpi.cli.display import Display
 from dgen_mpi.cli.estimates import duration, expected_rate
 from dgen_mpi.cli.output import (
@@ -61,11 +59,7 @@ def check(options: argparse.Namespace) -> int:
     if options.json:
         print_json(_plan(campaign))
         return DONE
-    table = Table(header_style="bold")
-    for name in ("case", "steps"):
-        table.add_column(name)
-    for name in ("writes", "expected stored"):
-        table.add_column(name, justify="right")
+    table = new_table(("case", "steps"), ("writes", "expected stored"))
     for case in campaign.cases:
         table.add_row(
             cell(case.name),
@@ -268,9 +262,7 @@ def _show_states(
     if options.json:
         print_json(_states(folder, states))
     else:
-        table = Table(header_style="bold")
-        for name in ("case", "state", "job", "what went wrong"):
-            table.add_column(name)
+        table = new_table(("case", "state", "job", "what went wrong"))
         for case in folder.campaign.cases:
             submission = folder.submission(case) or {}
             table.add_row(
