@@ -95,11 +95,7 @@ def open_own(path: Path) -> int:
     """Open a file of ours to add to its end, made if it is not there; return its descriptor.
 
     Neither a link is followed, which may lead to a file of somebody else, nor a pipe waited for.
-
-    Raises
-    ------
-    OSError
-        For what is no regular file, too.
+    Raises OSError for what is no regular file, too.
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     opened = os.open(path, flags, 0o666)

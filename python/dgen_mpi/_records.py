@@ -37,10 +37,8 @@ class RecordError(ValueError):
 def _text(path: Path, most: int = BYTES_MAX) -> str:
     """Return the text of a file.
 
-    Raises
-    ------
-    RecordError
-        For what is no regular file, cannot be read, is not UTF-8, or has more bytes than `most`.
+    Raises `RecordError` for what is no regular file, cannot be read, is not UTF-8, or has more
+    bytes than `most`.
     """
     try:
         return read_text(path, most)
@@ -63,10 +61,8 @@ def read_tail(path: Path, most: int) -> str:
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Return a JSON object that is called `what`, no deeper than `DEPTH_MAX`, of finite numbers.
 
-    Raises
-    ------
-    RecordError
-        For anything else, and for what is no regular file, cannot be read, or is too long.
+    Raises `RecordError` for anything else, and for what is no regular file, cannot be read, or is
+    too long.
     """
     text = _text(path)
     try:

@@ -81,12 +81,8 @@ def shard_path(path: Path, rank: int) -> Path:
 def read(path: Path) -> Manifest:
     """Return what the manifest at `path` says.
 
-    Raises
-    ------
-    OSError
-        Where it cannot be read.
-    ValueError
-        For what is no manifest of format ``dgen/1``.
+    Raises `OSError` where it cannot be read, and `ValueError` for what is no manifest of format
+    ``dgen/1``.
     """
     try:
         return Manifest(**_native.manifest(read_text(path, BYTES_MAX)))

@@ -37,10 +37,7 @@ class JobError(ValueError):
 def read(path: Path) -> str:
     """Return the text of a job file, which may be a pipe too.
 
-    Raises
-    ------
-    JobError
-        For what is no file that can be read, is not UTF-8, or has more than 1 MiB.
+    Raises `JobError` for what is no file that can be read, is not UTF-8, or has more than 1 MiB.
     """
     try:
         return read_text(path, BYTES_MAX, may_be_pipe=True)
@@ -56,10 +53,7 @@ def parse(text: str, name: str) -> dict[str, Any]:
     The parser's events are read one by one and bounded: what composes them to trees follows aliases
     without an end. `Sources/DGen/Options/YAML.swift` has the same rules.
 
-    Raises
-    ------
-    JobError
-        For what is not YAML, not a mapping, or has a key twice.
+    Raises `JobError` for what is not YAML, not a mapping, or has a key twice.
     """
     return _Reader(_checked(text, name), name).document()
 

@@ -18,11 +18,8 @@ _CHECK_SECONDS = 20
 def word(text: str) -> str:
     """Return a text as one word of bash, on one line, without control characters.
 
-    Raises
-    ------
-    JobError
-        For a text with a NUL, which no word can hold, and for a name that is not UTF-8, which the
-        program does not take.
+    Raises `JobError` for a text with a NUL, which no word can hold, and for a name that is not
+    UTF-8, which the program does not take.
     """
     if text.isprintable():
         return shlex.quote(text)
@@ -54,10 +51,7 @@ def path(text: str) -> str:
 def split(text: str, name: str) -> list[str]:
     """Return the words of a command line; nothing but quotes and backslashes has a meaning.
 
-    Raises
-    ------
-    JobError
-        For quotes that are not closed.
+    Raises `JobError` for quotes that are not closed.
     """
     try:
         return shlex.split(text)
@@ -70,10 +64,7 @@ def split(text: str, name: str) -> list[str]:
 def comment(text: str) -> str:
     """Return a text that stands in a comment, if it ends there.
 
-    Raises
-    ------
-    JobError
-        For one with control characters or line ends.
+    Raises `JobError` for one with control characters or line ends.
     """
     if not text.replace("\t", " ").isprintable():
         raise JobError(
