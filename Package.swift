@@ -118,7 +118,7 @@ let package = Package(
             name: "NUMATests", dependencies: ["NUMA"], exclude: ["Topologies"],
             swiftSettings: strict),
         .testTarget(
-            name: "DGenTests", dependencies: ["DGen", "Vectors"], swiftSettings: strict),
+            name: "DGenTests", dependencies: ["DGen", "MPI", "Vectors"], swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests", dependencies: ["dgen-mpi", "DataGen", "Vectors"],
             exclude: ["Cluster", "Faults", "TwoNodes", "forbid-placement.py"],

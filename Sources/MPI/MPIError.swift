@@ -10,11 +10,14 @@ package struct MPIError: Error, Sendable, CustomStringConvertible {
     package let code: Int32
     /// The library's text for the code, in one line.
     package let text: String
+    /// Whether it was a call on a file, so that storage is what failed.
+    package let isFileCall: Bool
 
-    package init(function: String, code: Int32, text: String) {
+    package init(function: String, code: Int32, text: String, isFileCall: Bool) {
         self.function = function
         self.code = code
         self.text = text
+        self.isFileCall = isFileCall
     }
 
     /// One line: function, text.
@@ -27,20 +30,30 @@ package struct MPIError: Error, Sendable, CustomStringConvertible {
     static func shortWrite(_ function: StaticString, stored: Int, of count: Int) -> MPIError {
         MPIError(
             function: "\(function)", code: Int32(MPI_ERR_IO),
-            text: "stored only \(stored) of \(count) bytes and reported success")
+            text: "stored only \(stored) of \(count) bytes and reported success", isFileCall: true)
     }
 }
 
 /// The one gate: every status that MPI returns passes here.
-func check(_ code: Int32, _ function: StaticString) throws(MPIError) {
+func check(
+    _ code: Int32, _ function: StaticString, isFileCall: Bool = false
+) throws(MPIError) {
     guard code != MPI_SUCCESS else { return }
     var text = [CChar](repeating: 0, count: Int(MPI_MAX_ERROR_STRING) + 1)
     var length: Int32 = 0
     let known = MPI_Error_string(code, &text, &length) == MPI_SUCCESS
-    let words = String(
-        decoding: text.prefix(Int(length)).map(UInt8.init(bitPattern:)), as: UTF8.self)
     throw MPIError(
         function: "\(function)", code: code,
         text: known
-            ? words.split(whereSeparator: \.isNewline).joined(separator: " ") : "code \(code)")
+            ? String(terminated: text).split(whereSeparator: \.isNewline).joined(separator: " ")
+            : "code \(code)",
+        isFileCall: isFileCall)
+}
+
+extension String {
+    /// The text that a C function has written to `characters`, which ends before a zero.
+    init(terminated characters: [CChar]) {
+        self.init(
+            decoding: characters.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
 }

@@ -81,10 +81,8 @@ package enum MPIRuntime {
         var text = [CChar](repeating: 0, count: Int(MPI_MAX_LIBRARY_VERSION_STRING) + 1)
         var length: Int32 = 0
         guard MPI_Get_library_version(&text, &length) == MPI_SUCCESS else { return "unknown" }
-        let words = String(
-            decoding: text.prefix(Int(length)).map(UInt8.init(bitPattern:)), as: UTF8.self)
         // MPICH goes on with lines about how it was built; Open MPI with its package and date.
-        let first = words.prefix { !$0.isNewline && $0 != "," }
+        let first = String(terminated: text).prefix { !$0.isNewline && $0 != "," }
         return first.replacing(" Version:", with: "").split(whereSeparator: \.isWhitespace)
             .joined(separator: " ")
     }
@@ -105,7 +103,6 @@ package enum MPIRuntime {
         var text = [CChar](repeating: 0, count: Int(MPI_MAX_PROCESSOR_NAME) + 1)
         var length: Int32 = 0
         try check(MPI_Get_processor_name(&text, &length), "MPI_Get_processor_name")
-        return String(
-            decoding: text.prefix(Int(length)).map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return String(terminated: text)
     }
 }

@@ -67,7 +67,7 @@ package final class SharedFile {
         let place = path.contains("/") ? path : "./" + path
         let status = MPI_File_open(communicator.handle, place, Int32(mode.flags), info, &handle)
         if !hints.isEmpty { try check(MPI_Info_free(&info), "MPI_Info_free") }
-        try check(status, "MPI_File_open")
+        try check(status, "MPI_File_open", isFileCall: true)
         logger.debug("opened \(path) (\(mode))")
     }
 
@@ -76,7 +76,7 @@ package final class SharedFile {
     /// The corresponding C function is `MPI_File_get_size`.
     package func size() throws(MPIError) -> Int {
         var size: MPI_Offset = 0
-        try check(MPI_File_get_size(handle, &size), "MPI_File_get_size")
+        try check(MPI_File_get_size(handle, &size), "MPI_File_get_size", isFileCall: true)
         return Int(size)
     }
 
@@ -84,24 +84,19 @@ package final class SharedFile {
     ///
     /// The corresponding C function is `MPI_File_set_size`.
     package func setSize(_ size: Int) throws(MPIError) {
-        try check(MPI_File_set_size(handle, MPI_Offset(size)), "MPI_File_set_size")
+        try check(
+            MPI_File_set_size(handle, MPI_Offset(size)), "MPI_File_set_size", isFileCall: true)
     }
 
     /// Writes `buffer` at `offset`, and fails unless all of it is counted as written.
     ///
     /// The corresponding C function is `MPI_File_write_at`.
     package func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(MPIError) {
-        let count = Self.count(buffer.count)
-        trace("write \(count) bytes at \(offset)")
-        var status = MPI_Status()
-        try check(
-            MPI_File_write_at(
-                handle, MPI_Offset(offset), buffer.baseAddress, count, cmpi_byte(), &status),
-            "MPI_File_write_at")
-        let stored = try Self.moved(&status)
-        guard stored == buffer.count else {
-            throw .shortWrite("MPI_File_write_at", stored: stored, of: buffer.count)
+        let function: StaticString = "MPI_File_write_at"
+        let stored = try move("write", buffer.count, at: offset, function) {
+            MPI_File_write_at(handle, $0, buffer.baseAddress, $1, cmpi_byte(), $2)
         }
+        try Self.require(stored, of: buffer.count, function)
     }
 
     /// Writes the buffers of all ranks together, each at its own offset; collective.
@@ -115,19 +110,11 @@ package final class SharedFile {
     package func writeTogether(
         _ buffer: UnsafeRawBufferPointer, at offset: Int
     ) throws(MPIError) {
-        let count = Self.count(buffer.count)
-        trace("write together \(count) bytes at \(offset)")
-        var status = MPI_Status()
-        try check(
-            MPI_File_write_at_all(
-                handle, MPI_Offset(offset), buffer.baseAddress, count, cmpi_byte(), &status),
-            "MPI_File_write_at_all")
-        // A component may leave the status of an empty call untouched.
-        guard count > 0 else { return }
-        let stored = try Self.moved(&status)
-        guard stored == buffer.count else {
-            throw .shortWrite("MPI_File_write_at_all", stored: stored, of: buffer.count)
+        let function: StaticString = "MPI_File_write_at_all"
+        let stored = try move("write together", buffer.count, at: offset, function) {
+            MPI_File_write_at_all(handle, $0, buffer.baseAddress, $1, cmpi_byte(), $2)
         }
+        try Self.require(stored, of: buffer.count, function)
     }
 
     /// Reads up to the length of `buffer` from `offset` on.
@@ -139,14 +126,10 @@ package final class SharedFile {
     package func read(
         into buffer: UnsafeMutableRawBufferPointer, at offset: Int
     ) throws(MPIError) -> Int {
-        let count = Self.count(buffer.count)
-        trace("read \(count) bytes at \(offset)")
-        var status = MPI_Status()
-        try check(
-            MPI_File_read_at(
-                handle, MPI_Offset(offset), buffer.baseAddress, count, cmpi_byte(), &status),
-            "MPI_File_read_at")
-        return min(try Self.moved(&status), buffer.count)
+        min(
+            try move("read", buffer.count, at: offset, "MPI_File_read_at") {
+                MPI_File_read_at(handle, $0, buffer.baseAddress, $1, cmpi_byte(), $2)
+            }, buffer.count)
     }
 
     /// Reads into the buffers of all ranks together, each from its own offset on; collective.
@@ -159,22 +142,40 @@ package final class SharedFile {
     package func readTogether(
         into buffer: UnsafeMutableRawBufferPointer, at offset: Int
     ) throws(MPIError) -> Int {
-        let count = Self.count(buffer.count)
-        trace("read together \(count) bytes at \(offset)")
+        min(
+            try move("read together", buffer.count, at: offset, "MPI_File_read_at_all") {
+                MPI_File_read_at_all(handle, $0, buffer.baseAddress, $1, cmpi_byte(), $2)
+            }, buffer.count)
+    }
+
+    /// Does one transfer, and asks the library how many bytes it says that it has moved.
+    private func move(
+        _ verb: StaticString, _ bytes: Int, at offset: Int, _ function: StaticString,
+        _ call: (MPI_Offset, Int32, UnsafeMutablePointer<MPI_Status>) -> Int32
+    ) throws(MPIError) -> Int {
+        precondition(bytes <= Self.transferBytesMax, "one MPI call moves at most 1 GiB")
+        if isTraced { logger.trace("\(verb) \(bytes) bytes at \(offset)") }
         var status = MPI_Status()
-        try check(
-            MPI_File_read_at_all(
-                handle, MPI_Offset(offset), buffer.baseAddress, count, cmpi_byte(), &status),
-            "MPI_File_read_at_all")
+        try check(call(MPI_Offset(offset), Int32(bytes), &status), function, isFileCall: true)
         // A component may leave the status of an empty call untouched.
-        return count > 0 ? min(try Self.moved(&status), buffer.count) : 0
+        guard bytes > 0 else { return 0 }
+        var moved: MPI_Count = 0
+        try check(MPI_Get_elements_x(&status, cmpi_byte(), &moved), "MPI_Get_elements_x")
+        return Int(moved)
+    }
+
+    /// Fails where not all was stored.
+    private static func require(
+        _ stored: Int, of count: Int, _ function: StaticString
+    ) throws(MPIError) {
+        guard stored == count else { throw .shortWrite(function, stored: stored, of: count) }
     }
 
     /// Brings what all ranks wrote to stable storage; collective.
     ///
     /// The corresponding C function is `MPI_File_sync`.
     package func sync() throws(MPIError) {
-        try check(MPI_File_sync(handle), "MPI_File_sync")
+        try check(MPI_File_sync(handle), "MPI_File_sync", isFileCall: true)
     }
 
     /// Closes the file; collective.
@@ -183,7 +184,7 @@ package final class SharedFile {
     ///
     /// The corresponding C function is `MPI_File_close`.
     package func close() throws(MPIError) {
-        try check(MPI_File_close(&handle), "MPI_File_close")
+        try check(MPI_File_close(&handle), "MPI_File_close", isFileCall: true)
         logger.debug("closed")
     }
 
@@ -194,7 +195,7 @@ package final class SharedFile {
     /// The corresponding C function is `MPI_File_get_info`.
     package func reportedHints() throws(MPIError) -> [(key: String, value: String)] {
         var info = cmpi_info_null()
-        try check(MPI_File_get_info(handle, &info), "MPI_File_get_info")
+        try check(MPI_File_get_info(handle, &info), "MPI_File_get_info", isFileCall: true)
         guard info != cmpi_info_null() else { return [] }
         var keys: Int32 = 0
         try check(MPI_Info_get_nkeys(info, &keys), "MPI_Info_get_nkeys")
@@ -206,29 +207,9 @@ package final class SharedFile {
             var found: Int32 = 0
             try check(
                 MPI_Info_get(info, key, Int32(MPI_MAX_INFO_VAL), &value, &found), "MPI_Info_get")
-            if found != 0 { hints.append((Self.string(key), Self.string(value))) }
+            if found != 0 { hints.append((String(terminated: key), String(terminated: value))) }
         }
         try check(MPI_Info_free(&info), "MPI_Info_free")
         return hints
-    }
-
-    private func trace(_ message: @autoclosure () -> Logger.Message) {
-        if isTraced { logger.trace(message()) }
-    }
-
-    private static func count(_ bytes: Int) -> Int32 {
-        precondition(bytes <= transferBytesMax, "one MPI call moves at most 1 GiB")
-        return Int32(bytes)
-    }
-
-    private static func moved(_ status: inout MPI_Status) throws(MPIError) -> Int {
-        var count: MPI_Count = 0
-        try check(MPI_Get_elements_x(&status, cmpi_byte(), &count), "MPI_Get_elements_x")
-        return Int(count)
-    }
-
-    private static func string(_ characters: [CChar]) -> String {
-        String(
-            decoding: characters.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import Foundation
 import MPI
 
 /// The command lines of all ranks, which must be the same: a rank with another command would leave the others waiting for
@@ -32,20 +31,16 @@ enum CommandLines {
     static func requireSame(_ world: Ranks) throws {
         guard world.size > 1 else { return }
         let mine = Array(Program.words.dropFirst())
-        let encoded = Array(try JSONEncoder().encode(mine))
+        let encoded = try JSON.pack(mine)
         let isSame = try world.broadcast(encoded) == encoded
         guard try world.allReduce(isSame ? 0 : 1, .sum) > 0 else { return }
         let name = "rank \(world.rank) on \(try MPIRuntime.processorName())"
         let group = Group(arguments: mine, names: [name], count: 1, hasRoot: world.rank == 0)
-        let bytes = try world.combine(Array(try JSONEncoder().encode([group]))) { lower, higher in
-            let groups = (try? merged(decoded(lower), decoded(higher))) ?? []
-            return (try? JSONEncoder().encode(groups)).map(Array.init) ?? lower
+        let bytes = try world.combine(try JSON.pack([group])) { lower, higher in
+            let groups = (try? merged(JSON.unpack(lower), JSON.unpack(higher))) ?? []
+            return (try? JSON.pack(groups)) ?? lower
         }
-        throw Failure(.usage, message(try decoded(bytes)))
-    }
-
-    private static func decoded(_ bytes: [UInt8]) throws -> [Group] {
-        try JSONDecoder().decode([Group].self, from: Data(bytes))
+        throw Failure(.usage, message(try JSON.unpack(bytes)))
     }
 
     private static func merged(_ lower: [Group], _ higher: [Group]) -> [Group] {

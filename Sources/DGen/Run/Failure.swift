@@ -24,29 +24,34 @@ struct Failure: Error, Codable {
         self.message = message.inOneLine(bytesMax: 10_000)
     }
 
+    /// Gives what a call of MPI reports its place among the exit statuses.
+    init(_ error: MPIError) { self.init(error.isFileCall ? .inputOutput : .mpi, "\(error)") }
+
     /// Gives an error of another kind its place among the exit statuses.
+    ///
+    /// One that this program does not throw itself is a bug in it, such as what cannot be encoded for other ranks: not
+    /// storage's fault, nor that of the command line. What the run is made of has failed then, as when MPI does.
     init(_ error: any Error) {
         switch error {
-        case let failure as Failure:
-            self = failure
-        case let error as MPIError:
-            self.init(error.function.hasPrefix("MPI_File") ? .inputOutput : .mpi, "\(error)")
-        case let error as InvalidField:
-            self.init(.usage, "\(error)")
-        default:
-            self.init(.inputOutput, "\(error)")
+        case let failure as Failure: self = failure
+        case let error as MPIError: self.init(error)
+        case let error as InvalidField: self.init(.usage, "\(error)")
+        default: self.init(.mpi, "a bug of dgen-mpi, please report it: \(error)")
         }
     }
 
     /// Does one transfer, and says of which file and at which offset a call of the library failed.
     static func describing<Result>(
         _ offset: Int, of path: String, _ call: () throws -> Result
-    ) throws -> Result {
+    ) throws(Failure) -> Result {
         do {
             return try call()
         } catch let error as MPIError {
             throw Failure(
-                .inputOutput, "\(path): \(error.function) at offset \(offset): \(error.text)")
+                Failure(error).status,
+                "\(path): \(error.function) at offset \(offset): \(error.text)")
+        } catch {
+            throw Failure(error)
         }
     }
 }

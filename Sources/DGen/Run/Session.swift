@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import Foundation
+import Glibc
 import MPI
 import NUMA
 
@@ -72,9 +72,9 @@ final class Session {
                 outcome = .failure(Failure(failure.status, place + failure.message))
             }
         }
-        let mine = try outcome.map { Array(try JSONEncoder().encode($0)) } ?? []
+        let mine = try outcome.map { try JSON.pack($0) } ?? []
         let bytes = try waiting { try world.broadcast(mine) }
-        switch try JSONDecoder().decode(Outcome<Result>.self, from: Data(bytes)) {
+        switch try JSON.unpack(bytes, as: Outcome<Result>.self) {
         case .success(let result): return result
         case .failure(let failure): throw failure
         }
@@ -117,10 +117,10 @@ final class Session {
         let place = world.size > 1 ? "rank \(world.rank) on \(host): " : ""
         let others = counts > 1 ? " (and \(counts - 1) more of \(world.size) ranks)" : ""
         let mine = try failure.map {
-            Array(try JSONEncoder().encode(Failure($0.status, place + $0.message + others)))
+            try JSON.pack(Failure($0.status, place + $0.message + others))
         }
         let bytes = try world.broadcast(mine ?? [], from: first)
-        throw try JSONDecoder().decode(Failure.self, from: Data(bytes))
+        throw try JSON.unpack(bytes, as: Failure.self)
     }
 
     /// Runs `body` on every rank and makes the failure of any rank that of all; collective.
@@ -137,13 +137,13 @@ final class Session {
     ///
     /// For a few values: every rank holds all of them.
     func collect<Value: Codable>(_ values: [Value]) throws -> [Value] {
-        let mine = try JSONEncoder().encode(values)
+        let mine = try JSON.pack(values)
         let all = try waiting {
             // One list a rank, in rank order, told apart by lines: JSON has none of its own.
-            try world.combine(Array(mine) + [UInt8(ascii: "\n")]) { $0 + $1 }
+            try world.combine(mine + [UInt8(ascii: "\n")]) { $0 + $1 }
         }
         return try all.split(separator: UInt8(ascii: "\n")).flatMap {
-            try JSONDecoder().decode([Value].self, from: Data($0))
+            try JSON.unpack($0, as: [Value].self)
         }
     }
 

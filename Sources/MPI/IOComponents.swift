@@ -60,7 +60,7 @@ package struct IOComponents: Sendable {
             let status = MPI_T_category_get_info(
                 index, &name, &length, nil, &descriptionLength, &variables, &performance,
                 &categories)
-            return status == MPI_SUCCESS ? string(name) : nil
+            return status == MPI_SUCCESS ? String(terminated: name) : nil
         }
     }
 
@@ -74,11 +74,6 @@ package struct IOComponents: Sendable {
         defer { _ = MPI_T_cvar_handle_free(&handle) }
         var value = [CChar](repeating: 0, count: Int(count) + 1)
         guard MPI_T_cvar_read(handle, &value) == MPI_SUCCESS else { return "" }
-        return string(value)
-    }
-
-    private static func string(_ characters: [CChar]) -> String {
-        String(
-            decoding: characters.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return String(terminated: value)
     }
 }
