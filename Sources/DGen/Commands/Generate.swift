@@ -60,7 +60,7 @@ struct Generate {
             return try paths.contains(where: FileSystem.isTaken)
         }
         guard isThere else { return try Generate(job).write() }
-        _ = try job.session.onRoot {
+        try job.session.onRoot {
             guard try FileSystem.isTaken(Manifest.path(for: path)) else {
                 throw Failure(
                     .usage,
@@ -68,7 +68,6 @@ struct Generate {
                         + "run of dgen-mpi has begun it; it is left as it is (--overwrite instead of "
                         + "--resume replaces it)")
             }
-            return true
         }
         let subject = try StoredDataSet(job, missing: "")
         return try Repair(job, subject).run()

@@ -135,13 +135,8 @@ package enum Program {
 
     /// Gives the status of the first task to all others, which take almost nothing of the processors while they wait.
     private static func share(_ status: ExitStatus, _ world: Ranks) throws -> ExitStatus {
-        let sum = try world.startSum([Int(status.rawValue)])
-        while true {
-            if let result = try sum.sums() {
-                return ExitStatus(rawValue: Int32(clamping: result[0])) ?? status
-            }
-            usleep(1_000)
-        }
+        let sum = try world.startSum([Int(status.rawValue)]).wait()
+        return ExitStatus(rawValue: Int32(clamping: sum[0])) ?? status
     }
 
     private static func complain(_ failure: Failure) {

@@ -116,24 +116,11 @@ final class Repair {
         return isRight ? .done : .mismatch
     }
 
-    /// The files of the data set that this rank looks after, and which part of it they should hold.
-    private var ownFiles: LazyMapSequence<StrideTo<Int>, (path: String, range: Range<Int>)> {
-        let count = files.layout == .shared ? 1 : files.shards.count
-        return stride(from: session.world.rank, to: count, by: session.world.size).lazy
-            .map { [files, spec] number in
-                (
-                    files.path(of: number),
-                    files.layout == .shared ? 0..<spec.size : files.shards[number]
-                )
-            }
-    }
-
-    /// Does something with each of them, one after the other: a manifest may tell of millions.
+    /// Does something with each file that this rank looks after, under watch.
     private func forOwnFiles(
-        _ phase: Watchdog.Phase = .open, _ body: ((path: String, range: Range<Int>)) throws -> Void
+        _ phase: Watchdog.Phase = .open, _ body: (FileSet.Part) throws -> Void
     ) throws {
-        for own in ownFiles {
-            if let interruption = Interruption.failure { throw interruption }
+        try files.forOwn(session.world.rank, of: session.world.size) { own in
             try job.watchdog.during(phase) { try body(own) }
         }
     }
@@ -163,7 +150,7 @@ final class Repair {
             }
             return sum
         }
-        try files.requireApart(ownFiles.map(\.path), session)
+        try files.requireApart(session)
         try requireOurs()
         let stored = try session.world.allReduce(allocated, .sum)
         try session.together {
@@ -180,17 +167,18 @@ final class Repair {
         let specs = try [spec] + subject.earlier(job.settings)
         let hasManifest = subject.manifest != nil
         let proven = try session.together {
-            try ownFiles.reduce(0) { proven, own in
-                if let interruption = Interruption.failure { throw interruption }
-                guard let state = try FileSystem.state(own.path) else { return proven }
+            var proven = 0
+            try forOwnFiles(.read) { own in
+                guard let state = try FileSystem.state(own.path) else { return }
+                proven += 1
                 // So few bytes may all be damaged.
                 let isFew = own.range.count < Self.fewBytes
-                if hasManifest, state.size == own.range.count || isFew { return proven + 1 }
+                if hasManifest, state.size == own.range.count || isFew { return }
                 let found = try Provenance.of(
                     own.path, own.range, specs: specs, kernel: job.kernel)
                 if hasManifest ? found != .foreign : found == .ours && state.size <= own.range.count
                 {
-                    return proven + 1
+                    return
                 }
                 let why =
                     hasManifest
@@ -203,6 +191,7 @@ final class Repair {
                     "\(own.path): has \(state.size) bytes, \(why); it is left as it is (generate "
                         + "--overwrite replaces it)")
             }
+            return proven
         }
         guard try hasManifest || session.world.allReduce(proven, .sum) > 0 else {
             throw Failure(.inputOutput, "\(files.path(of: 0)): no such file")
@@ -216,14 +205,12 @@ final class Repair {
     private func take() throws {
         // The first file stands for all: whoever writes the data set has its lock.
         let first = files.path(of: 0)
-        _ = try session.onRoot {
+        try session.onRoot {
             if try FileSystem.state(first) == nil { try PosixFile.create(first, isNew: false) }
-            return true
         }
         try claim.lock(session.isRoot ? first : nil)
-        _ = try session.onRoot {
+        try session.onRoot {
             try claim.begin(earlier: subject.manifest.map { [$0.spec] + $0.earlier } ?? [])
-            return true
         }
         try session.together {
             try forOwnFiles { own in

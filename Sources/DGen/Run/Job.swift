@@ -164,16 +164,13 @@ final class Job {
         do {
             if isReporting { try writeReport(to: reportPath) }
             let report = report
-            _ = try session.onRoot {
-                try settings.csvPath().map {
-                    try FileSystem.replace($0, with: Array(OperationsTable.text(report).utf8))
-                }
-                return true
+            try session.onRoot {
+                guard let path = try settings.csvPath() else { return }
+                try FileSystem.replace(path, with: Array(OperationsTable.text(report).utf8))
             }
             // After the report: it must not be lost with a reader of stdout that went away.
-            _ = try session.onRoot {
-                try result.map { try StandardOutput.write($0.text.utf8) }
-                return true
+            try session.onRoot {
+                if let result { try StandardOutput.write(result.text.utf8) }
             }
         } catch {
             if message == nil { complain(Failure(error).message) }
@@ -188,9 +185,8 @@ final class Job {
 
     private func writeReport(to path: String?) throws {
         let report = report
-        _ = try session.onRoot {
-            try path.map { try report.write(to: $0) }
-            return true
+        try session.onRoot {
+            if let path { try report.write(to: path) }
         }
     }
 
@@ -295,9 +291,8 @@ final class Job {
             return shards
         }
         if access == .posix, mode != .read {
-            _ = try session.onRoot {
+            try session.onRoot {
                 try PosixFile.create(files.path, isNew: mode == .createNew)
-                return true
             }
         }
         return try session.together { try open(files.path, mode, on: world) }

@@ -80,15 +80,11 @@ final class Session {
         }
     }
 
-    /// The sum of a value over all ranks, and a look, while they are waited for, at whether they are there.
-    private func sum(_ value: Int) throws -> Int {
-        let pending = try world.startSum([value])
-        let waiting = Stopwatch()
-        while true {
-            if let sums = try pending.sums() { return sums[0] }
-            try rollCall?.attend()
-            // Others that share the processor get it; those that wait for long leave it alone.
-            if waiting.elapsedNanoseconds < 20_000_000 { sched_yield() } else { usleep(300) }
+    /// Runs `body` on rank 0, and gives its failure to every rank; collective.
+    func onRoot(_ body: () throws -> Void) throws {
+        let _: Bool = try onRoot {
+            try body()
+            return true
         }
     }
 
@@ -111,7 +107,10 @@ final class Session {
             ($0.status == .interrupted ? world.size : 0) + world.rank
         }
         if let failure { rollCall?.know(failure) }
-        let counts = try waiting { try sum(failure == nil ? 0 : 1) }
+        let counts = try waiting {
+            // A look, while others are waited for, at whether they are there.
+            try world.startSum([failure == nil ? 0 : 1]).wait { try rollCall?.attend() }[0]
+        }
         guard counts > 0 else { return }
         let first = try world.allReduce(order ?? .max, .minimum) % world.size
         let place = world.size > 1 ? "rank \(world.rank) on \(host): " : ""

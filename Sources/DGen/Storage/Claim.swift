@@ -67,11 +67,10 @@ final class Claim {
 
     /// Says that the data is stored, unless another run has taken the file meanwhile; collective.
     func complete() throws {
-        _ = try session.onRoot {
+        try session.onRoot {
             guard try isOurs else { throw takenByAnother }
             manifest.status = .complete
             try manifest.write(for: path)
-            return true
         }
     }
 }

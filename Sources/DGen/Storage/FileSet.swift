@@ -71,30 +71,50 @@ struct FileSet {
         try FileSystem.requireShortNames(path, endings: [Manifest.path(for: ""), last])
     }
 
-    /// Fails where two files of ranks are one, by links; collective.
+    /// A file of the data set, and which part of that it should hold.
+    struct Part {
+        let path: String
+        let range: Range<Int>
+    }
+
+    /// Does something with each of the files that a rank looks after, one after the other: a manifest may tell of millions.
     ///
     /// - Parameters:
-    ///   - own: the files that this rank looks after.
-    ///   - session: the ranks.
+    ///   - rank: the rank.
+    ///   - ranks: how many ranks share the files.
+    ///   - body: what is done.
+    /// - Throws: what `body` throws, or an interruption.
+    func forOwn(_ rank: Int, of ranks: Int, _ body: (Part) throws -> Void) throws {
+        for number in stride(from: rank, to: layout == .shared ? 1 : shards.count, by: ranks) {
+            if let interruption = Interruption.failure { throw interruption }
+            try body(
+                Part(
+                    path: path(of: number),
+                    range: layout == .shared ? 0..<shards.size : shards[number]))
+        }
+    }
+
+    /// Fails where two files of ranks are one, by links; collective.
+    ///
     /// - Throws: ``Failure`` for the first one.
-    func requireApart(_ own: some Sequence<String>, _ session: Session) throws {
+    func requireApart(_ session: Session) throws {
         guard layout == .perRank else { return }
-        let linked = try session.together {
-            try own.compactMap { path in
-                // There may be millions.
-                if let interruption = Interruption.failure { throw interruption }
-                return FileSystem.identityOfLinked(path)
+        let (rank, ranks) = (session.world.rank, session.world.size)
+        var linked: [String] = []
+        try session.together {
+            try forOwn(rank, of: ranks) { own in
+                FileSystem.identityOfLinked(own.path).map { linked.append($0) }
             }
         }
         let all = try session.collect(linked)
         guard !all.isEmpty else { return }
         let counts = Dictionary(all.map { ($0, 1) }, uniquingKeysWith: +)
         try session.together {
-            for path in own {
-                if let interruption = Interruption.failure { throw interruption }
+            try forOwn(rank, of: ranks) { own in
+                let path = own.path
                 guard let identity = FileSystem.identity(path), let count = counts[identity],
                     count > 1 || !linked.contains(identity)
-                else { continue }
+                else { return }
                 throw Failure(.usage, "output: \(path) is the file of another rank too, by a link")
             }
         }

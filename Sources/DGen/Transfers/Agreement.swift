@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import Glibc
 import MPI
 
 /// How far all ranks are, while each goes at its own speed.
@@ -103,16 +102,10 @@ final class Agreement {
         return result[3]
     }
 
-    /// How long a rank that is through stays awake, giving its processor to whoever wants it: those that go to sleep and
-    /// wake up are moved about, and the ranks that still work with them.
-    private static let awakeNanoseconds = 20_000_000
-    /// Between looks at whether the others are through, after that.
-    private static let pauseMicroseconds: UInt32 = 300
-
     /// Waits until every rank is at its end; almost without using the processor where that takes long.
     func finish() throws {
         watchdog.enter(.othersToFinish)
-        let waiting = Stopwatch()
+        let patience = Patience()
         while sums.atEnd < communicator.size {
             if let result = try pending?.sums() {
                 pending = nil
@@ -125,11 +118,7 @@ final class Agreement {
                 continue
             }
             try rollCall.attend()
-            if waiting.elapsedNanoseconds < Self.awakeNanoseconds {
-                sched_yield()
-            } else {
-                usleep(Self.pauseMicroseconds)
-            }
+            patience.pause()
         }
         watchdog.enter(.idle)
     }

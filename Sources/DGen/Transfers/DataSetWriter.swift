@@ -144,10 +144,7 @@ final class DataSetWriter {
     /// Takes the data and its manifest away, which this run has written; collective.
     func remove() throws {
         // The manifest first: what another run has made its own meanwhile stays.
-        _ = try session.onRoot {
-            try claim.withdraw()
-            return true
-        }
+        try session.onRoot { try claim.withdraw() }
         try session.together {
             claim.release()
             guard let own = ownFile(of: session.world) else { return }
@@ -218,7 +215,7 @@ final class DataSetWriter {
                 try FileSystem.requireNoDanglingLink(own)
                 _ = try requireReplaceable(own)
             }
-            try files.requireApart([own], session)
+            try files.requireApart(session)
         }
         // Each rank may have limits of its own.
         try session.together {
@@ -269,28 +266,25 @@ final class DataSetWriter {
                 + "--overwrite")
     }
 
+    /// The files of a data set that was here before, as its manifest has them.
+    private struct EarlierFiles: Codable {
+        let layout: FileLayout
+        let ranks: Int
+    }
+
     /// Makes the open file that of this run before the first byte: nobody else writes it, and its
     /// manifest no longer says what it held.
     private func take(_ file: any DataFile, _ existing: Existing) throws {
-        var earlier: FileSet?
+        var earlier: EarlierFiles?
         do {
             if existing != .ours { try claim.lock(ownFile(of: session.world)) }
-            let before: [String] = try session.onRoot {
+            earlier = try session.onRoot {
                 // That of a new file was there before it.
-                guard existing != .refused else { return ["", "0"] }
+                guard existing != .refused else { return nil }
                 // Of this run itself it is the same data set, over what was there before.
-                let before = try? Manifest.read(for: path)
+                let before = (try? Manifest.read(for: path)) ?? nil
                 try claim.begin(earlier: before.map { [$0.spec] + $0.earlier } ?? [])
-                // Its layout and its ranks, where its files are not those of this run.
-                return [
-                    existing == .replaced ? before?.layout.rawValue ?? "" : "",
-                    String(before?.ranks ?? 0),
-                ]
-            }
-            earlier = FileLayout(rawValue: before[0]).map {
-                FileSet(
-                    path: path, layout: $0,
-                    shards: Shards(size: 0, ranks: max(1, Int(before[1]) ?? 1), alignment: 1))
+                return before.map { EarlierFiles(layout: $0.layout, ranks: $0.ranks) }
             }
         } catch {
             try session.together { try job.watchdog.during(.close) { try file.close() } }
@@ -317,10 +311,9 @@ final class DataSetWriter {
     /// Says what a new file will hold before there is one: whatever becomes of this run, what it leaves is known to be
     /// its own.
     private func announce() throws {
-        _ = try session.onRoot {
+        try session.onRoot {
             let isNew = try !FileSystem.isTaken(Manifest.path(for: path))
             try claim.begin(earlier: [], isNew: isNew)
-            return true
         }
     }
 
@@ -345,18 +338,19 @@ final class DataSetWriter {
 
     /// Takes away the files of a data set that was here before, where they are not those of this one: as its manifest
     /// has them.
-    private func removeLeftovers(of earlier: FileSet?) throws {
+    private func removeLeftovers(of earlier: EarlierFiles?) throws {
         guard let earlier else { return }
         guard earlier.layout == .perRank else {
             if files.layout == .perRank, session.isRoot { try FileSystem.remove(path) }
             return
         }
         let kept = files.layout == .perRank ? shards.count : 0
-        for number in stride(from: rank, to: earlier.shards.count, by: shards.count)
+        for number in stride(from: rank, to: max(1, earlier.ranks), by: shards.count)
         where number >= kept {
+            let file = earlier.layout.path(path, rank: number)
             // What a manifest says is not true for ever.
-            guard let state = try FileSystem.state(earlier.path(of: number)) else { break }
-            if state.isRegular { try FileSystem.remove(earlier.path(of: number)) }
+            guard let state = try FileSystem.state(file) else { break }
+            if state.isRegular { try FileSystem.remove(file) }
         }
     }
 
