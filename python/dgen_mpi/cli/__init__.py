@@ -28,6 +28,9 @@ from dgen_mpi.cli.output import (
 )
 from dgen_mpi.jobs import SCHEDULERS
 
+Add = Callable[..., argparse.Action]
+"""Adds an argument to a command."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit status: that of `dgen-mpi`, 0 to 5.
@@ -127,89 +130,81 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=dgen_mpi.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(
-        name: str, function: Callable[[argparse.Namespace], int]
-    ) -> argparse.ArgumentParser:
+    def command(name: str, function: Callable[[argparse.Namespace], int]) -> Add:
         text = function.__doc__
         made = commands.add_parser(name, help=text, description=text)
         made.set_defaults(command=function)
         made.add_argument("--json", action="store_true", help="print JSON")
         made.add_argument("-v", "--verbose", action="store_true", help="log what is done")
-        return made
+        return made.add_argument
 
-    made = command("new", new.new)
-    made.add_argument("file", type=Path, help="the file to write")
-    made.add_argument("--force", action="store_true", help="replace an existing file")
-    made.add_argument(
+    add = command("new", new.new)
+    add("file", type=Path, help="the file to write")
+    add("--force", action="store_true", help="replace an existing file")
+    add(
         "settings", nargs="*", metavar="FIELD=VALUE", help="fields, such as size=1GiB ranks=[1,2,4]"
     )
 
-    made = command("check", campaigns.check)
-    _add_file(made)
+    add = command("check", campaigns.check)
+    _add_file(add)
 
-    made = command("render", campaigns.render)
-    _add_file(made)
-    made.add_argument("--scheduler", choices=SCHEDULERS, default="slurm")
-    made.add_argument("--single", metavar="FILE", help="one script for all cases; '-' for stdout")
+    add = command("render", campaigns.render)
+    _add_file(add)
+    add("--scheduler", choices=SCHEDULERS, default="slurm")
+    add("--single", metavar="FILE", help="one script for all cases; '-' for stdout")
 
-    made = command("run", campaigns.run)
-    _add_file(made)
-    made.add_argument("--dry-run", action="store_true", help="show what would be run, and how long")
-    made.add_argument("--rate", help="bytes per second to estimate times with, such as 1.5GiB")
-    made.add_argument(
-        "--measure", action="store_true", help="measure that rate with a file of 256 MiB"
-    )
-    made.add_argument("--stop-at-failure", action="store_true", help="leave the rest alone then")
+    add = command("run", campaigns.run)
+    _add_file(add)
+    add("--dry-run", action="store_true", help="show what would be run, and how long")
+    add("--rate", help="bytes per second to estimate times with, such as 1.5GiB")
+    add("--measure", action="store_true", help="measure that rate with a file of 256 MiB")
+    add("--stop-at-failure", action="store_true", help="leave the rest alone then")
 
-    made = command("submit", campaigns.submit)
-    _add_file(made)
-    made.add_argument("--executor", default="slurm", help="slurm, pbs, lsf, flux or local")
-    made.add_argument("--wait", action="store_true", help="wait until all jobs have ended")
+    add = command("submit", campaigns.submit)
+    _add_file(add)
+    add("--executor", default="slurm", help="slurm, pbs, lsf, flux or local")
+    add("--wait", action="store_true", help="wait until all jobs have ended")
 
-    made = command("status", campaigns.status)
-    made.add_argument("folder", type=Path)
-    made.add_argument("--wait", action="store_true", help="wait until all jobs have ended")
+    add = command("status", campaigns.status)
+    add("folder", type=Path)
+    add("--wait", action="store_true", help="wait until all jobs have ended")
 
-    made = command("cancel", campaigns.cancel)
-    made.add_argument("folder", type=Path)
-    made.add_argument("cases", nargs="*", help="only these")
+    add = command("cancel", campaigns.cancel)
+    add("folder", type=Path)
+    add("cases", nargs="*", help="only these")
 
-    made = command("report", results.report)
-    made.add_argument("paths", nargs="+", help="folders of campaigns, or reports")
-    made.add_argument(
-        "--csv", metavar="FILE", help="write a line for each operation; '-' for stdout"
-    )
-    made.add_argument("--compare", metavar="FOLDER", help="an earlier campaign to compare with")
-    made.add_argument("--plot", metavar="FILE", help="draw the bandwidth, PNG or SVG")
-    made.add_argument(
-        "-x", default="ranks", help="what it is drawn against: ranks, transfer_size, ..."
-    )
-    made.add_argument("--series", help="a line for each value of this field")
-    made.add_argument(
+    add = command("report", results.report)
+    add("paths", nargs="+", help="folders of campaigns, or reports")
+    add("--csv", metavar="FILE", help="write a line for each operation; '-' for stdout")
+    add("--compare", metavar="FOLDER", help="an earlier campaign to compare with")
+    add("--plot", metavar="FILE", help="draw the bandwidth, PNG or SVG")
+    add("-x", default="ranks", help="what it is drawn against: ranks, transfer_size, ...")
+    add("--series", help="a line for each value of this field")
+    add(
         "--plot-ratios",
         metavar="FILE",
         help="draw requested against measured ratios (dgen analyze)",
     )
 
-    made = command("analyze", files.analyze)
-    made.add_argument("paths", nargs="+", metavar="FILE", help="files, or folders of campaigns")
-    made.add_argument("--sample", help="read only so much, such as 1GiB")
-    made.add_argument("--dedup-units", default="4KiB,64KiB,1MiB", help="fixed blocks")
-    made.add_argument("--chunk-units", default="8KiB,64KiB", help="average chunks by content")
-    made.add_argument("--compress-units", default="4KiB,64KiB,1MiB", help="units of compression")
-    made.add_argument("--codecs", default="lz4,zstd,zlib")
-    made.add_argument("--threads", type=int, help="as many as there are processors")
-    made.add_argument("--plot", metavar="FILE", help="draw the ratios, PNG or SVG")
+    add = command("analyze", files.analyze)
+    add("paths", nargs="+", metavar="FILE", help="files, or folders of campaigns")
+    add("--sample", help="read only so much, such as 1GiB")
+    add("--dedup-units", default="4KiB,64KiB,1MiB", help="fixed blocks")
+    add("--chunk-units", default="8KiB,64KiB", help="average chunks by content")
+    add("--compress-units", default="4KiB,64KiB,1MiB", help="units of compression")
+    add("--codecs", default="lz4,zstd,zlib")
+    add("--threads", type=int, help="as many as there are processors")
+    add("--plot", metavar="FILE", help="draw the ratios, PNG or SVG")
 
-    made = command("verify", files.verify)
-    made.add_argument("file", type=Path)
-    made.add_argument("--threads", type=int, help="as many as there are processors")
+    add = command("verify", files.verify)
+    add("file", type=Path)
+    add("--threads", type=int, help="as many as there are processors")
 
-    made = command("schema", campaigns.schema)
-    made.add_argument("kind", choices=["job", "campaign"], nargs="?", default="campaign")
+    add = command("schema", campaigns.schema)
+    add("kind", choices=["job", "campaign"], nargs="?", default="campaign")
     return parser
 
 
-def _add_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="a job or campaign file")
-    parser.add_argument("-d", "--folder", type=Path, help="where results go: ./NAME by default")
+def _add_file(add: Add) -> None:
+    add("file", type=Path, help="a job or campaign file")
+    add("-d", "--folder", type=Path, help="where results go: ./NAME by default")
