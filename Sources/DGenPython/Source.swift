@@ -150,10 +150,12 @@ final class Source {
         // The same with another seed is as legal.
         let earlier = known.compactMap { try? spec.withSeed($0) }
         var examination = Examination(spec, earlier: earlier, kernel: kernel)
+        // A search goes so far to both sides of the first range that it is for.
+        let reach = searchBytes > 0 ? searchBytes / 2 : Int.max
         var rest = log.ranges[...]
         while let first = rest.first {
             var (evidence, bytes): ([[Examination.Evidence]], Int) = ([], 0)
-            let near = rest.prefix { $0.offset - first.offset <= searchBytes / 2 }
+            let near = rest.prefix { $0.offset - first.offset <= reach }
             for range in near where bytes < Self.evidenceBytes {
                 let parts = Examination.evidenceWanted(of: range)
                 evidence.append(

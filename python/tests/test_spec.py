@@ -379,3 +379,16 @@ def test_damage_is_called_what_it_is() -> None:
     assert "seed" not in flips.as_dict()
     with pytest.raises(ValueError, match="seed"):
         spec.compare(found, also_known=[-1])
+
+
+def test_what_lies_far_apart_is_looked_for_around_each() -> None:
+    """Not around the first damage alone, however little of the data set is looked through."""
+    spec = DataSpec(20_000_000, 5)
+    right = content(spec)
+    found = bytearray(right)
+    for place in (1_000_000, 1_100_000, 18_000_000):
+        found[place : place + 1000] = right[place + 400_000 : place + 401_000]
+    damage = spec.compare(found, search_bytes=2 << 20)
+    assert [(it.kind, (it.source_offset or 0) - it.offset) for it in damage] == [
+        ("misplaced", 400_000)
+    ] * 3
