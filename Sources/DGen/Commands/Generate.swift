@@ -27,40 +27,42 @@ struct GenerateCommand: ParsableCommand, RunsUnderMPI {
         write.given + spec.given + run.given + result.given + [(.resume, resume?.description)]
     }
 
-    func run(_ job: Job) throws -> ExitStatus {
+    func run(_ execution: Execution) throws -> ExitStatus {
         // Where no subcommand is named, the job file may say what to do.
         let isNamed = Program.words.dropFirst().first == Self.configuration.commandName
-        switch isNamed ? .generate : job.settings.operation ?? .generate {
-        case .generate: return try Generate.run(job)
-        case .verify: return try Verify(job).run()
-        case .repair: return try Repair(job).run()
-        case .test: return try FileTest(job).run()
+        switch isNamed ? .generate : execution.settings.operation ?? .generate {
+        case .generate: return try Generate.run(execution)
+        case .verify: return try Verify(execution).run()
+        case .repair: return try Repair(execution).run()
+        case .test: return try FileTest(execution).run()
         }
     }
 }
 
 /// `dgen-mpi generate`: writes a data set into one shared file, all ranks together.
 struct Generate {
-    private let job: Job
-    private let writing: DataSetWriter
+    private let execution: Execution
+    private let writer: DataSetWriter
 
     /// Does what the options say: writes a file, or finishes one; collective.
-    static func run(_ job: Job) throws -> ExitStatus {
-        let settings = job.settings
-        guard try settings.flag(.resume, default: false) else { return try Generate(job).write() }
+    static func run(_ execution: Execution) throws -> ExitStatus {
+        let (settings, session) = (execution.settings, execution.session)
+        guard try settings.flag(.resume, default: false) else {
+            return try Generate(execution).write()
+        }
         guard try !settings.flag(.overwrite, default: false) else {
             throw InvalidField(
                 field: OptionKey.resume.rawValue, value: "true", accepted: "it without overwrite")
         }
         let path = try settings.dataPath(
             missing: "output: missing; give the file to write with -o FILE")
-        let isThere = try job.session.onRoot {
+        let isThere = try session.onRoot {
             // A file of a rank is enough, and so is a link that leads nowhere.
             let paths = [path, Manifest.path(for: path), FileLayout.perRank.path(path, rank: 0)]
             return try paths.contains(where: FileSystem.isTaken)
         }
-        guard isThere else { return try Generate(job).write() }
-        try job.session.onRoot {
+        guard isThere else { return try Generate(execution).write() }
+        try session.onRoot {
             guard try FileSystem.isTaken(Manifest.path(for: path)) else {
                 throw Failure(
                     .usage,
@@ -69,31 +71,32 @@ struct Generate {
                         + "--resume replaces it)")
             }
         }
-        let subject = try StoredDataSet(job, missing: "")
-        return try Repair(job, subject).run()
+        return try Repair(execution).run()
     }
 
     /// Reads the options; the same on every rank; collective, since rank 0 draws the seed.
-    private init(_ job: Job) throws {
-        self.job = job
-        writing = try DataSetWriter(job)
+    private init(_ execution: Execution) throws {
+        self.execution = execution
+        writer = try DataSetWriter(execution.pipeline, execution.settings)
     }
 
     /// Writes the file; collective.
     private func write() throws -> ExitStatus {
-        let (path, spec) = (writing.path, writing.spec)
-        job.report.path = path
-        job.report.spec = EncodedSpec(spec)
-        job.logger.info("generate \(path): \(spec.size) bytes, seed \(spec.seed)")
-        let operation = try writing.write()
-        job.report.operations = [operation]
-        job.logger.info("generate \(path): complete")
-        job.show(table(operation))
+        let (path, spec) = (writer.path, writer.spec)
+        execution.report.describe(writer)
+        execution.logger.info("generate \(path): \(spec.size) bytes, seed \(spec.seed)")
+        try writer.prepare { execution.report.fileSystem = $0 }
+        let result = try writer.writeProven(through: execution.pipeline)
+        execution.note(result.hints)
+        execution.report.stripes = result.stripes
+        execution.report.operations = [result.measurement]
+        execution.logger.info("generate \(path): complete")
+        execution.show(table(result.measurement))
         return .done
     }
 
-    private func table(_ operation: Report.Operation) -> Table {
-        let (path, spec) = (writing.path, writing.spec)
+    private func table(_ operation: Measurement) -> Table {
+        let (path, spec) = (writer.path, writer.spec)
         let layout = Layout(spec)
         var table = Table()
         table.row("written", path)
@@ -104,10 +107,10 @@ struct Generate {
             "dedup \(spec.dedupRatio) at \(ByteSize.format(spec.dedupUnit)), compress "
                 + "\(spec.compressRatio) at \(ByteSize.format(spec.compressUnit)) (\(spec.fill.rawValue))"
         )
-        writing.addHints(to: &table)
+        table.addHints(execution.report)
         table.row("blocks", "\(layout.blockCount), \(layout.distinctBlockCount) distinct")
         table.row("expected stored", ByteSize.format(layout.expectedStoredBytes))
-        job.addRates(of: operation, to: &table)
+        table.addRates(operation, execution.session)
         table.row(
             "slowest rank",
             "generate \(operation.generateSeconds.fixed(3)) s, write "

@@ -151,7 +151,7 @@ package enum Program {
             let settings = try Settings(
                 commandLine: command.commandLine, jobPath: command.job, environment: environment)
             try settings.check()
-            let destination = try Report.destination(settings)
+            let destination = try destination(settings)
             let (table, json) = try command.result(settings)
             switch destination {
             case "-": try StandardOutput.write(try JSON.encode(json))
@@ -189,7 +189,7 @@ package enum Program {
                 }
                 return failure.status
             }
-            isFirst = session.isRoot
+            (isFirst, watchdog) = (session.isRoot, session.watchdog)
             Interruption.become(.polite)
             // Other nodes may have another environment, and need not read the job file at all.
             let settings = try session.onRoot {
@@ -197,16 +197,15 @@ package enum Program {
                     commandLine: command.commandLine, jobPath: command.job,
                     environment: environment)
             }
-            let reportPath = try session.onRoot { try Report.destination(settings) }
+            let reportPath = try session.onRoot { try destination(settings) }
             do {
                 try session.agree(Interruption.failure)
                 try settings.check()
                 try LogLevels(settings).install(
                     origin: "rank \(session.world.rank) \(session.host)")
-                let job = try Job(session, settings, reportPath: reportPath)
-                watchdog = job.watchdog
-                if isFirst { warn(of: settings.unknownVariables, job.logger) }
-                status = job.run(command.run)
+                let execution = try Execution(session, settings, reportPath: reportPath)
+                if isFirst { warn(of: settings.unknownVariables, execution.logger) }
+                status = execution.carryOut(command.run)
             } catch {
                 if isFirst, let reportPath { try refuseInReport(error, reportPath) }
                 throw error
@@ -228,6 +227,14 @@ package enum Program {
         return status
     }
 
+    /// Where `settings` want the report, `-` being stdout; nil for nowhere.
+    ///
+    /// - Throws: ``Failure`` where that, or another file of the run, is one with a second one.
+    private static func destination(_ settings: Settings) throws -> String? {
+        try NamedFiles(settings).requireApart()
+        return try settings.reportPath()
+    }
+
     /// A report of an earlier run must not stand for one that was refused.
     private static func refuseInReport(_ error: any Error, _ path: String) throws {
         let failure = Failure(error)
@@ -243,7 +250,7 @@ package enum Program {
         guard
             let settings = try? Settings(
                 commandLine: command.commandLine, jobPath: command.job, environment: environment),
-            let path = try? Report.destination(settings)
+            let path = try? destination(settings)
         else { return }
         try? refuseInReport(failure, path)
     }

@@ -53,7 +53,7 @@ extension GivesOptions {
 
 /// A subcommand that all ranks run together.
 protocol RunsUnderMPI: GivesOptions {
-    func run(_ job: Job) throws -> ExitStatus
+    func run(_ execution: Execution) throws -> ExitStatus
 }
 
 /// A subcommand that one process runs, with a result for people and for programs.

@@ -64,7 +64,7 @@ struct TestCommand: ParsableCommand, RunsUnderMPI {
         ]
     }
 
-    func run(_ job: Job) throws -> ExitStatus { try FileTest(job).run() }
+    func run(_ execution: Execution) throws -> ExitStatus { try FileTest(execution).run() }
 }
 
 /// `dgen-mpi test`: writes, reads and verifies a file over and over, and says how fast.
@@ -74,8 +74,8 @@ struct FileTest {
         case write, read, verify
     }
 
-    private let job: Job
-    private let writing: DataSetWriter
+    private let execution: Execution
+    private let writer: DataSetWriter
     private let phases: [Phase]
     private let repetitions: Int
     private let warmUps: Int
@@ -85,14 +85,14 @@ struct FileTest {
     private let order: ReadOrder
     private let shuffleSeed: UInt64
 
-    private var session: Session { job.session }
-    private var path: String { writing.path }
+    private var session: Session { execution.session }
+    private var path: String { writer.path }
 
     /// Reads the options; the same on every rank; collective.
-    init(_ job: Job) throws {
-        self.job = job
-        let settings = job.settings
-        writing = try DataSetWriter(job, isTest: true)
+    init(_ execution: Execution) throws {
+        self.execution = execution
+        let settings = execution.settings
+        writer = try DataSetWriter(execution.pipeline, settings, isTest: true)
         phases = try settings.phases()
         repetitions = try settings.repetitions()
         warmUps = try settings.warmUps()
@@ -109,8 +109,7 @@ struct FileTest {
 
     /// Runs all phases of all repetitions; collective.
     func run() throws -> ExitStatus {
-        job.report.path = path
-        job.report.spec = EncodedSpec(writing.spec)
+        execution.report.describe(writer)
         let writes = phases.contains(.write)
         if !writes { try requireFile() }
         var isWritten = false
@@ -118,94 +117,109 @@ struct FileTest {
         for iteration in -warmUps..<repetitions where isRight {
             for phase in phases where isRight {
                 if phase == .write, isWritten, isFreshFile {
-                    try writing.remove()
+                    try writer.remove()
                     isWritten = false
                 }
-                job.logger.info("\(phase) \(iteration): \(path)")
-                isRight = try run(phase, iteration, over: isWritten)
-                isWritten = isWritten || phase == .write
+                execution.logger.info("\(phase) \(iteration): \(path)")
+                if phase == .write {
+                    try write(iteration, over: isWritten)
+                    isWritten = true
+                } else {
+                    isRight = try read(phase, iteration)
+                }
             }
         }
-        job.show(table(isRight: isRight))
+        execution.show(table(isRight: isRight))
         // A file with damage is evidence.
-        if isWritten, isRight, !keeps { try writing.remove() }
+        if isWritten, isRight, !keeps { try writer.remove() }
         return isRight ? .done : .mismatch
     }
 
     private func requireFile() throws {
-        job.report.fileSystem = try session.onRoot {
-            let first = writing.files.path(of: 0)
+        execution.report.fileSystem = try session.onRoot {
+            let first = writer.files.path(of: 0)
             guard try FileSystem.state(first)?.isRegular == true else {
                 throw Failure(
                     .inputOutput, "\(first): no such file; a test that does not write reads one")
             }
             return FileSystem.type(first)
         }
-        try Sharing(job, writing.files).prove(isReading: true)
+        try Sharing(execution.run, writer.files).prove(isReading: true)
     }
 
-    /// One phase; false where the file is not what it should be.
-    ///
     /// Warm-ups are not reported.
-    private func run(_ phase: Phase, _ iteration: Int, over isOurs: Bool) throws -> Bool {
-        var operation: Report.Operation
-        var isRight = true
-        switch phase {
-        case .write:
-            operation = try writing.write(iteration: iteration, over: isOurs)
-        case .read, .verify:
-            operation = Report.Operation(operation: phase.rawValue, iteration: iteration)
-            operation.transferSize = job.transferSize
-            isRight = try read(phase, &operation)
-        }
-        if iteration >= 0 { job.report.operations.append(operation) }
-        return isRight
+    private func report(_ measurement: Measurement) {
+        if measurement.iteration >= 0 { execution.report.operations.append(measurement) }
     }
 
-    private func read(_ phase: Phase, _ operation: inout Report.Operation) throws -> Bool {
-        operation.collective = writing.isCollective
-        var times = Times()
-        let found = try order.deal(
-            session, seed: shuffleSeed &+ UInt64(bitPattern: Int64(operation.iteration))
+    private func write(_ iteration: Int, over isOurs: Bool) throws {
+        if !isOurs { try writer.prepare { execution.report.fileSystem = $0 } }
+        let result = try writer.writeProven(
+            iteration: iteration, over: isOurs, through: execution.pipeline)
+        execution.note(result.hints)
+        execution.report.stripes = result.stripes
+        report(result.measurement)
+    }
+
+    /// Reads the file, or verifies it; false where it is not what it should be.
+    private func read(_ phase: Phase, _ iteration: Int) throws -> Bool {
+        let (pipeline, files, spec) = (execution.pipeline, writer.files, writer.spec)
+        let (found, onOwnNode) = try order.deal(
+            session, seed: shuffleSeed &+ UInt64(bitPattern: Int64(iteration))
         ) { readers in
-            operation.readersOnOwnNode = readers.onOwnNode
-            if dropsCache {
-                let files = writing.files
-                try files.dropCache(of: files.shards[readers.ranks.rank], session)
-            }
-            return try Comparison(
-                job, writing.files, writing.spec, title: phase.rawValue, pattern: writing.pattern,
-                readers: readers.ranks, isCollective: writing.isCollective,
-                compares: phase == .verify
-            ).run(&times)
+            if dropsCache { try files.dropCache(of: files.shards[readers.ranks.rank], session) }
+            let comparison = Comparison(
+                pipeline, files, spec, title: phase.rawValue, pattern: writer.pattern,
+                readers: readers.ranks, isCollective: writer.isCollective,
+                compares: phase == .verify)
+            return (try comparison.run(), readers.onOwnNode)
         }
-        try job.measure(&operation, times, bytes: min(writing.spec.size, found.fileBytes))
-        let isRight = found.isRight(writing.spec)
-        if !isRight { try job.note(found, diagnosing) }
+        execution.note(found.hints)
+        var measurement = try found.times.measurement(
+            of: phase.rawValue, iteration, bytes: min(spec.size, found.fileBytes), execution.run)
+        measurement.transferSize = pipeline.transferSize
+        measurement.collective = writer.isCollective
+        measurement.readersOnOwnNode = onOwnNode
+        let isRight = found.isRight(spec)
+        if !isRight {
+            // The ranks of this run have written the file, unless it was there before.
+            let seeds = try execution.settings.alsoKnown()
+            let search = DamageSearch(
+                pipeline, files, spec, earlier: try seeds.map { try spec.withSeed($0) },
+                writtenAs: phases.contains(.write) ? writer.pattern : nil)
+            execution.report.note(found, try search.findings(found.log.ranges), of: search)
+        }
+        report(measurement)
         return isRight
     }
 
-    /// What damage is explained by: the ranks of this run have written the file, unless it was there before.
-    private var diagnosing: DamageSearch {
-        get throws {
-            let seeds = try job.settings.alsoKnown()
-            return DamageSearch(
-                job, writing.files, writing.spec,
-                earlier: try seeds.map { try writing.spec.withSeed($0) },
-                writtenAs: phases.contains(.write) ? writing.pattern : nil)
+    /// How files are accessed, for people.
+    private var accessName: String {
+        let (pipeline, pattern) = (execution.pipeline, writer.pattern)
+        var words = ["\(ByteSize.format(pipeline.transferSize)), \(pipeline.access.name)"]
+        if writer.isCollective { words.append("collective") }
+        if writer.files.layout == .perRank { words.append("a file for each rank") }
+        switch pattern.cut {
+        case .segments(1): break
+        case .segments(let count): words.append("\(count) segments")
+        case .strided: words.append("strided")
         }
+        if pattern.order == .random { words.append("random order") }
+        if writer.sync != .end { words.append("sync: \(writer.sync.rawValue)") }
+        if execution.queueDepth > 1 { words.append("queue depth \(execution.queueDepth)") }
+        return words.joined(separator: ", ")
     }
 
     private func table(isRight: Bool) -> Table {
-        let spec = writing.spec
+        let spec = writer.spec
         var table = Table()
         table.row("tested", path)
         table.row("size", "\(ByteSize.format(spec.size)) (\(spec.size) bytes)")
         table.row("seed", "\(spec.seed)")
-        job.addRanks(to: &table)
-        table.row("transfers", writing.accessName)
-        writing.addHints(to: &table)
-        if let reader = job.report.operations.last(where: { $0.readersOnOwnNode != nil }) {
+        table.addRanks(session)
+        table.row("transfers", accessName)
+        table.addHints(execution.report)
+        if let reader = execution.report.operations.last(where: { $0.readersOnOwnNode != nil }) {
             let own = reader.readersOnOwnNode ?? 0
             table.row(
                 "read order",
@@ -214,11 +228,11 @@ struct FileTest {
         }
         let heads = ["runs", "median", "least", "most", "deviation", "slowest rank"]
         table.row("phase", Self.line(heads))
-        let summaries = Report.summary(of: job.report.operations)
+        let summaries = Report.summary(of: execution.report.operations)
         for phase in Phase.allCases where phases.contains(phase) {
             let name = phase.rawValue
             guard let summary = summaries[name] else { continue }
-            let slowest = job.report.operations.filter { $0.operation == name }
+            let slowest = execution.report.operations.filter { $0.operation == name }
                 .max { $0.seconds < $1.seconds }
             let rates = [
                 summary.median, summary.minimum, summary.maximum, summary.standardDeviation,
@@ -230,7 +244,7 @@ struct FileTest {
                         slowest.map { "\($0.slowestRank) on \($0.slowestNode)" } ?? ""
                     ]))
         }
-        let latencies = job.report.operations.filter { $0.iteration == repetitions - 1 }
+        let latencies = execution.report.operations.filter { $0.iteration == repetitions - 1 }
         for operation in latencies {
             guard let latency = operation.latencyNs else { continue }
             let values = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max]
@@ -242,7 +256,8 @@ struct FileTest {
         if phases.contains(.verify) {
             table.row(
                 "result", isRight ? "every byte is right" : "DIFFERS from its specification")
-            job.addDamage(to: &table)
+            table.addDamage(
+                execution.report, isDetailed: execution.logger.logLevel <= .info)
         }
         return table
     }

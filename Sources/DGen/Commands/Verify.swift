@@ -40,58 +40,63 @@ struct VerifyCommand: ParsableCommand, RunsUnderMPI {
         ]
     }
 
-    func run(_ job: Job) throws -> ExitStatus { try Verify(job).run() }
+    func run(_ execution: Execution) throws -> ExitStatus { try Verify(execution).run() }
 }
 
 /// `dgen-mpi verify`: regenerates a data set and compares a file with it, or some blocks of it, with any number of ranks.
 struct Verify {
-    private let job: Job
+    private let execution: Execution
     private let subject: StoredDataSet
     /// The blocks that are looked at, where not all bytes are.
     private let sample: SampledPattern?
 
-    private var session: Session { job.session }
     private var path: String { subject.path }
 
     /// Reads the options; the same on every rank; collective.
-    init(_ job: Job) throws {
-        self.job = job
-        subject = try StoredDataSet(job, missing: "verify: missing; give the file to verify")
-        let (spec, settings) = (subject.spec, job.settings)
+    init(_ execution: Execution) throws {
+        self.execution = execution
+        let (settings, session) = (execution.settings, execution.session)
+        subject = try StoredDataSet(
+            execution.run, settings, missing: "verify: missing; give the file to verify")
+        execution.report.describe(subject)
+        let spec = subject.spec
         let count = try settings.sampleCount(of: Layout(spec).blockCount)
         let seed = try settings.sampleSeed()
-        let drawn = try job.session.onRoot { seed ?? UInt64.random(in: 0..<(1 << 53)) }
+        let drawn = try session.onRoot { seed ?? UInt64.random(in: 0..<(1 << 53)) }
+        let transferSize = execution.pipeline.transferSize
         sample = count.map {
             SampledPattern(
-                $0, of: spec, ranks: job.session.world.size, transferSize: job.transferSize,
-                seed: drawn)
+                $0, of: spec, ranks: session.world.size, transferSize: transferSize, seed: drawn)
         }
-        job.report.sample = sample.map(Report.Sampling.init)
+        execution.report.sample = sample.map(Report.Sampling.init)
     }
 
     /// Compares the file; collective.
     func run() throws -> ExitStatus {
-        let spec = subject.spec
-        job.logger.info("verify \(path): \(spec.size) bytes, seed \(spec.seed)")
-        try subject.requireFiles(job)
+        let (spec, pipeline) = (subject.spec, execution.pipeline)
+        execution.logger.info("verify \(path): \(spec.size) bytes, seed \(spec.seed)")
+        try subject.requireFiles(execution.run) { execution.report.fileSystem = $0 }
         let pattern: any AccessPattern =
-            sample ?? DealtPattern(subject.shards, transferSize: job.transferSize)
-        let comparison = Comparison(job, subject.files, spec, title: "verify", pattern: pattern)
-        var times = Times()
-        let found = try comparison.run(&times)
-        var operation = Report.Operation(operation: "verify")
-        operation.transferSize = job.transferSize
-        try job.measure(&operation, times, bytes: min(pattern.bytes, found.fileBytes))
-        job.report.operations = [operation]
-        try job.note(found, try subject.diagnosing(job))
+            sample ?? DealtPattern(subject.shards, transferSize: pipeline.transferSize)
+        let found = try Comparison(
+            pipeline, subject.files, spec, title: "verify", pattern: pattern
+        ).run()
+        execution.note(found.hints)
+        var measurement = try found.times.measurement(
+            of: "verify", bytes: min(pattern.bytes, found.fileBytes), execution.run)
+        measurement.transferSize = pipeline.transferSize
+        execution.report.operations = [measurement]
+        let search = try subject.damageSearch(
+            pipeline, execution.settings, isOfSample: sample != nil)
+        execution.report.note(found, try search.findings(found.log.ranges), of: search)
         let isRight = found.isRight(spec)
-        job.logger.info("verify \(path): \(isRight ? "every byte is right" : "differs")")
-        job.show(table(found, operation, isRight: isRight))
+        execution.logger.info("verify \(path): \(isRight ? "every byte is right" : "differs")")
+        execution.show(table(found, measurement, isRight: isRight))
         return isRight ? .done : .mismatch
     }
 
     private func table(
-        _ found: Comparison.Found, _ operation: Report.Operation, isRight: Bool
+        _ found: Comparison.Result, _ operation: Measurement, isRight: Bool
     ) -> Table {
         let spec = subject.spec
         var table = Table()
@@ -113,8 +118,8 @@ struct Verify {
             table.row("manifest", "says 'writing': the run that wrote it did not finish")
         }
         if let sample { add(sample, to: &table) }
-        job.addDamage(to: &table)
-        job.addRates(of: operation, to: &table)
+        table.addDamage(execution.report, isDetailed: execution.logger.logLevel <= .info)
+        table.addRates(operation, execution.session)
         table.row(
             "slowest rank",
             "read \(operation.transferSeconds.fixed(3)) s, generate and compare "

@@ -162,13 +162,14 @@ struct Settings: Codable {
     /// The most bytes of one MPI-IO call.
     func transferSize() throws -> Int {
         try size(
-            .transferSize, in: 1...SharedFile.transferBytesMax, default: Job.transferSizeDefault)
+            .transferSize, in: 1...SharedFile.transferBytesMax,
+            default: DealtPattern.transferSizeDefault)
     }
 
     /// What shard boundaries are multiples of.
     func alignment() throws -> Int {
         let stripe = try stripes().size
-        return try size(.align, in: 1...(1 << 40), default: stripe ?? Job.alignDefault)
+        return try size(.align, in: 1...(1 << 40), default: stripe ?? DealtPattern.alignDefault)
     }
 
     /// Into how many files a data set is written.
@@ -224,7 +225,7 @@ struct Settings: Codable {
 
     /// Seconds that one step may take; 0 for no limit.
     func watchdogSeconds() throws -> Int {
-        try number(.watchdog, in: 0...1_000_000, default: Job.watchdogSecondsDefault)
+        try number(.watchdog, in: 0...1_000_000, default: Watchdog.limitSecondsDefault)
     }
 
     /// How files are written and read, and whether past the system's caches.

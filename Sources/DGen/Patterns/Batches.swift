@@ -2,7 +2,7 @@
 
 /// The transfers of each rank in groups that are made or compared at once: what is made at once is made faster.
 struct Batches {
-    private let transfers: any AccessPattern
+    let transfers: any AccessPattern
     /// The most transfers of one group.
     private let size: Int
 

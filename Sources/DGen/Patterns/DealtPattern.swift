@@ -26,6 +26,11 @@ struct DealtPattern: AccessPattern {
         }
     }
 
+    /// The default of `--transfer-size`, the fastest of those that `make bench` compares.
+    static let transferSizeDefault = 1 << 20
+    /// The default of `--align`.
+    static let alignDefault = 1 << 20
+
     /// The most bytes of a transfer.
     let transferSize: Int
     private let ranks: Int

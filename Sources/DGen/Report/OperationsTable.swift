@@ -5,8 +5,8 @@ enum OperationsTable {
     /// What every such table begins with, in all versions.
     static let mark = "operation,iteration,status,path,"
 
-    private static let columns:
-        [(name: String, value: @Sendable (Report, Report.Operation) -> String)] = [
+    private static let columns: [(name: String, value: @Sendable (Report, Measurement) -> String)] =
+        [
             ("operation", { $1.operation }),
             ("iteration", { "\($1.iteration)" }),
             ("status", { report, _ in report.status }),

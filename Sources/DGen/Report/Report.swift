@@ -20,35 +20,6 @@ struct Report: Encodable {
         var reportIsEcho: Bool?
     }
 
-    /// One write, read or verification of the whole data set.
-    ///
-    /// Times are those of the slowest rank.
-    struct Operation: Encodable {
-        let operation: String
-        var iteration = 0
-        var bytes = 0
-        var seconds = 0.0
-        var bytesPerSecond = 0.0
-        var openSeconds = 0.0
-        var generateSeconds = 0.0
-        var transferSeconds = 0.0
-        var syncSeconds = 0.0
-        var closeSeconds = 0.0
-        /// Reading back what a collective write stored; after the close, not part of `seconds`.
-        var proofSeconds: Double?
-        var slowestRank = 0
-        var slowestNode = ""
-        /// Of the calls that move bytes, of all ranks.
-        var latencyNs: Latencies.Percentiles?
-        /// Ranks that read what their own node wrote, where a test reads.
-        var readersOnOwnNode: Int?
-        var transferSize = 0
-        var collective = false
-        /// What was written anew.
-        var repairedBytes: Int?
-        var repairedRanges: Int?
-    }
-
     /// Bytes per second over the repetitions of an operation.
     struct Summary: Encodable {
         let count: Int
@@ -75,7 +46,7 @@ struct Report: Encodable {
     }
 
     /// The summary of each operation by its name.
-    static func summary(of operations: [Operation]) -> [String: Summary] {
+    static func summary(of operations: [Measurement]) -> [String: Summary] {
         Dictionary(grouping: operations, by: \.operation)
             .mapValues { Summary($0.map(\.bytesPerSecond)) }
     }
@@ -243,7 +214,7 @@ struct Report: Encodable {
     /// What the file system's own tool says of the file, where there is one.
     var stripes: Striping.Stripes?
     var spec: EncodedSpec?
-    var operations: [Operation] = []
+    var operations: [Measurement] = []
     var summary: [String: Summary] = [:]
     /// What was looked at, where not every byte was.
     var sample: Sampling?
@@ -256,14 +227,6 @@ struct Report: Encodable {
     /// The length that the file has, beside the `size` of `spec`.
     var fileBytes: Int?
     var manifestStatus: String?
-
-    /// Where `settings` want the report, `-` being stdout; nil for nowhere.
-    ///
-    /// - Throws: ``Failure`` where that, or another file of the run, is one with a second one.
-    static func destination(_ settings: Settings) throws -> String? {
-        try NamedFiles(settings).requireApart()
-        return try settings.reportPath()
-    }
 
     /// Notes how the run ended.
     mutating func end(_ status: ExitStatus, error: String?) {

@@ -39,19 +39,4 @@ struct Failure: Error, Codable {
         default: self.init(.mpi, "a bug of dgen-mpi, please report it: \(error)")
         }
     }
-
-    /// Does one transfer, and says of which file and at which offset a call of the library failed.
-    static func describing<Result>(
-        _ offset: Int, of path: String, _ call: () throws -> Result
-    ) throws(Failure) -> Result {
-        do {
-            return try call()
-        } catch let error as MPIError {
-            throw Failure(
-                Failure(error).status,
-                "\(path): \(error.function) at offset \(offset): \(error.text)")
-        } catch {
-            throw Failure(error)
-        }
-    }
 }

@@ -41,7 +41,7 @@ struct Latencies {
     /// The percentiles of all ranks together, nil where there were no transfers; collective.
     ///
     /// Ranks add their histograms bucket by bucket, since percentiles of ranks do not add up.
-    func merged(over ranks: Ranks) throws -> Percentiles? {
+    func merged(over ranks: Ranks) throws(Failure) -> Percentiles? {
         let buckets = Array(histogram.allValues())
         let counts = try ranks.allReduce(buckets.map { Int($0.count) }, .sum)
         let maximum = try ranks.allReduce(self.maximum, .maximum)

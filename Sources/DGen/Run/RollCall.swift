@@ -17,10 +17,14 @@ final class RollCall {
     /// How much longer those wait who have not been told by a keeper.
     private static let patienceNanoseconds = 5_000_000_000
 
+    /// How long others have for an answer, at most; less where the watchdog has less patience.
+    private static let answerSecondsMax = 120.0
+
     private let communicator: Ranks
     private let hosts: [String]
     private let watchdog: Watchdog
-    private let limitNanoseconds: Int
+    /// How long others have for an answer; 0 for ever.
+    private var limitNanoseconds = 0
     /// What is done with the failure before the job is ended, such as a report.
     var last: (Failure) -> Void = { _ in }
     private let keepers: [Int]
@@ -40,16 +44,17 @@ final class RollCall {
     ///   - communicator: of all ranks; for these messages, and sums.
     ///   - hosts: the node of each rank.
     ///   - watchdog: told what this rank knows.
-    ///   - limitSeconds: how long others have for an answer; 0 for ever.
-    init(
-        on communicator: Ranks, hosts: [String], watchdog: Watchdog, limitSeconds: Double
-    ) {
+    init(on communicator: Ranks, hosts: [String], watchdog: Watchdog) {
         self.communicator = communicator
         self.hosts = hosts
         self.watchdog = watchdog
-        limitNanoseconds = Int(limitSeconds * 1e9)
         let count = min(Self.keepersMax, communicator.size)
         keepers = (0..<count).map { $0 * communicator.size / count }
+    }
+
+    /// Waits for the answers of others, once a failure is known, no longer than a watchdog with this limit allows.
+    func start(watchdogSeconds: Int) {
+        limitNanoseconds = Int(min(Self.answerSecondsMax, 0.75 * Double(watchdogSeconds)) * 1e9)
     }
 
     /// Notes that this rank cannot go on.

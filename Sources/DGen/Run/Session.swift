@@ -13,10 +13,12 @@ final class Session {
     /// The most ranks on one node.
     let ranksPerNode: Int
     let host: String
-    /// Watches every wait for other ranks, once there is one.
-    var watchdog: Watchdog?
-    /// Finds out who does not answer, once there is one.
-    var rollCall: RollCall?
+    /// Watches every step, once it is told for how long one may take.
+    let watchdog: Watchdog
+    /// Finds out who does not answer, from then on.
+    let rollCall: RollCall
+    /// All ranks, for sums that they tell each other beside everything else.
+    let sums: Ranks
 
     var isRoot: Bool { world.rank == 0 }
 
@@ -40,6 +42,23 @@ final class Session {
         nodeCount = try world.allReduce(node.rank == 0 ? 1 : 0, .sum)
         ranksPerNode = try world.allReduce(node.size, .maximum)
         host = try MPIRuntime.processorName()
+        sums = try world.duplicate()
+        watchdog = Watchdog(place: "rank \(world.rank) on \(host)")
+        let hosts = try world.combine(Array(host.utf8) + [UInt8(ascii: "\n")]) { $0 + $1 }
+        rollCall = RollCall(
+            on: sums,
+            hosts: hosts.split(separator: UInt8(ascii: "\n")).map {
+                String(decoding: $0, as: UTF8.self)
+            },
+            watchdog: watchdog)
+    }
+
+    /// Watches all steps from now on; once.
+    ///
+    /// - Parameter seconds: the longest that one may take; 0 for no limit.
+    func watch(limitSeconds seconds: Int) {
+        watchdog.start(limitSeconds: seconds)
+        rollCall.start(watchdogSeconds: seconds)
     }
 
     /// The threads that this rank may run at once: its share of the processors that it and other ranks
@@ -62,7 +81,7 @@ final class Session {
     func onRoot<Result: Codable>(_ body: () throws -> Result) throws -> Result {
         var outcome: Outcome<Result>?
         if isRoot {
-            watchdog?.enter(.rootStep)
+            watchdog.enter(.rootStep)
             do {
                 outcome = .success(try body())
             } catch {
@@ -90,8 +109,7 @@ final class Session {
 
     /// Calls other ranks under watch.
     private func waiting<Result>(_ call: () throws -> Result) throws -> Result {
-        guard let watchdog else { return try call() }
-        return try watchdog.during(.agreement, call)
+        try watchdog.during(.agreement, call)
     }
 
     private enum Outcome<Result: Codable>: Codable {
@@ -106,10 +124,10 @@ final class Session {
         let order = failure.map {
             ($0.status == .interrupted ? world.size : 0) + world.rank
         }
-        if let failure { rollCall?.know(failure) }
+        if let failure { rollCall.know(failure) }
         let counts = try waiting {
             // A look, while others are waited for, at whether they are there.
-            try world.startSum([failure == nil ? 0 : 1]).wait { try rollCall?.attend() }[0]
+            try world.startSum([failure == nil ? 0 : 1]).wait { try rollCall.attend() }[0]
         }
         guard counts > 0 else { return }
         let first = try world.allReduce(order ?? .max, .minimum) % world.size
@@ -147,7 +165,7 @@ final class Session {
     }
 
     /// The largest of a value over all ranks, and the lowest rank that has it; collective.
-    func largest(_ value: Int) throws -> (value: Int, rank: Int) {
+    func largest(_ value: Int) throws(Failure) -> (value: Int, rank: Int) {
         let largest = try world.allReduce(value, .maximum)
         return (largest, try world.allReduce(value == largest ? world.rank : .max, .minimum))
     }

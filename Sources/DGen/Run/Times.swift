@@ -25,18 +25,46 @@ struct Times {
     ///
     /// That ranks agree in between takes time of its own, which says nothing about the file. Since only one node's clock
     /// is one clock, this is the time of one node; the slowest node's is that of the operation. Collective.
-    func total(onNode node: Ranks) throws -> Int {
+    func total(onNode node: Ranks) throws(Failure) -> Int {
         let first = try node.allReduce(begins, .minimum)
         let last = try node.allReduce(ends, .maximum)
         // What no rank has begun takes no time.
         return zip(first, last).reduce(0) { $0 + max(0, $1.1 - $1.0) }
     }
 
+    /// What all ranks took for an operation over `bytes`; collective.
+    func measurement(
+        of operation: String, _ iteration: Int = 0, bytes: Int, _ run: Run
+    ) throws(Failure) -> Measurement {
+        let session = run.session
+        let slowest = try session.largest(generateNanoseconds + transferNanoseconds)
+        let all = try session.world.allReduce(
+            [
+                try total(onNode: session.node), openNanoseconds, generateNanoseconds,
+                transferNanoseconds, syncNanoseconds, closeNanoseconds,
+            ], .maximum
+        ).map { Double($0) / 1e9 }
+        run.logger.debug(
+            """
+            \(operation): generated for \(Double(generateNanoseconds) / 1e9) s, transferred for \
+            \(Double(transferNanoseconds) / 1e9) s
+            """)
+        return Measurement(
+            operation: operation, iteration: iteration, bytes: bytes, seconds: all[0],
+            bytesPerSecond: all[0] > 0 ? Double(bytes) / all[0] : 0, openSeconds: all[1],
+            generateSeconds: all[2], transferSeconds: all[3], syncSeconds: all[4],
+            closeSeconds: all[5], slowestRank: slowest.rank,
+            slowestNode: String(
+                decoding: try session.world.broadcast(
+                    Array(session.host.utf8), from: slowest.rank), as: UTF8.self),
+            latencyNs: try latencies.merged(over: session.world))
+    }
+
     /// This rank begins its part of a stage now.
     mutating func begin(_ stage: Stage) { begins[stage.rawValue] = Stopwatch.nowNanoseconds }
 
     /// This rank is done with its part of a stage.
-    mutating func end(_ stage: Stage) { ends[stage.rawValue] = Stopwatch.nowNanoseconds }
+    private mutating func end(_ stage: Stage) { ends[stage.rawValue] = Stopwatch.nowNanoseconds }
 
     /// Runs `step`, which is this rank's part of a stage, and adds the time that it took to one of the sums.
     private mutating func run<Result>(
@@ -52,11 +80,10 @@ struct Times {
         try run(.open, addingTo: \.openNanoseconds, step)
     }
 
-    /// Ends the transfers with the relay that made or compared their bytes, and adds the time that this took it.
-    mutating func finish(_ relay: Relay) {
-        relay.finish()
-        end(.transfers)
-        generateNanoseconds += relay.workNanoseconds
+    /// This rank is done with its part of a stage, beside which bytes were made or compared for so long.
+    mutating func end(_ stage: Stage, workNanoseconds: Int) {
+        end(stage)
+        generateNanoseconds += workNanoseconds
     }
 
     /// Runs a transfer, adds the time that it took, and notes it for itself.

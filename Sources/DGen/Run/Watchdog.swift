@@ -48,7 +48,9 @@ final class Watchdog: Sendable {
     }
 
     private let place: String
-    private let limitNanoseconds: Int
+    /// The longest that one step may take; 0 for no limit.
+    var limitNanoseconds: Int { limitNanosecondsStored.load(ordering: .relaxed) }
+    private let limitNanosecondsStored = Atomic<Int>(0)
     private let phase = Atomic<Int>(Phase.idle.rawValue)
     private let offset = Atomic<Int>(0)
     /// The steps that were begun and ended so far.
@@ -63,19 +65,25 @@ final class Watchdog: Sendable {
     private let known = Mutex<Failure?>(nil)
     private let answerNanoseconds = Atomic<Int>(0)
 
+    /// The default of `--watchdog`: longer than a parallel file system takes to recover a server.
+    static let limitSecondsDefault = 900
+
     private static let tickMicroseconds: UInt32 = 200_000
 
     /// The one that the timer looks for, where there is no thread.
     private static let timed = Atomic<UInt>(0)
 
-    /// Starts to watch.
+    /// Notes what it is told, until it is to watch.
     ///
-    /// - Parameters:
-    ///   - place: how messages name this rank.
-    ///   - limitSeconds: the longest that one step may take; 0 for no limit. Only time counts in which the process ran.
-    init(place: String, limitSeconds: Int) {
-        self.place = place
-        limitNanoseconds = limitSeconds * 1_000_000_000
+    /// - Parameter place: how messages name this rank.
+    init(place: String) { self.place = place }
+
+    /// Starts to watch; once.
+    ///
+    /// - Parameter limitSeconds: the longest that one step may take; 0 for no limit. Only time counts in which the process
+    ///   ran.
+    func start(limitSeconds: Int) {
+        limitNanosecondsStored.store(limitSeconds * 1_000_000_000, ordering: .relaxed)
         guard limitSeconds > 0 else { return }
         // Safe to share: nothing but what is atomic changes.
         if !SystemThread.start({ [self] in watch() }) { watchByTimer() }

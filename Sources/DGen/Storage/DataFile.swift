@@ -14,12 +14,8 @@ protocol DataFile: AnyObject {
     func setSize(_ size: Int) throws
     /// Writes all of `buffer` at `offset`, or fails.
     func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws
-    /// Writes the buffers of all ranks together; collective.
-    func writeTogether(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws
     /// Reads up to the length of `buffer` from `offset` on; fewer bytes at the end of the file.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws -> Int
-    /// Reads into the buffers of all ranks together; collective.
-    func readTogether(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws -> Int
     /// Brings what was written to stable storage; collective.
     func sync() throws
     /// Closes the file; collective.
@@ -28,18 +24,19 @@ protocol DataFile: AnyObject {
     func reportedHints() throws -> [(key: String, value: String)]
 }
 
-extension DataFile {
-    func extentEnd(at offset: Int) -> Int { .max }
-    func storedEnd(at offset: Int) throws -> Int { try size() }
-    func writeTogether(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws {
-        preconditionFailure("only MPI-IO writes together")
-    }
-    func readTogether(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws -> Int {
-        preconditionFailure("only MPI-IO reads together")
-    }
+/// A file that all ranks can write and read in one call.
+protocol CollectiveDataFile: DataFile {
+    /// Writes the buffers of all ranks together; collective.
+    func writeTogether(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws
+    /// Reads into the buffers of all ranks together; collective.
+    func readTogether(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws -> Int
 }
 
-extension SharedFile: DataFile {}
+extension SharedFile: CollectiveDataFile {
+    // One file holds all bytes.
+    func extentEnd(at offset: Int) -> Int { .max }
+    func storedEnd(at offset: Int) throws -> Int { try size() }
+}
 
 /// How files are written and read.
 enum Access: String, CaseIterable {
@@ -47,4 +44,17 @@ enum Access: String, CaseIterable {
     case mpi
     /// System calls of each rank: `pwrite`, `pread`.
     case posix
+}
+
+/// How the files of a data set are reached, and what the library is asked for.
+struct FileAccess {
+    var access = Access.mpi
+    /// Whether the system's caches are passed by.
+    var isDirect = false
+    var hints: [(key: String, value: String)] = []
+
+    /// For people.
+    var name: String {
+        access == .mpi ? "MPI-IO" : isDirect ? "POSIX with O_DIRECT" : "POSIX"
+    }
 }

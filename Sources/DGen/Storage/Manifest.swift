@@ -39,7 +39,7 @@ struct Manifest {
         guard ranks >= 1, align >= 1 else { return nil }
         return DealtPattern(
             Shards(size: spec.size, ranks: ranks, alignment: align),
-            transferSize: transferSize ?? Job.transferSizeDefault, cut: cut)
+            transferSize: transferSize ?? DealtPattern.transferSizeDefault, cut: cut)
     }
 
     static func path(for data: String) -> String { data + ".dgen.json" }

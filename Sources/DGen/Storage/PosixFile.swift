@@ -70,6 +70,10 @@ final class PosixFile: DataFile {
         return Int(status.st_size)
     }
 
+    // One file holds all bytes.
+    func extentEnd(at offset: Int) -> Int { .max }
+    func storedEnd(at offset: Int) throws -> Int { try size() }
+
     func setSize(_ size: Int) throws {
         // The same on every rank, before any of them writes.
         guard ftruncate(file, off_t(size)) == 0 else {

@@ -2,7 +2,6 @@
 
 import DataGen
 import Foundation
-import Logging
 
 /// How Lustre spreads a file over its targets, told to and asked of its tool `lfs`.
 ///
@@ -54,28 +53,23 @@ struct Striping: Codable {
     /// The stripes of a file; nil where `lfs` does not know it.
     func found(_ path: String) -> Stripes? { Self.stripes(of: FileSystem.resolved(path)) }
 
-    /// Says that nobody is there to follow what was asked for, or to tell.
-    func warn(_ job: Job) {
-        guard job.session.isRoot, count != nil || size != nil, !isKnown else { return }
-        job.logger.warning(
-            """
-            stripe_count, stripe_size: \(job.access == .mpi ? "passed on as hints" : "not used"); no \
-            lfs here knows the file system, so nothing proves that the file is striped so
-            """)
+    /// That nobody is there to follow what was asked for, or to tell; nil where there is, or nothing was asked for.
+    func warning(_ access: Access) -> String? {
+        guard count != nil || size != nil, !isKnown else { return nil }
+        return "stripe_count, stripe_size: "
+            + (access == .mpi ? "passed on as hints" : "not used")
+            + "; no lfs here knows the file system, so nothing proves that the file is striped so"
     }
 
-    /// Says that the file has other stripes than those that were asked for.
-    func warn(_ job: Job, of found: Stripes?) {
-        guard job.session.isRoot, let found else { return }
+    /// That a file has other stripes than those that were asked for; nil where it has these.
+    func warning(of found: Stripes) -> String? {
         let isRight =
             (count == nil || count == found.count || (count ?? 0) < 1)
             && (size == nil || size == found.size)
-        guard !isRight else { return }
-        job.logger.warning(
-            """
-            the file has \(found.count) stripes of \(ByteSize.format(found.size)), not what was asked \
-            for
-            """)
+        return isRight
+            ? nil
+            : "the file has \(found.count) stripes of \(ByteSize.format(found.size)), not what was "
+                + "asked for"
     }
 
     private static func stripes(of path: String) -> Stripes? {

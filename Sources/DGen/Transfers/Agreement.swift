@@ -22,9 +22,7 @@ final class Agreement {
         fileprivate init() {}
     }
 
-    private let communicator: Ranks
-    private let watchdog: Watchdog
-    private let rollCall: RollCall
+    private let session: Session
     private var progress: Progress?
     private var pending: PendingSum?
     private var clock = Stopwatch(isCoarse: true)
@@ -38,18 +36,16 @@ final class Agreement {
     /// Starts an operation.
     ///
     /// - Parameters:
-    ///   - communicator: for these sums alone.
-    ///   - watchdog: told of every wait for other ranks.
-    ///   - rollCall: finds out who does not answer.
-    ///   - progress: what to show; rank 0's business.
-    init(
-        on communicator: Ranks, watchdog: Watchdog, rollCall: RollCall, progress: Progress?
-    ) {
-        self.communicator = communicator
-        self.watchdog = watchdog
-        self.rollCall = rollCall
-        self.progress = progress
+    ///   - run: the ranks.
+    ///   - title: what progress calls it.
+    ///   - totalBytes: what all of them move.
+    init(_ run: Run, title: String, totalBytes: Int) {
+        session = run.session
+        progress = run.progress(title: title, totalBytes: totalBytes)
     }
+
+    private var watchdog: Watchdog { session.watchdog }
+    private var rollCall: RollCall { session.rollCall }
 
     /// Whether this rank or, as far as it has heard, another one has to stop.
     var mustStop: Bool { failure != nil || sums.failed > 0 || rollCall.failure != nil }
@@ -96,7 +92,7 @@ final class Agreement {
     @discardableResult
     func exchangeTogether(wish: Int = 0) throws -> Int {
         let result = try watchdog.during(.round) {
-            try communicator.allReduce([doneBytes, 0, failure == nil ? 0 : 1, wish], .sum)
+            try session.sums.allReduce([doneBytes, 0, failure == nil ? 0 : 1, wish], .sum)
         }
         take(result)
         return result[3]
@@ -106,7 +102,7 @@ final class Agreement {
     func finish() throws {
         watchdog.enter(.othersToFinish)
         let patience = Patience()
-        while sums.atEnd < communicator.size {
+        while sums.atEnd < session.sums.size {
             if let result = try pending?.sums() {
                 pending = nil
                 take(result)
@@ -123,11 +119,14 @@ final class Agreement {
         watchdog.enter(.idle)
     }
 
+    /// Makes the failure of any rank that of all; collective.
+    func settle() throws { try session.agree(failure) }
+
     /// Takes the progress bar away; the failure of this rank, or of another, stays known.
     func end() { progress?.finish() }
 
     private func tell(atEnd: Bool) throws {
-        pending = try communicator.startSum([doneBytes, atEnd ? 1 : 0, failure == nil ? 0 : 1])
+        pending = try session.sums.startSum([doneBytes, atEnd ? 1 : 0, failure == nil ? 0 : 1])
         clock = Stopwatch(isCoarse: true)
     }
 

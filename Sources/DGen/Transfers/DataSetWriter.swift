@@ -33,8 +33,8 @@ final class DataSetWriter {
     let files: FileSet
     /// Which bytes each rank writes, and in which order.
     let pattern: DealtPattern
-    private let job: Job
-    private let sync: Sync
+    let sync: Sync
+    private let pipeline: Pipeline
     private let stripes: Striping
     private let overwrites: Bool
     private let isTest: Bool
@@ -44,13 +44,14 @@ final class DataSetWriter {
     /// Whether it was proven that all ranks mean the same files.
     private var isShared = false
 
-    private var batches: Batches { Batches(pattern, depth: job.queueDepth) }
-    private var session: Session { job.session }
+    private var batches: Batches { Batches(pattern, depth: pipeline.depth) }
+    private var session: Session { pipeline.run.session }
     private var shards: Shards { files.shards }
     private var rank: Int { session.world.rank }
     /// Whether every rank does each transfer at the same time as the others.
     private var isInStep: Bool {
-        isCollective || (sync == .each && job.access == .mpi && files.layout == .shared)
+        isCollective
+            || (sync == .each && pipeline.access.access == .mpi && files.layout == .shared)
     }
     /// The file that this rank looks after: its own, or, on one rank of some, the one that all share.
     private func ownFile(of shared: Ranks) -> String? {
@@ -63,19 +64,20 @@ final class DataSetWriter {
     /// Reads the options; the same on every rank; collective, since rank 0 draws the seed.
     ///
     /// - Parameters:
-    ///   - job: the ranks.
+    ///   - pipeline: how bytes are moved.
+    ///   - settings: the options.
     ///   - isTest: whether all that is written will be taken away again, so that not even a manifest without files is
     ///     replaced.
     /// - Throws: `InvalidField` or ``Failure`` for the first option that is wrong.
-    init(_ job: Job, isTest: Bool = false) throws {
-        self.job = job
+    init(_ pipeline: Pipeline, _ settings: Settings, isTest: Bool = false) throws {
+        self.pipeline = pipeline
         self.isTest = isTest
-        let settings = job.settings
+        let session = pipeline.run.session
         let path = try settings.dataPath(
             missing: "output: missing; give the file to write with -o FILE")
         self.path = path
         // The seed below 2^53, so that every reader of JSON keeps it exactly.
-        let drawn = try job.session.onRoot { UInt64.random(in: 0..<(1 << 53)) }
+        let drawn = try session.onRoot { UInt64.random(in: 0..<(1 << 53)) }
         spec = try settings.spec(over: nil, drawingSeed: { drawn })
         guard spec.size >= 1 else {
             throw InvalidField(
@@ -83,7 +85,7 @@ final class DataSetWriter {
         }
         let (stripeCount, stripeSize) = try settings.stripes()
         let folder = FileSystem.folder(of: FileSystem.resolved(path))
-        stripes = try job.session.onRoot {
+        stripes = try session.onRoot {
             Striping(folder: folder, count: stripeCount, size: stripeSize)
         }
         let align =
@@ -92,53 +94,56 @@ final class DataSetWriter {
         files = FileSet(
             path: path, layout: try settings.layout(),
             shards: Shards(
-                size: spec.size, ranks: job.session.world.size, alignment: align))
+                size: spec.size, ranks: session.world.size, alignment: align))
         pattern = DealtPattern(
-            files.shards, transferSize: job.transferSize, cut: try settings.cut(),
+            files.shards, transferSize: pipeline.transferSize, cut: try settings.cut(),
             order: try settings.choice(.order, default: .sequential),
             seed: try settings.shuffleSeed())
         claim = try Claim(
-            job.session, path,
+            session, path,
             Manifest(
                 status: .writing, spec: spec, layout: files.layout, ranks: files.shards.count,
-                align: align, cut: pattern.cut, transferSize: job.transferSize))
+                align: align, cut: pattern.cut, transferSize: pipeline.transferSize))
         isCollective = try settings.flag(.collective, default: false)
         sync = try settings.choice(.sync, default: .end)
         overwrites = try settings.flag(.overwrite, default: false)
         checksSpace = try settings.flag(.spaceCheck, default: true)
         preallocates = try settings.flag(.preallocate, default: false)
-        job.report.layout = files.layout.rawValue
-        job.report.segments = pattern.cut.segmentCount ?? 1
-        job.report.strided = pattern.cut == .strided
-        job.report.order = pattern.order.rawValue
-        job.report.sync = sync.rawValue
     }
 
-    /// Writes the data and brings it to stable storage; collective.
+    /// How fast a data set was written, and what the storage says of it.
+    struct Result {
+        var measurement: Measurement
+        let hints: OpenDataSet.Hints
+        /// Nil where no tool of the file system knows.
+        let stripes: Striping.Stripes?
+    }
+
+    /// Writes the data, and brings it to stable storage; collective.
     ///
     /// - Parameters:
     ///   - iteration: how often it was written before.
-    ///   - isOurs: whether what is there was written by this run.
+    ///   - isOurs: whether what is there was written by this run; otherwise ``prepare(note:)`` comes first.
+    ///   - prove: what is done to prove that all of it is there, before that is said of it; the seconds that it took.
     /// - Returns: how fast.
-    /// - Throws: ``Failure`` where it may not be written, or is not stored whole.
-    func write(iteration: Int = 0, over isOurs: Bool = false) throws -> Report.Operation {
-        let existing: Existing = isOurs ? .ours : overwrites ? .replaced : .refused
-        if !isOurs { try prepare() }
-        var operation = Report.Operation(operation: "write", iteration: iteration)
-        operation.transferSize = job.transferSize
-        operation.collective = isCollective
+    /// - Throws: ``Failure`` where it is not stored whole.
+    func write(
+        iteration: Int = 0, over isOurs: Bool = false, prove: () throws -> Double?
+    ) throws -> Result {
         // Bytes are there when the file is open.
         let relay = try makeBytes()
         defer { relay.finish() }
+        var result: Result
         do {
-            try write(&operation, from: relay, over: existing)
+            result = try write(
+                iteration, from: relay, over: isOurs ? .ours : overwrites ? .replaced : .refused)
             try checkStored()
-            if isCollective { operation.proofSeconds = try prove() }
+            result.measurement.proofSeconds = try prove()
         } catch {
             throw explained(Failure(error))
         }
         try claim.complete()
-        return operation
+        return result
     }
 
     /// Takes the data and its manifest away, which this run has written; collective.
@@ -157,38 +162,12 @@ final class DataSetWriter {
         }
     }
 
-    /// How files are accessed, for people.
-    var accessName: String {
-        var words = ["\(ByteSize.format(job.transferSize)), \(job.accessName)"]
-        if isCollective { words.append("collective") }
-        if files.layout == .perRank { words.append("a file for each rank") }
-        switch pattern.cut {
-        case .segments(1): break
-        case .segments(let count): words.append("\(count) segments")
-        case .strided: words.append("strided")
-        }
-        if pattern.order == .random { words.append("random order") }
-        if sync != .end { words.append("sync: \(sync.rawValue)") }
-        if job.report.queueDepth > 1 { words.append("queue depth \(job.report.queueDepth)") }
-        return words.joined(separator: ", ")
-    }
-
-    /// Adds what the library was asked for, and what it says of it.
-    func addHints(to table: inout Table) {
-        if let stripes = job.report.stripes {
-            table.row("stripes", "\(stripes.count) of \(ByteSize.format(stripes.size)), says lfs")
-        }
-        guard let hints = job.report.hints, !hints.requested.isEmpty else { return }
-        for (key, value) in hints.requested.sorted(by: { $0.key < $1.key }) {
-            let reported = hints.reported[key].map { "reported as \($0)" } ?? "not known here"
-            let doubt = hints.reportIsEcho == true ? ", as is whatever this library is given" : ""
-            table.row("hint", "\(key)=\(value), \(reported)\(doubt)")
-        }
-    }
-
-    /// Everything that can be known before the first byte; rank 0 looks, all hear.
-    private func prepare() throws {
-        job.report.fileSystem = try session.onRoot {
+    /// Finds out everything that can be known before the first byte; collective, rank 0 looks, all hear.
+    ///
+    /// - Parameter note: told the type of the file system as soon as it is known.
+    /// - Throws: ``Failure`` where the data set may not be written.
+    func prepare(note: (String?) -> Void) throws {
+        let fileSystem = try session.onRoot {
             try files.requireShortNames()
             try FileSystem.requireNoDanglingLink(path)
             let folder = dataFolder
@@ -205,8 +184,9 @@ final class DataSetWriter {
             }
             return FileSystem.type(folder)
         }
+        note(fileSystem)
         if !isShared {
-            try Sharing(job, files).prove(isReading: false)
+            try Sharing(pipeline.run, files).prove(isReading: false)
             isShared = true
         }
         if files.layout == .perRank {
@@ -222,7 +202,11 @@ final class DataSetWriter {
             try FileSystem.requireLength(
                 files.layout == .perRank ? shards[rank].count : spec.size, of: path)
         }
-        stripes.warn(job)
+        warn(stripes.warning(pipeline.access.access))
+    }
+
+    private func warn(_ text: String?) {
+        if session.isRoot, let text { pipeline.run.logger.warning("\(text)") }
     }
 
     /// What is at a path that is to be written, which is nothing, or a file that may be replaced.
@@ -274,8 +258,8 @@ final class DataSetWriter {
 
     /// Makes the open file that of this run before the first byte: nobody else writes it, and its
     /// manifest no longer says what it held.
-    private func take(_ file: any DataFile, _ existing: Existing) throws {
-        var earlier: EarlierFiles?
+    private func take(_ data: OpenDataSet, _ existing: Existing) throws {
+        let earlier: EarlierFiles?
         do {
             if existing != .ours { try claim.lock(ownFile(of: session.world)) }
             earlier = try session.onRoot {
@@ -287,7 +271,7 @@ final class DataSetWriter {
                 return before.map { EarlierFiles(layout: $0.layout, ranks: $0.ranks) }
             }
         } catch {
-            try session.together { try job.watchdog.during(.close) { try file.close() } }
+            try data.close()
             if existing == .refused {
                 ownFile(of: session.world).map(FileSystem.removeEmpty)
                 withdraw()
@@ -296,14 +280,16 @@ final class DataSetWriter {
         }
         // MPI's "create" leaves the tail of a longer file.
         if existing == .replaced {
-            try session.together { try job.watchdog.during(.open) { try file.setSize(0) } }
+            try data.cut(to: 0)
             try session.together { try removeLeftovers(of: earlier) }
         }
         if preallocates {
             let bytes = files.layout == .shared ? spec.size : shards[rank].count
             try session.together {
                 guard let own = ownFile(of: session.world), bytes > 0 else { return }
-                try job.watchdog.during(.open) { try FileSystem.allocate(own, bytes: bytes) }
+                try pipeline.run.watchdog.during(.open) {
+                    try FileSystem.allocate(own, bytes: bytes)
+                }
             }
         }
     }
@@ -356,9 +342,8 @@ final class DataSetWriter {
 
     /// Writes all shards and brings them to stable storage.
     private func write(
-        _ operation: inout Report.Operation, from relay: Relay, over existing: Existing
-    ) throws {
-        var times = Times()
+        _ iteration: Int, from relay: Relay, over existing: Existing
+    ) throws -> Result {
         var mode = existing == .refused ? SharedFile.Mode.createNew : .createOrOpen
         if existing == .refused { try announce() }
         if existing != .ours, stripes.isSet {
@@ -367,48 +352,38 @@ final class DataSetWriter {
             }
             mode = .createOrOpen
         }
-        try job.watchdog.during(.agreement) { try session.world.barrier() }
-        let file = try opening(existing) { try times.open { try job.open(files, mode) } }
-        // Neither is part of writing the data, nor is it timed.
-        try job.noteHints(of: file)
-        try take(file, existing)
-        let transfers = job.transfers(title: "write", totalBytes: spec.size)
-        try writeTransfers(from: relay, to: file, transfers, &times)
-        transfers.end()
-        // Open MPI's component may hang or fail in any later collective call on the file once a write
-        // has failed, so nothing more is asked of it then, not even to close.
-        try session.agree(transfers.failure)
-        if sync == .end, !isCollective {
-            try session.together {
-                try times.sync { try job.watchdog.during(.sync) { try file.sync() } }
-            }
+        let data = try opening(existing) {
+            try OpenDataSet(pipeline.run, files, mode, by: pipeline.access)
         }
-        try session.together {
-            try times.close { try job.watchdog.during(.close) { try file.close() } }
-        }
-        if sync == .end, isCollective {
-            try session.together { try times.sync { try synchronize() } }
-        }
-        try job.measure(&operation, times, bytes: spec.size)
+        // Not part of writing the data, nor is it timed.
+        try take(data, existing)
+        try writeTransfers(from: relay, to: data)
+        if sync == .end, !isCollective { try data.sync() }
+        try data.close()
+        if sync == .end, isCollective { try synchronize(data) }
+        var measurement = try data.times.measurement(
+            of: "write", iteration, bytes: spec.size, pipeline.run)
+        measurement.transferSize = pipeline.transferSize
+        measurement.collective = isCollective
         // The manifest speaks of stable storage, whatever is measured.
-        if sync == .none { try session.together { try synchronize() } }
-        try noteStripes()
+        if sync == .none { try synchronize(data) }
+        return Result(
+            measurement: measurement, hints: data.hints, stripes: try foundStripes())
     }
 
-    /// Brings what this node, or this rank, holds of the data to stable storage.
-    ///
-    /// Not `MPI_File_sync`: after a collective write that has lost data without saying so, Open MPI 4.1 fails it on one
-    /// rank and hangs it on the others. May go when OMPIO reports failed collective writes.
-    private func synchronize() throws {
-        guard let own = ownFile(of: session.node) else { return }
-        try job.watchdog.during(.sync) { try FileSystem.synchronize(own) }
+    /// Brings what each node, or each rank, holds of the data to stable storage, by the paths of the files; collective.
+    private func synchronize(_ data: OpenDataSet) throws {
+        try data.syncFiles { synchronize in
+            try ownFile(of: session.node).map { try synchronize($0) }
+        }
     }
 
-    private func noteStripes() throws {
-        guard stripes.isKnown else { return }
+    private func foundStripes() throws -> Striping.Stripes? {
+        guard stripes.isKnown else { return nil }
         let first = files.path(of: 0)
-        job.report.stripes = try session.onRoot { stripes.found(first) }
-        stripes.warn(job, of: job.report.stripes)
+        let found = try session.onRoot { stripes.found(first) }
+        warn(found.flatMap { stripes.warning(of: $0) })
+        return found
     }
 
     /// Adds what the system says of the likeliest cause: MPI's own text for a full file system is
@@ -424,9 +399,11 @@ final class DataSetWriter {
 
     /// Begins to make the bytes of this rank's transfers.
     private func makeBytes() throws -> Relay {
-        let generator = job.generator(spec)
+        let generator = pipeline.generator(spec)
         let (batches, rank) = (batches, rank)
-        return try job.relay(batches, spec, .beforeTaken, depth: job.queueDepth) { index, buffer in
+        return try pipeline.relay(
+            batches, spec, .beforeTaken, depth: pipeline.depth
+        ) { index, buffer in
             for (place, range) in batches.ranges(index, rank) {
                 generator.fill(
                     UnsafeMutableRawBufferPointer(
@@ -435,131 +412,76 @@ final class DataSetWriter {
         }
     }
 
-    private func writeTransfers(
-        from relay: Relay, to file: any DataFile, _ transfers: Agreement, _ times: inout Times
-    ) throws {
+    private func writeTransfers(from relay: Relay, to data: OpenDataSet) throws {
         let batches = batches
+        let agreement = Agreement(pipeline.run, title: "write", totalBytes: spec.size)
+        let loop = TransferLoop(batches, rank: rank, isInStep: isInStep, agreement)
         let readBack =
             isCollective
             ? ReadBack(
-                job, path, stretchBytes: batches.stretchBytes * session.world.size,
+                pipeline.run, path, stretchBytes: batches.stretchBytes * session.world.size,
                 mayFill: !preallocates) : nil
-        try readBack?.begin(transfers)
-        times.begin(.transfers)
-        do {
-            defer { times.finish(relay) }
-            // A rank that is through, or has failed, keeps its place in the collective sequence with
-            // empty writes, until all have heard of it.
-            for index in 0..<batches.count {
-                if isInStep ? transfers.mustStopTogether : transfers.mustStop { break }
-                let buffer = relay.take()
-                defer { relay.giveBack() }
-                for (number, round) in batches.rounds(index).enumerated() {
-                    let (place, range) = (number * pattern.transferSize, pattern[round, rank])
-                    let part = UnsafeRawBufferPointer(
-                        rebasing: buffer[place..<place + range.count])
-                    let ends = batches.endsStretch(round)
-                    if let readBack {
-                        try write(
-                            part, at: range.lowerBound, to: file, lookingWith: readBack,
-                            ends: ends || sync == .each, transfers, &times)
-                    } else {
-                        try move(part, at: range.lowerBound, to: file, transfers, &times)
-                        if isInStep, sync != .each, ends { try transfers.exchangeTogether() }
-                    }
-                    if isInStep ? transfers.mustStopTogether : transfers.mustStop { break }
+        try readBack?.begin(agreement)
+        // Where ranks share no file that all of them bring to stable storage, each does that with its own.
+        let ownFile = isCollective ? ownFile(of: session.node) : nil
+        try loop.run(relay, on: data) { transfer in
+            if isInStep {
+                try writeInStep(transfer, loop, data, readBack, ownFile)
+            } else {
+                try loop.move(transfer) { part in
+                    try data.write(UnsafeRawBufferPointer(part), at: transfer.range.lowerBound)
+                    if sync == .each { try data.syncTransfer(nil) }
                 }
             }
         }
         if relay.isOwnerAlone {
-            job.logger.info("bytes come slower from another processor than they are made here")
+            pipeline.run.logger.info(
+                "bytes come slower from another processor than they are made here")
         }
-        if !isInStep { try transfers.finish() }
     }
 
-    /// Writes one transfer together with all ranks, in pieces where room is scarce, and looks whether it is there; after each
-    /// piece, or where a stretch `ends`.
-    private func write(
-        _ part: UnsafeRawBufferPointer, at offset: Int, to file: any DataFile,
-        lookingWith readBack: ReadBack, ends: Bool, _ transfers: Agreement, _ times: inout Times
+    /// Writes one transfer in the same round as all ranks, in pieces where room is scarce, and looks whether it is there;
+    /// after each piece, or where ranks agree.
+    private func writeInStep(
+        _ transfer: TransferLoop.Transfer, _ loop: TransferLoop, _ data: OpenDataSet,
+        _ readBack: ReadBack?, _ ownFile: String?
     ) throws {
-        let isScarce = readBack.isScarce
+        let (part, agreement) = (transfer.part, loop.agreement)
+        let isScarce = readBack?.isScarce ?? false
         // As many pieces on every rank, whatever it has to write.
         let longest = max(pattern.longestTransfer, 1)
-        let step = isScarce ? readBack.pieceBytes : longest
-        for start in stride(from: 0, to: longest, by: step) where !transfers.mustStopTogether {
+        let step = isScarce ? readBack?.pieceBytes ?? longest : longest
+        for start in stride(from: 0, to: longest, by: step) where !agreement.mustStopTogether {
             let range = min(start, part.count)..<min(start + step, part.count)
-            let piece = UnsafeRawBufferPointer(rebasing: part[range])
-            try move(piece, at: offset + range.lowerBound, to: file, transfers, &times)
-            if isScarce || ends {
-                try readBack.run(piece, at: offset + range.lowerBound, transfers)
-            }
-        }
-    }
-
-    /// Writes one transfer, and tells and hears how far all ranks are, unless that is done for several at once.
-    private func move(
-        _ part: UnsafeRawBufferPointer, at offset: Int, to file: any DataFile,
-        _ transfers: Agreement, _ times: inout Times
-    ) throws {
-        if isCollective {
-            try writeTogether(part, at: offset, to: file, transfers, &times)
-        } else {
-            transfers.transfer(part.count) {
-                guard !part.isEmpty else { return }
-                try write(part, at: offset, to: file, &times)
-            }
-        }
-        if !isInStep {
-            try transfers.exchange()
-        } else if sync == .each {
-            try transfers.exchangeTogether()
-        }
-        if sync == .each, !(isInStep && transfers.mustStopTogether) {
-            try syncTransfer(of: file, transfers, &times)
-        }
-    }
-
-    private func write(
-        _ part: UnsafeRawBufferPointer, at offset: Int, to file: any DataFile, _ times: inout Times
-    ) throws {
-        try times.transfer {
-            try job.watchdog.during(.write, offset: offset) {
-                try Failure.describing(offset, of: path) { try file.write(part, at: offset) }
-            }
-        }
-    }
-
-    /// One round of collective writing, which every rank takes part in whatever has happened to it.
-    private func writeTogether(
-        _ part: UnsafeRawBufferPointer, at offset: Int, to file: any DataFile,
-        _ transfers: Agreement, _ times: inout Times
-    ) throws {
-        transfers.noteInterruption()
-        let given = transfers.failure == nil ? part : UnsafeRawBufferPointer(rebasing: part[..<0])
-        let outcome = Result {
-            try times.transfer {
-                try job.watchdog.during(.write, offset: offset) {
-                    try Failure.describing(offset, of: path) {
-                        try file.writeTogether(given, at: offset)
-                    }
+            let piece = UnsafeMutableRawBufferPointer(rebasing: part[range])
+            let offset = transfer.range.lowerBound + range.lowerBound
+            loop.moveTogether(piece) { given in
+                let bytes = UnsafeRawBufferPointer(given)
+                if isCollective {
+                    try data.writeTogether(bytes, at: offset)
+                } else {
+                    try data.write(bytes, at: offset)
                 }
             }
-        }
-        transfers.transfer(given.count) { try outcome.get() }
-    }
-
-    /// Brings one transfer to stable storage; all ranks together where they are in step.
-    private func syncTransfer(
-        of file: any DataFile, _ transfers: Agreement, _ times: inout Times
-    ) throws {
-        transfers.transfer(0) {
-            try times.syncTransfer {
-                guard !isCollective else { return try synchronize() }
-                try job.watchdog.during(.sync) { try file.sync() }
+            if sync == .each { try syncTogether(data, agreement, ownFile) }
+            if let readBack, isScarce || transfer.endsStretch || sync == .each {
+                try readBack.check(UnsafeRawBufferPointer(piece), at: offset, agreement)
             }
         }
-        if isInStep { try transfers.exchangeTogether() }
+    }
+
+    /// Brings one transfer of all ranks to stable storage, unless one of them has failed.
+    private func syncTogether(
+        _ data: OpenDataSet, _ agreement: Agreement, _ ownFile: String?
+    ) throws {
+        try agreement.exchangeTogether()
+        guard !agreement.mustStopTogether else { return }
+        agreement.transfer(0) {
+            // A file that ranks of one node have written together is brought there by one of them.
+            guard !isCollective || ownFile != nil else { return }
+            try data.syncTransfer(ownFile)
+        }
+        try agreement.exchangeTogether()
     }
 
     /// The data has the length that it should have, as every node sees it.
@@ -575,20 +497,5 @@ final class DataSetWriter {
                         + "\(wanted)")
             }
         }
-    }
-
-    /// Reads back what collective calls claim to have written; seconds of the slowest rank.
-    private func prove() throws -> Double {
-        let clock = Stopwatch()
-        let comparison = Comparison(job, files, spec, title: "prove")
-        var times = Times()
-        let found = try comparison.run(&times)
-        guard found.log.rangeCount == 0 else {
-            throw Failure(
-                .inputOutput,
-                "\(found.log.wrongBytes) bytes that MPI_File_write_at_all reported as written are "
-                    + "not stored, the first at offset \(found.log.firstOffset ?? 0)")
-        }
-        return Double(try session.world.allReduce(clock.elapsedNanoseconds, .maximum)) / 1e9
     }
 }

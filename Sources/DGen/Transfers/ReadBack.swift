@@ -19,7 +19,7 @@ final class ReadBack {
         case lookEachTime
     }
 
-    private let job: Job
+    private let run: Run
     private let path: String
     private let folder: String
     /// The bytes that all ranks write between two agreements.
@@ -36,7 +36,7 @@ final class ReadBack {
     /// Whether room is scarce, as all ranks know: what they write is looked at piece by piece.
     private(set) var isScarce = false
 
-    private var session: Session { job.session }
+    private var session: Session { run.session }
 
     /// Between looks at the free room.
     private static let spacePauseNanoseconds = 10_000_000
@@ -54,12 +54,12 @@ final class ReadBack {
     /// Prepares to look.
     ///
     /// - Parameters:
-    ///   - job: the ranks.
+    ///   - run: the ranks.
     ///   - path: the file that they write.
     ///   - stretchBytes: what all of them write between two agreements.
     ///   - mayFill: whether the room is not reserved.
-    init(_ job: Job, _ path: String, stretchBytes: Int, mayFill: Bool) {
-        self.job = job
+    init(_ run: Run, _ path: String, stretchBytes: Int, mayFill: Bool) {
+        self.run = run
         self.path = path
         folder = FileSystem.folder(of: FileSystem.resolved(path))
         self.stretchBytes = stretchBytes
@@ -76,7 +76,7 @@ final class ReadBack {
     ///   - offset: where.
     ///   - transfers: how far all ranks are; a rank that does not find what it has written fails.
     /// - Throws: what telling the others throws.
-    func run(
+    func check(
         _ part: UnsafeRawBufferPointer, at offset: Int, _ transfers: Agreement
     ) throws {
         let wish = try wish(transfers)
@@ -86,7 +86,7 @@ final class ReadBack {
             try transfers.exchangeTogether()
         }
         transfers.transfer(0) {
-            try job.watchdog.during(.read, offset: offset) { try look(part, at: offset) }
+            try run.watchdog.during(.read, offset: offset) { try look(part, at: offset) }
         }
         try transfers.exchangeTogether()
     }
@@ -129,7 +129,7 @@ final class ReadBack {
     /// Brings what this node has written to where other nodes see it.
     private func publish() throws {
         guard session.node.rank == 0 else { return }
-        try job.watchdog.during(.sync) { try FileSystem.synchronize(path) }
+        try run.watchdog.during(.sync) { try FileSystem.synchronize(path) }
     }
 
     /// Looks at the end of what this rank has written at `offset`.

@@ -66,7 +66,7 @@ final class TransferBuffers {
     }
 
     /// Memory that the system has; not by `allocate`, which ends the process where there is none.
-    static func memory(
+    private static func memory(
         _ bytes: Int, alignment: Int, for purpose: String, sharers: Int
     ) throws -> UnsafeMutableRawBufferPointer {
         let advice = "; give a smaller --transfer-size or --queue-depth"

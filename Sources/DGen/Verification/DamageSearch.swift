@@ -12,26 +12,37 @@ struct DamageSearch {
     /// The most bytes of the data set that each rank looks through: some seconds.
     static let searchBytesMax = 64 << 30
 
-    private let job: Job
-    private let files: FileSet
-    private let spec: DataSpec
-    private let earlier: [DataSpec]
+    /// What a damaged range is.
+    struct Finding {
+        let range: Damage
+        let diagnosis: Diagnosis
+    }
+
+    let spec: DataSpec
     /// How the data set was written, where that is known.
-    private let pattern: DealtPattern?
+    let pattern: DealtPattern?
+    private let run: Run
+    private let access: FileAccess
+    private let files: FileSet
+    private let earlier: [DataSpec]
+    /// Whether only some blocks were looked at.
+    private let isOfSample: Bool
 
     /// Prepares to look at damage.
     ///
     /// - Parameters:
-    ///   - job: the ranks.
+    ///   - pipeline: how files are reached.
     ///   - files: where it is.
     ///   - spec: what should be there.
     ///   - earlier: data sets that may have been there before.
     ///   - pattern: which rank wrote what.
+    ///   - isOfSample: whether only some blocks were looked at.
     init(
-        _ job: Job, _ files: FileSet, _ spec: DataSpec, earlier: [DataSpec],
-        writtenAs pattern: DealtPattern?
+        _ pipeline: Pipeline, _ files: FileSet, _ spec: DataSpec, earlier: [DataSpec],
+        writtenAs pattern: DealtPattern?, isOfSample: Bool = false
     ) {
-        self.job = job
+        (run, access) = (pipeline.run, pipeline.access)
+        self.isOfSample = isOfSample
         self.files = files
         self.spec = spec
         self.earlier = earlier
@@ -44,19 +55,19 @@ struct DamageSearch {
     }
 
     /// Says what each range is; collective, and the ranges the same on every rank.
-    func run(_ ranges: [Damage]) throws -> [Report.DamagedRange] {
+    func findings(_ ranges: [Damage]) throws -> [Finding] {
         guard !ranges.isEmpty else { return [] }
-        let world = job.session.world
-        let file = try job.open(files, .read)
+        let (session, world) = (run.session, run.session.world)
+        let data = try OpenDataSet(run, files, .read, by: access)
         let mine = Array(stride(from: world.rank, to: ranges.count, by: world.size))
         var write: (@Sendable (Int) -> Range<Int>)?
         if let pattern { write = { pattern.write(of: $0) } }
         var examination = Examination(
-            spec, earlier: earlier, write: write, kernel: job.kernel)
+            spec, earlier: earlier, write: write, kernel: run.threads.kernel)
         var diagnoses: [Int: Diagnosis] = [:]
-        try job.session.together {
+        try session.together {
             for index in mine {
-                let evidence = try evidence(file, ranges[index])
+                let evidence = try evidence(data, ranges[index])
                 diagnoses[index] = examination.diagnose(
                     ranges[index], evidence, rightFrom: rightStart(ranges, index))
             }
@@ -65,51 +76,50 @@ struct DamageSearch {
         let count = try world.allReduce(unexplained.count, .sum)
         if count > 0 {
             let places = Needles.places(amongRanges: count)
-            let needles = try job.session.together {
+            let needles = try session.together {
                 try unexplained.flatMap { index in
                     Needles.take(
                         from: examination.unexplained(
-                            ranges[index], try evidence(file, ranges[index])),
+                            ranges[index], try evidence(data, ranges[index])),
                         range: index, places: places)
                 }
             }
             let hits = try search(needles, around: ranges[0].offset)
-            try job.session.together {
+            try session.together {
                 for index in unexplained {
                     guard let displacements = hits[index] else { continue }
                     diagnoses[index] = examination.diagnose(
-                        ranges[index], try evidence(file, ranges[index]),
+                        ranges[index], try evidence(data, ranges[index]),
                         displacements: displacements, rightFrom: rightStart(ranges, index))
                 }
             }
         }
-        try job.session.together { try job.watchdog.during(.close) { try file.close() } }
-        let all = try job.session.collect(
+        try data.close()
+        let all = try session.collect(
             diagnoses.map { Numbered(index: $0.key, diagnosis: $0.value) })
         return all.sorted { $0.index < $1.index }.map {
-            Report.DamagedRange(ranges[$0.index], $0.diagnosis, of: spec, writtenAs: pattern)
+            Finding(range: ranges[$0.index], diagnosis: $0.diagnosis)
         }
     }
 
     /// From where on all bytes before a range are known to be right.
     private func rightStart(_ ranges: [Damage], _ index: Int) -> Int {
         let before = index > 0 ? ranges[index - 1].end : 0
-        guard job.report.sample != nil else { return before }
+        guard isOfSample else { return before }
         // Of other blocks nothing is known.
         return max(before, ranges[index].offset / spec.dedupUnit * spec.dedupUnit)
     }
 
     /// What is found in a range now.
     private func evidence(
-        _ file: any DataFile, _ range: Damage
+        _ data: OpenDataSet, _ range: Damage
     ) throws -> [Examination.Evidence] {
-        let reading = Reading(job, files.path)
-        return try Examination.evidenceWanted(of: range).flatMap { part in
+        try Examination.evidenceWanted(of: range).flatMap { part in
             let memory = UnsafeMutableRawBufferPointer.allocate(
                 byteCount: part.count, alignment: 64)
             defer { memory.deallocate() }
             var evidence: [Examination.Evidence] = []
-            try reading.read(file, memory, 0, part) { extent in
+            try data.read(part, into: memory) { extent in
                 evidence.append(
                     Examination.Evidence(
                         offset: extent.range.lowerBound,
@@ -121,7 +131,7 @@ struct DamageSearch {
 
     /// Looks for words of all ranks in the data set; the displacements of each range.
     private func search(_ mine: [Needles.Needle], around offset: Int) throws -> [Int: [Int]] {
-        let world = job.session.world
+        let world = run.session.world
         let all = try world.combine(
             numbers: mine.flatMap { [$0.range, $0.offset, Int(bitPattern: UInt($0.word))] }
         ) { $0 + $1 }
@@ -132,9 +142,9 @@ struct DamageSearch {
         let (most, isLarge) = Self.searchBytesMax.multipliedReportingOverflow(by: world.size)
         let part = Needles.part(of: spec, around: offset, bytes: isLarge ? Int.max : most)
         let share = Needles.share(of: part, rank: world.rank, ranks: world.size)
-        job.logger.debug("looking for \(needles.count) words in \(share.count) bytes")
+        run.logger.debug("looking for \(needles.count) words in \(share.count) bytes")
         let hits = Needles(needles).search(
-            spec, in: share, kernel: job.kernel, isStopped: { Interruption.failure != nil })
+            spec, in: share, kernel: run.threads.kernel, isStopped: { Interruption.failure != nil })
         let found = try world.combine(numbers: Self.numbers(hits)) {
             Self.numbers(Needles.bounded(Self.hits($0 + $1)))
         }

@@ -17,11 +17,12 @@ struct StoredDataSet {
     /// Finds out what the file that the options name should hold; collective.
     ///
     /// - Parameters:
-    ///   - job: the ranks.
+    ///   - run: the ranks.
+    ///   - settings: the options.
     ///   - missing: what to say where no file is named.
     /// - Throws: ``Failure`` where neither manifest nor options tell.
-    init(_ job: Job, missing: String) throws {
-        let (session, settings) = (job.session, job.settings)
+    init(_ run: Run, _ settings: Settings, missing: String) throws {
+        let session = run.session
         let path = try settings.dataPath(missing: missing)
         let text = try session.onRoot {
             let text = try Manifest.text(for: path)
@@ -51,17 +52,13 @@ struct StoredDataSet {
             layout == .perRank && manifest?.layout == .perRank
             ? manifest.map { Shards(size: size, ranks: $0.ranks, alignment: $0.align) } : nil
         files = FileSet(path: path, layout: layout, shards: written ?? shards)
-        job.report.path = path
-        job.report.spec = EncodedSpec(spec)
-        job.report.manifestStatus = manifest?.status.rawValue
-        job.report.layout = layout.rawValue
         guard session.isRoot else { return }
         if manifest?.status == .writing {
-            job.logger.warning(
+            run.logger.warning(
                 "\(path): its manifest says 'writing': the run that wrote it did not finish")
         }
         if let manifest, manifest.spec != spec || manifest.layout != layout {
-            job.logger.warning("\(path): the options given differ from its manifest; they are used")
+            run.logger.warning("\(path): the options given differ from its manifest; they are used")
         }
     }
 
@@ -81,13 +78,19 @@ struct StoredDataSet {
     }
 
     /// The first file is there, and the same for all ranks; others are missed when they are read; collective.
-    func requireFiles(_ job: Job) throws {
+    ///
+    /// - Parameters:
+    ///   - run: the ranks.
+    ///   - note: told the type of the file system as soon as it is known.
+    /// - Throws: ``Failure`` where it is not.
+    func requireFiles(_ run: Run, note: (String?) -> Void) throws {
         let first = files.path(of: 0)
-        job.report.fileSystem = try job.session.onRoot {
-            try Self.requireFile(first)
-            return FileSystem.type(first)
-        }
-        try Sharing(job, files).prove(isReading: true)
+        note(
+            try run.session.onRoot {
+                try Self.requireFile(first)
+                return FileSystem.type(first)
+            })
+        try Sharing(run, files).prove(isReading: true)
     }
 
     private static func requireFile(_ path: String) throws {
@@ -116,11 +119,13 @@ struct StoredDataSet {
     }
 
     /// What damage to it is explained by.
-    func diagnosing(_ job: Job) throws -> DamageSearch {
+    func damageSearch(
+        _ pipeline: Pipeline, _ settings: Settings, isOfSample: Bool = false
+    ) throws -> DamageSearch {
         // Options that differ from the manifest describe another data set than the one that ranks have written.
         let isWritten = manifest?.spec.size == spec.size
         return DamageSearch(
-            job, files, spec, earlier: try earlier(job.settings),
-            writtenAs: isWritten ? manifest?.pattern : nil)
+            pipeline, files, spec, earlier: try earlier(settings),
+            writtenAs: isWritten ? manifest?.pattern : nil, isOfSample: isOfSample)
     }
 }

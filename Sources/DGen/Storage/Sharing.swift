@@ -12,14 +12,14 @@ import MPI
 /// Costs three messages and a few calls of the file system on each rank; where ranks do not share the files, some seconds
 /// more, since file systems may show a new file late.
 struct Sharing {
-    private let job: Job
+    private let run: Run
     private let files: FileSet
 
-    private var session: Session { job.session }
+    private var session: Session { run.session }
     private var path: String { files.path }
 
-    init(_ job: Job, _ files: FileSet) {
-        self.job = job
+    init(_ run: Run, _ files: FileSet) {
+        self.run = run
         self.files = files
     }
 
@@ -126,17 +126,18 @@ struct Sharing {
     /// Asks until the answer is yes, or the time is over.
     private func wait(_ milliseconds: Int, _ question: () -> Bool) throws -> Bool {
         // Those who wait for the answer must not be ended by their watchdog meanwhile.
-        let watchdog = 1000 * (try job.settings.watchdogSeconds())
-        let limit = 1_000_000 * (watchdog > 0 ? min(milliseconds, watchdog) : milliseconds)
+        let patience = run.watchdog.limitNanoseconds
+        let limit =
+            patience > 0 ? min(1_000_000 * milliseconds, patience) : 1_000_000 * milliseconds
         let clock = Stopwatch()
         var pause = Self.pauseMicroseconds.first
-        while !job.watchdog.during(.sharing, question) {
+        while !run.watchdog.during(.sharing, question) {
             guard clock.elapsedNanoseconds < limit, Interruption.failure == nil else {
                 return false
             }
             usleep(pause)
             pause = min(2 * pause, Self.pauseMicroseconds.longest)
-            job.watchdog.during(.sharing) { FolderToken.refresh(FileSystem.folder(of: place)) }
+            run.watchdog.during(.sharing) { FolderToken.refresh(FileSystem.folder(of: place)) }
         }
         return true
     }
@@ -162,7 +163,7 @@ struct Sharing {
 
     /// Calls all ranks under watch.
     private func together<Result>(_ call: () throws -> Result) throws -> Result {
-        try job.watchdog.during(.agreement, call)
+        try run.watchdog.during(.agreement, call)
     }
 
     /// Fails on all ranks where one of them does not see the same.

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Logging
+import MPI
+import NUMA
+
+/// A command that all ranks carry out: the run, what was asked for, and what is said of it in the end.
+final class Execution {
+    let settings: Settings
+    let run: Run
+    let pipeline: Pipeline
+    /// The depth of the longest queue of any rank.
+    let queueDepth: Int
+    /// What is known of the command so far; rank 0 writes it.
+    var report = Report()
+    private let isQuiet: Bool
+    private let reportPath: String?
+    private var table: Table?
+
+    var session: Session { run.session }
+    var logger: Logger { run.logger }
+
+    /// The default of `--queue-depth` of a rank with so many processors: with none to spare, overlap only costs.
+    private static func queueDepthDefault(processors: Int) -> Int { processors > 1 ? 2 : 1 }
+    /// The default of `--threads`: where bytes are moved meanwhile, that takes a processor of its own.
+    private static func threadsDefault(processors: Int, queueDepth: Int) -> Int {
+        queueDepth > 1 ? max(1, processors - 1) : processors
+    }
+
+    /// Reads the options that all operations share; the same on every rank; collective.
+    ///
+    /// - Parameters:
+    ///   - session: the ranks.
+    ///   - settings: the options.
+    ///   - reportPath: where the report is wanted; `-` for stdout, nil for nowhere.
+    /// - Throws: `InvalidField` for the first option that is wrong.
+    init(_ session: Session, _ settings: Settings, reportPath: String?) throws {
+        self.settings = settings
+        self.reportPath = reportPath
+        isQuiet = try settings.flag(.quiet, default: false)
+        let transferSize = try settings.transferSize()
+        let hints = try settings.hints()
+        let (access, isDirect) = try settings.access()
+        // Each node has processors of its own.
+        let kernel = try session.together { try settings.kernel() }
+        let share = try session.threadShare()
+        // Who asks for one thread has one processor in mind.
+        let processors = try settings.threads(default: share)
+        let askedDepth = try settings.queueDepth()
+        let depth = askedDepth ?? Self.queueDepthDefault(processors: processors)
+        let threads = try settings.threads(
+            default: Self.threadsDefault(processors: share, queueDepth: depth))
+        let placement = try session.together {
+            try settings.placement(threads: threads, topology: Topology())
+        }
+        let progress = try settings.progressStyle()
+        let limit = try settings.watchdogSeconds()
+        if let seconds = try settings.timeLimitSeconds() {
+            Interruption.stop(afterSeconds: seconds)
+        }
+        session.watch(limitSeconds: limit)
+        run = Run(
+            session,
+            threads: Run.Threads(
+                count: threads, hasSpareProcessor: processors > 1, kernel: kernel,
+                placer: Placer(placement, logger: Logger(label: "command"))),
+            progress: progress)
+        pipeline = Pipeline(
+            run, FileAccess(access: access, isDirect: isDirect, hints: hints),
+            transferSize: transferSize, depth: depth,
+            mayMakeAlone: askedDepth == nil && !isDirect)
+        queueDepth = try session.world.allReduce(depth, .maximum)
+        report.describe(
+            run, pipeline, threads: try session.world.allReduce(threads, .maximum),
+            queueDepth: queueDepth)
+        logger.info(
+            """
+            \(session.world.size) ranks on \(session.nodeCount) nodes, \
+            \(MPIRuntime.libraryVersion)
+            """)
+    }
+
+    /// Carries the command out on all ranks, and reports how it ended; collective.
+    ///
+    /// The report exists, valid, from before the first byte on: should the job be killed, it says so.
+    func carryOut(_ command: (Execution) throws -> ExitStatus) -> ExitStatus {
+        var status: ExitStatus
+        var message: String?
+        var isReporting = true
+        if session.isRoot, let reportPath {
+            session.rollCall.last = { [unowned self] failure in
+                report.end(failure.status, error: failure.message)
+                // The job ends by what is told then; a report that cannot be written changes nothing.
+                try? report.write(to: reportPath)
+            }
+        }
+        do {
+            do {
+                try writeReport(to: reportPath == "-" ? nil : reportPath)
+            } catch {
+                isReporting = false
+                throw error
+            }
+            status = try command(self)
+        } catch {
+            let failure = Failure(error)
+            (status, message) = (failure.status, failure.message)
+        }
+        if session.isRoot, pipeline.access.access == .mpi, reportPath != nil,
+            let fileSystem = report.fileSystem
+        {
+            // A fifth of a second, so only for a report, and not while an operation is timed.
+            report.mpi?.ioComponent = IOComponents().used(on: fileSystem)
+        }
+        report.end(status, error: message)
+        if let message { complain(message) }
+        do {
+            if isReporting { try writeReport(to: reportPath) }
+            try session.onRoot {
+                guard let path = try settings.csvPath() else { return }
+                try FileSystem.replace(path, with: Array(OperationsTable.text(report).utf8))
+            }
+            // After the report: it must not be lost with a reader of stdout that went away.
+            try session.onRoot {
+                if let table { try StandardOutput.write(table.text.utf8) }
+            }
+        } catch {
+            if message == nil { complain(Failure(error).message) }
+            if status == .done { status = Failure(error).status }
+        }
+        return status
+    }
+
+    private func complain(_ message: String) {
+        if session.isRoot { StandardError.write("dgen-mpi: error: \(message)\n") }
+    }
+
+    private func writeReport(to path: String?) throws {
+        try session.onRoot {
+            if let path { try report.write(to: path) }
+        }
+    }
+
+    /// Keeps a result for people, to be printed by rank 0 at the end unless stdout is for the report.
+    func show(_ table: Table) {
+        if session.isRoot, !isQuiet, reportPath != "-" { self.table = table }
+    }
+
+    /// Notes what the library says of the hints of the files; says once that this proves nothing where it does not.
+    func note(_ hints: OpenDataSet.Hints) {
+        let isNews = hints.isEcho == true && report.hints?.reportIsEcho != true
+        report.note(hints)
+        guard session.isRoot, isNews else { return }
+        logger.warning(
+            """
+            hints: \(MPIRuntime.libraryVersion) reports whatever it is given, so that a hint is \
+            reported does not prove that it is followed
+            """)
+    }
+}

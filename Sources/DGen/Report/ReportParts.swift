@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import MPI
+
+// What a report says of the values that operations give.
+
+extension Report {
+    /// Says how all operations of the run go about it.
+    ///
+    /// - Parameters:
+    ///   - run: the ranks.
+    ///   - pipeline: how they move bytes.
+    ///   - threads: the most threads of any rank.
+    ///   - queueDepth: the depth of the longest queue of any rank.
+    mutating func describe(_ run: Run, _ pipeline: Pipeline, threads: Int, queueDepth: Int) {
+        mpi = Launch(
+            library: MPIRuntime.libraryVersion, ranks: run.session.world.size,
+            nodes: run.session.nodeCount, ranksPerNode: run.session.ranksPerNode)
+        kernel = run.threads.kernel.rawValue
+        threadsPerRank = threads
+        access = pipeline.access.access.rawValue
+        direct = pipeline.access.isDirect
+        self.queueDepth = queueDepth
+        hints = Hints(
+            requested: Dictionary(
+                pipeline.access.hints.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
+    }
+
+    /// Says which data set is written, and how.
+    mutating func describe(_ writer: DataSetWriter) {
+        path = writer.path
+        spec = EncodedSpec(writer.spec)
+        layout = writer.files.layout.rawValue
+        segments = writer.pattern.cut.segmentCount ?? 1
+        strided = writer.pattern.cut == .strided
+        order = writer.pattern.order.rawValue
+        sync = writer.sync.rawValue
+    }
+
+    /// Says which data set is looked at.
+    mutating func describe(_ subject: StoredDataSet) {
+        path = subject.path
+        spec = EncodedSpec(subject.spec)
+        layout = subject.files.layout.rawValue
+        manifestStatus = subject.manifest?.status.rawValue
+    }
+
+    /// Says what the library says of hints.
+    mutating func note(_ hints: OpenDataSet.Hints) {
+        self.hints?.reported = hints.reported
+        if let isEcho = hints.isEcho { self.hints?.reportIsEcho = isEcho }
+    }
+
+    /// Says what is wrong with a data set, and what has become of it.
+    mutating func note(
+        _ found: Comparison.Result, _ findings: [DamageSearch.Finding], of search: DamageSearch
+    ) {
+        damage = findings.map {
+            DamagedRange($0.range, $0.diagnosis, of: search.spec, writtenAs: search.pattern)
+        }
+        damageRanges = found.log.rangeCount
+        damageBytes = found.log.rangeBytes
+        wrongBytes = found.log.wrongBytes
+        firstWrongOffset = found.log.firstOffset
+        fileBytes = found.fileBytes
+    }
+}

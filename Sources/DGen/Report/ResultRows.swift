@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+
+// What several commands print for people.
+
+extension Table {
+    /// The most damaged ranges that a table lists.
+    private static let rangesMax = 20
+
+    /// Adds how many ranks there are, and on how many nodes.
+    mutating func addRanks(_ session: Session) {
+        row(
+            "ranks",
+            "\(session.world.size) on \(session.nodeCount) "
+                + (session.nodeCount == 1 ? "node" : "nodes"))
+    }
+
+    /// Adds who did an operation, and how fast.
+    mutating func addRates(_ measurement: Measurement, _ session: Session) {
+        addRanks(session)
+        row(
+            "bandwidth",
+            "\(ByteSize.format(Int(measurement.bytesPerSecond)))/s "
+                + "(\(measurement.seconds.fixed(3)) s)")
+    }
+
+    /// Adds what is wrong, and what has become of it.
+    ///
+    /// - Parameters:
+    ///   - report: what tells.
+    ///   - isDetailed: whether bytes are shown.
+    mutating func addDamage(_ report: Report, isDetailed: Bool) {
+        guard let first = report.damage.first else { return }
+        row("first wrong", "offset \(first.offset)")
+        row("wrong bytes", "\(report.wrongBytes)")
+        row("damaged ranges", "\(report.damageRanges)")
+        for range in report.damage.prefix(Self.rangesMax) {
+            row(
+                "",
+                "offset \(range.offset), length \(range.bytes), \(range.wrongBytes) wrong: \(range.text)"
+            )
+            guard isDetailed else { continue }
+            row("", "  expected \(range.expected)")
+            row("", "  found    \(range.found.isEmpty ? "nothing" : range.found)")
+        }
+        if report.damageRanges > Self.rangesMax {
+            row("", "and \(report.damageRanges - Self.rangesMax) more")
+        }
+    }
+
+    /// Adds what the library was asked for, and what it and the file system say of it.
+    mutating func addHints(_ report: Report) {
+        if let stripes = report.stripes {
+            row("stripes", "\(stripes.count) of \(ByteSize.format(stripes.size)), says lfs")
+        }
+        guard let hints = report.hints, !hints.requested.isEmpty else { return }
+        for (key, value) in hints.requested.sorted(by: { $0.key < $1.key }) {
+            let reported = hints.reported[key].map { "reported as \($0)" } ?? "not known here"
+            let doubt = hints.reportIsEcho == true ? ", as is whatever this library is given" : ""
+            row("hint", "\(key)=\(value), \(reported)\(doubt)")
+        }
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+
+extension DataSetWriter {
+    /// Writes the data; what collective calls claim to have written is read back, since they may have lost it; collective.
+    func writeProven(
+        iteration: Int = 0, over isOurs: Bool = false, through pipeline: Pipeline
+    ) throws -> Result {
+        try write(iteration: iteration, over: isOurs) {
+            isCollective ? try prove(through: pipeline) : nil
+        }
+    }
+
+    /// Reads all of it; seconds of the slowest rank.
+    private func prove(through pipeline: Pipeline) throws -> Double {
+        let clock = Stopwatch()
+        let log = try Comparison(pipeline, files, spec, title: "prove").run().log
+        guard log.rangeCount == 0 else {
+            throw Failure(
+                .inputOutput,
+                "\(log.wrongBytes) bytes that MPI_File_write_at_all reported as written are not stored, "
+                    + "the first at offset \(log.firstOffset ?? 0)")
+        }
+        let slowest = try pipeline.run.session.world.allReduce(clock.elapsedNanoseconds, .maximum)
+        return Double(slowest) / 1e9
+    }
+}
