@@ -39,16 +39,4 @@ import Testing
             #expect(failure?.message.contains("\n") == false)
         }
     }
-
-    @Test func aTransferThatFailedIsNamedAndKeepsItsStatus() {
-        for (isFileCall, status) in [(true, DGen.ExitStatus.inputOutput), (false, .mpi)] {
-            let failure = #expect(throws: Failure.self) {
-                try Failure.describing(7, of: "/a/b") {
-                    throw Self.error("MPI_X", isFileCall: isFileCall)
-                }
-            }
-            #expect(failure?.status == status)
-            #expect(failure?.message == "/a/b: MPI_X at offset 7: no words")
-        }
-    }
 }
