@@ -19,7 +19,7 @@ from test_tampered_results import make
 
 from dgen_mpi import DataSpec, _text, report
 from dgen_mpi.cli import output
-from dgen_mpi.cli.display import Display
+from dgen_mpi.cli.display import Display, progress_of
 from dgen_mpi.jobs import Campaign, CampaignFolder, Ended, Progressed, Started, State
 
 ODD = [
@@ -148,7 +148,7 @@ def test_progress_shows_reasons_as_they_are(
                 display.show(Started(case))
                 display.show(Progressed(case, text, text, 1, 2, 0.1))
                 display.show(Ended(case, State.FAILED, f"because of {text}"))
-            with Display.bytes(f"analyze {text}") as progress:
+            with progress_of(f"analyze {text}") as progress:
                 progress(1, 2)
             assert _text.plain(f"because of {text}") in stream.getvalue().replace("\n", "\n")
             assert not OBEYED.search(stream.getvalue())
