@@ -55,6 +55,8 @@ class BuildSwift(build_ext):
         shutil.copy2(scratch / "release" / "libDGenPython.so", target)
 
 
+# Modules that an earlier build left there, and that are gone since, would be installed.
+shutil.rmtree(HERE / "build", ignore_errors=True)
 setup(
     ext_modules=[Extension("dgen_mpi._native", sources=[], py_limited_api=True)],
     cmdclass={"build_ext": BuildSwift},
