@@ -8,7 +8,8 @@ try:
     import pydantic as _pydantic  # noqa: F401
     import yaml as _yaml  # noqa: F401
 except ImportError as _error:
-    raise ImportError(f"{_error.name} is missing: pip install 'dgen-mpi[jobs]'") from _error
+    _reason = f"{_error.name} is missing: pip install 'dgen-mpi[jobs]'"
+    raise ImportError(_reason, name=_error.name) from _error
 
 from dgen_mpi.jobs.campaign import Campaign, Case, campaign_schema, is_axis, job_schema
 from dgen_mpi.jobs.files import JobError
