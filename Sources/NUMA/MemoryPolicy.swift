@@ -22,7 +22,12 @@ package enum MemoryPolicy {
     package static var obstacle: PlacementError? {
         // Asks for the policy of this thread, which changes nothing.
         // The corresponding C function is `get_mempolicy`.
-        status(get_mempolicy(nil, nil, 0, nil, 0), "get_mempolicy")
+        do {
+            try call("get_mempolicy") { get_mempolicy(nil, nil, 0, nil, 0) }
+        } catch {
+            return error
+        }
+        return nil
     }
 
     /// Makes the pages of `memory` come from `node` while it has room: those that are not there yet,
@@ -44,10 +49,12 @@ package enum MemoryPolicy {
         }
         defer { numa_bitmask_free(mask) }
         numa_bitmask_setbit(mask, UInt32(node))
-        let result = mbind(
-            UnsafeMutableRawPointer(bitPattern: first), UInt(end - first), Int32(MPOL_PREFERRED),
-            cnuma_words(mask), cnuma_bits(mask) + 1, UInt32(MPOL_MF_MOVE))
-        if let error = status(result, "mbind") { throw error }
+        try call("mbind") {
+            mbind(
+                UnsafeMutableRawPointer(bitPattern: first), UInt(end - first),
+                Int32(MPOL_PREFERRED), cnuma_words(mask), cnuma_bits(mask) + 1,
+                UInt32(MPOL_MF_MOVE))
+        }
     }
 
     /// The node that the page at `address` lies on; it must have been touched.
@@ -55,10 +62,11 @@ package enum MemoryPolicy {
     /// The corresponding C function is `get_mempolicy`.
     package static func node(of address: UnsafeRawPointer) throws(PlacementError) -> Int {
         var node: Int32 = -1
-        let result = get_mempolicy(
-            &node, nil, 0, UnsafeMutableRawPointer(mutating: address),
-            UInt32(MPOL_F_NODE | MPOL_F_ADDR))
-        if let error = status(result, "get_mempolicy") { throw error }
+        try call("get_mempolicy") {
+            get_mempolicy(
+                &node, nil, 0, UnsafeMutableRawPointer(mutating: address),
+                UInt32(MPOL_F_NODE | MPOL_F_ADDR))
+        }
         return Int(node)
     }
 
@@ -71,7 +79,7 @@ package enum MemoryPolicy {
         }
         defer { numa_bitmask_free(mask) }
         for cpu in cpus { numa_bitmask_setbit(mask, UInt32(cpu)) }
-        if let error = status(numa_sched_setaffinity(0, mask), "sched_setaffinity") { throw error }
+        try call("sched_setaffinity") { numa_sched_setaffinity(0, mask) }
     }
 
     /// The processor that the calling thread runs on, at this moment.
@@ -79,7 +87,13 @@ package enum MemoryPolicy {
     /// The corresponding C function is `getcpu`.
     package static func currentProcessor() -> Int { Int(cnuma_current_cpu()) }
 
-    private static func status(_ result: some BinaryInteger, _ call: String) -> PlacementError? {
-        result < 0 ? PlacementError(code: errno, call: call) : nil
+    /// The gate: `errno` is read where it is set, before anything else is done.
+    @inline(never)
+    private static func call(
+        _ name: StaticString, _ call: () -> some FixedWidthInteger
+    ) throws(PlacementError) {
+        guard call() < 0 else { return }
+        let code = errno
+        throw PlacementError(code: code, call: "\(name)")
     }
 }

@@ -13,21 +13,20 @@ final class FolderToken {
     /// Makes a new file in `folder`; nothing that is there is touched.
     ///
     /// - Throws: ``Failure`` where this user may not make files there, or there is no room for one.
-    init(in folder: String) throws {
+    init(in folder: String) throws(Failure) {
         let number = [UInt64.random(in: 0...UInt64.max), UInt64.random(in: 0...UInt64.max)]
         name = ".dgen-mpi-" + number.map { String($0, radix: 36) }.joined() + ".token"
         path = folder + "/" + name
-        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw FileSystem.failure(folder, "no file can be made in it") }
-        close(file)
+        _ = try OpenFile(
+            path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600, of: folder,
+            or: "no file can be made in it")
     }
 
     deinit { unlink(path) }
 
     /// Whether the token with that name is seen in `folder`.
     static func isSeen(_ name: String, in folder: String) -> Bool {
-        var status = stat()
-        return lstat(folder + "/" + name, &status) == 0
+        (try? System.status(folder + "/" + name, followsLink: false).get()) != nil
     }
 
     /// Has the system ask the store anew what is in `folder`: opening it does, on NFS, which otherwise goes on for half a

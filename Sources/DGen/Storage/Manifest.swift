@@ -62,7 +62,7 @@ struct Manifest {
     }
 
     /// Writes the manifest of the data file at `data`; where it is new, nothing may be in its place.
-    func write(for data: String, isNew: Bool = false) throws {
+    func write(for data: String, isNew: Bool = false) throws(Failure) {
         // Names for people; those who read the manifest make them of its own path.
         let name = FileSystem.name(of: data)
         let files =
@@ -83,13 +83,14 @@ struct Manifest {
     }
 
     /// Reads the manifest of the data file at `data`; nil where there is none.
-    static func read(for data: String) throws -> Manifest? {
-        try text(for: data).map { try parse($0, name: path(for: data)) }
+    static func read(for data: String) throws(Failure) -> Manifest? {
+        guard let text = try text(for: data) else { return nil }
+        return try parse(text, name: path(for: data))
     }
 
     /// Refuses to write a manifest through a link that leads elsewhere than to that of the file that the data's link leads to:
     /// it may be that of another data set.
-    static func requireOwnPlace(for data: String) throws {
+    static func requireOwnPlace(for data: String) throws(Failure) {
         let place = path(for: data)
         guard FileSystem.isLink(place) else { return }
         guard FileSystem.resolved(place) == path(for: FileSystem.resolved(data)) else {
@@ -101,7 +102,7 @@ struct Manifest {
     }
 
     /// Whether what is in the place of the manifest of the data file at `data` is one, be it broken or of another version.
-    static func isThere(for data: String) throws -> Bool {
+    static func isThere(for data: String) throws(Failure) -> Bool {
         guard try FileSystem.state(path(for: data))?.isRegular == true,
             let text = (try? text(for: data)) ?? nil
         else { return false }
@@ -110,14 +111,14 @@ struct Manifest {
     }
 
     /// The text of the manifest of the data file at `data`; nil where there is none.
-    static func text(for data: String) throws -> String? {
+    static func text(for data: String) throws(Failure) -> String? {
         let path = path(for: data)
         guard try FileSystem.state(path) != nil else { return nil }
         return try FileSystem.readText(path, bytesMax: 1 << 20, what: "manifest")
     }
 
     /// Reads a manifest.
-    static func parse(_ text: String, name: String) throws -> Manifest {
+    static func parse(_ text: String, name: String) throws(Failure) -> Manifest {
         let stored: StoredManifest
         do {
             stored = try StoredManifest(parsing: text)

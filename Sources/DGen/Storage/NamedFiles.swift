@@ -47,11 +47,11 @@ struct NamedFiles {
     /// Refuses files that are one, and results in the place of data; before anything is written.
     ///
     /// - Throws: ``Failure`` for the first two.
-    func requireApart() throws {
-        let identities = try files.map { try FileIdentity($0.path) }
+    func requireApart() throws(Failure) {
+        let identities = files.map { FileIdentity($0.path) }
         for (later, file) in files.enumerated() {
             for (other, earlier) in zip(identities, files).prefix(later) {
-                if try identities[later].isSame(as: other) {
+                if identities[later].isSame(as: other) {
                     throw Self.refusal(file, earlier.what)
                 }
             }
@@ -71,7 +71,7 @@ struct NamedFiles {
     private static let resultBytesMax = 64 << 20
 
     /// Refuses to replace what is not a result of this program; an empty file has nothing to lose.
-    private func requireResult(_ file: File) throws {
+    private func requireResult(_ file: File) throws(Failure) {
         let target = FileSystem.resolved(file.path)
         guard let state = try FileSystem.state(target), state.isRegular, state.size > 0 else {
             return
@@ -96,27 +96,27 @@ struct NamedFiles {
     /// Refuses what is, or may come to be, a file of a rank: of a data set that was there, is written, or will be.
     private func requireApart(
         fromRanksOf data: String, _ others: [(file: File, identity: FileIdentity)]
-    ) throws {
+    ) throws(Failure) {
         let what = "a place for the data of a rank"
         for (file, identity) in others {
             for name in [FileSystem.name(of: file.path), identity.name] {
                 guard let rank = FileLayout.rank(of: name)?.rank else { continue }
-                let place = try FileIdentity(FileLayout.perRank.path(data, rank: rank))
-                if try identity.isSame(as: place) { throw Self.refusal(file, what) }
+                let place = FileIdentity(FileLayout.perRank.path(data, rank: rank))
+                if identity.isSame(as: place) { throw Self.refusal(file, what) }
             }
         }
         // Links to or from one that is there.
         let mayBeLinked = others.contains { $0.identity.isLinked }
         for entry in FileLayout.rankFiles(of: data) where entry.isLink || mayBeLinked {
-            let identity = try FileIdentity(entry.path)
-            for (file, other) in others where try other.isSame(as: identity) {
+            let identity = FileIdentity(entry.path)
+            for (file, other) in others where other.isSame(as: identity) {
                 throw Self.refusal(file, what)
             }
         }
     }
 
     /// Refuses to replace a data set that another run has made, or its manifest.
-    private func requireNoData(_ file: File) throws {
+    private func requireNoData(_ file: File) throws(Failure) {
         let target = FileSystem.resolved(file.path)
         guard try FileSystem.state(target)?.isRegular == true else { return }
         var names = [target]
@@ -158,7 +158,7 @@ struct FileIdentity {
     let isLinked: Bool
 
     /// Finds out what a path leads to.
-    init(_ path: String) throws {
+    init(_ path: String) {
         var place = Self.trimmed(path)
         var status = stat()
         if stat(place, &status) == 0 {
@@ -196,7 +196,7 @@ struct FileIdentity {
     }
 
     /// Whether two paths lead to one file, or would once they exist.
-    func isSame(as other: FileIdentity) throws -> Bool {
+    func isSame(as other: FileIdentity) -> Bool {
         switch (key, other.key) {
         case (.none, _), (_, .none): false
         case (.place(let device, let number, let folder), .place(let device2, let number2, _)):

@@ -10,7 +10,7 @@ final class Place {
     /// The path that leads here, as it was given.
     let path: String
     /// The folder; for names relative to it only, not for reading.
-    private(set) var folder: Int32
+    private(set) var folder: OpenFile
     private(set) var name = ""
     /// Whether the name is a link of `/proc` to an open file, which the kernel alone can follow.
     private(set) var isMagic = false
@@ -27,23 +27,25 @@ final class Place {
     ///   - mayBeLinkOfOthers: whether the file itself may be a link of another user, where not all may have put it there.
     /// - Throws: ``Failure`` where there is no such folder, where the way leads through a link that the kernel should not follow
     ///   in a folder that all may write to, or where the file itself is a link of another user.
-    init(_ path: String, mayBeLinkOfOthers: Bool = false) throws {
+    init(_ path: String, mayBeLinkOfOthers: Bool = false) throws(Failure) {
         self.path = path
-        folder = -1
-        try enter(path)
+        folder = try Self.start(of: path, path)
         var rest = Self.components(path)
         var links = 0
         while let component = rest.popLast() {
             let isLast = rest.isEmpty
-            let next = openat(folder, component, Self.openPath | O_NOFOLLOW | O_CLOEXEC)
-            if next < 0, isLast, errno == ENOENT, component != ".." {
+            let next: OpenFile
+            do {
+                next = try OpenFile(
+                    component, Self.openPath | O_NOFOLLOW, in: folder.descriptor)
+            } catch {
+                guard isLast, error.code == ENOENT, component != ".." else {
+                    throw FileSystem.failure(path, "cannot be reached", error)
+                }
                 name = component
                 return
             }
-            guard next >= 0 else { throw FileSystem.failure(path, "cannot be reached") }
-            var isKept = false
-            defer { if !isKept { close(next) } }
-            let status = try Self.state(next, path)
+            let status = try next.status().get(path, "cannot be examined")
             if status.st_mode & S_IFMT == S_IFLNK {
                 try requireTrust(in: status, always: isLast && !mayBeLinkOfOthers)
                 if isLast, isOfProc {
@@ -55,7 +57,7 @@ final class Place {
                     throw Failure(.inputOutput, "\(path): leads through too many links")
                 }
                 let target = try Self.target(of: next, path)
-                if target.hasPrefix("/") { try enter("/") }
+                if target.hasPrefix("/") { folder = try Self.start(of: target, path) }
                 rest += Self.components(target)
             } else if isLast {
                 guard component != ".." else { break }
@@ -65,8 +67,6 @@ final class Place {
                 guard status.st_mode & S_IFMT == S_IFDIR else {
                     throw Failure(.inputOutput, "\(path): leads through what is no directory")
                 }
-                isKept = true
-                close(folder)
                 folder = next
             }
         }
@@ -74,18 +74,13 @@ final class Place {
         throw Failure(.inputOutput, "\(path): is a directory; give a file")
     }
 
-    deinit { if folder >= 0 { close(folder) } }
-
     /// What is here; nil for nothing.
     var found: stat? {
-        get throws {
+        get throws(Failure) {
             var status = stat()
-            let flags = isMagic ? 0 : AT_SYMLINK_NOFOLLOW
-            guard fstatat(folder, name, &status, flags) == 0 else {
-                if errno == ENOENT { return nil }
-                throw FileSystem.failure(path, "cannot be examined")
-            }
-            return status
+            let (folder, flags) = (folder.descriptor, isMagic ? 0 : AT_SYMLINK_NOFOLLOW)
+            return try System.call { fstatat(folder, name, &status, flags) }.unless(ENOENT)
+                .get(path, "cannot be examined").map { _ in status }
         }
     }
 
@@ -94,23 +89,15 @@ final class Place {
         path.split(separator: "/").filter { $0 != "." }.map(String.init).reversed()
     }
 
-    /// Begins anew where a path begins.
-    private func enter(_ path: String) throws {
-        if folder >= 0 { close(folder) }
-        folder = open(path.hasPrefix("/") ? "/" : ".", Self.openPath | O_DIRECTORY | O_CLOEXEC)
-        guard folder >= 0 else { throw FileSystem.failure(path, "cannot be reached") }
-    }
-
-    private static func state(_ file: Int32, _ path: String) throws -> stat {
-        var status = stat()
-        guard fstat(file, &status) == 0 else {
-            throw FileSystem.failure(path, "cannot be examined")
-        }
-        return status
+    /// Where a way begins.
+    private static func start(of way: String, _ path: String) throws(Failure) -> OpenFile {
+        try OpenFile(
+            way.hasPrefix("/") ? "/" : ".", openPath | O_DIRECTORY, of: path,
+            or: "cannot be reached")
     }
 
     /// Refuses a link of somebody else, always or in a folder where all may have put it.
-    private func requireTrust(in link: stat, always: Bool) throws {
+    private func requireTrust(in link: stat, always: Bool) throws(Failure) {
         guard try always ? !Self.isTrusted(link) : isPlanted(link) else { return }
         throw Failure(
             .inputOutput,
@@ -120,8 +107,8 @@ final class Place {
 
     /// Whether something in the folder is of another user, and any user may have put it there: what the kernel's
     /// `fs.protected_symlinks` and `fs.protected_regular` are about.
-    func isPlanted(_ status: stat) throws -> Bool {
-        let own = try Self.state(folder, path)
+    func isPlanted(_ status: stat) throws(Failure) -> Bool {
+        let own = try folder.status().get(path, "cannot be examined")
         let shared = mode_t(S_ISVTX) | mode_t(S_IWOTH)
         return own.st_mode & shared == shared && !Self.isTrusted(status)
             && status.st_uid != own.st_uid
@@ -133,21 +120,25 @@ final class Place {
     }
 
     private var isOfProc: Bool {
-        var own = stat(), proc = stat()
-        return fstat(folder, &own) == 0 && stat("/proc", &proc) == 0 && own.st_dev == proc.st_dev
-            && own.st_dev != 0
+        guard let own = try? folder.status().get(), let proc = try? System.status("/proc").get()
+        else { return false }
+        return own.st_dev == proc.st_dev && own.st_dev != 0
     }
 
     /// Where an open link leads.
-    private static func target(of link: Int32, _ path: String) throws -> String {
+    private static func target(of link: borrowing OpenFile, _ path: String) throws(Failure)
+        -> String
+    {
+        let link = link.descriptor
         var bytes = [UInt8](repeating: 0, count: Int(PATH_MAX) + 1)
         let size = bytes.count
-        let count = bytes.withUnsafeMutableBytes { buffer in
-            buffer.bindMemory(to: CChar.self).baseAddress.map {
-                readlinkat(link, "", $0, size)
-            } ?? -1
-        }
-        guard count >= 0 else { throw FileSystem.failure(path, "cannot be followed") }
+        let count = try System.call {
+            bytes.withUnsafeMutableBytes { buffer in
+                buffer.bindMemory(to: CChar.self).baseAddress.map {
+                    readlinkat(link, "", $0, size)
+                } ?? -1
+            }
+        }.get(path, "cannot be followed")
         guard let text = String(validating: bytes[..<count], as: UTF8.self) else {
             throw Failure(.inputOutput, "\(path): leads through a link that is not UTF-8")
         }

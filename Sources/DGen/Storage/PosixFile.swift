@@ -9,9 +9,10 @@ final class PosixFile: DataFile {
     static let directUnit = 4096
 
     private let path: String
-    private let file: Int32
-    /// Past the caches of the system; -1 for none.
-    private let direct: Int32
+    /// Nothing once it is closed.
+    private var file: OpenFile?
+    /// The same past the caches of the system, where that is wanted.
+    private var direct: OpenFile?
 
     /// Linux's `O_DIRECT`, which the C library's headers hide from Swift.
     private static var openDirect: Int32 {
@@ -29,7 +30,7 @@ final class PosixFile: DataFile {
     ///   - mode: what is done with it.
     ///   - isDirect: whether the system's caches are passed by, where offset and length allow it.
     /// - Throws: ``Failure`` with what the system says.
-    init(_ path: String, _ mode: SharedFile.Mode, isDirect: Bool) throws {
+    init(_ path: String, _ mode: SharedFile.Mode, isDirect: Bool) throws(Failure) {
         self.path = path
         let mode =
             switch mode {
@@ -37,95 +38,73 @@ final class PosixFile: DataFile {
             case .update: O_RDWR
             case .createNew, .createOrOpen: O_WRONLY
             }
-        file = open(path, mode | O_CLOEXEC)
-        guard file >= 0 else {
-            direct = -1
-            throw FileSystem.failure(path, "cannot be opened")
-        }
-        direct = isDirect ? open(path, mode | O_CLOEXEC | Self.openDirect) : -1
-        guard !isDirect || direct >= 0 else {
-            throw FileSystem.failure(path, "cannot be opened with O_DIRECT (--direct)")
-        }
+        file = try OpenFile(path, mode, or: "cannot be opened")
+        guard isDirect else { return }
+        direct = try OpenFile(
+            path, mode | Self.openDirect, or: "cannot be opened with O_DIRECT (--direct)")
     }
-
-    deinit {
-        if file >= 0, !isClosed { _ = Glibc.close(file) }
-        if direct >= 0, !isClosed { _ = Glibc.close(direct) }
-    }
-
-    private var isClosed = false
 
     /// Makes a file for writing; on one rank, before the others open it.
-    static func create(_ path: String, isNew: Bool) throws {
-        let file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (isNew ? O_EXCL : 0), 0o644)
-        guard file >= 0 else { throw FileSystem.failure(path, "cannot be made") }
-        Glibc.close(file)
+    static func create(_ path: String, isNew: Bool) throws(Failure) {
+        _ = try OpenFile(
+            path, O_WRONLY | O_CREAT | (isNew ? O_EXCL : 0), mode: 0o644, or: "cannot be made")
     }
 
-    func size() throws -> Int {
+    func size() throws(Failure) -> Int {
         var status = stat()
-        guard fstat(file, &status) == 0 else {
-            throw FileSystem.failure(path, "cannot be examined")
-        }
+        try System.call { fstat(descriptor, &status) }.get(path, "cannot be examined")
         return Int(status.st_size)
     }
 
     // One file holds all bytes.
     func extentEnd(at offset: Int) -> Int { .max }
-    func storedEnd(at offset: Int) throws -> Int { try size() }
+    func storedEnd(at offset: Int) throws(Failure) -> Int { try size() }
 
-    func setSize(_ size: Int) throws {
+    func setSize(_ size: Int) throws(Failure) {
         // The same on every rank, before any of them writes.
-        guard ftruncate(file, off_t(size)) == 0 else {
-            throw FileSystem.failure(path, "cannot be cut to \(size) bytes")
-        }
+        try System.call { ftruncate(descriptor, off_t(size)) }
+            .get(path, "cannot be cut to \(size) bytes")
     }
 
     /// The corresponding C function is `pwrite`.
-    func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws {
+    func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(Failure) {
         var done = 0
         while done < buffer.count {
             let rest = UnsafeRawBufferPointer(rebasing: buffer[done...])
-            let count = pwrite(
-                descriptor(for: offset + done, rest.count), rest.baseAddress, rest.count,
-                off_t(offset + done))
-            if count < 0, errno == EINTR { continue }
+            let here = offset + done
+            let file = descriptor(for: here, rest.count)
+            let count = try System.call {
+                pwrite(file, rest.baseAddress, rest.count, off_t(here))
+            }.get(path, "pwrite at offset \(here)")
             guard count > 0 else {
-                throw FileSystem.failure(path, "pwrite at offset \(offset + done)")
+                throw Failure(.inputOutput, "\(path): pwrite at offset \(here): stored nothing")
             }
             done += count
         }
     }
 
     /// The corresponding C function is `pread`.
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws -> Int {
-        while true {
-            let count = pread(
-                descriptor(for: offset, buffer.count), buffer.baseAddress, buffer.count,
-                off_t(offset))
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw FileSystem.failure(path, "pread at offset \(offset)") }
-            return count
-        }
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Failure) -> Int {
+        let file = descriptor(for: offset, buffer.count)
+        return try System.call { pread(file, buffer.baseAddress, buffer.count, off_t(offset)) }
+            .get(path, "pread at offset \(offset)")
     }
+
+    private var descriptor: Int32 { file?.descriptor ?? -1 }
 
     /// The end of a file is seldom a multiple of a block; it goes through the caches.
     private func descriptor(for offset: Int, _ count: Int) -> Int32 {
         let isOnBlocks = offset % Self.directUnit == 0 && count % Self.directUnit == 0
-        return direct >= 0 && isOnBlocks ? direct : file
+        return isOnBlocks ? direct?.descriptor ?? descriptor : descriptor
     }
 
-    func sync() throws {
-        guard fsync(file) == 0 else {
-            throw FileSystem.failure(path, "cannot be brought to stable storage")
-        }
+    func sync() throws(Failure) {
+        try System.call { fsync(descriptor) }.get(path, "cannot be brought to stable storage")
     }
 
-    func close() throws {
-        isClosed = true
-        let isDirectClosed = direct < 0 || Glibc.close(direct) == 0
-        guard Glibc.close(file) == 0, isDirectClosed else {
-            throw FileSystem.failure(path, "cannot be closed")
+    func close() throws(Failure) {
+        for outcome in [direct.take()?.close(), file.take()?.close()] {
+            try outcome?.get(path, "cannot be closed")
         }
     }
 

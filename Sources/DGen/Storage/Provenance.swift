@@ -31,11 +31,9 @@ enum Provenance {
     /// - Complexity: 4 MiB at most are read, and made for each of the specifications.
     static func of(
         _ path: String, _ range: Range<Int>, specs: [DataSpec], kernel: Kernel
-    ) throws -> Provenance {
+    ) throws(Failure) -> Provenance {
         guard let size = try FileSystem.state(path)?.size, size > 0 else { return .nothing }
-        let file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { throw FileSystem.failure(path, "cannot be opened") }
-        defer { close(file) }
+        let file = try OpenFile(path, O_RDONLY, or: "cannot be opened")
         var generators = specs.map { Generator($0, kernel: kernel) }
         let found = UnsafeMutableRawBufferPointer.allocate(byteCount: placeBytes, alignment: 64)
         let right = UnsafeMutableRawBufferPointer.allocate(byteCount: placeBytes, alignment: 64)
@@ -51,10 +49,8 @@ enum Provenance {
             let (each, rest) = (pages - 1).quotientAndRemainder(dividingBy: max(places - 1, 1))
             let page = number * each + number * rest / max(places - 1, 1)
             let offset = page * placeBytes
-            let count = pread(file, found.baseAddress, placeBytes, off_t(offset))
-            guard count >= 0 else {
-                throw FileSystem.failure(path, "cannot be read at offset \(offset)")
-            }
+            let count = try file.read(into: found, at: offset)
+                .get(path, "cannot be read at offset \(offset)")
             let bytes = UnsafeRawBufferPointer(rebasing: found[..<count])
             guard bytes.contains(where: { $0 != 0 }) else { continue }
             isEmpty = false

@@ -85,7 +85,7 @@ final class TransferBuffers {
             if status == 0 { Glibc.free(start) }
             throw Failure(
                 .inputOutput,
-                "too little memory for \(purpose): \(String(cString: strerror(ENOMEM))) "
+                "too little memory for \(purpose): \(Errno(ENOMEM)) "
                     + "(a limit such as ulimit -v?)" + advice)
         }
         return UnsafeMutableRawBufferPointer(start: start, count: bytes)
