@@ -244,7 +244,7 @@ struct Report: Encodable {
     }
 
     /// Writes the report to `destination`, `-` being stdout.
-    func write(to destination: String) throws {
+    func write(to destination: String) throws(Failure) {
         let bytes = try JSON.encode(self)
         if destination == "-" {
             try StandardOutput.write(bytes)

@@ -28,13 +28,13 @@ enum CommandLines {
     /// Costs two messages. Only ranks that differ tell each other more.
     ///
     /// - Throws: ``Failure`` with the ranks that differ from most of them, the same on every rank.
-    static func requireSame(_ world: Ranks) throws {
+    static func requireSame(_ world: Ranks) throws(Failure) {
         guard world.size > 1 else { return }
         let mine = Array(Program.words.dropFirst())
         let encoded = try JSON.pack(mine)
         let isSame = try world.broadcast(encoded) == encoded
         guard try world.allReduce(isSame ? 0 : 1, .sum) > 0 else { return }
-        let name = "rank \(world.rank) on \(try MPIRuntime.processorName())"
+        let name = "rank \(world.rank) on \(try Failure.mapping(MPIRuntime.processorName))"
         let group = Group(arguments: mine, names: [name], count: 1, hasRoot: world.rank == 0)
         let bytes = try world.combine(try JSON.pack([group])) { lower, higher in
             let groups = (try? merged(JSON.unpack(lower), JSON.unpack(higher))) ?? []

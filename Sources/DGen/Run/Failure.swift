@@ -27,6 +27,13 @@ struct Failure: Error, Codable {
     /// Gives what a call of MPI reports its place among the exit statuses.
     init(_ error: MPIError) { self.init(error.isFileCall ? .inputOutput : .mpi, "\(error)") }
 
+    /// Makes a call of MPI, with such a failure.
+    static func mapping<Result: ~Copyable>(
+        _ call: () throws(MPIError) -> Result
+    ) throws(Failure) -> Result {
+        do { return try call() } catch { throw Failure(error) }
+    }
+
     /// Gives an error of another kind its place among the exit statuses.
     ///
     /// One that this program does not throw itself is a bug in it, such as what cannot be encoded for other ranks: not

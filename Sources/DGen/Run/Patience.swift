@@ -28,8 +28,8 @@ extension PendingSum {
     ///
     /// - Parameter look: what is done between looks.
     /// - Returns: the sums.
-    /// - Throws: what MPI throws, or `look`.
-    func wait(_ look: () throws -> Void = {}) throws -> [Int] {
+    /// - Throws: ``Failure`` of MPI, or of `look`.
+    func wait(_ look: () throws(Failure) -> Void = {}) throws(Failure) -> [Int] {
         let patience = Patience()
         while true {
             if let sums = try sums() { return sums }

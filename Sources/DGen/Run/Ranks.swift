@@ -21,13 +21,6 @@ final class Ranks {
         self.communicator = consume communicator
     }
 
-    /// Takes over what a call of the library makes.
-    private convenience init(
-        making communicator: () throws(MPIError) -> Communicator
-    ) throws(Failure) {
-        do { self.init(try communicator()) } catch { throw Failure(error) }
-    }
-
     /// Lends the communicator to a call.
     func lend<Result: ~Copyable, Problem: Error>(
         to call: (borrowing Communicator) throws(Problem) -> Result
@@ -42,14 +35,14 @@ final class Ranks {
     private func call<Result: ~Copyable>(
         _ call: (borrowing Communicator) throws(MPIError) -> Result
     ) throws(Failure) -> Result {
-        do { return try lend(to: call) } catch { throw Failure(error) }
+        try Failure.mapping { () throws(MPIError) in try lend(to: call) }
     }
 
     /// All ranks of the job.
-    static func world() throws(Failure) -> Ranks { try Ranks(making: Communicator.world) }
+    static func world() throws(Failure) -> Ranks { Ranks(try Failure.mapping(Communicator.world)) }
 
     /// This rank alone.
-    static func alone() throws(Failure) -> Ranks { try Ranks(making: Communicator.alone) }
+    static func alone() throws(Failure) -> Ranks { Ranks(try Failure.mapping(Communicator.alone)) }
 
     /// The same group with messages of its own, as long as MPI runs.
     func duplicate() throws(Failure) -> Ranks {
@@ -159,6 +152,6 @@ final class Ranks {
 extension PendingSum {
     /// The sums, as soon as every rank has given its values; nil until then.
     func sums() throws(Failure) -> [Int]? {
-        do { return try result() } catch { throw Failure(error) }
+        try Failure.mapping(result)
     }
 }

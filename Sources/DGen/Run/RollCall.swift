@@ -74,7 +74,7 @@ final class RollCall {
     /// Looks whether others call, and whether they were waited for long enough; while this rank waits.
     ///
     /// Does not return where they were.
-    func attend() throws {
+    func attend() throws(Failure) {
         guard limitNanoseconds > 0, communicator.size > 1 else { return }
         let now = Stopwatch.nowNanoseconds
         guard now - lookNanoseconds >= Self.pauseNanoseconds else { return }
@@ -96,7 +96,7 @@ final class RollCall {
     }
 
     /// Tells those who keep the roll that this rank is there; one of them asks all others.
-    private func answer() throws {
+    private func answer() throws(Failure) {
         guard !hasAnswered, let failure else { return }
         hasAnswered = true
         let isKeeper = keepers.contains(communicator.rank)

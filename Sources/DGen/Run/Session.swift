@@ -27,8 +27,10 @@ final class Session {
     /// - Parameter launcher: what started this process.
     /// - Throws: ``Failure`` where the launcher started several tasks and MPI knows of one: each would
     ///   write the whole file; and where ranks have different command lines.
-    init(_ launcher: Launcher?) throws {
-        try MPIRuntime.start(isAlone: launcher == nil)
+    init(_ launcher: Launcher?) throws(Failure) {
+        try Failure.mapping { () throws(MPIError) in
+            try MPIRuntime.start(isAlone: launcher == nil)
+        }
         world = try Ranks.world()
         if let launcher, launcher.tasks > 1, world.size == 1 {
             throw Failure(
@@ -41,7 +43,7 @@ final class Session {
         node = try world.splitByNode()
         nodeCount = try world.allReduce(node.rank == 0 ? 1 : 0, .sum)
         ranksPerNode = try world.allReduce(node.size, .maximum)
-        host = try MPIRuntime.processorName()
+        host = try Failure.mapping(MPIRuntime.processorName)
         sums = try world.duplicate()
         watchdog = Watchdog(place: "rank \(world.rank) on \(host)")
         let hosts = try world.combine(Array(host.utf8) + [UInt8(ascii: "\n")]) { $0 + $1 }
@@ -63,7 +65,7 @@ final class Session {
 
     /// The threads that this rank may run at once: its share of the processors that it and other ranks
     /// of its node are bound to, and of what control groups grant; collective.
-    func threadShare() throws -> Int {
+    func threadShare() throws(Failure) -> Int {
         let allowed = Processors.allowed ?? Topology().nodes.flatMap(\.cpus)
         // Masks are told apart by a hash (FNV-1a); where launchers bind ranks, they are equal or apart.
         let hash = allowed.reduce(into: UInt32(2_166_136_261)) { hash, cpu in
@@ -78,7 +80,7 @@ final class Session {
     }
 
     /// Runs `body` on rank 0 and gives its result, or its failure, to every rank; collective.
-    func onRoot<Result: Codable>(_ body: () throws -> Result) throws -> Result {
+    func onRoot<Result: Codable>(_ body: () throws -> Result) throws(Failure) -> Result {
         var outcome: Outcome<Result>?
         if isRoot {
             watchdog.enter(.rootStep)
@@ -91,8 +93,8 @@ final class Session {
                 outcome = .failure(Failure(failure.status, place + failure.message))
             }
         }
-        let mine = try outcome.map { try JSON.pack($0) } ?? []
-        let bytes = try waiting { try world.broadcast(mine) }
+        let mine = if let outcome { try JSON.pack(outcome) } else { [UInt8]() }
+        let bytes = try waiting { () throws(Failure) in try world.broadcast(mine) }
         switch try JSON.unpack(bytes, as: Outcome<Result>.self) {
         case .success(let result): return result
         case .failure(let failure): throw failure
@@ -100,7 +102,7 @@ final class Session {
     }
 
     /// Runs `body` on rank 0, and gives its failure to every rank; collective.
-    func onRoot(_ body: () throws -> Void) throws {
+    func onRoot(_ body: () throws -> Void) throws(Failure) {
         let _: Bool = try onRoot {
             try body()
             return true
@@ -108,7 +110,9 @@ final class Session {
     }
 
     /// Calls other ranks under watch.
-    private func waiting<Result>(_ call: () throws -> Result) throws -> Result {
+    private func waiting<Result>(
+        _ call: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         try watchdog.during(.agreement, call)
     }
 
@@ -120,28 +124,26 @@ final class Session {
     /// Makes the failure of any rank that of all: returns when none has one; collective.
     ///
     /// What a rank could not do goes before an interruption, then the lowest rank.
-    func agree(_ failure: Failure?) throws {
+    func agree(_ failure: Failure?) throws(Failure) {
         let order = failure.map {
             ($0.status == .interrupted ? world.size : 0) + world.rank
         }
         if let failure { rollCall.know(failure) }
-        let counts = try waiting {
+        let counts = try waiting { () throws(Failure) in
             // A look, while others are waited for, at whether they are there.
-            try world.startSum([failure == nil ? 0 : 1]).wait { try rollCall.attend() }[0]
+            try world.startSum([failure == nil ? 0 : 1]).wait(rollCall.attend)[0]
         }
         guard counts > 0 else { return }
         let first = try world.allReduce(order ?? .max, .minimum) % world.size
         let place = world.size > 1 ? "rank \(world.rank) on \(host): " : ""
         let others = counts > 1 ? " (and \(counts - 1) more of \(world.size) ranks)" : ""
-        let mine = try failure.map {
-            try JSON.pack(Failure($0.status, place + $0.message + others))
-        }
-        let bytes = try world.broadcast(mine ?? [], from: first)
+        let whole = failure.map { Failure($0.status, place + $0.message + others) }
+        let bytes = try world.broadcast(try JSON.pack(whole), from: first)
         throw try JSON.unpack(bytes, as: Failure.self)
     }
 
     /// Runs `body` on every rank and makes the failure of any rank that of all; collective.
-    func together<Result>(_ body: () throws -> Result) throws -> Result {
+    func together<Result>(_ body: () throws -> Result) throws(Failure) -> Result {
         var result: Result?
         var failure: Failure?
         do { result = try body() } catch { failure = Failure(error) }
@@ -153,15 +155,17 @@ final class Session {
     /// The values of all ranks, in rank order, on every rank; collective.
     ///
     /// For a few values: every rank holds all of them.
-    func collect<Value: Codable>(_ values: [Value]) throws -> [Value] {
+    func collect<Value: Codable>(_ values: [Value]) throws(Failure) -> [Value] {
         let mine = try JSON.pack(values)
-        let all = try waiting {
+        let all = try waiting { () throws(Failure) in
             // One list a rank, in rank order, told apart by lines: JSON has none of its own.
             try world.combine(mine + [UInt8(ascii: "\n")]) { $0 + $1 }
         }
-        return try all.split(separator: UInt8(ascii: "\n")).flatMap {
-            try JSON.unpack($0, as: [Value].self)
+        var result: [Value] = []
+        for part in all.split(separator: UInt8(ascii: "\n")) {
+            result += try JSON.unpack(part, as: [Value].self)
         }
+        return result
     }
 
     /// The largest of a value over all ranks, and the lowest rank that has it; collective.

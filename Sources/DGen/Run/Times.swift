@@ -67,16 +67,19 @@ struct Times {
     private mutating func end(_ stage: Stage) { ends[stage.rawValue] = Stopwatch.nowNanoseconds }
 
     /// Runs `step`, which is this rank's part of a stage, and adds the time that it took to one of the sums.
-    private mutating func run<Result>(
-        _ stage: Stage, addingTo sum: WritableKeyPath<Times, Int>, _ step: () throws -> Result
-    ) rethrows -> Result {
+    private mutating func run<Result, Problem: Error>(
+        _ stage: Stage, addingTo sum: WritableKeyPath<Times, Int>,
+        _ step: () throws(Problem) -> Result
+    ) throws(Problem) -> Result {
         begin(stage)
         defer { end(stage) }
         return try add(to: sum, step)
     }
 
     /// Opens files.
-    mutating func open<Result>(_ step: () throws -> Result) rethrows -> Result {
+    mutating func open<Result, Problem: Error>(_ step: () throws(Problem) -> Result) throws(Problem)
+        -> Result
+    {
         try run(.open, addingTo: \.openNanoseconds, step)
     }
 
@@ -87,7 +90,9 @@ struct Times {
     }
 
     /// Runs a transfer, adds the time that it took, and notes it for itself.
-    mutating func transfer<Result>(_ step: () throws -> Result) rethrows -> Result {
+    mutating func transfer<Result, Problem: Error>(_ step: () throws(Problem) -> Result)
+        throws(Problem) -> Result
+    {
         let clock = Stopwatch()
         defer {
             let nanoseconds = clock.elapsedNanoseconds
@@ -98,28 +103,30 @@ struct Times {
     }
 
     /// Brings one transfer to stable storage, among the others.
-    mutating func syncTransfer(_ step: () throws -> Void) rethrows {
+    mutating func syncTransfer<Problem: Error>(_ step: () throws(Problem) -> Void) throws(Problem) {
         try add(to: \.syncNanoseconds, step)
     }
 
     /// Brings everything to stable storage.
-    mutating func sync(_ step: () throws -> Void) rethrows {
+    mutating func sync<Problem: Error>(_ step: () throws(Problem) -> Void) throws(Problem) {
         try run(.sync, addingTo: \.syncNanoseconds, step)
     }
 
     /// Closes files.
-    mutating func close(_ step: () throws -> Void) rethrows {
+    mutating func close<Problem: Error>(_ step: () throws(Problem) -> Void) throws(Problem) {
         try run(.close, addingTo: \.closeNanoseconds, step)
     }
 
     /// Makes bytes, or compares them.
-    mutating func generate<Result>(_ step: () throws -> Result) rethrows -> Result {
+    mutating func generate<Result, Problem: Error>(_ step: () throws(Problem) -> Result)
+        throws(Problem) -> Result
+    {
         try add(to: \.generateNanoseconds, step)
     }
 
-    private mutating func add<Result>(
-        to sum: WritableKeyPath<Times, Int>, _ step: () throws -> Result
-    ) rethrows -> Result {
+    private mutating func add<Result, Problem: Error>(
+        to sum: WritableKeyPath<Times, Int>, _ step: () throws(Problem) -> Result
+    ) throws(Problem) -> Result {
         let clock = Stopwatch()
         defer { self[keyPath: sum] += clock.elapsedNanoseconds }
         return try step()

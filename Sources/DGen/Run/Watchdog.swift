@@ -90,9 +90,9 @@ final class Watchdog: Sendable {
     }
 
     /// Runs a step under watch.
-    func during<Result>(
-        _ phase: Phase, offset: Int = -1, _ step: () throws -> Result
-    ) rethrows -> Result {
+    func during<Result, Problem: Error>(
+        _ phase: Phase, offset: Int = -1, _ step: () throws(Problem) -> Result
+    ) throws(Problem) -> Result {
         enter(phase, offset: offset)
         defer { enter(.idle) }
         return try step()

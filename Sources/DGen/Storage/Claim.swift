@@ -17,7 +17,7 @@ final class Claim {
     ///   - path: the data set.
     ///   - manifest: what will be said of it.
     /// - Throws: what drawing the number throws.
-    init(_ session: Session, _ path: String, _ manifest: Manifest) throws {
+    init(_ session: Session, _ path: String, _ manifest: Manifest) throws(Failure) {
         self.session = session
         self.path = path
         self.manifest = manifest
@@ -26,7 +26,7 @@ final class Claim {
     }
 
     /// Locks the file that this rank looks after, if it looks after one; collective.
-    func lock(_ own: String?) throws {
+    func lock(_ own: String?) throws(Failure) {
         try session.together {
             if let own { lock = try FileSystem.Lock(own) }
         }
@@ -41,7 +41,7 @@ final class Claim {
     ///   - earlier: what it held, the last first.
     ///   - isNew: whether nothing may be there that says something else.
     /// - Throws: ``Failure`` where it cannot be said, or something is there that must not be.
-    func begin(earlier: [DataSpec], isNew: Bool = false) throws {
+    func begin(earlier: [DataSpec], isNew: Bool = false) throws(Failure) {
         let known = earlier.filter { $0 != manifest.spec }
         manifest.earlier = Array(known.prefix(Manifest.earlierMax))
         manifest.status = .writing
@@ -51,14 +51,14 @@ final class Claim {
     /// Takes back on rank 0 what ``begin(earlier:isNew:)`` has said of data that does not come to be.
     ///
     /// - Throws: ``Failure`` where another run has said something since; that stays.
-    func withdraw() throws {
+    func withdraw() throws(Failure) {
         guard try isOurs else { throw takenByAnother }
         try FileSystem.remove(Manifest.path(for: path))
     }
 
     /// Whether the manifest is still that of this run.
     private var isOurs: Bool {
-        get throws { try Manifest.read(for: path)?.run == manifest.run }
+        get throws(Failure) { try Manifest.read(for: path)?.run == manifest.run }
     }
 
     private var takenByAnother: Failure {
@@ -66,7 +66,7 @@ final class Claim {
     }
 
     /// Says that the data is stored, unless another run has taken the file meanwhile; collective.
-    func complete() throws {
+    func complete() throws(Failure) {
         try session.onRoot {
             guard try isOurs else { throw takenByAnother }
             manifest.status = .complete

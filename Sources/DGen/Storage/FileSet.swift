@@ -66,7 +66,7 @@ struct FileSet {
     func path(of rank: Int) -> String { layout.path(path, rank: rank) }
 
     /// Fails where a name would be too long, that of the manifest among them.
-    func requireShortNames() throws {
+    func requireShortNames() throws(Failure) {
         let last = layout.path("", rank: shards.count - 1)
         try FileSystem.requireShortNames(path, endings: [Manifest.path(for: ""), last])
     }
@@ -97,7 +97,7 @@ struct FileSet {
     /// Fails where two files of ranks are one, by links; collective.
     ///
     /// - Throws: ``Failure`` for the first one.
-    func requireApart(_ session: Session) throws {
+    func requireApart(_ session: Session) throws(Failure) {
         guard layout == .perRank else { return }
         let (rank, ranks) = (session.world.rank, session.world.size)
         var linked: [String] = []
@@ -124,7 +124,7 @@ struct FileSet {
     /// set; collective.
     ///
     /// Every rank asks for what it reads; for a file that all of them share, one on each node.
-    func dropCache(of range: Range<Int>, _ session: Session) throws {
+    func dropCache(of range: Range<Int>, _ session: Session) throws(Failure) {
         try session.together {
             guard layout == .perRank else {
                 if session.node.rank == 0 { try FileSystem.dropCache(path) }

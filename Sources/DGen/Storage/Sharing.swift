@@ -54,7 +54,7 @@ struct Sharing {
     /// - Parameter isReading: whether nothing is written, so that it is enough where no token can be made that the data
     ///   looks the same to all ranks.
     /// - Throws: ``Failure`` with the nodes and ranks that do not see what rank 0 sees, the same on every rank.
-    func prove(isReading: Bool) throws {
+    func prove(isReading: Bool) throws(Failure) {
         guard session.world.size > 1 else { return }
         var token: FolderToken?
         // Until all have looked, whatever they have seen.
@@ -72,8 +72,10 @@ struct Sharing {
             return evidence
         }
         // Ranks on the node of rank 0 see at once what it does.
-        let isNear = try together { try session.node.allReduce(session.isRoot ? 1 : 0, .maximum) }
-        let isSeen = try wait(
+        let isNear = try together { () throws(Failure) in
+            try session.node.allReduce(session.isRoot ? 1 : 0, .maximum)
+        }
+        let isSeen = wait(
             isNear == 1 ? Self.patienceMilliseconds.own : Self.patienceMilliseconds.other
         ) {
             sees(evidence)
@@ -124,7 +126,7 @@ struct Sharing {
     }
 
     /// Asks until the answer is yes, or the time is over.
-    private func wait(_ milliseconds: Int, _ question: () -> Bool) throws -> Bool {
+    private func wait(_ milliseconds: Int, _ question: () -> Bool) -> Bool {
         // Those who wait for the answer must not be ended by their watchdog meanwhile.
         let patience = run.watchdog.limitNanoseconds
         let limit =
@@ -145,14 +147,17 @@ struct Sharing {
     /// A file may be mounted over one in a folder that all share: then the folder proves nothing.
     ///
     /// On one node the numbers of device and file do; on several nothing does.
-    private func proveMountedFiles(_ isNear: Bool, _ evidence: Evidence) throws {
+    private func proveMountedFiles(_ isNear: Bool, _ evidence: Evidence) throws(Failure) {
         let place = place
         let name = FileSystem.name(of: place)
         let mounts = FileSystem.mounts(in: FileSystem.resolved(FileSystem.folder(of: place)))
         let isMounted = mounts.contains {
             files.layout == .shared ? $0 == name : $0.hasPrefix(name + ".")
         }
-        guard try together({ try session.world.allReduce(isMounted ? 1 : 0, .maximum) }) == 1
+        guard
+            try together({ () throws(Failure) in
+                try session.world.allReduce(isMounted ? 1 : 0, .maximum)
+            }) == 1
         else { return }
         var status = stat()
         let numbers =
@@ -162,13 +167,16 @@ struct Sharing {
     }
 
     /// Calls all ranks under watch.
-    private func together<Result>(_ call: () throws -> Result) throws -> Result {
+    private func together<Result>(_ call: () throws(Failure) -> Result) throws(Failure) -> Result {
         try run.watchdog.during(.agreement, call)
     }
 
     /// Fails on all ranks where one of them does not see the same.
-    private func require(_ isSeen: Bool, _ evidence: Evidence) throws {
-        guard try together({ try session.world.allReduce(isSeen ? 0 : 1, .sum) }) > 0 else {
+    private func require(_ isSeen: Bool, _ evidence: Evidence) throws(Failure) {
+        guard
+            try together({ () throws(Failure) in try session.world.allReduce(isSeen ? 0 : 1, .sum) }
+            ) > 0
+        else {
             return
         }
         let rank = session.world.rank
