@@ -29,7 +29,7 @@ struct GenerateCommand: ParsableCommand, RunsUnderMPI {
 
     func run(_ execution: Execution) throws -> ExitStatus {
         // Where no subcommand is named, the job file may say what to do.
-        let isNamed = Program.words.dropFirst().first == Self.configuration.commandName
+        let isNamed = CommandLines.words.dropFirst().first == Self.configuration.commandName
         switch isNamed ? .generate : execution.settings.operation ?? .generate {
         case .generate: return try Generate.run(execution)
         case .verify: return try Verify(execution).run()

@@ -32,7 +32,7 @@ package enum Program {
         umask(umask(0o077) | S_IWOTH)
         let status: ExitStatus
         do {
-            switch try RootCommand.parseAsRoot(Array(words.dropFirst())) {
+            switch try RootCommand.parseAsRoot(Array(CommandLines.words.dropFirst())) {
             case let command as any RunsUnderMPI:
                 status = runTogether(command, environment, launcher)
             case let command as any RunsAlone:
@@ -46,11 +46,6 @@ package enum Program {
             status = end(of: error, launcher)
         }
         exit(status.rawValue)
-    }
-
-    /// The command line, the program's name first.
-    static let words: [String] = (0..<cstart_count()).map { index in
-        cstart_word(index).map { String(cString: $0) } ?? ""
     }
 
     /// Starts MPI, or ends the process with the status that `failed` gives.
@@ -201,7 +196,7 @@ package enum Program {
             do {
                 try session.agree(Interruption.failure)
                 try settings.check()
-                try LogLevels(settings).install(
+                try logLevels(settings).install(
                     origin: "rank \(session.world.rank) \(session.host)")
                 let execution = try Execution(session, settings, reportPath: reportPath)
                 if isFirst { warn(of: settings.unknownVariables, execution.logger) }
@@ -225,6 +220,15 @@ package enum Program {
         }
         watchdog?.stop()
         return status
+    }
+
+    /// The levels that `settings` ask for: `DGEN_LOG`, and for what it does not name `--verbose` or `--quiet`.
+    private static func logLevels(_ settings: Settings) throws -> LogLevels {
+        let isVerbose = try settings.flag(.verbose, default: false)
+        let isQuiet = try settings.flag(.quiet, default: false)
+        return try LogLevels(
+            settings.environment["DGEN_LOG"],
+            default: isVerbose ? .info : isQuiet ? .error : .warning)
     }
 
     /// Where `settings` want the report, `-` being stdout; nil for nowhere.

@@ -194,7 +194,7 @@ struct Report: Encodable {
     var exitStatus = ExitStatus.interrupted.rawValue
     var error: String? = "the run did not come to its end"
     let version = Version.current
-    let commandLine = Program.words
+    let commandLine = CommandLines.words
     var started = Date()
     var finished = Date()
     var mpi: Launch?

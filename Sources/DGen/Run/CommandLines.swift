@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+internal import CStart
 import MPI
 
 /// The command lines of all ranks, which must be the same: a rank with another command would leave the others waiting for
@@ -7,6 +8,11 @@ import MPI
 ///
 /// Compared before a rank does anything else, by those that could not read theirs too.
 enum CommandLines {
+    /// That of this process, the program's name first.
+    static let words: [String] = (0..<cstart_count()).map { index in
+        cstart_word(index).map { String(cString: $0) } ?? ""
+    }
+
     /// Ranks that were started with the same arguments.
     private struct Group: Codable {
         let arguments: [String]
@@ -30,7 +36,7 @@ enum CommandLines {
     /// - Throws: ``Failure`` with the ranks that differ from most of them, the same on every rank.
     static func requireSame(_ world: Ranks) throws(Failure) {
         guard world.size > 1 else { return }
-        let mine = Array(Program.words.dropFirst())
+        let mine = Array(words.dropFirst())
         let encoded = try JSON.pack(mine)
         let isSame = try world.broadcast(encoded) == encoded
         guard try world.allReduce(isSame ? 0 : 1, .sum) > 0 else { return }

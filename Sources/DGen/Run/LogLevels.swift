@@ -12,16 +12,6 @@ struct LogLevels: Equatable {
     private var common: Logger.Level
     private var levels: [String: Logger.Level] = [:]
 
-    /// The levels that `settings` ask for: `DGEN_LOG`, and for what it does not name `--verbose` or
-    /// `--quiet`.
-    init(_ settings: Settings) throws {
-        let isVerbose = try settings.flag(.verbose, default: false)
-        let isQuiet = try settings.flag(.quiet, default: false)
-        try self.init(
-            settings.environment["DGEN_LOG"],
-            default: isVerbose ? .info : isQuiet ? .error : .warning)
-    }
-
     /// Reads `DGEN_LOG`; what it does not name logs from `common` on.
     init(_ text: String?, default common: Logger.Level) throws {
         self.common = common

@@ -58,21 +58,15 @@ final class OpenDataSet {
     init(
         _ run: Run, _ files: FileSet, _ mode: SharedFile.Mode, by access: FileAccess = FileAccess()
     ) throws(Failure) {
-        (self.files, session, watchdog) = (files, run.session, run.watchdog)
-        do {
-            let (session, watchdog) = (run.session, run.watchdog)
-            try watchdog.during(.agreement) { try session.world.barrier() }
-            var times = Times()
-            let opener = Opener(run: run, mode: mode, access: access)
-            let file = try times.open { try opener.open(files) }
-            // Asked after that, since it says nothing about the file.
-            let reported = try session.together { try file.reportedHints() }
-            (self.file, self.times) = (file, times)
-            hints = Self.hints(reported, given: access.hints)
-        } catch {
-            throw Failure(error)
-        }
-        collective = file as? any CollectiveDataFile
+        let (session, watchdog) = (run.session, run.watchdog)
+        (self.files, self.session, self.watchdog) = (files, session, watchdog)
+        try watchdog.during(.agreement) { () throws(Failure) in try session.world.barrier() }
+        let opener = Opener(run: run, mode: mode, access: access)
+        let file = try times.open { () throws(Failure) in try opener.open(files) }
+        (self.file, collective) = (file, file as? any CollectiveDataFile)
+        // Asked after that, since it says nothing about the file.
+        let reported = try session.together { try file.reportedHints() }
+        hints = Self.hints(reported, given: access.hints)
     }
 
     /// What the hints that the library reports say.
@@ -88,16 +82,12 @@ final class OpenDataSet {
 
     /// The bytes of the file, or of all files together; collective.
     func size() throws(Failure) -> Int {
-        do {
-            let bytes = try session.together { try file.size() }
-            guard files.layout == .perRank else { return bytes }
-            // In two halves: files with holes may have more bytes together than there are numbers.
-            let halves = try session.world.allReduce([bytes >> 32, bytes & 0xFFFF_FFFF], .sum)
-            let high = halves[0] + halves[1] >> 32
-            return high >> 31 > 0 ? .max : high << 32 | halves[1] & 0xFFFF_FFFF
-        } catch {
-            throw Failure(error)
-        }
+        let bytes = try session.together { try file.size() }
+        guard files.layout == .perRank else { return bytes }
+        // In two halves: files with holes may have more bytes together than there are numbers.
+        let halves = try session.world.allReduce([bytes >> 32, bytes & 0xFFFF_FFFF], .sum)
+        let high = halves[0] + halves[1] >> 32
+        return high >> 31 > 0 ? .max : high << 32 | halves[1] & 0xFFFF_FFFF
     }
 
     /// Where the file that holds the byte at `offset` should end.
@@ -105,7 +95,7 @@ final class OpenDataSet {
 
     /// Cuts what is open to `size` bytes; collective.
     func cut(to size: Int) throws(Failure) {
-        try together { try self.watchdog.during(.open) { try self.file.setSize(size) } }
+        try session.together { try watchdog.during(.open) { try file.setSize(size) } }
     }
 
     /// Writes bytes of this rank at `offset`, file by file.
@@ -115,7 +105,7 @@ final class OpenDataSet {
             let here = offset + done
             let count = min(part.count - done, file.extentEnd(at: here) - here)
             let piece = UnsafeRawBufferPointer(rebasing: part[done..<done + count])
-            try transfer(.write, at: here) { try self.file.write(piece, at: here) }
+            try transfer(.write, at: here) { try file.write(piece, at: here) }
             done += count
         }
     }
@@ -228,8 +218,8 @@ final class OpenDataSet {
 
     /// Brings all that was written to stable storage; collective.
     func sync() throws(Failure) {
-        try together {
-            try self.times.sync { try self.watchdog.during(.sync) { try self.file.sync() } }
+        try session.together {
+            try times.sync { try watchdog.during(.sync) { try file.sync() } }
         }
     }
 
@@ -241,10 +231,10 @@ final class OpenDataSet {
     /// - Parameter forEach: does something with each of them.
     /// - Throws: ``Failure`` of any rank.
     func syncFiles(_ forEach: ((String) throws -> Void) throws -> Void) throws(Failure) {
-        try together {
-            try self.times.sync {
+        try session.together {
+            try times.sync {
                 try forEach { path in
-                    try self.watchdog.during(.sync) { try FileSystem.synchronize(path) }
+                    try watchdog.during(.sync) { try FileSystem.synchronize(path) }
                 }
             }
         }
@@ -252,8 +242,8 @@ final class OpenDataSet {
 
     /// Closes the files; collective.
     func close() throws(Failure) {
-        try together {
-            try self.times.close { try self.watchdog.during(.close) { try self.file.close() } }
+        try session.together {
+            try times.close { try watchdog.during(.close) { try file.close() } }
         }
     }
 
@@ -288,11 +278,6 @@ final class OpenDataSet {
                 "\(files.path): \(error.function) at offset \(offset): \(error.text)")
         }
     }
-
-    /// A step of all ranks, whose failures become that of all.
-    private func together(_ step: () throws -> Void) throws(Failure) {
-        do { try session.together(step) } catch { throw Failure(error) }
-    }
 }
 
 /// Opens the files of a data set.
@@ -307,7 +292,7 @@ private struct Opener {
     private var session: Session { run.session }
 
     /// Opens them on all ranks, or on none; collective.
-    func open(_ files: FileSet) throws -> any DataFile {
+    func open(_ files: FileSet) throws(Failure) -> any DataFile {
         let world = session.world
         // Open MPI's own component crashes where the folder is gone, as one that was removed while the run was in it.
         try session.together { try FileSystem.requireFolder(of: files.path) }
@@ -318,7 +303,7 @@ private struct Opener {
         return try session.together { try open(files.path, on: world) }
     }
 
-    private func openShards(_ files: FileSet) throws -> any DataFile {
+    private func openShards(_ files: FileSet) throws(Failure) -> any DataFile {
         let (rank, ranks) = (session.world.rank, session.world.size)
         let alone = try Ranks.alone()
         let shards = ShardFiles(files.shards, rank: rank, of: ranks) { shard in
@@ -345,8 +330,8 @@ private struct Opener {
         return shards
     }
 
-    private func open(_ path: String, on ranks: Ranks) throws -> any DataFile {
-        try run.watchdog.during(.open) {
+    private func open(_ path: String, on ranks: Ranks) throws(Failure) -> any DataFile {
+        try run.watchdog.during(.open) { () throws(Failure) in
             guard access.access == .mpi else {
                 return try PosixFile(path, mode, isDirect: access.isDirect)
             }

@@ -4,8 +4,9 @@ import DataGen
 import Logging
 import NUMA
 
-/// How a rank moves bytes: how files are reached, in which transfers, through which buffers, and what makes or compares the
-/// bytes beside the thread that moves them. All operations of a run use it one after the other.
+/// How a rank moves bytes: how files are reached, in which transfers, and what makes or compares the bytes meanwhile.
+///
+/// All operations of a run use it, its buffers and its threads one after the other.
 final class Pipeline {
     let run: Run
     /// How files are written and read.
@@ -59,6 +60,7 @@ final class Pipeline {
     ///   - side: when bytes are worked on.
     ///   - depth: how many buffers there are.
     ///   - work: what is done to each batch, if anything is.
+    /// - Returns: the buffers, which go to and fro.
     /// - Throws: ``Failure`` where a rank has too little memory for them.
     func relay(
         _ batches: Batches, _ spec: DataSpec, _ side: Relay.Side, depth: Int,
