@@ -7,20 +7,21 @@ import Testing
 @Suite struct DocumentedExampleTests {
     @Test func runsAndIsWhatThePageShows() throws {
         var seen = 0
-        func consume(_ bytes: Slice<UnsafeMutableRawBufferPointer>) { seen += bytes.count }
+        func consume(_ bytes: RawSpan) { seen += bytes.byteCount }
 
         // example
         let spec = try DataSpec(size: 10_000_000, seed: 42, dedupRatio: 2, compressRatio: 1.5)
 
         // One call for a buffer: any range, here the last 1000 bytes.
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1000, alignment: 64)
-        defer { buffer.deallocate() }
-        spec.fill(buffer, at: spec.size - 1000)
+        var buffer = [UInt8](repeating: 0, count: 1000)
+        var elements = buffer.mutableSpan
+        var bytes = elements.mutableBytes
+        spec.fill(&bytes, at: spec.size - 1000)
 
         // A stream for more than memory holds.
         var stream = StreamingGenerator(spec)
-        while case let count = stream.read(into: buffer), count > 0 {
-            consume(buffer[..<count])
+        while case let count = stream.read(into: &bytes), count > 0 {
+            consume(bytes.bytes.extracting(first: count))
         }
         // example
 

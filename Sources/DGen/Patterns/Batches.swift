@@ -65,6 +65,10 @@ struct Batches {
                 ranges.append((place, range))
             }
         }
+        let room = bufferBytes
+        precondition(
+            ranges.allSatisfy { $0.place + $0.range.count <= room },
+            "a group has room in its buffer")
         return ranges
     }
 }

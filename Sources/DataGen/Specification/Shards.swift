@@ -25,6 +25,7 @@ public struct Shards: Sendable, Hashable, RandomAccessCollection {
         self.alignment = alignment
         let units = size / alignment + (size % alignment == 0 ? 0 : 1)
         (unitsPerRank, ranksWithOneMore) = units.quotientAndRemainder(dividingBy: ranks)
+        precondition(start(of: ranks) == size, "shards make up the whole file")
     }
 
     /// The index of rank 0.
@@ -52,8 +53,11 @@ public struct Shards: Sendable, Hashable, RandomAccessCollection {
         precondition((0..<size).contains(offset), "no such byte")
         let unit = offset / alignment
         let longer = ranksWithOneMore * (unitsPerRank + 1)
-        return unit < longer
+        let rank =
+            unit < longer
             ? unit / (unitsPerRank + 1) : ranksWithOneMore + (unit - longer) / unitsPerRank
+        assert(self[rank].contains(offset), "a byte lies in the shard of its rank")
+        return rank
     }
 
     /// The length of the longest shard in bytes: that of rank 0.
