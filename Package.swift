@@ -77,11 +77,14 @@ let package = Package(
             dependencies: ["CMPI", .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
 
+        // The table of options: what both entry points accept, and in which words they refuse.
+        .target(name: "Options", dependencies: ["DataGen", "NUMA"], swiftSettings: strict),
+
         // The program: a library, so that tests may look at it, and an executable that calls it.
         .target(
             name: "DGen",
             dependencies: [
-                "CStart", "DataGen", "MPI", "NUMA", "Yams",
+                "CStart", "DataGen", "MPI", "NUMA", "Options", "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
@@ -101,7 +104,7 @@ let package = Package(
         .target(
             name: "DGenPython",
             dependencies: [
-                "CPython", "DataGen", "NUMA",
+                "CPython", "DataGen", "NUMA", "Options",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
@@ -118,7 +121,8 @@ let package = Package(
             name: "NUMATests", dependencies: ["NUMA"], exclude: ["Topologies"],
             swiftSettings: strict),
         .testTarget(
-            name: "DGenTests", dependencies: ["DGen", "MPI", "Vectors"], swiftSettings: strict),
+            name: "DGenTests", dependencies: ["DGen", "MPI", "Options", "Vectors"],
+            swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests", dependencies: ["dgen-mpi", "DataGen", "Vectors"],
             exclude: ["Cluster", "Faults", "TwoNodes", "forbid-placement.py"],

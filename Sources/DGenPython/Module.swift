@@ -243,6 +243,17 @@ nonisolated(unsafe) private let functions: UnsafeMutablePointer<PyMethodDef> = {
             "Return what a manifest says, or raise a ValueError for what is none."
         ) { call($1, $2, wanted: 1, manifest) },
         pythonFunction(
+            "options", "",
+            "Return the rows of the table of options."
+        ) { call($1, $2, wanted: 0, options) },
+        pythonFunction(
+            "check_options", "operation, texts",
+            """
+            Return the values of a job's options, given as lists of texts, or raise a ValueError for the first that is \
+            not accepted.
+            """
+        ) { call($1, $2, wanted: 2, checkOptions) },
+        pythonFunction(
             "build_info", "",
             "Return version, kind of build, kernels, and the processors that this process may use."
         ) { call($1, $2, wanted: 0, buildInfo) },

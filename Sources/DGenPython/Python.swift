@@ -74,9 +74,11 @@ struct Arguments {
         return value
     }
 
-    func text(_ index: Int) throws(PythonError) -> String {
+    func text(_ index: Int) throws(PythonError) -> String { try text(of: object(index)) }
+
+    func text(of object: PythonObject) throws(PythonError) -> String {
         var length = 0
-        guard let bytes = PyUnicode_AsUTF8AndSize(try object(index), &length) else {
+        guard let bytes = PyUnicode_AsUTF8AndSize(object, &length) else {
             throw PythonError()
         }
         return bytes.withMemoryRebound(to: UInt8.self, capacity: length) {

@@ -3,6 +3,7 @@
 import DataGen
 import Foundation
 import NUMA
+import Options
 import Testing
 
 @testable import DGen
@@ -139,7 +140,7 @@ private struct Mutator {
             "/dev/shm/f",
         ]
         fuzz(values) { text, mutator in
-            let keys = OptionKey.allCases.filter { $0 != .hintsFile }
+            let keys = OptionRow.all.filter { $0 != .hintsFile }
             var given: Settings.Given = [.size: ["1MiB"], .seed: ["1"]]
             given[keys[mutator.number(below: keys.count)]] = [text]
             let settings = Settings(
@@ -161,7 +162,7 @@ private struct Mutator {
         ]
         fuzz(files) { text, mutator in
             let job = try JobFile.parse(text, name: "job.yaml")
-            let settings = Settings(commandLine: [:], environment: [:], jobFile: job.options)
+            let settings = Settings(commandLine: [:], environment: [:], jobFile: job)
             try settings.check()
             if settings.has(.size), settings.has(.seed) {
                 expectUsable(

@@ -4,6 +4,7 @@ import DataGen
 import Logging
 import MPI
 import NUMA
+import Options
 
 /// A command that all ranks carry out: the run, what was asked for, and what is said of it in the end.
 final class Execution {

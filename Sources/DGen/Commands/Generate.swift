@@ -3,18 +3,13 @@
 import ArgumentParser
 import DataGen
 import Logging
+import Options
 
 struct GenerateCommand: ParsableCommand, RunsUnderMPI {
     static let configuration = CommandConfiguration(
         commandName: "generate", abstract: "Write a data set into one shared file (the default).")
 
-    @Flag(
-        inversion: .prefixedNo,
-        help: """
-            Finish a file that an earlier run did not: what is right stays, what is not is written; from \
-            the start where there is no file (default: no).
-            """)
-    var resume: Bool?
+    @Flag(.resume) var resume: Bool?
 
     @OptionGroup(title: "File") var write: WriteOptions
     @OptionGroup(title: "Data") var spec: SpecOptions
@@ -22,10 +17,6 @@ struct GenerateCommand: ParsableCommand, RunsUnderMPI {
     @OptionGroup(title: "Result") var result: ResultOptions
 
     var job: String? { result.job }
-    var hint: [String] { write.hint }
-    var given: [(OptionKey, String?)] {
-        write.given + spec.given + run.given + result.given + [(.resume, resume?.description)]
-    }
 
     func run(_ execution: Execution) throws -> ExitStatus {
         // Where no subcommand is named, the job file may say what to do.

@@ -6,6 +6,7 @@ import Foundation
 import Logging
 import MPI
 import NUMA
+import Options
 
 struct InfoCommand: ParsableCommand, RunsAlone {
     static let configuration = CommandConfiguration(
@@ -23,7 +24,6 @@ struct InfoCommand: ParsableCommand, RunsAlone {
     @OptionGroup(title: "Result") var output: ResultOptions
 
     var job: String? { output.job }
-    var given: [(OptionKey, String?)] { placement.given + output.given }
 
     func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
         let info = try Info(settings, root: sysRoot)

@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import Options
 
 /// The files that a run names, whatever it does with them: no two of them may be one, or writing one would destroy
 /// another.

@@ -3,6 +3,7 @@
 import ArgumentParser
 import DataGen
 import Foundation
+import Options
 
 struct PlanCommand: ParsableCommand, RunsAlone {
     static let configuration = CommandConfiguration(
@@ -11,16 +12,12 @@ struct PlanCommand: ParsableCommand, RunsAlone {
 
     @OptionGroup(title: "Data") var spec: SpecOptions
 
-    @Option(name: .shortAndLong, help: "Ranks to plan for (default: 1).")
-    var ranks: String?
+    @Option(.ranks) var ranks: String?
 
     @OptionGroup var transfer: TransferOptions
     @OptionGroup(title: "Result") var output: ResultOptions
 
     var job: String? { output.job }
-    var given: [(OptionKey, String?)] {
-        spec.given + transfer.given + output.given + [(.ranks, ranks)]
-    }
 
     func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
         let plan = try Plan(settings)

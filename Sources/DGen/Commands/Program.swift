@@ -5,6 +5,7 @@ internal import CStart
 import Foundation
 import Logging
 import MPI
+import Options
 
 /// What is done should MPI end the process while it starts, as Open MPI does with status 1: that would be data that differs.
 nonisolated(unsafe) private var whenStartFails: (() -> ExitStatus)?
@@ -144,7 +145,8 @@ package enum Program {
     ) -> ExitStatus {
         do {
             let settings = try Settings(
-                commandLine: command.commandLine, jobPath: command.job, environment: environment)
+                commandLine: command.commandLine, jobPath: command.job, environment: environment,
+                command: command.command)
             try settings.check()
             let destination = try destination(settings)
             let (table, json) = try command.result(settings)

@@ -3,6 +3,7 @@
 import ArgumentParser
 import DataGen
 import Logging
+import Options
 
 struct RepairCommand: ParsableCommand, RunsUnderMPI {
     static let configuration = CommandConfiguration(
@@ -14,13 +15,9 @@ struct RepairCommand: ParsableCommand, RunsUnderMPI {
             any number of ranks.
             """)
 
-    @Argument(help: "The file to repair.")
-    var path: String?
+    @Argument(.output) var output: String?
 
-    @Flag(
-        inversion: .prefixedNo,
-        help: "Refuse when the file system has less room than is missing (default: yes).")
-    var spaceCheck: Bool?
+    @Flag(.spaceCheck) var spaceCheck: Bool?
 
     @OptionGroup(title: "Damage") var damage: DamageOptions
     @OptionGroup(title: "Data") var spec: SpecOptions
@@ -28,12 +25,6 @@ struct RepairCommand: ParsableCommand, RunsUnderMPI {
     @OptionGroup(title: "Result") var result: ResultOptions
 
     var job: String? { result.job }
-    var alsoKnown: [String] { damage.alsoKnown }
-    var given: [(OptionKey, String?)] {
-        spec.given + run.given + result.given + [
-            (.output, path), (.spaceCheck, spaceCheck?.description),
-        ]
-    }
 
     func run(_ execution: Execution) throws -> ExitStatus { try Repair(execution).run() }
 }

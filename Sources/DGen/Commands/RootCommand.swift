@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import DataGen
+import Options
 
 /// The root command.
 struct RootCommand: ParsableCommand {
@@ -28,27 +29,17 @@ struct RootCommand: ParsableCommand {
         defaultSubcommand: GenerateCommand.self)
 }
 
-/// A subcommand, as the texts that were given for its options.
-protocol GivesOptions {
-    var given: [(OptionKey, String?)] { get }
+/// A subcommand that takes options.
+protocol GivesOptions: ParsableCommand {
     var job: String? { get }
-    var hint: [String] { get }
-    var alsoKnown: [String] { get }
 }
 
 extension GivesOptions {
-    var hint: [String] { [] }
-    var alsoKnown: [String] { [] }
+    /// Which one it is.
+    var command: Command? { Self.configuration.commandName.flatMap(Command.init(rawValue:)) }
 
-    var commandLine: Settings.Given {
-        var options: Settings.Given = [:]
-        for (key, text) in given {
-            if let text { options[key] = [text] }
-        }
-        if !hint.isEmpty { options[.hint] = hint }
-        if !alsoKnown.isEmpty { options[.alsoKnown] = alsoKnown }
-        return options
-    }
+    /// The texts that were given for its options.
+    var commandLine: Settings.Given { given(rows: OptionRow.rows(of: command)) }
 }
 
 /// A subcommand that all ranks run together.

@@ -4,6 +4,7 @@ import ArgumentParser
 import DataGen
 import Logging
 import MPI
+import Options
 
 struct TestCommand: ParsableCommand, RunsUnderMPI {
     static let configuration = CommandConfiguration(
@@ -14,37 +15,14 @@ struct TestCommand: ParsableCommand, RunsUnderMPI {
             removed afterwards, unless it differs from its specification or --keep is given.
             """)
 
-    @Option(help: "What is done, in this order: write,read,verify (the default) or a part of it.")
-    var phases: String?
-
-    @Option(name: .customLong("repeat"), help: "How often (default: 1).")
-    var repetitions: String?
-
-    @Option(help: "How often before that, without being counted (default: 0).")
-    var warmUp: String?
-
-    @Flag(
-        inversion: .prefixedNo,
-        help: "Write a new file each time, not the same one over (default: yes).")
-    var freshFile: Bool?
-
-    @Flag(inversion: .prefixedNo, help: "Leave the file there (default: no).")
-    var keep: Bool?
-
-    @Option(
-        help: """
-            Who reads what: shift (what the next node wrote), shuffle or same (what it wrote itself) \
-            (default: shift).
-            """)
-    var readOrder: String?
-
-    @Option(help: "What shuffle deals by (default: 0).")
-    var shuffleSeed: String?
-
-    @Flag(
-        inversion: .prefixedNo,
-        help: "Ask each node to forget the file before it is read (default: no).")
-    var dropCache: Bool?
+    @Option(.phases) var phases: String?
+    @Option(.repetitions) var `repeat`: String?
+    @Option(.warmUp) var warmUp: String?
+    @Flag(.freshFile) var freshFile: Bool?
+    @Flag(.keep) var keep: Bool?
+    @Option(.readOrder) var readOrder: String?
+    @Option(.shuffleSeed) var shuffleSeed: String?
+    @Flag(.dropCache) var dropCache: Bool?
 
     @OptionGroup(title: "File") var write: WriteOptions
     @OptionGroup(title: "Damage") var damage: DamageOptions
@@ -53,26 +31,13 @@ struct TestCommand: ParsableCommand, RunsUnderMPI {
     @OptionGroup(title: "Result") var result: ResultOptions
 
     var job: String? { result.job }
-    var hint: [String] { write.hint }
-    var alsoKnown: [String] { damage.alsoKnown }
-    var given: [(OptionKey, String?)] {
-        write.given + spec.given + run.given + result.given + [
-            (.phases, phases), (.repetitions, repetitions), (.warmUp, warmUp),
-            (.freshFile, freshFile?.description), (.keep, keep?.description),
-            (.readOrder, readOrder), (.shuffleSeed, shuffleSeed),
-            (.dropCache, dropCache?.description),
-        ]
-    }
 
     func run(_ execution: Execution) throws -> ExitStatus { try FileTest(execution).run() }
 }
 
 /// `dgen-mpi test`: writes, reads and verifies a file over and over, and says how fast.
 struct FileTest {
-    /// What is done with the file.
-    enum Phase: String, CaseIterable {
-        case write, read, verify
-    }
+    typealias Phase = Options.Phase
 
     private let execution: Execution
     private let writer: DataSetWriter

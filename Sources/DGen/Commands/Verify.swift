@@ -4,6 +4,7 @@ import ArgumentParser
 import DataGen
 import Logging
 import MPI
+import Options
 
 struct VerifyCommand: ParsableCommand, RunsUnderMPI {
     static let configuration = CommandConfiguration(
@@ -14,18 +15,11 @@ struct VerifyCommand: ParsableCommand, RunsUnderMPI {
             Without a manifest give --size, --seed and whatever else was not left at its default.
             """)
 
-    @Argument(help: "The file to verify.")
-    var path: String?
+    @Argument(.output) var output: String?
 
-    @Option(
-        help: "Look at this part of the blocks only, drawn at random: 0.01 or 1% (default: all).")
-    var sample: String?
-
-    @Option(help: "Look at so many blocks only, drawn at random (default: all).")
-    var blocks: String?
-
-    @Option(help: "What decides which blocks (default: drawn at random and printed).")
-    var sampleSeed: String?
+    @Option(.sample) var sample: String?
+    @Option(.blocks) var blocks: String?
+    @Option(.sampleSeed) var sampleSeed: String?
 
     @OptionGroup(title: "Damage") var damage: DamageOptions
     @OptionGroup(title: "Data") var spec: SpecOptions
@@ -33,12 +27,6 @@ struct VerifyCommand: ParsableCommand, RunsUnderMPI {
     @OptionGroup(title: "Result") var result: ResultOptions
 
     var job: String? { result.job }
-    var alsoKnown: [String] { damage.alsoKnown }
-    var given: [(OptionKey, String?)] {
-        spec.given + run.given + result.given + [
-            (.output, path), (.sample, sample), (.blocks, blocks), (.sampleSeed, sampleSeed),
-        ]
-    }
 
     func run(_ execution: Execution) throws -> ExitStatus { try Verify(execution).run() }
 }

@@ -1,24 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import Options
 
 /// A file of options in YAML (JSON is YAML): one mapping whose keys are the options in snake case, and what those who
 /// start the job want to know.
-struct JobFile {
-    /// What a job does.
-    enum Operation: String, CaseIterable, Codable {
-        case generate, verify, test, repair
-    }
-
-    /// The texts of each option.
-    private(set) var options: Settings.Given = [:]
-    /// What the job does, if the file says so.
-    private(set) var operation: Operation?
-
-    static func read(_ path: String) throws -> JobFile {
+enum JobFile {
+    static func read(_ path: String, rows: [OptionRow] = OptionRow.all) throws -> Settings.Given {
         let text = try FileSystem.readText(
             path, bytesMax: 1 << 20, what: "job file", mayBePipe: true)
-        return try parse(text, name: path)
+        return try parse(text, name: path, rows: rows)
     }
 
     /// What `text` says.
@@ -26,83 +17,72 @@ struct JobFile {
     /// - Parameters:
     ///   - text: YAML or JSON.
     ///   - name: what to call the file in messages.
-    /// - Returns: the options as texts, not checked yet.
+    ///   - rows: what may be given.
+    /// - Returns: the options as texts; only those are checked that the program passes over otherwise.
     /// - Throws: ``Failure`` in one line that says where and what.
-    static func parse(_ text: String, name: String) throws -> JobFile {
-        var file = JobFile()
-        guard let root = try YAML.read(text, name: name), !root.isNull else { return file }
+    static func parse(
+        _ text: String, name: String, rows: [OptionRow] = OptionRow.all
+    ) throws -> Settings.Given {
+        var given: Settings.Given = [:]
+        guard let root = try YAML.read(text, name: name), !root.isNull else { return given }
         guard case .mapping(let entries) = root else {
             throw Failure(
                 .usage, "\(name): a job file is a mapping of options, such as 'size: 1GiB'")
         }
         for entry in entries {
             let name = "\(name):\(entry.line)"
-            let (word, value) = (entry.key, entry.value)
-            if let key = OptionKey(rawValue: word) {
-                file.options[key] = try texts(of: value, for: key, name: name)
-            } else if let key = LaunchKey(rawValue: word) {
-                do {
-                    try key.check(value)
-                } catch {
-                    throw Failure(.usage, "\(name): \(Failure(error).message)")
-                }
-            } else {
-                let known =
-                    OptionKey.allCases.map(\.rawValue) + LaunchKey.allCases.map(\.rawValue)
-                let advice = word.nearest(in: known).map { "did you mean '\($0)'?" }
+            guard let row = rows.first(where: { $0.name == entry.key }) else {
+                let known = rows.map(\.name)
+                let advice = entry.key.nearest(in: known).map { "did you mean '\($0)'?" }
                 let all = known.sorted().joined(separator: " ")
                 throw Failure(
-                    .usage, "\(name): unknown key '\(word)'; \(advice ?? "known: \(all)")")
+                    .usage, "\(name): unknown key '\(entry.key)'; \(advice ?? "known: \(all)")")
+            }
+            do throws(InvalidField) {
+                given[row] = try texts(of: entry.value, for: row)
+                if row.commands.isEmpty { _ = try row.values(given[row] ?? []) }
+            } catch {
+                throw Failure(.usage, "\(name): \(error.description)")
             }
         }
-        try file.noteLaunch(entries, name: name)
-        return file
+        return given
     }
 
-    /// Takes what the program itself wants to know of the launch, and checks that ranks fit on the nodes.
-    private mutating func noteLaunch(_ entries: [YAML.Entry], name: String) throws {
-        func text(_ key: LaunchKey) -> String? {
-            entries.first { $0.key == key.rawValue }?.value.text
-        }
-        operation = text(.operation).flatMap(Operation.init(rawValue:))
-        guard let nodes = text(.nodes).flatMap(LaunchKey.count),
-            let ranks = options[.ranks]?.last.flatMap({ Int($0) })
-        else { return }
-        let most = (text(.ranksPerNode).flatMap(LaunchKey.count) ?? ranks) * nodes
-        guard (nodes...max(nodes, most)).contains(ranks) else {
-            let refusal = InvalidField(
-                field: OptionKey.ranks.rawValue, value: "\(ranks)",
-                accepted: "\(nodes) to \(most) for the nodes and ranks_per_node given")
-            throw Failure(.usage, "\(name): \(refusal.description)")
-        }
-    }
-
-    private static func texts(of value: YAML, for key: OptionKey, name: String) throws -> [String] {
-        switch (value, key) {
-        case (.scalar(let text, isNull: false), _):
-            return [text]
-        case (.list(let elements), _) where key.isList:
-            return try elements.map { try text(of: $0, for: key, name: name) }
-        case (.mapping(let entries), .hint):
-            return try entries.map {
-                "\($0.key)=\(try text(of: $0.value, for: key, name: name))"
+    private static func texts(
+        of value: YAML, for row: OptionRow
+    ) throws(InvalidField) -> [String] {
+        var texts: [String] = []
+        switch (value, row.shape) {
+        case (.scalar(let text, isNull: false), .one), (.scalar(let text, isNull: false), .several),
+            (.scalar(let text, isNull: false), .pairs):
+            texts = [text]
+        case (.list(let elements), .several), (.list(let elements), .pairs),
+            (.list(let elements), .list):
+            for element in elements { texts.append(try text(of: element, for: row)) }
+        case (.mapping(let entries), .pairs):
+            for entry in entries {
+                texts.append("\(entry.key)=\(try text(of: entry.value, for: row))")
             }
-        default:
-            let accepted =
-                switch key {
-                case .hint: "a mapping or a list of KEY=VALUE"
-                case .phases: "a list of phases"
-                case .alsoKnown: "a list of seeds"
-                default: "one value"
-                }
-            throw Failure(.usage, "\(name): \(key.rawValue): give \(accepted)")
+        case (.mapping(let entries), .mapping):
+            for entry in entries { texts += [entry.key, try text(of: entry.value, for: row)] }
+        default: throw row.refusal(words(for: value))
         }
+        return texts
     }
 
-    private static func text(of value: YAML, for key: OptionKey, name: String) throws -> String {
-        guard let text = value.text else {
-            throw Failure(.usage, "\(name): \(key.rawValue): give plain values")
+    private static func text(of value: YAML, for row: OptionRow) throws(InvalidField) -> String {
+        // A hint may have any word as its value.
+        guard let text = value.text, !value.isNull || row.shape == .pairs else {
+            throw row.refusal(words(for: value))
         }
         return text
+    }
+
+    private static func words(for value: YAML) -> String {
+        switch value {
+        case .scalar(let text, _): text.isEmpty ? "nothing" : text
+        case .mapping: "a mapping"
+        case .list: "a list"
+        }
     }
 }

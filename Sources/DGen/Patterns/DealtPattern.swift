@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import Options
 
 /// Which bytes of a data set each rank moves, transfer by transfer.
 ///
@@ -8,28 +9,8 @@ import DataGen
 /// segment a rank has one shard; with as many as it has transfers, the transfers of all ranks take turns. All transfers
 /// of all ranks together are the data set, each byte once. O(1) in time and memory.
 struct DealtPattern: AccessPattern {
-    /// In which order a rank goes through its transfers.
-    enum Order: String, CaseIterable {
-        case sequential, random
-    }
-
-    /// How the data set is cut.
-    enum Cut: Equatable {
-        /// To that many segments.
-        case segments(Int)
-        /// To as many as each rank has transfers.
-        case strided
-
-        /// The number of segments, where it is one that was given and not 1.
-        var segmentCount: Int? {
-            if case .segments(let count) = self, count > 1 { count } else { nil }
-        }
-    }
-
-    /// The default of `--transfer-size`, the fastest of those that `make bench` compares.
-    static let transferSizeDefault = 1 << 20
-    /// The default of `--align`.
-    static let alignDefault = 1 << 20
+    typealias Order = Options.Order
+    typealias Cut = Options.Cut
 
     /// The most bytes of a transfer.
     let transferSize: Int

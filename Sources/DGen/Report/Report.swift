@@ -2,6 +2,7 @@
 
 import DataGen
 import Foundation
+import Options
 
 /// What a run tells programs: one JSON object, valid also after a failure.
 struct Report: Encodable {

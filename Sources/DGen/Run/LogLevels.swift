@@ -3,6 +3,7 @@
 import DataGen
 import Foundation
 import Logging
+import Options
 
 /// Which part of the program logs from which level on: `DGEN_LOG=warning,mpi=debug,generator=trace`.
 struct LogLevels: Equatable {

@@ -2,18 +2,11 @@
 
 import DataGen
 import Glibc
+import Options
 
 /// What rank 0 shows on stderr of how far all ranks together are.
 struct Progress {
-    /// How it is shown.
-    enum Style: String, CaseIterable {
-        /// A bar on a terminal, lines elsewhere.
-        case auto
-        case bar, lines
-        /// An object a line, for programs.
-        case json
-        case none
-    }
+    typealias Style = ProgressStyle
 
     private let title: String
     private let totalBytes: Int

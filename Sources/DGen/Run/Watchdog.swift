@@ -65,9 +65,6 @@ final class Watchdog: Sendable {
     private let known = Mutex<Failure?>(nil)
     private let answerNanoseconds = Atomic<Int>(0)
 
-    /// The default of `--watchdog`: longer than a parallel file system takes to recover a server.
-    static let limitSecondsDefault = 900
-
     private static let tickMicroseconds: UInt32 = 200_000
 
     /// The one that the timer looks for, where there is no thread.

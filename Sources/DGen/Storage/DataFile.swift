@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import MPI
+import Options
 
 /// A file that all ranks have open, one way or another.
 protocol DataFile: AnyObject {
@@ -36,14 +37,6 @@ extension SharedFile: CollectiveDataFile {
     // One file holds all bytes.
     func extentEnd(at offset: Int) -> Int { .max }
     func storedEnd(at offset: Int) throws -> Int { try size() }
-}
-
-/// How files are written and read.
-enum Access: String, CaseIterable {
-    /// MPI-IO.
-    case mpi
-    /// System calls of each rank: `pwrite`, `pread`.
-    case posix
 }
 
 /// How the files of a data set are reached, and what the library is asked for.

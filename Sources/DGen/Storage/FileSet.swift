@@ -2,14 +2,9 @@
 
 import DataGen
 import Glibc
+import Options
 
-/// Into how many files a data set is written.
-enum FileLayout: String, CaseIterable, Codable {
-    /// One that all ranks share.
-    case shared
-    /// One for each rank, which holds its shard.
-    case perRank = "per-rank"
-
+extension FileLayout {
     /// The file of rank `rank` of those that wrote the data set at `path`: eight digits, more where there are more ranks.
     func path(_ path: String, rank: Int) -> String {
         guard self == .perRank else { return path }

@@ -3,6 +3,7 @@
 import DataGen
 import Foundation
 import MPI
+import Options
 
 /// The file beside a data file that says what it holds (FORMAT.md section 6).
 struct Manifest {
@@ -39,7 +40,7 @@ struct Manifest {
         guard ranks >= 1, align >= 1 else { return nil }
         return DealtPattern(
             Shards(size: spec.size, ranks: ranks, alignment: align),
-            transferSize: transferSize ?? DealtPattern.transferSizeDefault, cut: cut)
+            transferSize: transferSize ?? OptionLimits.transferBytesDefault, cut: cut)
     }
 
     static func path(for data: String) -> String { data + ".dgen.json" }

@@ -2,11 +2,12 @@
 
 import Glibc
 import MPI
+import Options
 
 /// A file that this rank has open by itself, as the other ranks have it too.
 final class PosixFile: DataFile {
     /// What buffers, offsets and lengths of `O_DIRECT` are multiples of: the largest block of storage in use.
-    static let directUnit = 4096
+    static let directUnit = OptionLimits.directUnit
 
     private let path: String
     /// Nothing once it is closed.

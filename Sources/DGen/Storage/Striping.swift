@@ -2,6 +2,7 @@
 
 import DataGen
 import Foundation
+import Options
 
 /// How Lustre spreads a file over its targets, told to and asked of its tool `lfs`.
 ///

@@ -3,6 +3,7 @@
 import DataGen
 import Logging
 import MPI
+import Options
 
 /// Writes a data set into one shared file or a file for each rank, all ranks together, once or over and over.
 final class DataSetWriter {
@@ -16,15 +17,7 @@ final class DataSetWriter {
         case ours
     }
 
-    /// When data is brought to stable storage within the time that is measured.
-    enum Sync: String, CaseIterable {
-        /// Not at all; it is done afterwards.
-        case none
-        /// Once, after all transfers.
-        case end
-        /// After each transfer.
-        case each
-    }
+    typealias Sync = Options.Sync
 
     let path: String
     let spec: DataSpec

@@ -1,18 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import MPI
+import Options
 
-/// Which rank reads back what which rank wrote.
-///
-/// A node that reads what it wrote itself may be given it from its own memory, which says nothing of the storage.
-enum ReadOrder: String, CaseIterable {
-    /// Each rank reads its own shard.
-    case same
-    /// Each rank reads the shard of one on the next node, by where the ranks really are.
-    case shift
-    /// Shards are dealt anew, by a number that is the same for the same seed.
-    case shuffle
-
+extension ReadOrder {
     /// The ranks in the order of what they read, and how many of them read what their own node wrote.
     struct Readers {
         let ranks: Ranks

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import Options
 
 /// Writes what differs from its specification in a data set anew, with any number of ranks, and leaves the rest.
 ///

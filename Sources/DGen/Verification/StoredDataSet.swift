@@ -3,6 +3,7 @@
 import DataGen
 import Logging
 import MPI
+import Options
 
 /// A data set that is in storage, as its manifest and the options tell; the same on every rank.
 struct StoredDataSet {

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import DataGen
+import Options
 
 struct BenchCommand: ParsableCommand, RunsAlone {
     static let configuration = CommandConfiguration(
@@ -12,37 +13,21 @@ struct BenchCommand: ParsableCommand, RunsAlone {
             given as 64KiB,1MiB. Rates are medians over the repeats, in GB/s (10^9 bytes per second).
             """)
 
-    @Option(help: "What to time: fill, compare, random (default: all three).")
-    var operations: String?
-
-    @Option(help: "Kernels (default: all that this machine can run, or DGEN_KERNEL).")
-    var kernels: String?
-
-    @Option(help: "Numbers of threads (default: 1 and the processors of this process).")
-    var threads: String?
-
-    @Option(help: "Sizes of the buffer, 1 to 1GiB (default: 100,4KiB,64KiB,1MiB,256MiB).")
-    var bufferSizes: String?
-
-    @Option(help: "Compress ratios (default: 1,2,4,10).")
-    var compressRatios: String?
-
-    @Option(help: "Dedup ratios (default: 1,2).")
-    var dedupRatios: String?
-
-    @Option(name: .customLong("repeat"), help: "Rounds over all cases, 1 to 1000 (default: 7).")
-    var repeats: String?
-
-    @Option(help: "Milliseconds for a case in each round, 1 to 10000 (default: 10).")
-    var milliseconds: String?
+    @Option(.benchOperations) var operations: String?
+    @Option(.benchKernels) var kernels: String?
+    @Option(.benchThreads) var threads: String?
+    @Option(.benchBufferSizes) var bufferSizes: String?
+    @Option(.benchCompressRatios) var compressRatios: String?
+    @Option(.benchDedupRatios) var dedupRatios: String?
+    @Option(.benchRepeats) var `repeat`: String?
+    @Option(.benchMilliseconds) var milliseconds: String?
 
     @OptionGroup(title: "Result") var output: ResultOptions
 
     var job: String? { output.job }
-    var given: [(OptionKey, String?)] { output.given }
 
     func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
-        let bench = try Bench(BenchOptions(self, settings))
+        let bench = try Bench(BenchOptions(settings))
         return (bench.table, bench)
     }
 }

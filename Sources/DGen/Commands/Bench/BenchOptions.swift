@@ -2,88 +2,38 @@
 
 import DataGen
 import NUMA
+import Options
 
 /// What `bench` is to measure: every combination of the lists.
 struct BenchOptions {
-    var operations = Operation.allCases.filter(\.isOurs)
-    var kernels = Kernel.supported
-    var threads: [Int]
-    var bufferSizes = [100, 4 << 10, 64 << 10, 1 << 20, 256 << 20]
-    var compressRatios: [Ratio] = [1, 2, 4, 10]
-    var dedupRatios: [Ratio] = [1, 2]
-    var repeats = 7
-    var secondsPerSample = 0.01
+    let operations: [Operation]
+    let kernels: [Kernel]
+    let threads: [Int]
+    let bufferSizes: [Int]
+    let compressRatios: [Ratio]
+    let dedupRatios: [Ratio]
+    let repeats: Int
+    let secondsPerSample: Double
     /// The processors that this process may use.
-    let processors: Int
+    let processors = Processors.usable
 
     typealias Operation = Bench.Operation
 
-    /// Reads the lists of the command line.
-    init(_ command: BenchCommand, _ settings: Settings) throws {
-        processors = Processors.usable
-        threads = processors > 1 ? [1, processors] : [1]
-        if settings.environment["DGEN_KERNEL"] != nil { kernels = [try settings.kernel()] }
-        if let text = command.operations {
-            operations = try Self.list(text, "operations", "fill, compare, random") {
-                Operation(rawValue: $0).flatMap { $0.isOurs ? $0 : nil }
-            }
-        }
-        if let text = command.kernels {
-            let names = Kernel.supported.map(\.rawValue).joined(separator: ", ")
-            kernels = try Self.list(text, "kernels", names) {
-                Kernel(rawValue: $0).flatMap { $0.isSupported ? $0 : nil }
-            }
-        }
-        if let text = command.threads {
-            threads = try Self.list(text, "threads", "1 to 4096") { Self.number($0, 1...4096) }
-        }
-        if let text = command.bufferSizes {
-            bufferSizes = try Self.list(text, "buffer_sizes", "1 B to 1 GiB") {
-                let size = try ByteSize.parse($0, field: "buffer_sizes")
-                return (1...BenchMemory.bytes).contains(size) ? size : nil
-            }
-        }
-        if let text = command.compressRatios {
-            compressRatios = try Self.list(text, "compress_ratios", "1 to 64") {
-                try Ratio(parsing: $0, field: "compress_ratios")
-            }
-        }
-        if let text = command.dedupRatios {
-            dedupRatios = try Self.list(text, "dedup_ratios", "1 to 1000000") {
-                try Ratio(parsing: $0, field: "dedup_ratios")
-            }
-        }
-        repeats =
-            try command.repeats.map {
-                try Self.one($0, "repeat", "1 to 1000") { Self.number($0, 1...1000) }
-            } ?? repeats
-        secondsPerSample =
-            try command.milliseconds.map {
-                try Self.one($0, "milliseconds", "1 to 10000") {
-                    Self.number($0, 1...10000).map { Double($0) / 1000 }
-                }
-            } ?? secondsPerSample
-    }
-
-    private static func list<Element>(
-        _ text: String, _ field: String, _ accepted: String, _ parse: (String) throws -> Element?
-    ) throws -> [Element] {
-        try text.split(separator: ",", omittingEmptySubsequences: false).map {
-            try one(String($0), field, accepted, parse)
-        }
-    }
-
-    private static func one<Element>(
-        _ text: String, _ field: String, _ accepted: String, _ parse: (String) throws -> Element?
-    ) throws -> Element {
-        guard let element = try parse(text) else {
-            throw InvalidField(field: field, value: text, accepted: accepted)
-        }
-        return element
-    }
-
-    private static func number(_ text: String, _ range: ClosedRange<Int>) -> Int? {
-        Int(text).flatMap { range.contains($0) ? $0 : nil }
+    /// Reads the lists.
+    init(_ settings: Settings) throws {
+        operations = try settings[.benchOperations].compactMap { Operation(rawValue: $0.rawValue) }
+        let isForced = settings.environment["DGEN_KERNEL"] != nil
+        kernels =
+            try settings.has(.benchKernels)
+            ? settings[.benchKernels] : isForced ? [settings.kernel()] : Kernel.supported
+        threads =
+            try settings.has(.benchThreads)
+            ? settings[.benchThreads] : processors > 1 ? [1, processors] : [1]
+        bufferSizes = try settings[.benchBufferSizes]
+        compressRatios = try settings[.benchCompressRatios]
+        dedupRatios = try settings[.benchDedupRatios]
+        repeats = try settings[.benchRepeats]
+        secondsPerSample = Double(try settings[.benchMilliseconds]) / 1000
     }
 
     /// Everything to measure, the C library's functions first of each buffer size.

@@ -2,7 +2,7 @@
 
 extension String {
     /// The one of `names` that this was probably meant to be, if one is near.
-    func nearest(in names: [String]) -> String? {
+    package func nearest(in names: [String]) -> String? {
         // What is far longer than any name is like none, and takes long to compare.
         guard utf8.count <= 64 else { return nil }
         let wanted = lowercased().replacing("-", with: "_")

@@ -7,7 +7,7 @@ extension Duration {
     }
 
     /// Reads seconds, `90s`, `30m`, `2h`, `M:SS` or `H:MM:SS`; nil for anything else.
-    static func seconds(_ text: String) -> Int? {
+    package static func seconds(_ text: String) -> Int? {
         guard text.utf8.count <= 16, text.utf8.allSatisfy({ $0 < 128 }) else { return nil }
         var digits = Substring(text)
         var unit = 1

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Where options come from and go to that the table of options does not know of: files, MPI's world, this machine.
+
+import DataGen
+import NUMA
+import Options
+
+extension Settings {
+    /// Gathers the options of all places.
+    ///
+    /// Reads the job file that `--job` or `DGEN_JOB` names, and the file of hints.
+    ///
+    /// - Parameters:
+    ///   - commandLine: the options of the command line.
+    ///   - jobPath: the job file that the command line names.
+    ///   - environment: all variables.
+    ///   - command: whose options they are; nil for those of all commands but `bench`.
+    /// - Throws: ``Failure`` or `InvalidField`.
+    init(
+        commandLine: Given, jobPath: String?, environment: [String: String], command: Command? = nil
+    ) throws {
+        let path = jobPath ?? environment["DGEN_JOB"]
+        let rows = OptionRow.rows(of: command)
+        self.init(
+            commandLine: commandLine, environment: environment,
+            jobFile: try path.map { try JobFile.read($0, rows: rows) } ?? [:], jobPath: path,
+            rows: rows)
+        if let path = text(.hintsFile), !path.isEmpty {
+            let text = try FileSystem.readText(
+                path, bytesMax: 1 << 20, what: "hints file", mayBePipe: true)
+            // Before those that are given one by one, which go before it.
+            prepend(HintsFile.texts(text), to: .hint)
+        }
+    }
+
+    /// The path of the data file.
+    ///
+    /// - Parameter missing: what to say where there is none.
+    /// - Returns: a path that every MPI library takes as it is.
+    /// - Throws: ``Failure`` or `InvalidField` for none, or one that they do not.
+    func dataPath(missing: String) throws -> String {
+        guard has(.output), let path = try self[.output] else { throw Failure(.usage, missing) }
+        return path
+    }
+
+    /// The kernel that `DGEN_KERNEL` forces, or the fastest.
+    func kernel() throws(InvalidField) -> Kernel {
+        try Kernel.chosen(by: environment["DGEN_KERNEL"])
+    }
+
+    /// Where `threads` threads of this process and their memory go.
+    func placement(threads: Int, topology: Topology) throws(InvalidField) -> Placement {
+        let (mode, node) = (try self[.numa], try numaNode())
+        do throws(Placement.UnusableNode) {
+            return try Placement(
+                threads: threads, mode: mode, node: node, topology: topology,
+                allowed: Processors.allowed)
+        } catch {
+            let usable = error.usable.map(String.init).joined(separator: " ")
+            throw OptionRow.numaNode.refusal(
+                "\(error.node)", "a node with processors that this process may use: \(usable)")
+        }
+    }
+
+    /// The data specification: the options, and where they are silent that of a manifest.
+    ///
+    /// - Parameters:
+    ///   - base: the specification of a manifest.
+    ///   - seed: gives the seed where neither does; without it a seed is required.
+    /// - Returns: the specification, validated.
+    /// - Throws: `InvalidField` or ``Failure`` for the first field that is wrong or missing.
+    func spec(over base: DataSpec?, drawingSeed seed: (() -> UInt64)?) throws -> DataSpec {
+        guard let size = try self[.size] ?? base?.size else {
+            throw Failure(.usage, "size: missing; give \(ByteSize.accepted)")
+        }
+        guard let seed = try self[.seed] ?? base?.seed ?? seed?() else {
+            throw Failure(.usage, "seed: missing; give \(OptionRow.seed.accepted)")
+        }
+        return try spec(over: base, size: size, seed: seed)
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What options choose between.
+
+/// A command of the program.
+package enum Command: String, CaseIterable, Sendable {
+    case generate, verify, repair, test, plan, info, bench
+}
+
+/// What a job does.
+package enum Operation: String, CaseIterable, Sendable {
+    case generate, verify, test, repair
+}
+
+/// How files are written and read.
+package enum Access: String, CaseIterable, Sendable {
+    /// MPI-IO.
+    case mpi
+    /// System calls of each rank: `pwrite`, `pread`.
+    case posix
+}
+
+/// Into how many files a data set is written.
+package enum FileLayout: String, CaseIterable, Codable, Sendable {
+    /// One that all ranks share.
+    case shared
+    /// One for each rank, which holds its shard.
+    case perRank = "per-rank"
+}
+
+/// How a data set is cut before it is dealt to ranks.
+package enum Cut: Equatable, Sendable {
+    /// To that many segments.
+    case segments(Int)
+    /// To as many as each rank has transfers.
+    case strided
+
+    /// The number of segments, where it is one that was given and not 1.
+    package var segmentCount: Int? {
+        if case .segments(let count) = self, count > 1 { count } else { nil }
+    }
+}
+
+/// In which order a rank goes through its transfers.
+package enum Order: String, CaseIterable, Sendable {
+    case sequential, random
+}
+
+/// When data goes to stable storage while the clock runs.
+package enum Sync: String, CaseIterable, Sendable {
+    /// Not at all; afterwards.
+    case none
+    /// Once, when everything is written.
+    case end
+    /// After every transfer.
+    case each
+}
+
+/// What a test does with its file.
+package enum Phase: String, CaseIterable, Sendable {
+    case write, read, verify
+}
+
+/// Which rank reads back what which rank wrote.
+///
+/// A node that reads what it wrote itself may be given it from its own memory, which says nothing of the storage.
+package enum ReadOrder: String, CaseIterable, Sendable {
+    /// Each rank reads its own shard.
+    case same
+    /// Each rank reads the shard of one on the next node, by where the ranks really are.
+    case shift
+    /// Shards are dealt anew, by a number that is the same for the same seed.
+    case shuffle
+}
+
+/// How progress is shown.
+package enum ProgressStyle: String, CaseIterable, Sendable {
+    /// A bar on a terminal, lines elsewhere.
+    case auto
+    case bar, lines
+    /// An object a line, for programs.
+    case json
+    case none
+}
+
+/// What `bench` times of this program.
+package enum BenchOperation: String, CaseIterable, Sendable {
+    case fill, compare, random
+}

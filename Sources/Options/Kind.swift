@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+internal import DataGen
+
+/// What the texts of an option are read as, and what people and editors are told of it.
+package struct Kind<Value: Sendable>: Sendable {
+    /// What is told of it.
+    package let form: Form
+    /// Reads a text; the name of the field is for the error.
+    let read: @Sendable (_ text: String, _ field: String) throws(InvalidField) -> Value
+
+    /// A kind that `parse` reads, which returns nil for what is not accepted.
+    init(_ form: Form, _ parse: @escaping @Sendable (String) -> Value?) {
+        self.form = form
+        read = { (text, field) throws(InvalidField) in
+            guard let value = parse(text) else {
+                throw InvalidField(field: field, value: text, accepted: form.accepted)
+            }
+            return value
+        }
+    }
+
+    private init(
+        _ form: Form,
+        read: @escaping @Sendable (_ text: String, _ field: String) throws(InvalidField) -> Value
+    ) {
+        self.form = form
+        self.read = read
+    }
+}
+
+/// What is told of a kind, whatever its values are.
+package struct Form: Sendable {
+    /// Its name, by which a JSON Schema is chosen.
+    package let name: String
+    /// What is accepted, in words.
+    package let accepted: String
+    /// The least and the most, where it is a number or a size within bounds.
+    package var range: ClosedRange<Int>?
+    /// The names to choose from.
+    package var choices: [String] = []
+}
+
+extension Kind where Value == Int {
+    /// Bytes, as people write them.
+    static var size: Kind {
+        Kind(Form(name: "size", accepted: ByteSize.accepted), read: ByteSize.parse)
+    }
+
+    /// Bytes within bounds, and a multiple of `unit`.
+    static func size(_ range: ClosedRange<Int>, unit: Int = 1, accepted: String? = nil) -> Kind {
+        let bounds = "\(ByteSize.format(range.lowerBound)) to \(ByteSize.format(range.upperBound))"
+        let form = Form(name: "size", accepted: accepted ?? bounds, range: range)
+        return Kind(form) { (text, field) throws(InvalidField) in
+            let size = try ByteSize.parse(text, field: field)
+            guard range.contains(size), size % unit == 0 else {
+                throw InvalidField(field: field, value: text, accepted: form.accepted)
+            }
+            return size
+        }
+    }
+
+    /// A whole number within bounds.
+    static func number(_ range: ClosedRange<Int>) -> Kind {
+        let most = range.upperBound == .max ? "2^63 - 1" : "\(range.upperBound)"
+        return Kind(
+            Form(
+                name: "integer", accepted: "a whole number from \(range.lowerBound) to \(most)",
+                range: range)
+        ) { text in Int(text).flatMap { range.contains($0) ? $0 : nil } }
+    }
+
+    /// A time in seconds.
+    static var duration: Kind {
+        Kind(Form(name: "duration", accepted: Duration.accepted), Duration.seconds)
+    }
+}
+
+extension Kind where Value == UInt64 {
+    /// A number that decides what is drawn.
+    static var seed: Kind {
+        Kind(Form(name: "seed", accepted: "a whole number from 0 to 2^64 - 1")) { text in
+            text.utf8.first.map { (48...57).contains($0) } == true ? UInt64(text) : nil
+        }
+    }
+}
+
+extension Kind where Value == Ratio {
+    /// A ratio with at most three decimals.
+    static var ratio: Kind {
+        let form = Form(
+            name: "ratio",
+            accepted: "a number from 1 up with at most 3 decimals, such as 2 or 1.333")
+        return Kind(form) { (text, field) throws(InvalidField) in
+            try Ratio(parsing: text, field: field)
+        }
+    }
+}
+
+extension Kind where Value == Bool {
+    /// Yes or no.
+    static var flag: Kind {
+        Kind(Form(name: "flag", accepted: "true or false")) { text in
+            switch text.lowercased() {
+            case "true", "yes", "on", "1": true
+            case "false", "no", "off", "0": false
+            default: nil
+            }
+        }
+    }
+}
+
+extension Kind where Value == Double {
+    /// A part of a whole: a number up to 1, or with a sign up to 100%.
+    static var part: Kind {
+        Kind(Form(name: "part", accepted: "a part above 0 and up to 1, or 0% to 100%")) { text in
+            let isPercent = text.hasSuffix("%")
+            let digits = isPercent ? text.dropLast() : text[...]
+            guard digits.allSatisfy({ $0.isASCII && $0.isNumber || $0 == "." }),
+                let number = Double(digits), case let part = isPercent ? number / 100 : number,
+                part > 0, part <= 1
+            else { return nil }
+            return part
+        }
+    }
+}
+
+extension Kind where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
+    /// One of the names of an enumeration.
+    static var choice: Kind {
+        choice(of: Value.allCases.map(\.rawValue), accepted: nil)
+    }
+
+    /// One of some names of an enumeration; those that this machine does not have are refused.
+    static func choice(of names: [String], accepted: String?) -> Kind {
+        Kind(
+            Form(
+                name: "choice", accepted: accepted ?? names.joined(separator: " or "),
+                choices: names)
+        ) { text in names.contains(text) ? Value(rawValue: text) : nil }
+    }
+}
+
+extension Kind where Value == String {
+    /// A path that every MPI library takes as it is.
+    ///
+    /// ROMIO takes what is before a colon for the type of the file system, and may so write to another file. The
+    /// replacement character stands for bytes that were not UTF-8.
+    static var dataPath: Kind {
+        Kind(Form(name: "text", accepted: "a path in UTF-8 without colons and line ends")) { text in
+            text.isEmpty
+                || text.unicodeScalars.contains { ":\0\n\u{FFFD}".unicodeScalars.contains($0) }
+                ? nil : text
+        }
+    }
+
+    /// A path beside the data.
+    static func path(_ accepted: String) -> Kind {
+        Kind(Form(name: "text", accepted: accepted)) { $0.isEmpty ? nil : $0 }
+    }
+
+    /// A text of one line with something in it.
+    static func line(_ accepted: String = "one line of text") -> Kind {
+        Kind(Form(name: "text", accepted: accepted)) { $0.isEmpty || !$0.isOneLine ? nil : $0 }
+    }
+
+    /// A name that is good for folders and batch systems.
+    static var word: Kind {
+        Kind(
+            Form(
+                name: "word",
+                accepted: "1 to 100 letters, digits, '.', '_' and '-', a letter or digit first")
+        ) { text in
+            (1...100).contains(text.count) && text.isWord(and: "._-")
+                && text.first.map { !"._-".contains($0) } == true
+                ? text : nil
+        }
+    }
+
+    /// What starts the ranks.
+    static var launcher: Kind {
+        Kind(
+            Form(
+                name: "launcher",
+                accepted: "mpirun, srun, flux, or a command line with {ranks} in it")
+        ) { text in
+            let isKnown = ["mpirun", "srun", "flux"].contains(text)
+            return text.isOneLine && (isKnown || Array(text.utf8).contains("{ranks}".utf8))
+                ? text : nil
+        }
+    }
+}
+
+/// A key and what it stands for.
+package struct Pair: Sendable {
+    package let key: String
+    package let value: String
+}
+
+extension Kind where Value == Pair {
+    /// An MPI-IO hint.
+    static var hint: Kind {
+        let limit = OptionLimits.hintBytes
+        return Kind(
+            Form(
+                name: "hint",
+                accepted: "KEY=VALUE, the key at most \(limit.key) bytes, the value \(limit.value)")
+        ) { text in
+            // By bytes: what follows may combine with the sign to one letter.
+            guard let sign = text.utf8.firstIndex(of: UInt8(ascii: "=")),
+                case let key = String(text[..<sign]),
+                case let value = String(text[text.utf8.index(after: sign)...]),
+                (1...limit.key).contains(key.utf8.count),
+                (1...limit.value).contains(value.utf8.count)
+            else { return nil }
+            return Pair(key: key, value: value)
+        }
+    }
+}
+
+extension String {
+    /// Whether it has no line end, and no NUL.
+    var isOneLine: Bool { !contains { $0.isNewline || $0 == "\0" } }
+
+    /// Whether it is ASCII letters, digits and `others`.
+    fileprivate func isWord(and others: String) -> Bool {
+        allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber) || others.contains($0) }
+    }
+
+    /// Whether it may name a variable of the environment.
+    var isVariableName: Bool { isWord(and: "_") && first?.isNumber == false }
+}
+
+/// Limits that options have from what lies below; `DGen` asserts that they agree.
+package enum OptionLimits {
+    /// The most bytes of one MPI call.
+    package static let transferBytes = 1 << 30
+    /// The longest key and value of a hint that every MPI library takes.
+    package static let hintBytes = (key: 35, value: 255)
+    /// What transfers and shards past the system's caches are multiples of, in bytes.
+    package static let directUnit = 4096
+    /// The bytes of one call that are the fastest of those that `make bench` compares.
+    package static let transferBytesDefault = 1 << 20
+    /// What shards begin at multiples of, if nothing else is known.
+    package static let alignment = 1 << 20
+}

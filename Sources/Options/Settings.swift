@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+package import DataGen
+
+/// The options of a run as texts, each from the strongest place that gave it: command line, environment, job file.
+package struct Settings: Codable, Sendable {
+    /// Where an option was given.
+    private enum Source: String, Codable {
+        case jobFile, environment, commandLine
+    }
+
+    private struct Entry: Codable {
+        var texts: [String]
+        let source: Source
+    }
+
+    private enum CodingKeys: CodingKey {
+        case entries, environment, jobPath
+    }
+
+    private var entries: [String: Entry] = [:]
+    /// All variables `DGEN_*`, among them `DGEN_LOG`.
+    package let environment: [String: String]
+    /// The job file that was read.
+    package let jobPath: String?
+    /// What may be given.
+    private var rows = OptionRow.all
+
+    /// Options as one of the places gives them; several texts only where an option may be repeated.
+    package typealias Given = [OptionRow: [String]]
+
+    package init(
+        commandLine: Given, environment: [String: String], jobFile: Given, jobPath: String? = nil,
+        rows: [OptionRow] = OptionRow.all
+    ) {
+        self.environment = environment.filter { $0.key.hasPrefix("DGEN_") }
+        self.jobPath = jobPath
+        self.rows = rows
+        for (row, texts) in jobFile { entries[row.name] = Entry(texts: texts, source: .jobFile) }
+        for row in rows {
+            guard let text = row.variable.flatMap({ environment[$0] }) else { continue }
+            let texts = row.isList ? text.split(separator: ",").map(String.init) : [text]
+            entries[row.name] = Entry(texts: texts, source: .environment)
+        }
+        for (row, texts) in commandLine {
+            entries[row.name] = Entry(texts: texts, source: .commandLine)
+        }
+    }
+
+    /// Checks every option that was given, also those that the command at hand does not read.
+    ///
+    /// - Throws: `InvalidField` for the first that no command accepts.
+    package func check() throws(InvalidField) {
+        for row in rows {
+            if let texts = entries[row.name]?.texts { _ = try row.values(texts) }
+        }
+        try checkTogether()
+    }
+
+    package func has(_ row: OptionRow) -> Bool { entries[row.name] != nil }
+
+    /// Whether a job file gives it, and nothing stronger.
+    func isOfJobFile(_ row: OptionRow) -> Bool { entries[row.name]?.source == .jobFile }
+
+    package func texts(_ row: OptionRow) -> [String] { entries[row.name]?.texts ?? [] }
+
+    package func text(_ row: OptionRow) -> String? { entries[row.name]?.texts.last }
+
+    /// Puts texts before those that were given for an option.
+    package mutating func prepend(_ texts: [String], to row: OptionRow) {
+        let entry = entries[row.name] ?? Entry(texts: [], source: .jobFile)
+        entries[row.name] = Entry(texts: texts + entry.texts, source: entry.source)
+    }
+
+    /// The value of an option, or its default.
+    package subscript<Value>(_ setting: Setting<Value>) -> Value {
+        get throws(InvalidField) { try setting.value(entries[setting.name]?.texts) }
+    }
+
+    /// Variables `DGEN_*` that mean nothing here, each with the name that was probably meant.
+    package var unknownVariables: [(name: String, nearest: String?)] {
+        let options = rows.filter { $0.variable != nil }
+        let known =
+            options.map(\.variable) + ["DGEN_JOB", "DGEN_LOG", "DGEN_KERNEL", "DGEN_MPI_PROGRAM"]
+        return environment.keys.filter { !known.contains($0) }.sorted().map { variable in
+            let meant = String(variable.dropFirst(5)).nearest(in: options.map(\.name))
+            return (variable, options.first { $0.name == meant }?.variable)
+        }
+    }
+
+    /// The data specification: the options, and where they are silent that of a manifest.
+    ///
+    /// - Parameters:
+    ///   - base: the specification of a manifest.
+    ///   - size: the length, where neither gives it.
+    ///   - seed: the seed, where neither gives it.
+    /// - Returns: the specification, validated.
+    /// - Throws: `InvalidField` for the first field that is wrong.
+    package func spec(over base: DataSpec?, size: Int, seed: UInt64) throws(InvalidField)
+        -> DataSpec
+    {
+        try DataSpec(
+            size: self[.size] ?? base?.size ?? size, seed: self[.seed] ?? base?.seed ?? seed,
+            dedupRatio: self[.dedupRatio] ?? base?.dedupRatio ?? 1,
+            compressRatio: self[.compressRatio] ?? base?.compressRatio ?? 1,
+            dedupUnit: self[.dedupUnit] ?? base?.dedupUnit ?? DataSpec.dedupUnitDefault,
+            compressUnit: self[.compressUnit] ?? base?.compressUnit,
+            fill: self[.fill] ?? base?.fill ?? .backref)
+    }
+}
