@@ -209,14 +209,14 @@ ready &&
 lost soak-seed1.dat "$top"/soak/seed1/1-generate.report.json "$top"/soak/seed1/2-verify.report.json "$top"/soak/seed1/3-verify.report.json &&
 step "$top"/soak/seed1/1-generate.report.json \
     mpirun -n 4 --oversubscribe \
-    dgen-mpi generate --size=64MiB --seed=1 --dedup-ratio=1.5 --compress-ratio=1.333 --overwrite --time-limit=2h --output=soak-seed1.dat &&
+    dgen-mpi generate --size=64MiB --seed=1 --dedup-ratio=1.5 --compress-ratio=1.333 --output=soak-seed1.dat --overwrite --time-limit=2h &&
 written "$top"/soak/seed1/data-1.record . soak-seed1.dat &&
 step "$top"/soak/seed1/2-verify.report.json \
     mpirun -n 3 --oversubscribe \
-    dgen-mpi verify --size=64MiB --seed=1 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed1.dat &&
+    dgen-mpi verify --size=64MiB --seed=1 --dedup-ratio=1.5 --compress-ratio=1.333 soak-seed1.dat --time-limit=2h &&
 step "$top"/soak/seed1/3-verify.report.json \
     mpirun -n 1 --oversubscribe \
-    dgen-mpi verify --size=64MiB --seed=1 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed1.dat &&
+    dgen-mpi verify --size=64MiB --seed=1 --dedup-ratio=1.5 --compress-ratio=1.333 soak-seed1.dat --time-limit=2h &&
 remove "$top"/soak/seed1/data-1.record . soak-seed1.dat
 end "$?"
 
@@ -226,14 +226,14 @@ ready &&
 lost soak-seed2.dat "$top"/soak/seed2/1-generate.report.json "$top"/soak/seed2/2-verify.report.json "$top"/soak/seed2/3-verify.report.json &&
 step "$top"/soak/seed2/1-generate.report.json \
     mpirun -n 4 --oversubscribe \
-    dgen-mpi generate --size=64MiB --seed=2 --dedup-ratio=1.5 --compress-ratio=1.333 --overwrite --time-limit=2h --output=soak-seed2.dat &&
+    dgen-mpi generate --size=64MiB --seed=2 --dedup-ratio=1.5 --compress-ratio=1.333 --output=soak-seed2.dat --overwrite --time-limit=2h &&
 written "$top"/soak/seed2/data-1.record . soak-seed2.dat &&
 step "$top"/soak/seed2/2-verify.report.json \
     mpirun -n 3 --oversubscribe \
-    dgen-mpi verify --size=64MiB --seed=2 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed2.dat &&
+    dgen-mpi verify --size=64MiB --seed=2 --dedup-ratio=1.5 --compress-ratio=1.333 soak-seed2.dat --time-limit=2h &&
 step "$top"/soak/seed2/3-verify.report.json \
     mpirun -n 1 --oversubscribe \
-    dgen-mpi verify --size=64MiB --seed=2 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed2.dat &&
+    dgen-mpi verify --size=64MiB --seed=2 --dedup-ratio=1.5 --compress-ratio=1.333 soak-seed2.dat --time-limit=2h &&
 remove "$top"/soak/seed2/data-1.record . soak-seed2.dat
 end "$?"
 
@@ -243,14 +243,14 @@ ready &&
 lost soak-seed3.dat "$top"/soak/seed3/1-generate.report.json "$top"/soak/seed3/2-verify.report.json "$top"/soak/seed3/3-verify.report.json &&
 step "$top"/soak/seed3/1-generate.report.json \
     mpirun -n 4 --oversubscribe \
-    dgen-mpi generate --size=64MiB --seed=3 --dedup-ratio=1.5 --compress-ratio=1.333 --overwrite --time-limit=2h --output=soak-seed3.dat &&
+    dgen-mpi generate --size=64MiB --seed=3 --dedup-ratio=1.5 --compress-ratio=1.333 --output=soak-seed3.dat --overwrite --time-limit=2h &&
 written "$top"/soak/seed3/data-1.record . soak-seed3.dat &&
 step "$top"/soak/seed3/2-verify.report.json \
     mpirun -n 3 --oversubscribe \
-    dgen-mpi verify --size=64MiB --seed=3 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed3.dat &&
+    dgen-mpi verify --size=64MiB --seed=3 --dedup-ratio=1.5 --compress-ratio=1.333 soak-seed3.dat --time-limit=2h &&
 step "$top"/soak/seed3/3-verify.report.json \
     mpirun -n 1 --oversubscribe \
-    dgen-mpi verify --size=64MiB --seed=3 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed3.dat &&
+    dgen-mpi verify --size=64MiB --seed=3 --dedup-ratio=1.5 --compress-ratio=1.333 soak-seed3.dat --time-limit=2h &&
 remove "$top"/soak/seed3/data-1.record . soak-seed3.dat
 end "$?"
 
@@ -260,14 +260,14 @@ ready &&
 lost soak-seed4.dat "$top"/soak/seed4/1-generate.report.json "$top"/soak/seed4/2-verify.report.json "$top"/soak/seed4/3-verify.report.json &&
 step "$top"/soak/seed4/1-generate.report.json \
     mpirun -n 4 --oversubscribe \
-    dgen-mpi generate --size=64MiB --seed=4 --dedup-ratio=1.5 --compress-ratio=1.333 --overwrite --time-limit=2h --output=soak-seed4.dat &&
+    dgen-mpi generate --size=64MiB --seed=4 --dedup-ratio=1.5 --compress-ratio=1.333 --output=soak-seed4.dat --overwrite --time-limit=2h &&
 written "$top"/soak/seed4/data-1.record . soak-seed4.dat &&
 step "$top"/soak/seed4/2-verify.report.json \
     mpirun -n 3 --oversubscribe \
-    dgen-mpi verify --size=64MiB --seed=4 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed4.dat &&
+    dgen-mpi verify --size=64MiB --seed=4 --dedup-ratio=1.5 --compress-ratio=1.333 soak-seed4.dat --time-limit=2h &&
 step "$top"/soak/seed4/3-verify.report.json \
     mpirun -n 1 --oversubscribe \
-    dgen-mpi verify --size=64MiB --seed=4 --dedup-ratio=1.5 --compress-ratio=1.333 --time-limit=2h soak-seed4.dat &&
+    dgen-mpi verify --size=64MiB --seed=4 --dedup-ratio=1.5 --compress-ratio=1.333 soak-seed4.dat --time-limit=2h &&
 remove "$top"/soak/seed4/data-1.record . soak-seed4.dat
 end "$?"
 

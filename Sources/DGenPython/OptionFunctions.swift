@@ -58,7 +58,7 @@ func checkOptions(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
         let value =
             switch row.shape {
             case .one: newObject(values.first, given[row]?.last)
-            case .several, .list: try newList(values) { newObject($0, nil) }
+            case .joined, .several, .list: try newList(values) { newObject($0, nil) }
             case .pairs, .mapping:
                 try newDictionary(
                     values.compactMap { $0 as? Pair }.map { ($0.key, newText($0.value)) })

@@ -11,6 +11,8 @@ package class OptionRow: Hashable, @unchecked Sendable {
     package enum Shape: String, Sendable {
         /// One value.
         case one
+        /// One text with commas, or a list; one value at least.
+        case joined
         /// One value or a list.
         case several
         /// One value, a list or a mapping, whose entries are `KEY=VALUE`.
@@ -67,7 +69,7 @@ package class OptionRow: Hashable, @unchecked Sendable {
     package var defaultWords: String? { otherwise ?? fallback }
 
     /// Whether a list in a job file is one value.
-    package var isList: Bool { [.several, .pairs, .list].contains(shape) }
+    package var isList: Bool { [.joined, .several, .pairs, .list].contains(shape) }
 
     /// Reads texts that were given for it.
     ///
@@ -128,18 +130,19 @@ package final class Setting<Value: Sendable>: OptionRow, @unchecked Sendable {
             otherwise: otherwise, help: help, example: example, of: commands)
     }
 
-    /// An option with several values; where it `isSplit`, commas part those of one text, and one is wanted at least.
+    /// An option with several values.
     package init<Element: Sendable>(
-        _ name: String, listOf kind: Kind<Element>, shape: Shape = .several, isSplit: Bool = false,
+        _ name: String, listOf kind: Kind<Element>, shape: Shape = .several,
         most: Int = .max, default fallback: String? = nil, otherwise: String? = nil,
         accepted: String? = nil, help: String, example: String, of commands: [Command] = []
     ) where Value == [Element] {
+        let isJoined = shape == .joined
         read = { (texts) throws(InvalidField) in
             let parts =
-                isSplit
+                isJoined
                 ? texts.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false) }
                     .map(String.init) : texts
-            guard parts.count <= most, !isSplit || !parts.isEmpty else {
+            guard parts.count <= most, !isJoined || !parts.isEmpty else {
                 throw InvalidField(
                     field: name, value: parts.isEmpty ? "" : "\(parts.count) values",
                     accepted: parts.isEmpty ? kind.form.accepted : "\(most) values at most")

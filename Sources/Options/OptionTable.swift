@@ -140,8 +140,8 @@ extension OptionRow {
     package static let segments = Setting(
         "segments", .number(1...1 << 40), default: "1",
         help: """
-            Cut the data set into that many segments, and deal each of them to all ranks, as IOR's `-s` does. \
-            Not with `strided`.
+            Cut the data set into that many segments, and deal each to all ranks, as IOR's `-s` does. Not \
+            with `strided`.
             """, example: "4", of: .ofWriting)
 
     package static let strided = Setting(
@@ -161,7 +161,7 @@ extension OptionRow {
     package static let sync = Setting(
         "sync", Kind<Sync>.choice, default: "end",
         help: """
-            When data goes to stable storage while the clock runs: once at the end, after each transfer, or \
+            When data goes to stable storage while the clock runs. Once at the end, after each transfer, or \
             not at all (then afterwards).
             """, example: "each", of: .ofWriting)
 
@@ -231,8 +231,7 @@ extension OptionRow {
         "also_known", listOf: .seed, most: 64,
         accepted: "0 to 2^64 - 1; may be repeated, 64 at most",
         help: """
-            Seed of a data set that may have been in the file before, so that its bytes are recognised as \
-            `stale`. A job file has a list; the environment has a list with commas.
+            Seed of a data set that may have been in the file before. Its bytes are recognised as `stale`. A job file has a list; the environment has a list with commas.
             """, example: "[41, 43]", of: [.verify, .repair, .test])
 
     // Test
@@ -241,7 +240,7 @@ extension OptionRow {
         "phases",
         listOf: Kind<Phase>.choice(
             of: Phase.allCases.map(\.rawValue), accepted: "a list of write, read and verify"),
-        isSplit: true, default: "write,read,verify",
+        shape: .joined, default: "write,read,verify",
         accepted: "`write`, `read`, `verify`, separated by commas; each as often as it is named",
         help: "What is done with the file, in this order. A job file may have a list.",
         example: "[write, read]", of: [.test])
@@ -266,7 +265,7 @@ extension OptionRow {
     package static let readOrder = Setting(
         "read_order", Kind<ReadOrder>.choice, default: "shift",
         help:
-            "Who reads what: what a rank on the next node wrote, any rank at random, or the rank itself.",
+            "Who reads what: what a rank on the next node wrote, any rank at random, or itself.",
         example: "shuffle", of: [.test])
 
     package static let shuffleSeed = Setting(
@@ -434,7 +433,7 @@ extension OptionRow {
         "operations",
         listOf: Kind<BenchOperation>.choice(
             of: BenchOperation.allCases.map(\.rawValue), accepted: "fill, compare, random"),
-        isSplit: true,
+        shape: .joined,
         default: "fill,compare,random", help: "What to time.", example: "[fill]", of: [.bench])
 
     package static let benchKernels = Setting(
@@ -442,26 +441,26 @@ extension OptionRow {
         listOf: Kind<Kernel>.choice(
             of: Kernel.supported.map(\.rawValue),
             accepted: Kernel.supported.map(\.rawValue).joined(separator: ", ")),
-        isSplit: true, otherwise: "all that this machine can run, or `DGEN_KERNEL`",
+        shape: .joined, otherwise: "all that this machine can run, or `DGEN_KERNEL`",
         accepted: "a list of those that this machine can run", help: "Kernels to measure.",
         example: "[scalar]", of: [.bench])
 
     package static let benchThreads = Setting(
-        "threads", listOf: .number(1...4096), isSplit: true,
+        "threads", listOf: .number(1...4096), shape: .joined,
         otherwise: "1 and the processors of this process", help: "Numbers of threads.",
         example: "[1, 2]", of: [.bench])
 
     package static let benchBufferSizes = Setting(
-        "buffer_sizes", listOf: .size(1...1 << 30), isSplit: true,
+        "buffer_sizes", listOf: .size(1...1 << 30), shape: .joined,
         default: "100,4KiB,64KiB,1MiB,256MiB", help: "Sizes of the buffer.", example: "[1MiB]",
         of: [.bench])
 
     package static let benchCompressRatios = Setting(
-        "compress_ratios", listOf: .ratio, isSplit: true, default: "1,2,4,10",
+        "compress_ratios", listOf: .ratio, shape: .joined, default: "1,2,4,10",
         help: "Compress ratios.", example: "[1, 1.5]", of: [.bench])
 
     package static let benchDedupRatios = Setting(
-        "dedup_ratios", listOf: .ratio, isSplit: true, default: "1,2", help: "Dedup ratios.",
+        "dedup_ratios", listOf: .ratio, shape: .joined, default: "1,2", help: "Dedup ratios.",
         example: "[1, 2]", of: [.bench])
 
     package static let benchRepeats = Setting(

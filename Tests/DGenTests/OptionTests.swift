@@ -61,10 +61,10 @@ import Testing
                 #expect(found.insert(row).inserted, "\(row.name) of \(command) is there twice")
                 #expect(argument.kind == "positional" || isShort, "\(command) \(names)")
                 #expect((argument.kind == "flag") == isFlag, "\(row.name) of \(command)")
-                #expect(argument.isRepeating == (row.isList && command != .bench && row != .phases))
+                #expect(argument.isRepeating == [.several, .pairs].contains(row.shape))
                 #expect(argument.abstract == row.argumentHelp.abstract, "\(row.name) of \(command)")
             }
-            let flags = rows.filter { $0.form.name == "flag" && $0 != .verbose && $0 != .quiet }
+            let flags = rows.filter { $0.form.name == "flag" }
             #expect(unset == Set(flags), "\(command): \(unset.symmetricDifference(flags))")
             #expect(found == Set(rows), "\(command): \(found.symmetricDifference(rows))")
         }

@@ -19,8 +19,8 @@ struct ResultOptions: ParsableArguments {
     var job: String?
 
     @Option(.report) var report: String?
-    @Flag(setting: .verbose) var verbose: Bool
-    @Flag(setting: .quiet) var quiet: Bool
+    @Flag(.verbose) var verbose: Bool?
+    @Flag(.quiet) var quiet: Bool?
 }
 
 struct TransferOptions: ParsableArguments {

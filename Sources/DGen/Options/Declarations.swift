@@ -40,13 +40,6 @@ extension Flag where Value == Bool? {
     }
 }
 
-extension Flag where Value == Bool {
-    /// The flag of a row that can only be set.
-    init(setting row: OptionRow) {
-        self.init(wrappedValue: false, name: row.names, help: row.argumentHelp)
-    }
-}
-
 extension Argument where Value == String? {
     /// The option of a row, as an argument without a name.
     init(_ row: OptionRow) {

@@ -53,11 +53,10 @@ enum JobFile {
     ) throws(InvalidField) -> [String] {
         var texts: [String] = []
         switch (value, row.shape) {
-        case (.scalar(let text, isNull: false), .one), (.scalar(let text, isNull: false), .several),
-            (.scalar(let text, isNull: false), .pairs):
+        case (.scalar(let text, isNull: false), let shape)
+        where shape != .list && shape != .mapping:
             texts = [text]
-        case (.list(let elements), .several), (.list(let elements), .pairs),
-            (.list(let elements), .list):
+        case (.list(let elements), _) where row.isList:
             for element in elements { texts.append(try text(of: element, for: row)) }
         case (.mapping(let entries), .pairs):
             for entry in entries {

@@ -11,10 +11,9 @@ import tempfile
 from pathlib import Path
 
 from dgen_mpi import report
-from dgen_mpi.jobs import Campaign, Case, Job, JobError, logs, values
+from dgen_mpi.jobs import Campaign, Case, Job, JobError, logs
 from dgen_mpi.jobs.local import STOP_SECONDS
-from dgen_mpi.jobs.model import ONLY
-from dgen_mpi.jobs.values import OPERATIONS
+from dgen_mpi.jobs.options import ROWS, size_in
 
 
 def duration(seconds: float) -> str:
@@ -30,7 +29,7 @@ def expected_rate(
 ) -> tuple[float | None, str]:
     """Return bytes per second to expect, and where that comes from."""
     if options.rate:
-        return float(values.size(options.rate, 1)), "as given"
+        return float(size_in(options.rate, "rate")), "as given"
     if options.measure:
         return _measured_rate(campaign.cases[0]), "measured with a file of 256 MiB"
     if (place / "index.json").exists():
@@ -52,7 +51,7 @@ def _measured_rate(case: Case) -> float:
         key: value
         for key, value in first.settings().items()
         if key not in ("name", "operation", "report", "space_check", "quiet", "verbose", "resume")
-        and "generate" in ONLY.get(key, OPERATIONS)
+        and "generate" in (ROWS[key]["commands"] or ["generate"])
     }
     settings.setdefault("program", os.environ.get("DGEN_MPI_PROGRAM", "dgen-mpi"))
     environment = {**os.environ, **(first.environment or {})}

@@ -23,8 +23,9 @@ from dgen_mpi.cli.output import (
     require_output,
     say,
 )
-from dgen_mpi.jobs import CampaignFolder, JobError, values
+from dgen_mpi.jobs import CampaignFolder, JobError
 from dgen_mpi.jobs.folder import write_json
+from dgen_mpi.jobs.options import size_in
 from dgen_mpi.spec import SEARCH_BYTES
 
 CHUNK = 8 << 20
@@ -37,10 +38,7 @@ RANGES_SHOWN = 20
 def _sizes(text: str, field: str) -> tuple[int, ...]:
     found = []
     for part in filter(None, text.split(",")):
-        try:
-            found.append(values.size(part.strip(), 1))
-        except ValueError as error:
-            raise JobError(f"{field}: {error}") from error
+        found.append(size_in(part.strip(), field))
     return tuple(found)
 
 

@@ -10,28 +10,17 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dgen_mpi._arguments import in_one_line
-from dgen_mpi.jobs import files, places, values
+from dgen_mpi._arguments import in_one_line, refusal
+from dgen_mpi.jobs import files, options, places
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import WRITING, Job, canonical, shown
 
 T = TypeVar("T")
-
-LISTS = (
-    "hint",
-    "phases",
-    "also_known",
-    "launcher_arguments",
-    "modules",
-    "setup",
-    "directives",
-)
-"""The fields whose values are lists: several values of them are a list of lists (or mappings)."""
 
 CASES_MAX = 10_000
 """The most cases of one campaign."""
@@ -179,7 +168,7 @@ class Campaign:
         files.refuse_unknown(content, [*Job.model_fields, *OWN_KEYS], name)
         own = {key: content.pop(key) for key in OWN_KEYS if key in content}
         default_name = re.sub(r"[^A-Za-z0-9._-]+", "-", default_name).strip("._-") or "campaign"
-        title = _checked(f"{name}: name", values.word, content.pop("name", default_name))
+        title = _value(name, "name", content.pop("name", default_name))
         for key in content.keys() & NOT_SWEPT:
             raise JobError(f"{name}: {key}: a campaign keeps the reports in its folder")
         axes = {key: value for key, value in content.items() if is_axis(key, value)}
@@ -193,8 +182,9 @@ class Campaign:
                     raise JobError(f"{name}: {key}: '{twice}' is there twice")
                 known.add(same)
         fixed = {key: value for key, value in content.items() if key not in axes}
-        runs = _checked(f"{name}: runs", values.integer, own.get("runs", "1"), 1, 1000)
-        removes = _checked(f"{name}: remove_data", values.flag, own.get("remove_data", "false"))
+        runs = _runs(name, str(own.get("runs", 1)))
+        # As every flag is read.
+        removes = _value(f"{name}: remove_data", "overwrite", own.get("remove_data", False))
         steps = _mappings(own.get("steps", [{}]), f"{name}: steps") or [{}]
         combinations = _combinations(axes, own, name, runs)
         count = len(combinations) * runs
@@ -242,17 +232,23 @@ def is_axis(key: str, value: Any) -> bool:
     """Return whether a value is a list of values rather than one."""
     if not isinstance(value, list):
         return False
-    if key not in LISTS:
+    if options.shape_of(key) not in options.LISTS:
         return True
     return bool(value) and all(isinstance(element, list | dict) for element in value)
 
 
-def _checked(where: str, check: Callable[..., T], *arguments: Any) -> T:
-    """Return what a check returns; its refusal says where."""
+def _value(where: str, key: str, value: Any) -> Any:
+    """Return what an option reads; its refusal says where."""
     try:
-        return check(*arguments)
+        return options.read({key: value})[key]
     except ValueError as error:
-        raise JobError(f"{where}: {error}") from error
+        raise JobError(f"{where}: {str(error).removeprefix('overwrite: ')}") from error
+
+
+def _runs(name: str, text: str) -> int:
+    if not re.fullmatch("[+]?[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= 1000:
+        raise JobError(f"{name}: {refusal('runs', text, 'a whole number from 1 to 1000')}")
+    return int(text)
 
 
 def _mappings(value: Any, where: str) -> list[dict[str, Any]]:
@@ -386,18 +382,11 @@ def campaign_schema() -> dict[str, Any]:
 
 def job_schema() -> dict[str, Any]:
     """Return the JSON Schema of job files."""
-    schema = Job.model_json_schema()
-    for field in schema["properties"].values():
-        # Optional means left out, which JSON Schema says by itself.
-        kinds = [kind for kind in field.pop("anyOf", []) if kind != {"type": "null"}]
-        if len(kinds) == 1:
-            field.update(kinds[0])
-        elif kinds:
-            field["anyOf"] = kinds
-        field.pop("default", None)
-        field.pop("title", None)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
+        "title": "Job",
         "description": "One run of dgen-mpi, and how it is launched.",
+        "type": "object",
+        "properties": {name: options.schema(row) for name, row in options.ROWS.items()},
+        "additionalProperties": False,
     }

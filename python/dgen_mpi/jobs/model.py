@@ -8,16 +8,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from dgen_mpi import DataSpec
 from dgen_mpi._arguments import DEDUP_UNIT
 from dgen_mpi._files import replace
-from dgen_mpi.jobs import files, shell, values
+from dgen_mpi.jobs import files, options, shell
+from dgen_mpi.jobs.fields import OptionFields
 from dgen_mpi.jobs.files import JobError
 
 
-class Job(BaseModel):
+class Job(OptionFields):
     """One run of `dgen-mpi`: its options, and how it is launched.
 
     Fields are those of a job file. What is not given is left to the program, which documents its
@@ -35,209 +36,15 @@ class Job(BaseModel):
     'mpirun -n 4 dgen-mpi generate --size=1GiB --compress-ratio=1.5 --output=/scratch/me/data'
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
-
-    name: values.Word | None = Field(None, description="What the job is called.")
-    operation: values.Operation = Field("generate", description="What the job does.")
-
-    size: values.Size | None = Field(None, description="Length of the data set.")
-    seed: values.Seed | None = Field(None, description="Seed of the stream; drawn at random.")
-    dedup_ratio: values.Ratio | None = Field(
-        None, description="Logical blocks per distinct block, 1 to 1000000, at most 3 decimals."
-    )
-    compress_ratio: values.Ratio | None = Field(
-        None, description="Bytes per compressed byte, 1 to 64 for a grain of 1024."
-    )
-    dedup_unit: values.Size | None = Field(
-        None, description="The block, the unit of deduplication: a multiple of 512 to 1 GiB."
-    )
-    compress_unit: values.Size | None = Field(
-        None, description="The grain, the unit of compression: a multiple of 64, 512 to 65536."
-    )
-    fill: values.Fill | None = Field(None, description="What the compressible part is.")
-
-    output: values.DataPath | None = Field(None, description="The file to write or verify.")
-    transfer_size: values.TransferSize | None = Field(
-        None, description="Bytes of one MPI-IO call, at most 1 GiB."
-    )
-    align: values.Alignment | None = Field(
-        None, description="Shard boundaries are multiples of this; the stripe size is good."
-    )
-    collective: values.Flag | None = Field(None, description="Collective MPI-IO calls.")
-    hint: values.Hints | None = Field(None, description="MPI-IO hints.")
-    hints_file: values.FilePath | None = Field(
-        None, description="A file of MPI-IO hints, KEY=VALUE or KEY VALUE a line."
-    )
-    stripe_count: values.StripeCount | None = Field(
-        None, description="Stripes of the file, -1 for all targets."
-    )
-    stripe_size: values.StripeSize | None = Field(
-        None, description="Bytes of a stripe, a multiple of 64KiB; also the default of align."
-    )
-    layout: values.FileLayout | None = Field(
-        None, description="One file (shared), or one for each rank (per-rank)."
-    )
-    segments: values.Segments | None = Field(
-        None, description="Segments that the data set is cut to before it is dealt to the ranks."
-    )
-    strided: values.Flag | None = Field(
-        None, description="The transfers of all ranks take turns in the file."
-    )
-    order: values.Order | None = Field(None, description="The order of each rank's transfers.")
-    sync: values.Sync | None = Field(
-        None, description="When data goes to stable storage while the clock runs."
-    )
-    queue_depth: values.QueueDepth | None = Field(
-        None, description="Buffers of each rank: bytes are made while others are moved."
-    )
-    overwrite: values.Flag | None = Field(None, description="Replace an existing file.")
-    space_check: values.Flag | None = Field(
-        None, description="Refuse when the file system has less room than the data set."
-    )
-    preallocate: values.Flag | None = Field(
-        None, description="Have the file system reserve the room before the first byte."
-    )
-    io: values.Access | None = Field(None, description="MPI-IO (mpi) or system calls (posix).")
-    direct: values.Flag | None = Field(
-        None, description="With io posix: past the system's caches, with O_DIRECT."
-    )
-    phases: values.Phases | None = Field(
-        None, description="What a test does, in this order: write, read, verify."
-    )
-    repeat: values.Repetitions | None = Field(
-        None, description="How often a test goes through its phases."
-    )
-    warm_up: values.WarmUps | None = Field(
-        None, description="How often it does so before, without being counted."
-    )
-    fresh_file: values.Flag | None = Field(
-        None, description="Whether a test writes a new file each time, or the same one over."
-    )
-    keep: values.Flag | None = Field(None, description="Whether a test leaves its file there.")
-    read_order: values.ReadOrder | None = Field(
-        None, description="Who reads what in a test: shift, shuffle or same."
-    )
-    shuffle_seed: values.ShuffleSeed | None = Field(None, description="What shuffle deals by.")
-    drop_cache: values.Flag | None = Field(
-        None, description="Ask each node to forget the file before a test reads it."
-    )
-    resume: values.Flag | None = Field(
-        None, description="Finish a file that an earlier run did not."
-    )
-    sample: values.Part | None = Field(
-        None, description="Verify this part of the blocks only: 0.01 or 1%."
-    )
-    blocks: values.Blocks | None = Field(None, description="Verify so many blocks only.")
-    sample_seed: values.ShuffleSeed | None = Field(
-        None, description="What decides which blocks; drawn at random."
-    )
-    also_known: values.Seeds | None = Field(
-        None, description="Seeds of data sets that may have been in the file before."
-    )
-    threads: values.Threads | None = Field(
-        None, description="Threads of each rank that make bytes."
-    )
-    numa: values.NumaMode | None = Field(
-        None, description="Keep threads and memory on memory nodes."
-    )
-    numa_node: values.NumaNode | None = Field(
-        None, description="Keep them all on this memory node."
-    )
-    watchdog: values.Watchdog | None = Field(
-        None, description="Seconds that one step may take; 0 for no limit."
-    )
-    progress: values.ProgressStyle | None = Field(None, description="Progress on stderr.")
-    report: values.ReportPath | None = Field(None, description="Where the result goes, as JSON.")
-    csv: values.FilePath | None = Field(None, description="Where the operations go as a table.")
-    verbose: values.Flag | None = Field(None, description="Log what starts and ends.")
-    quiet: values.Flag | None = Field(None, description="No table, no progress, errors only.")
-
-    ranks: values.Ranks | None = Field(None, description="MPI ranks; nodes x ranks_per_node, or 1.")
-    nodes: values.Nodes | None = Field(None, description="Nodes that the ranks are dealt to.")
-    ranks_per_node: values.Nodes | None = Field(None, description="Ranks on each node, at most.")
-    launcher: values.Launcher | None = Field(
-        None,
-        description="mpirun, srun, flux, or a command line with places for {ranks}, {nodes} and "
-        "{ranks_per_node}.",
-    )
-    launcher_arguments: values.Lines | None = Field(
-        None, description="More arguments of the launcher."
-    )
-    environment: values.Variables | None = Field(None, description="Variables to set.")
-    modules: values.Lines | None = Field(None, description="Modules to load.")
-    setup: values.Lines | None = Field(
-        None, description="Lines of shell to run before, as they stand."
-    )
-    program: values.Line | None = Field(None, description="The program, if not dgen-mpi.")
-    working_directory: values.Line | None = Field(
-        None, description="Where relative paths begin; the folder that the job is started from."
-    )
-    time_limit: values.Duration | None = Field(
-        None, description="When the run stops, and the batch job: 90s, 30m, 2h or 1:30:00."
-    )
-    stop_before: values.Duration | None = Field(
-        None, description="How long before the limit the job is told to stop by itself."
-    )
-    account: values.Line | None = Field(None, description="The account that pays.")
-    partition: values.Line | None = Field(None, description="The partition or queue.")
-    directives: values.Lines | None = Field(
-        None, description="More options of the batch system, such as --constraint=cpu."
-    )
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Job:
-        """Check what no field can check alone."""
-        if self.operation in WRITING and self.size is not None:
-            # The one check of a specification is that of the extension.
-            self._data_set(self.size)
-        if self.numa == "off" and self.numa_node is not None:
-            raise ValueError(
-                f"numa_node: '{self.numa_node}' is not accepted; give no node with numa off"
-            )
-        self._check_access()
-        if self.nodes is not None and self.ranks is not None:
-            most = max(self.nodes, (self.ranks_per_node or self.ranks) * self.nodes)
-            if not self.nodes <= self.ranks <= most:
-                raise ValueError(
-                    f"ranks: '{self.ranks}' is not accepted; give {self.nodes} to {most} for the "
-                    "nodes and ranks_per_node given"
-                )
-        return self
-
-    def _check_access(self) -> None:
-        self._check_layout()
-        if self.sample is not None and self.blocks is not None:
-            raise ValueError(f"blocks: '{self.blocks}' is not accepted; give no blocks with sample")
-        if self.io != "posix":
-            if self.direct:
-                raise ValueError("direct: 'true' is not accepted; give it with io posix only")
-            return
-        if self.collective:
-            raise ValueError("collective: 'true' is not accepted; give it with io mpi only")
-        for name, given in (("hints_file", self.hints_file), ("hint", self.hint)):
-            if given is not None:
-                raise ValueError(f"{name}: '{given}' is not accepted; give hints with io mpi only")
-        for name, size in (("transfer_size", self.transfer_size), ("align", self.align)):
-            if self.direct and size is not None and size % values.DIRECT_UNIT:
-                raise ValueError(
-                    f"{name}: '{size}' is not accepted; give a multiple of {values.DIRECT_UNIT} "
-                    "bytes with direct"
-                )
-
-    def _check_layout(self) -> None:
-        if self.strided and (self.segments or 1) > 1:
-            raise ValueError(
-                f"segments: '{self.segments}' is not accepted; give no segments with strided"
-            )
-        if self.layout != "per-rank":
-            return
-        for name, given in (("collective", self.collective), ("strided", self.strided)):
-            if given:
-                raise ValueError(f"{name}: 'true' is not accepted; give it with layout shared only")
-        if (self.segments or 1) > 1:
-            raise ValueError(
-                f"segments: '{self.segments}' is not accepted; give it with layout shared only"
-            )
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, content: Any) -> Any:
+        """Have the extension read and check all options, alone and together."""
+        if not isinstance(content, dict):
+            return content
+        given = {key: content[key] for key in content.keys() & options.ROWS.keys()}
+        given = {key: value for key, value in given.items() if value is not None}
+        return {**content, **options.read(given, str(given.get("operation", "generate")))}
 
     @classmethod
     def from_mapping(cls, content: dict[str, Any], name: str = "job") -> Job:
@@ -364,21 +171,18 @@ class Job(BaseModel):
         # Launchers would take it for an option of theirs.
         program = f"./{program}" if program.startswith("-") else program
         words = [program, self.operation]
-        settings = self.settings()
-        for key in OPTIONS:
-            if key not in settings or self.operation not in ONLY.get(key, values.OPERATIONS):
+        for key, value in self.settings().items():
+            row, option = options.ROWS[key], "--" + key.replace("_", "-")
+            if self.operation not in row["commands"]:
                 continue
-            value, option = settings[key], "--" + key.replace("_", "-")
-            if key == "hint":
-                words += [f"--hint={name}={text}" for name, text in value.items()]
-            elif key in ("verbose", "quiet"):
-                words += [option] if value else []
+            if row["shape"] == "pairs":
+                words += [f"{option}={name}={text}" for name, text in value.items()]
+            elif row["shape"] == "several":
+                words += [f"{option}={element}" for element in value]
+            elif row["shape"] == "joined":
+                words.append(f"{option}={','.join(value)}")
             elif isinstance(value, bool):
                 words.append(option if value else "--no-" + option[2:])
-            elif key == "also_known":
-                words += [f"{option}={known}" for known in value]
-            elif key == "phases":
-                words.append(f"{option}={','.join(value)}")
             elif key == "output" and self.operation in ON_FILES:
                 # An argument, which must not look like an option.
                 words.append(value if not value.startswith("-") else f"./{value}")
@@ -391,58 +195,11 @@ class Job(BaseModel):
         return f"{self.launch()} {shell.words(self.arguments())}"
 
 
-OPTIONS = (
-    *("size", "seed", "dedup_ratio", "compress_ratio", "dedup_unit", "compress_unit", "fill"),
-    *("transfer_size", "align", "collective", "hint", "hints_file", "stripe_count", "stripe_size"),
-    *("overwrite", "space_check", "preallocate", "segments", "strided", "order", "sync"),
-    *("layout", "queue_depth", "csv"),
-    *("io", "direct", "phases", "repeat", "warm_up", "fresh_file", "keep", "read_order"),
-    *(
-        "shuffle_seed",
-        "drop_cache",
-        "resume",
-        "sample",
-        "blocks",
-        "sample_seed",
-        "also_known",
-        "threads",
-        "numa",
-        "numa_node",
-        "time_limit",
-        "watchdog",
-        "progress",
-    ),
-    *("verbose", "quiet", "output", "report"),
-)
-"""The fields that are options of `dgen-mpi`, in the order of a command line."""
-
 WRITING = ("generate", "test")
 """The operations that write a file."""
 
 ON_FILES = ("verify", "repair")
 """Those that are told a file that is there, as an argument."""
-
-ONLY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        (
-            *("collective", "hint", "hints_file", "stripe_count", "stripe_size"),
-            *("overwrite", "preallocate", "segments", "strided", "order", "sync"),
-        ),
-        WRITING,
-    ),
-    "space_check": (*WRITING, "repair"),
-    "resume": ("generate",),
-    **dict.fromkeys(
-        (
-            *("phases", "repeat", "warm_up", "fresh_file", "keep", "read_order"),
-            *("shuffle_seed", "drop_cache"),
-        ),
-        ("test",),
-    ),
-    **dict.fromkeys(("sample", "blocks", "sample_seed"), ("verify",)),
-    "also_known": ("verify", "repair", "test"),
-}
-"""The options that not all operations have, and which ones have them."""
 
 
 def canonical(key: str, value: Any) -> Hashable:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from dgen_mpi.jobs import shell, values
+from dgen_mpi.jobs import options, shell
 from dgen_mpi.jobs.campaign import Case
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import Job
@@ -273,9 +273,10 @@ def script(
     """
     for field, text in [("name", name), *(("case", case.name) for case in cases)]:
         try:
-            values.word(text)
+            options.read({"name": text})
         except ValueError as error:
-            raise JobError(f"{field}: {error}") from error
+            told = str(error).removeprefix("name: ")
+            raise JobError(f"{field}: {told}") from error
     lines = ["#!/bin/bash"]
     if scheduler is not None:
         lines += map(shell.comment, directives(cases, scheduler, name, folder))
@@ -396,6 +397,11 @@ def _steps(case: Case, place: str) -> list[str]:
     return [*note, " &&\n".join(commands), 'end "$?"']
 
 
+def clock(seconds: int) -> str:
+    """Return a duration as batch systems read it: ``H:MM:SS``."""
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
 def directives(
     cases: Sequence[Case], scheduler: str, name: str, folder: str | PurePath
 ) -> list[str]:
@@ -417,7 +423,7 @@ def directives(
     seconds, stop = wanted.seconds, wanted.stop_before
     account = wanted.account and shell.word(wanted.account)
     partition = wanted.partition and shell.word(wanted.partition)
-    time = None if seconds is None else values.clock(seconds)
+    time = None if seconds is None else clock(seconds)
     options: list[str | int | None]
     if scheduler == "slurm":
         mark = "#SBATCH"

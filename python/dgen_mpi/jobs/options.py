@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The options of a job, as the extension's table has them: read, written, told to editors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from dgen_mpi import _native
+from dgen_mpi._arguments import refusal
+from dgen_mpi.jobs.files import JobError
+
+Row = dict[str, Any]
+
+TABLE: list[Row] = _native.options()
+"""All options, those of `bench` too."""
+
+ROWS: dict[str, Row] = {row["name"]: row for row in TABLE if row["topic"] != "Bench"}
+"""The options that job files may have, by name."""
+
+LISTS = ("joined", "several", "pairs", "list")
+"""The shapes whose values are lists: several values of them are a list of lists (or mappings)."""
+
+
+def shape_of(key: str) -> str:
+    """Return the shape of an option's values; that of one value for what is no option."""
+    return str(ROWS[key]["shape"]) if key in ROWS else "one"
+
+
+_UNITS = [("EiB", 60), ("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
+
+
+def read(given: Mapping[str, Any], operation: str = "") -> dict[str, Any]:
+    """Return the values of options that were given as job files or as Python have them.
+
+    Raises
+    ------
+    ValueError
+        In one line, for the first that is not accepted, in the words of the program.
+    """
+    texts = {name: _texts(ROWS[name], value) for name, value in given.items()}
+    values = _native.check_options(operation, texts)
+    for name in values:
+        if ROWS[name]["kind"] == "ratio":
+            values[name] = Decimal(values[name]).normalize()
+    return values
+
+
+def _texts(row: Row, value: object) -> list[str]:
+    """Return a value as the texts that the program reads."""
+    shape = row["shape"]
+    if isinstance(value, Mapping) and shape == "pairs":
+        return [f"{_text(row, key)}={_text(row, element)}" for key, element in value.items()]
+    if isinstance(value, Mapping) and shape == "mapping":
+        return [_text(row, part) for entry in value.items() for part in entry]
+    if isinstance(value, list | tuple) and shape in LISTS:
+        return [_text(row, element) for element in value]
+    if shape in ("list", "mapping"):
+        raise _refusal(row, value)
+    return [_text(row, value)]
+
+
+def _text(row: Row, value: object) -> str:
+    if isinstance(value, bool):
+        # YAML's word for false, where a name is one of those to choose from.
+        return "off" if not value and "off" in row["choices"] else str(value).lower()
+    if isinstance(value, Fraction):
+        value = Decimal(value.numerator) / Decimal(value.denominator)
+    if isinstance(value, float):
+        value = Decimal(repr(value))
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if not isinstance(value, str | int | os.PathLike):
+        raise _refusal(row, value)
+    return str(value)
+
+
+def _refusal(row: Row, value: object) -> ValueError:
+    told = "a mapping" if isinstance(value, Mapping) else value
+    told = "a list" if isinstance(value, list | tuple) else told
+    return refusal(row["name"], "nothing" if value is None else told, plain(row["accepted"]))
+
+
+def plain(text: str) -> str:
+    """Return words of the table without their marks."""
+    return text.replace("`", "")
+
+
+def summary(row: Row) -> str:
+    """Return what an option is, in one sentence."""
+    return plain(row["help"]).split(". ")[0].removesuffix(".") + "."
+
+
+def size_in(text: str, field: str) -> int:
+    """Return a size that is no option of a job, 1 byte at least."""
+    try:
+        if (number := _native.parse_size(text, field)) > 0:
+            return number
+    except ValueError as error:
+        raise JobError(str(error)) from error
+    raise JobError(str(refusal(field, text, "1 byte at least")))
+
+
+def exact_size(number: int) -> str | int:
+    """Return a size as it stands in job files: in the largest unit that divides it."""
+    for unit, power in _UNITS:
+        if number and number % (1 << power) == 0:
+            return f"{number >> power}{unit}"
+    return number
+
+
+def shown_ratio(number: Decimal) -> int | float:
+    """Return a ratio as it stands in job files."""
+    return int(number) if number == number.to_integral_value() else float(number)
+
+
+def shown_duration(seconds: int) -> str:
+    """Return a duration as it stands in job files."""
+    for unit, divisor in (("h", 3600), ("m", 60)):
+        if seconds % divisor == 0:
+            return f"{seconds // divisor}{unit}"
+    return f"{seconds}s"
+
+
+_PLAIN: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+_PAIR: dict[str, Any] = {"type": "string", "pattern": "^[^=]+=.+$"}
+
+
+def _text_like(pattern: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": pattern}
+
+
+_SCHEMAS: dict[str, list[dict[str, Any]]] = {
+    "size": [
+        {"type": "integer", "minimum": 0},
+        _text_like(r"^[0-9]+(\.[0-9]+)?[kmgtpeKMGTPE]?([iI]?[bB])?$"),
+    ],
+    "integer": [{"type": "integer"}, _text_like("^[+-]?[0-9]+$")],
+    "seed": [{"type": "integer", "minimum": 0}, _text_like("^[0-9]+$")],
+    "ratio": [{"type": "number", "minimum": 0}, _text_like(r"^[0-9]+(\.[0-9]{1,3})?$")],
+    "part": [{"type": "number", "minimum": 0, "maximum": 1}, _text_like("^[0-9.]+%?$")],
+    "duration": [
+        {"type": "integer", "minimum": 1},
+        _text_like("^([0-9]+[smh]?|[0-9]+(:[0-5][0-9]){1,2})$"),
+    ],
+    "flag": [{"type": "boolean"}, {"enum": [0, 1]}, {"type": "string"}],
+    "word": [_text_like("^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"), {"type": ["number", "boolean"]}],
+    "launcher": [{"enum": ["mpirun", "srun", "flux"]}, _text_like(r"\{ranks\}")],
+    "text": [{**_PLAIN, "minLength": 1}],
+    "hint": [{"type": "object"}, {"type": "array", "items": _PAIR}, _PAIR],
+    "mapping": [{"type": "object", "additionalProperties": _PLAIN}],
+}
+"""What editors are told of each kind of value: what it may be."""
+
+
+def schema(row: Row) -> dict[str, Any]:
+    """Return the JSON Schema of an option."""
+    kind, shape = row["kind"], row["shape"]
+    if kind == "choice":
+        off = [False] if "off" in row["choices"] else []
+        kinds: list[dict[str, Any]] = [{"enum": [*row["choices"], *off]}]
+    else:
+        kinds = [dict(each) for each in _SCHEMAS[kind]]
+    if kind == "integer":
+        # Larger bounds are no numbers that every reader of JSON has.
+        most = {"maximum": row["most"]} if row["most"] < 1 << 53 else {}
+        kinds[0] |= {"minimum": row["least"], **most}
+    if shape == "joined":
+        kinds = [{"type": "string", "minLength": 1}]
+    if shape in ("joined", "several"):
+        least = {"minItems": 1} if shape == "joined" else {}
+        kinds = [{"type": "array", "items": {"anyOf": kinds}, **least}, *kinds]
+    if shape == "list":
+        kinds = [{"type": "array", "items": _PLAIN}]
+    told = {"description": plain(row["help"])}
+    return {**told, **kinds[0]} if len(kinds) == 1 else {**told, "anyOf": kinds}
