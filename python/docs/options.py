@@ -45,6 +45,7 @@ def page(table: list[dict[str, Any]], text: str) -> str:
 def _section(row: dict[str, Any]) -> str:
     option = "--" + row["name"].replace("_", "-")
     short = f"`-{row['short']}`, " if row["short"] else ""
+    unset = f", `--no-{option[2:]}`" if row["kind"] == "flag" else ""
     is_argument = row["name"] == "output"
     argument = "; `verify` and `repair`: an argument without a name" if is_argument else ""
     example = f"{row['name']}: {row['example']}"
@@ -52,7 +53,7 @@ def _section(row: dict[str, Any]) -> str:
         flags = {"true": option, "false": f"--no-{option[2:]}"}
         example = flags.get(row["example"], f"{option} {row['example']}")
     facts = {
-        "command line": f"{short}`{option}`{argument}",
+        "command line": f"{short}`{option}`{unset}{argument}",
         "job file": f"`{row['name']}`",
         "environment": f"`DGEN_{row['name'].upper()}`",
         "type": row["kind"] if row["shape"] == "one" else f"list of {row['kind']}",

@@ -187,7 +187,7 @@ def test_words_arrive_whole(text: str) -> None:
         ('launcher: "a \'b {ranks}"', 'launcher: "a \'b {ranks}" is not accepted; give a command'),
         ('hint: {k: "a\\0b"}', "a NUL in a text"),
         ('hints_file: "a\\0b"', "a NUL in a text"),
-        ('working_directory: "a\\nb"', "working_directory: 'a b' is not accepted"),
+        ('working_directory: "a\\nb"', "working_directory: 'a\\nb' is not accepted"),
     ],
 )
 def test_what_no_word_can_be_is_refused_with_the_file(text: str, said: str) -> None:
