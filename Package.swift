@@ -109,22 +109,26 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        // Tests, one folder per module; `Vectors` holds the reference values that they share.
+        // Tests, one folder per module; what they share: the reference values, how long they are, random numbers.
         .target(
             name: "Vectors", path: "Tests/Vectors", resources: [.embedInCode("format-v1.json")],
             swiftSettings: strict),
+        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .testTarget(
             name: "XoshiroTests", dependencies: ["Xoshiro", "Vectors"], swiftSettings: strict),
         .testTarget(
-            name: "DataGenTests", dependencies: ["DataGen", "Vectors"], swiftSettings: strict),
+            name: "DataGenTests", dependencies: ["DataGen", "TestSupport", "Vectors"],
+            swiftSettings: strict),
         .testTarget(
             name: "NUMATests", dependencies: ["NUMA"], exclude: ["Topologies"],
             swiftSettings: strict),
         .testTarget(
-            name: "DGenTests", dependencies: ["DGen", "MPI", "Options", "Vectors"],
+            name: "DGenTests",
+            dependencies: ["DGen", "MPI", "Options", "TestSupport", "Vectors"],
             swiftSettings: strict),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["dgen-mpi", "DataGen", "Vectors"],
+            name: "IntegrationTests",
+            dependencies: ["dgen-mpi", "DataGen", "TestSupport", "Vectors"],
             exclude: ["Cluster", "Faults", "TwoNodes", "forbid-placement.py"],
             swiftSettings: strict),
     ]

@@ -3,44 +3,15 @@
 import DataGen
 import Foundation
 import Testing
+import TestSupport
 
 @testable import DGen
 
 /// Any damage to data sets of any size, found and looked at by any number of ranks: nothing that is said of it is untrue.
 ///
-/// `DGEN_TESTS=all` tries 20,000 cases, `DGEN_FUZZ_SEED` says which ones.
+/// `DGEN_TESTS=all` tries 20,000 cases, `DGEN_TEST_SEED` says which ones.
 @Suite struct DamageTests {
-    private static let environment = ProcessInfo.processInfo.environment
-    private static let rounds = environment["DGEN_TESTS"] == "all" ? 20_000 : 100
-    private static let seed =
-        environment["DGEN_FUZZ_SEED"].flatMap { UInt64($0) }
-        ?? UInt64.random(in: 0..<UInt64(UInt32.max))
-
-    /// SplitMix64: every state is as good as any other.
-    private struct Numbers: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = state
-            mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ mixed >> 31
-        }
-
-        mutating func one(in range: ClosedRange<Int>) -> Int {
-            .random(in: range, using: &self)
-        }
-
-        mutating func one<Value>(of values: [Value]) -> Value {
-            values[one(in: 0...values.count - 1)]
-        }
-
-        /// Small numbers as often as large ones.
-        mutating func any(to most: Int) -> Int {
-            one(in: 1...max(1, min(most, one(of: [8, 40, 512, 5000, most]))))
-        }
-    }
+    private static let rounds = TestForm.rounds(100, whole: 20_000)
 
     /// Bytes of a data set, as they should be and as they are.
     private struct Held {
@@ -55,7 +26,7 @@ import Testing
         var now: [UInt8] = []
         var notes: [String] = []
 
-        init(_ numbers: inout Numbers, isFile: Bool) throws {
+        init(_ numbers: inout RandomNumbers, isFile: Bool) throws {
             let size = numbers.one(of: [
                 numbers.one(in: 1...200), numbers.one(in: 1...9000), numbers.one(in: 1...9000),
                 numbers.one(in: 1...80_000),
@@ -100,7 +71,7 @@ import Testing
         }
 
         /// Damages some bytes, often next to others that were damaged.
-        mutating func damage(_ numbers: inout Numbers, near place: inout Int) {
+        mutating func damage(_ numbers: inout RandomNumbers, near place: inout Int) {
             let size = right.count
             var count = min(numbers.any(to: size), size)
             var start = numbers.one(in: 0...size - count)
@@ -153,7 +124,7 @@ import Testing
         }
 
         /// What the file is like when it is read again.
-        mutating func change(_ numbers: inout Numbers) {
+        mutating func change(_ numbers: inout RandomNumbers) {
             now = compared
             guard numbers.one(in: 0...5) == 0 else { return }
             let start = numbers.one(in: 0...now.count)
@@ -376,9 +347,9 @@ import Testing
     // MARK: who looks
 
     @Test func whatIsSaidOfRangesInMemoryIsTrue() throws {
-        print("damage in memory: DGEN_FUZZ_SEED=\(Self.seed)")
+        var numbers = RandomNumbers()
+        print("damage in memory: \(numbers)")
         for round in 0..<Self.rounds {
-            var numbers = Numbers(state: Self.seed &+ UInt64(round) << 32)
             var held = try Held(&numbers, isFile: false)
             var place = numbers.one(in: 0...held.right.count)
             for _ in 0..<numbers.one(in: 1...5) { held.damage(&numbers, near: &place) }
@@ -405,9 +376,9 @@ import Testing
     }
 
     @Test func whatAnyRanksSayOfAFileIsTrue() throws {
-        print("damage to files: DGEN_FUZZ_SEED=\(Self.seed)")
+        var numbers = RandomNumbers()
+        print("damage to files: \(numbers)")
         for round in 0..<Self.rounds {
-            var numbers = Numbers(state: Self.seed &+ 1 &+ UInt64(round) << 32)
             var held = try Held(&numbers, isFile: true)
             var place = numbers.one(in: 0...held.right.count)
             for _ in 0..<numbers.one(in: 1...5) { held.damage(&numbers, near: &place) }
@@ -546,5 +517,20 @@ import Testing
             #expect((told.partCount ?? told.parts?.count) == diagnosis.partCount, note)
         default: break
         }
+    }
+}
+
+extension RandomNumbers {
+    fileprivate mutating func one(in range: ClosedRange<Int>) -> Int {
+        .random(in: range, using: &self)
+    }
+
+    fileprivate mutating func one<Value>(of values: [Value]) -> Value {
+        values[number(below: values.count)]
+    }
+
+    /// Small numbers as often as large ones.
+    fileprivate mutating func any(to most: Int) -> Int {
+        one(in: 1...max(1, min(most, one(of: [8, 40, 512, 5000, most]))))
     }
 }

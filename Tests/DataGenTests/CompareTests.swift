@@ -2,6 +2,7 @@
 
 import DataGen
 import Testing
+import TestSupport
 
 @Suite struct CompareTests {
     /// The log of comparing `bytes`, in chunks of `chunk`, with the data set from its start.
@@ -30,20 +31,20 @@ import Testing
     @Test(arguments: varied)
     func everySingleWrongByteIsFoundAtItsOffset(spec: DataSpec) {
         var bytes = ScalarReference.bytes(of: spec, at: 0..<spec.size)
-        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        var numbers = RandomNumbers()
         for round in 0..<50 {
             let offset =
                 switch round {
                 case 0: 0
                 case 1: spec.size - 1
-                default: Int.random(in: 0..<spec.size, using: &numbers.generator)
+                default: Int.random(in: 0..<spec.size, using: &numbers)
                 }
-            let flip = UInt8.random(in: 1...255, using: &numbers.generator)
+            let flip = UInt8.random(in: 1...255, using: &numbers)
             bytes[offset] ^= flip
             let found = log(bytes, spec, chunk: 4096)
             #expect(
                 found.ranges == [Damage(offset: offset, bytes: 1, wrongBytes: 1)],
-                "numbers seeded \(numbers.seed)")
+                "\(numbers)")
             bytes[offset] ^= flip
         }
     }
@@ -80,28 +81,28 @@ import Testing
     @Test(arguments: [1, 2, 3, 5])
     func logsOfPartsJoinToTheLogOfTheWhole(limit: Int) throws {
         let spec = try DataSpec(size: 100_000, seed: 1)
-        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        var numbers = RandomNumbers()
         for _ in 0..<300 {
             // Runs so near to each other that many join, over the bounds of parts too.
             var runs: [(offset: Int, count: Int)] = []
             var offset = 0
-            for _ in 0..<Int.random(in: 0...8, using: &numbers.generator) {
-                offset += Int.random(in: 1...2000, using: &numbers.generator)
-                let count = Int.random(in: 1...50, using: &numbers.generator)
+            for _ in 0..<Int.random(in: 0...8, using: &numbers) {
+                offset += Int.random(in: 1...2000, using: &numbers)
+                let count = Int.random(in: 1...50, using: &numbers)
                 runs.append((offset, count))
                 offset += count
             }
             var whole = DamageLog(spec, limit: limit)
             for run in runs { whole.add(offset: run.offset, count: run.count) }
             var joined = DamageLog(spec, limit: limit)
-            let cut = Int.random(in: 0...runs.count, using: &numbers.generator)
-            let second = Int.random(in: cut...runs.count, using: &numbers.generator)
+            let cut = Int.random(in: 0...runs.count, using: &numbers)
+            let second = Int.random(in: cut...runs.count, using: &numbers)
             for part in [runs[..<cut], runs[cut..<second], runs[second...]] {
                 var log = DamageLog(spec, limit: limit)
                 for run in part { log.add(offset: run.offset, count: run.count) }
                 joined.append(log)
             }
-            #expect(joined == whole, "numbers seeded \(numbers.seed)")
+            #expect(joined == whole, "\(numbers)")
         }
     }
 
@@ -127,21 +128,21 @@ import Testing
 
     /// Logs of parts of a data set, merged in any order, are that of the whole.
     @Test func logsOfPartsMergeInAnyOrder() throws {
-        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        var numbers = RandomNumbers()
         for round in 0..<300 {
             let spec = try DataSpec(size: 1 << 20, seed: 1)
-            let runs = (0..<Int.random(in: 0...60, using: &numbers.generator)).map { _ in
-                Int.random(in: 0..<300_000, using: &numbers.generator)
+            let runs = (0..<Int.random(in: 0...60, using: &numbers)).map { _ in
+                Int.random(in: 0..<300_000, using: &numbers)
             }
             let offsets = Set(runs).sorted()
-            let limit = round % 3 == 0 ? 1000 : Int.random(in: 1...8, using: &numbers.generator)
+            let limit = round % 3 == 0 ? 1000 : Int.random(in: 1...8, using: &numbers)
             var whole = DamageLog(spec, limit: limit)
             for offset in offsets { whole.add(offset: offset, count: 1) }
             // Parts as strided ranks have them, each in order, or as contiguous ones. Half of them
             // are shorter than the gap: ranges of one rank lie within those of another.
             let longest = round % 4 < 2 ? 1000 : 50_000
-            let part = Int.random(in: 1...longest, using: &numbers.generator)
-            let ranks = Int.random(in: 1...5, using: &numbers.generator)
+            let part = Int.random(in: 1...longest, using: &numbers)
+            let ranks = Int.random(in: 1...5, using: &numbers)
             let isStrided = round % 2 == 0
             var logs = (0..<ranks).map { _ in DamageLog(spec, limit: limit) }
             for offset in offsets {
@@ -150,12 +151,12 @@ import Testing
                 single.add(offset: offset, count: 1)
                 logs[rank].merge(single)
             }
-            if isStrided { logs.shuffle(using: &numbers.generator) }
+            if isStrided { logs.shuffle(using: &numbers) }
             var merged = DamageLog(spec, limit: limit)
             for log in logs {
                 merged.merge(DamageLog(spec, numbers: log.numbers, limit: limit))
             }
-            let seed = "numbers seeded \(numbers.seed), round \(round)"
+            let seed = "\(numbers), round \(round)"
             #expect(merged.ranges.first?.offset == whole.ranges.first?.offset, "\(seed)")
             #expect(merged.wrongBytes == offsets.count, "\(seed)")
             // Past the limit, ranks that take turns cannot know what is joined.

@@ -2,6 +2,7 @@
 
 import DataGen
 import Testing
+import TestSupport
 
 /// Damage of every kind and size, anywhere in data sets of every shape: found where it is, and called what it is.
 @Suite struct ExaminationTests {
@@ -75,7 +76,7 @@ import Testing
 
     /// Damages `store` at random; the range that was touched, and the kinds that it may be called.
     private static func damage(
-        _ store: inout Store, _ numbers: inout SeededGenerator
+        _ store: inout Store, _ numbers: inout RandomNumbers
     ) -> (Range<Int>, Diagnosis.Kind, String) {
         let block = store.spec.dedupUnit
         let size = store.spec.size
@@ -135,15 +136,15 @@ import Testing
     }
 
     @Test func everyDamageIsFoundWhereItIsAndCalledWhatItIs() throws {
-        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        var numbers = RandomNumbers()
         var stores = try Self.specs.map(Store.init)
         var counts: [Diagnosis.Kind: Int] = [:]
         for round in 0..<Self.damages {
             let index = round % stores.count
-            var (range, kind, text) = Self.damage(&stores[index], &numbers.generator)
+            var (range, kind, text) = Self.damage(&stores[index], &numbers)
             let store = stores[index]
             let note: Comment =
-                "round \(round), \(text) at \(range), \(store.spec), seed \(numbers.seed)"
+                "round \(round), \(text) at \(range), \(store.spec), \(numbers)"
             let wrong = range.filter { store.held[$0] != store.right[$0] }
             let (log, diagnoses) = stores[index].look()
             stores[index].held.replaceSubrange(range, with: store.right[range])
@@ -196,7 +197,7 @@ import Testing
     }
 
     @Test func whatIsRightIsNeverCalledWrong() throws {
-        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        var numbers = RandomNumbers()
         let stores = try Self.specs.map(Store.init)
         let generators = stores.map { store in
             Kernel.supported.map { kernel in
@@ -206,14 +207,14 @@ import Testing
         for round in 0..<Self.checks {
             let index = round % stores.count
             let store = stores[index]
-            let generator = generators[index].randomElement(using: &numbers.generator)?
-                .randomElement(using: &numbers.generator)
+            let generator = generators[index].randomElement(using: &numbers)?
+                .randomElement(using: &numbers)
             let shards = Shards(
-                size: store.spec.size, ranks: Int.random(in: 1...64, using: &numbers.generator),
-                alignment: Int.random(in: 1...70_000, using: &numbers.generator))
-            let transfer = Int.random(in: 512...300_000, using: &numbers.generator)
+                size: store.spec.size, ranks: Int.random(in: 1...64, using: &numbers),
+                alignment: Int.random(in: 1...70_000, using: &numbers))
+            let transfer = Int.random(in: 512...300_000, using: &numbers)
             // One rank of them.
-            let shard = shards[Int.random(in: 0..<shards.count, using: &numbers.generator)]
+            let shard = shards[Int.random(in: 0..<shards.count, using: &numbers)]
             var log = DamageLog(store.spec, limit: 1)
             store.held.withUnsafeBytes { buffer in
                 for start in stride(from: shard.lowerBound, to: shard.upperBound, by: transfer) {
@@ -224,7 +225,7 @@ import Testing
             }
             #expect(
                 log.rangeCount == 0,
-                "round \(round), \(store.spec), \(shards), transfers of \(transfer), seed \(numbers.seed)"
+                "round \(round), \(store.spec), \(shards), transfers of \(transfer), \(numbers)"
             )
         }
     }

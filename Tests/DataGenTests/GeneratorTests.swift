@@ -2,6 +2,7 @@
 
 import DataGen
 import Testing
+import TestSupport
 import Vectors
 
 extension DataSpec {
@@ -113,16 +114,16 @@ let varied: [DataSpec] = {
     func everyRandomRangeEqualsTheScalarReference(spec: DataSpec) {
         let truth = ScalarReference.bytes(of: spec, at: 0..<spec.size)
         var generator = Generator(spec)
-        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        var numbers = RandomNumbers()
         for _ in 0..<200 {
-            let start = Int.random(in: 0..<spec.size, using: &numbers.generator)
+            let start = Int.random(in: 0..<spec.size, using: &numbers)
             let count = Int.random(
-                in: 0...min(5000, spec.size - start), using: &numbers.generator)
+                in: 0...min(5000, spec.size - start), using: &numbers)
             var found = [UInt8](repeating: 0, count: count)
             found.withUnsafeMutableBytes { generator.fill($0, at: start) }
             #expect(
                 found == Array(truth[start..<start + count]),
-                "\(start)..<\(start + count), numbers seeded \(numbers.seed)")
+                "\(start)..<\(start + count), \(numbers)")
         }
     }
 
@@ -130,15 +131,15 @@ let varied: [DataSpec] = {
     @Test(arguments: Kernel.supported)
     func everyKernelGivesTheSameBytesForLongRanges(kernel: Kernel) throws {
         let spec = try DataSpec(size: 1 << 40, seed: 11)
-        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
-        let lengths = [15_870, 15_872, 15_880, 16_384, 65_536, 100_001, 300_000, 1_048_576]
-        for length in lengths {
-            let start = Int.random(in: 0..<spec.size - 4 * length, using: &numbers.generator)
+        var numbers = RandomNumbers()
+        let lengths = [15_872, 16_384, 100_001, 15_870, 15_880, 65_536, 300_000, 1_048_576]
+        for length in lengths.prefix(TestForm.rounds(3, whole: lengths.count)) {
+            let start = Int.random(in: 0..<spec.size - 4 * length, using: &numbers)
             let end = start + 3 * length
             #expect(
                 spec.bytes(at: start..<end, chunk: length, kernel: kernel).elementsEqual(
                     ScalarReference.bytes(of: spec, at: start..<end)),
-                "length \(length), start \(start), numbers seeded \(numbers.seed)")
+                "length \(length), start \(start), \(numbers)")
         }
     }
 
@@ -147,7 +148,7 @@ let varied: [DataSpec] = {
         arguments: Kernel.supported,
         [(1.001, 1024), (1.05, 1024), (1.5, 1024), (2.5, 512), (4, 4096), (10, 1024), (60, 1024)])
     func everyKernelGivesTheSameGrains(kernel: Kernel, shape: (ratio: Double, grain: Int)) throws {
-        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        var numbers = RandomNumbers()
         for fill in DataSpec.Fill.allCases {
             let spec = try DataSpec(
                 size: 1 << 50, seed: 12, dedupRatio: 1.5,
@@ -155,18 +156,18 @@ let varied: [DataSpec] = {
                 compressUnit: shape.grain, fill: fill)
             var generator = Generator(spec, kernel: kernel)
             var start = 0
-            for round in 0..<8 {
-                let count = Int.random(in: 1...200, using: &numbers.generator) * shape.grain
+            for round in 0..<TestForm.rounds(3, whole: 8) {
+                let count = Int.random(in: 1...200, using: &numbers) * shape.grain
                 var found = [UInt8](repeating: 0, count: count)
                 found.withUnsafeMutableBytes { generator.fill($0, at: start) }
                 #expect(
                     found.elementsEqual(
                         ScalarReference.bytes(of: spec, at: start..<start + count)),
-                    "\(fill) \(start) \(count), numbers seeded \(numbers.seed)")
+                    "\(fill) \(start) \(count), \(numbers)")
                 start += count
                 // Sometimes elsewhere, on a grain or not.
                 if round % 3 == 2 {
-                    start = Int.random(in: 0..<spec.size / 2, using: &numbers.generator)
+                    start = Int.random(in: 0..<spec.size / 2, using: &numbers)
                     if round == 2 { start -= start % shape.grain }
                 }
             }
@@ -204,25 +205,5 @@ let varied: [DataSpec] = {
         #expect(Layout(spec).blockCount == 0)
         #expect(Layout(spec).distinctBlockCount == 1)
         #expect(spec.bytes(at: 0..<0) == [])
-    }
-}
-
-/// Random numbers whose seed a failing test can print.
-struct Numbered {
-    let seed: UInt64
-    var generator: SeededGenerator
-
-    init(seed: UInt64) {
-        self.seed = seed
-        generator = SeededGenerator(state: seed)
-    }
-}
-
-/// A small linear congruential generator, so that the tests do not lean on what they test.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        return (state >> 32) | (state << 32)
     }
 }

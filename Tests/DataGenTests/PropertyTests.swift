@@ -2,20 +2,21 @@
 
 import DataGen
 import Testing
+import TestSupport
 
 /// What must hold whatever is asked, against the scalar reference.
 ///
 /// Specifications, ranges and alignments are random; a failure prints the seed of its numbers.
 @Suite struct PropertyTests {
     #if DEBUG
-        static let rounds = 12
+        static let rounds = TestForm.rounds(6, whole: 12)
         static let powers = 14...18
     #else
         static let rounds = 150
         static let powers = 14...21
     #endif
 
-    private static func randomSpec(_ numbers: inout SeededGenerator) throws -> DataSpec {
+    private static func randomSpec(_ numbers: inout RandomNumbers) throws -> DataSpec {
         let grain = [512, 576, 1024, 4096, 16384].randomElement(using: &numbers) ?? 1024
         let isCompressible = Int.random(in: 0...3, using: &numbers) > 0
         // From just above 1 to the most that a small grain holds.
@@ -39,7 +40,7 @@ import Testing
 
     /// A range of the data set, short or long enough for lanes.
     private static func randomRange(
-        _ spec: DataSpec, _ numbers: inout SeededGenerator
+        _ spec: DataSpec, _ numbers: inout RandomNumbers
     ) -> Range<Int> {
         let most = [20, 5000, 70_000, 300_000].randomElement(using: &numbers) ?? 20
         let count = Int.random(in: 0...min(most, spec.size), using: &numbers)
@@ -49,19 +50,19 @@ import Testing
 
     @Test(arguments: Kernel.supported, [false, true])
     func everyRangeIsFilledComparedAndNothingElseTouched(kernel: Kernel, isWide: Bool) throws {
-        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        var numbers = RandomNumbers()
         for round in 0..<Self.rounds {
-            let spec = try Self.randomSpec(&numbers.generator)
+            let spec = try Self.randomSpec(&numbers)
             var generator = Generator(spec, kernel: kernel, isWide: isWide)
             for _ in 0..<3 {
-                let range = Self.randomRange(spec, &numbers.generator)
+                let range = Self.randomRange(spec, &numbers)
                 let truth = ScalarReference.bytes(of: spec, at: range)
                 // Half of the time on a word, as memory from malloc is.
-                var misalignment = Int.random(in: 0..<64, using: &numbers.generator)
-                if Bool.random(using: &numbers.generator) { misalignment -= misalignment % 8 }
-                let isPastCache = Bool.random(using: &numbers.generator)
+                var misalignment = Int.random(in: 0..<64, using: &numbers)
+                if Bool.random(using: &numbers) { misalignment -= misalignment % 8 }
+                let isPastCache = Bool.random(using: &numbers)
                 let note: Comment =
-                    "\(spec) \(range) at \(misalignment), round \(round), seed \(numbers.seed)"
+                    "\(spec) \(range) at \(misalignment), round \(round), \(numbers)"
                 let memory = UnsafeMutableRawBufferPointer.allocate(
                     byteCount: range.count + 256, alignment: 64)
                 defer { memory.deallocate() }
@@ -77,8 +78,8 @@ import Testing
                 generator.compare(UnsafeRawBufferPointer(buffer), at: range.lowerBound, log: &log)
                 #expect(log.rangeCount == 0, note)
                 guard !range.isEmpty else { continue }
-                let wrong = Int.random(in: 0..<range.count, using: &numbers.generator)
-                buffer[wrong] ^= 1 << UInt8.random(in: 0..<8, using: &numbers.generator)
+                let wrong = Int.random(in: 0..<range.count, using: &numbers)
+                buffer[wrong] ^= 1 << UInt8.random(in: 0..<8, using: &numbers)
                 generator.compare(UnsafeRawBufferPointer(buffer), at: range.lowerBound, log: &log)
                 #expect(log.rangeCount == 1, note)
                 #expect(log.firstOffset == range.lowerBound + wrong, note)
@@ -89,15 +90,16 @@ import Testing
     /// Every way in which lanes make grains, where the random rounds above come to some of them only.
     @Test(arguments: [512, 1024, 8192], DataSpec.Fill.allCases)
     func grainsOfEveryShapeAtEveryHead(grain: Int, fill: DataSpec.Fill) throws {
-        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        var numbers = RandomNumbers()
         #if DEBUG
             let heads = [0, 56]
         #else
             let heads = Array(stride(from: 0, to: 64, by: 8))
         #endif
-        for ratio in ["1.001", "1.2", "1.999", "3.5", "7"] {
+        let ratios = ["1.2", "3.5", "1.001", "1.999", "7"]
+        for ratio in ratios.prefix(TestForm.rounds(2, whole: ratios.count)) {
             let spec = try DataSpec(
-                size: 1 << 40, seed: numbers.generator.next(),
+                size: 1 << 40, seed: numbers.next(),
                 compressRatio: Ratio(parsing: ratio, field: "c"), dedupUnit: 64 * grain,
                 compressUnit: grain, fill: fill)
             // As many as are left to lanes, and a rest.
@@ -108,7 +110,8 @@ import Testing
             defer { memory.deallocate() }
             for kernel in Kernel.supported {
                 for (head, isPastCache) in heads.flatMap({ [($0, false), ($0, true)] }) {
-                    let note: Comment = "\(spec) \(kernel), head \(head), past cache \(isPastCache)"
+                    let note: Comment =
+                        "\(spec) \(kernel), head \(head), past cache \(isPastCache), \(numbers)"
                     var generator = Generator(spec, kernel: kernel)
                     let buffer = UnsafeMutableRawBufferPointer(
                         rebasing: memory[(64 - head) % 64..<(64 - head) % 64 + range.count])
@@ -126,48 +129,49 @@ import Testing
     /// Lengths of which lanes of one spacing leave something for narrower ones.
     @Test(arguments: [false, true], powers)
     func lanesOfEverySpacingEndWhereTheyShould(isWide: Bool, power: Int) throws {
-        let spec = try DataSpec(size: 1 << 40, seed: .random(in: 0...UInt64.max))
+        let numbers = RandomNumbers()
+        let spec = try DataSpec(size: 1 << 40, seed: numbers.seed)
         let length = 3 << power
         let truth = ScalarReference.bytes(of: spec, at: 0..<length)
         for kernel in Kernel.supported {
             let found = spec.bytes(
                 at: 0..<length, chunk: length, kernel: kernel, isWide: isWide)
-            #expect(found.elementsEqual(truth), "\(kernel), seed \(spec.seed)")
+            #expect(found.elementsEqual(truth), "\(kernel), \(numbers)")
         }
     }
 
     /// Small pieces come out of a window that is made at once; its ends must not show.
     @Test(arguments: Kernel.supported, [1, 100, 4096, 30_000, 32_768, 32_769, 65_536])
     func piecesInARowEqualTheWhole(kernel: Kernel, piece: Int) throws {
-        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
-        for _ in 0..<3 {
-            let spec = try Self.randomSpec(&numbers.generator)
+        var numbers = RandomNumbers()
+        for _ in 0..<TestForm.rounds(1, whole: 3) {
+            let spec = try Self.randomSpec(&numbers)
             let length = min(spec.size, piece == 1 ? 3000 : 200_000)
-            let start = Int.random(in: 0...spec.size - length, using: &numbers.generator)
+            let start = Int.random(in: 0...spec.size - length, using: &numbers)
             let truth = ScalarReference.bytes(of: spec, at: start..<start + length)
             for isWide in [false, true] {
                 let found = spec.bytes(
                     at: start..<start + length, chunk: piece, kernel: kernel, isWide: isWide)
                 #expect(
                     found.elementsEqual(truth),
-                    "\(spec) from \(start), wide \(isWide), seed \(numbers.seed)")
+                    "\(spec) from \(start), wide \(isWide), \(numbers)")
             }
         }
     }
 
     @Test(arguments: [1, 2, 3, 5])
     func everyThreadCountGivesTheSameBytes(threads: Int) throws {
-        var numbers = Numbered(seed: .random(in: 0...UInt64.max))
+        var numbers = RandomNumbers()
         let spec = try DataSpec(
             size: 1 << 40, seed: numbers.seed, dedupRatio: 1.5, compressRatio: 2)
         let generator = ParallelGenerator(spec, threads: threads)
         var found = [UInt8](repeating: 0, count: 3_300_007)
-        let start = Int.random(in: 0..<1 << 39, using: &numbers.generator)
+        let start = Int.random(in: 0..<1 << 39, using: &numbers)
         found.withUnsafeMutableBytes { generator.fill($0, at: start) }
         #expect(
             found.elementsEqual(
                 ScalarReference.bytes(of: spec, at: start..<start + found.count)),
-            "seed \(numbers.seed)")
+            "\(numbers)")
         var log = DamageLog(spec, limit: 4)
         found[3_000_000] ^= 4
         found.withUnsafeBytes { generator.compare($0, at: start, log: &log) }

@@ -198,8 +198,22 @@ import Testing
         #expect(topology.nodes[1].memoryTotalBytes == nil)
     }
 
-    @Test func thisMachineHasProcessors() {
-        #expect(Topology().threadCount >= 1)
-        #expect(Processors.allowed?.isEmpty == false)
+    /// As coreutils count them.
+    @Test func thisMachineHasTheProcessorsThatTheSystemSays() throws {
+        func count(_ options: String...) throws -> Int {
+            let process = Process()
+            let output = Pipe()
+            process.executableURL = URL(filePath: "/usr/bin/nproc")
+            process.arguments = options
+            process.standardOutput = output
+            try process.run()
+            let text = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+            process.waitUntilExit()
+            return try #require(Int(text.trimmingCharacters(in: .newlines)))
+        }
+        let allowed = try #require(Processors.allowed)
+        #expect(allowed.count == (try count()))
+        #expect(Set(allowed).count == allowed.count)
+        #expect((allowed.count...(try count("--all"))).contains(Topology().threadCount))
     }
 }
