@@ -126,9 +126,12 @@ let package = Package(
             name: "DGenTests",
             dependencies: ["DGen", "MPI", "Options", "TestSupport", "Vectors"],
             swiftSettings: strict),
+        .executableTarget(
+            name: "RankTests", dependencies: ["DataGen", "DGen", "MPI"], path: "Tests/RankTests",
+            swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["dgen-mpi", "DataGen", "TestSupport", "Vectors"],
+            dependencies: ["dgen-mpi", "DataGen", "RankTests", "TestSupport", "Vectors"],
             exclude: ["Cluster", "Faults", "TwoNodes", "forbid-placement.py"],
             swiftSettings: strict),
     ]

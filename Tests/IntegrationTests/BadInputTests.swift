@@ -2,6 +2,7 @@
 
 import Foundation
 import Testing
+import TestSupport
 
 extension Integration {
     /// Wrong input: one line, once, the documented status, nothing touched.
@@ -95,6 +96,20 @@ extension Integration {
             Case("verify DIR/seedless", 2, "spec: seed", "'null'"),
         ]
 
+        /// Those that ranks say together: of each way to come to an end, in the gate, one.
+        private static let together: [Case] = {
+            let ends = [
+                "-o DIR/f -s 0", "-o DIR/f -s 1k --frobnicate", "-o DIR/f -s", "-s 1k",
+                "-o DIR/missing/f -s 1k", "-o DIR/exists -s 1k", "-o DIR/f -s 1k --report DIR/f",
+                "--job DIR/tower.yaml -o DIR/f", "verify DIR/truncated", "verify DIR/missing",
+            ]
+            let some = cases.filter { ends.contains($0.words) }
+            precondition(some.count == ends.count, "the cases have changed")
+            return TestForm.cases(
+                some, more: cases.filter { !ends.contains($0.words) },
+                of: "ranksSayItOnceAndLeaveWithOneStatus")
+        }()
+
         private func prepare(_ folder: Folder) throws {
             try folder.write("precious", to: "exists")
             try folder.write("size: 1k\ndedup_ration: 2\n", to: "unknown.yaml")
@@ -142,28 +157,83 @@ extension Integration {
 
         @Test(arguments: cases)
         func oneLineAndTheDocumentedStatus(wrong: Case) throws {
+            try expectRefused(wrong, ranks: 1)
+        }
+
+        @Test(arguments: together)
+        func ranksSayItOnceAndLeaveWithOneStatus(wrong: Case) throws {
+            try expectRefused(wrong, ranks: 3)
+        }
+
+        private func expectRefused(_ wrong: Case, ranks: Int) throws {
             let folder = try Folder()
             try prepare(folder)
             let before = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
             let words = wrong.words.replacing("DIR", with: folder.path).split(separator: " ")
                 .map(String.init)
-            for ranks in [1, 3] {
-                let outcome =
-                    ranks == 1 ? try Launch.alone(words) : try Launch.ranks(ranks, words)
-                #expect(outcome.status == wrong.status, "\(outcome.error)")
-                #expect(outcome.complaints.count == 1, "\(outcome.error)")
-                for word in wrong.says {
-                    let word = word.replacing("DIR", with: folder.path)
-                    #expect(outcome.complaints.first?.contains(word) == true, "\(outcome.error)")
-                }
-                #expect(outcome.output.isEmpty)
-                if ranks == 1 {
-                    #expect(outcome.error.split(separator: "\n").count == 1, "\(outcome.error)")
-                }
+            let outcome = ranks == 1 ? try Launch.alone(words) : try Launch.ranks(ranks, words)
+            #expect(outcome.status == wrong.status, "\(outcome.error)")
+            #expect(outcome.complaints.count == 1, "\(outcome.error)")
+            for word in wrong.says {
+                let word = word.replacing("DIR", with: folder.path)
+                #expect(outcome.complaints.first?.contains(word) == true, "\(outcome.error)")
+            }
+            #expect(outcome.output.isEmpty)
+            if ranks == 1 {
+                #expect(outcome.error.split(separator: "\n").count == 1, "\(outcome.error)")
             }
             let after = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
             #expect(before == after, "files appeared or went")
             #expect(try folder.text("exists") == "precious")
+        }
+
+        /// Commands and options that end a run in each way that there is, and its status.
+        private static let ends: [Case] = {
+            let some = [
+                Case("--help", 0), Case("-o DIR/f -s 1k --frobnicate", 2, "frobnicate"),
+                Case("-o DIR/f -s 0", 2, "size"), Case("verify DIR/missing", 3, "no such file"),
+                Case("verify DIR/short", 1),
+            ]
+            let more = [
+                Case("--version", 0), Case("plan -s 1k", 0), Case("plan -s 0", 2, "size"),
+                Case("info --numa-node 77", 2, "numa_node"),
+                Case("bench --threads 0", 2, "threads"),
+                Case("-o DIR/f -s", 2, "Missing value"), Case("-s 1k", 2, "output"),
+                Case("-o DIR/exists -s 1k", 2, "--overwrite"), Case("-o DIR/new -s 1k", 0),
+                Case("-o DIR/missing/f -s 1k", 3, "no such directory"),
+                Case("test -o DIR/t -s 1k --report DIR/missing/r", 3, "missing/r"),
+                Case("repair DIR/missing", 3, "no such file"), Case("repair DIR/short", 0),
+                Case("test -o DIR/short -s 5 --seed 1 --phases verify", 1),
+            ]
+            return TestForm.cases(some, more: more, of: "whoeverLeavesLateSaysNothingMore")
+        }()
+
+        /// A launcher ends the ranks that are left once one of them has left with a status; what they do about that must
+        /// not be a second line, nor another status.
+        @Test(
+            arguments: ends,
+            TestForm.cases(["0"], more: ["2"], of: "whoeverLeavesLateSaysNothingMore (ranks)"))
+        func whoeverLeavesLateSaysNothingMore(end: Case, rank: String) throws {
+            let folder = try Folder()
+            try prepare(folder)
+            let written = try Launch.alone(
+                ["-o", folder.file("short"), "-s", "5", "--seed", "1", "--quiet"])
+            #expect(written.status == 0, "\(written.error)")
+            try folder.truncate("short", to: 3)
+            let words = end.words.replacing("DIR", with: folder.path).split(separator: " ")
+                .map(String.init)
+            let late = [
+                "LD_PRELOAD=\(try #require(Faults.library))", "FAULT_CALL=leave",
+                "FAULT_RANK=\(rank)",
+            ]
+            let outcome = try Launch.run(
+                Launch.mpirun(3) + ["env"] + late + [Launch.program] + words, seconds: 40)
+            #expect(outcome.status == end.status, "\(outcome.status) \(outcome.error)")
+            let lines = outcome.complaints
+            #expect(lines.count == (end.says.isEmpty ? 0 : 1), "\(outcome.error)")
+            for word in end.says {
+                #expect(lines.first?.contains(word) == true, "\(outcome.error)")
+            }
         }
 
         @Test func aHintLongerThanTheLibraryTakesIsRefused() throws {

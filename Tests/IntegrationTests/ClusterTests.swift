@@ -3,6 +3,7 @@
 import DataGen
 import Foundation
 import Testing
+import TestSupport
 
 /// Three nodes in namespaces, with a distributed file system on all of them; gone with the value.
 private final class Cluster {
@@ -43,30 +44,34 @@ private final class Cluster {
             environment: ["FROM": "\(node)"], seconds: 120)
     }
 
-    /// Runs the program with ranks on all nodes, and takes a node off the network in the midst of it: a while after it has
-    /// begun its report.
+    /// Runs the program with ranks on all nodes, and takes a node off the network in the midst of it: once a rank of that
+    /// node has moved some MiB.
     func ranks(
         _ ranks: Int, unplugging node: Int, report: String, _ words: [String]
     ) throws -> Outcome {
-        try Launch.run(
-            [
-                "bash", "-c",
-                #"""
-                script=$1 folder=$2 node=$3 report=$4; shift 4
+        let noted = try Folder()
+        let moves =
+            Launch.waiting + #"""
+                script=$1 folder=$2 node=$3 report=$4 noted=$5; shift 5
                 rm -f "$report"
                 # Open MPI's launcher may wait for ever for a node that has gone; its ranks do not.
                 (timeout --kill-after=5 60 "$script" mpirun "$folder" "$@" --report "$report" || exit 99) &
-                until test -s "$report" || ! kill -0 $!; do sleep 0.01; done
-                sleep 1
+                until_begun "$report" $!
+                # Two ranks are on each node, in order.
+                until_moved 8000000 "$(cat "$noted/pid.$((2 * node - 1))")"
                 "$script" unplug "$folder" "$node"
                 wait $!; status=$?
                 # What a node that is on its own still does must have ended before it comes back.
-                for try in {1..100}; do pgrep -f "^$3 " > /dev/null || break; sleep 0.2; done
+                for try in {1..100}; do
+                    ps -p "$(cat "$noted"/pid.* | paste -sd,)" > /dev/null || break
+                    sleep 0.2
+                done
                 "$script" plug "$folder" "$node"
                 exit $status
-                """#, "bash", Self.script, folder, "\(node)", report, "-n", "\(ranks)",
-                Launch.program,
-            ] + words, seconds: 120)
+                """#
+        return try Launch.run(
+            ["bash", "-c", moves, "bash", Self.script, folder, "\(node)", report, noted.path]
+                + Launch.noting(noted, ["-n", "\(ranks)"]) + words, seconds: 120)
     }
 
     /// Waits until every node reads a file and its manifest, which may lie on different nodes, and gets a lock.
@@ -96,7 +101,9 @@ private final class Cluster {
 
 extension Integration {
     /// Several nodes for real: host map, shards, a distributed file system.
-    @Suite struct ClusterTests {
+    ///
+    /// One cluster at a time, since all of them have the same addresses.
+    @Suite(.serialized) struct ClusterTests {
         @Test(.enabled(if: Cluster.isPossible, Cluster.needs))
         func severalNodesMakeTheBytesOfOneAndReadWhatOthersWrote() throws {
             let cluster = try Cluster()
@@ -106,10 +113,9 @@ extension Integration {
             #expect(try Launch.ranks(2, ["-o", here.file("f")] + spec).status == 0)
             let expected = try here.sha256("f")
 
-            for (node, options) in [
-                (1, []), (2, ["--collective"]), (3, ["--io", "posix"]),
-                (1, ["--io", "posix", "--direct"]),
-            ] {
+            let some: [(Int, [String])] = [(2, ["--collective"]), (3, ["--io", "posix"])]
+            let more: [(Int, [String])] = [(1, []), (1, ["--io", "posix", "--direct"])]
+            for (node, options) in TestForm.isWhole ? more + some : some {
                 let written = try cluster.ranks(
                     6, from: node, ["-o", file, "--overwrite", "--align", "64KiB"] + spec + options)
                 #expect(written.status == 0, "\(options): \(written.error)")
@@ -124,7 +130,8 @@ extension Integration {
             }
 
             // A folder that each node has for itself.
-            for options in [[], ["--io", "posix", "--layout", "per-rank"]] {
+            let layouts = [[], ["--io", "posix", "--layout", "per-rank"]]
+            for options in TestForm.isWhole ? layouts : [[]] {
                 let refused = try cluster.ranks(
                     6, ["-o", "/run/f", "--watchdog", "2"] + spec + options)
                 #expect(refused.status == 3, "\(options): \(refused.error)")
@@ -135,7 +142,8 @@ extension Integration {
             }
 
             let report = here.file("r")
-            for (order, ownMost) in [("shift", 0), ("same", 6), ("shuffle", 5)] {
+            let orders = [("same", 6), ("shuffle", 5), ("shift", 0)]
+            for (order, ownMost) in TestForm.isWhole ? orders : Array(orders.suffix(1)) {
                 let tested = try cluster.ranks(
                     6,
                     [
@@ -170,7 +178,9 @@ extension Integration {
             #expect(damage.map { $0["offset"] as? Int } == [4_000_000])
         }
 
-        @Test(.enabled(if: Cluster.isPossible, Cluster.needs), arguments: 0..<Launch.rounds)
+        @Test(
+            .enabled(if: Cluster.isPossible, Cluster.needs), .onlyWhole("clusters that fail"),
+            arguments: Launch.rounds)
         func aNodeThatIsCutOffEndsTheRunAndTheFileIsFinished(round: Int) throws {
             let cluster = try Cluster()
             let here = try Folder()
@@ -216,7 +226,9 @@ extension Integration {
             }
         }
 
-        @Test(.enabled(if: Cluster.isPossible, Cluster.needs), arguments: 0..<Launch.rounds)
+        @Test(
+            .enabled(if: Cluster.isPossible, Cluster.needs), .onlyWhole("clusters that fail"),
+            arguments: Launch.rounds)
         func aFileThatIsMiscountedIsNotCalledComplete(round: Int) throws {
             let cluster = try Cluster("shards")
             let file = cluster.volume + "/f"
@@ -240,7 +252,9 @@ extension Integration {
             #expect(try String(seen.output.prefix(64)) == here.sha256("f"))
         }
 
-        @Test(.enabled(if: Cluster.isPossible, Cluster.needs), arguments: 0..<Launch.rounds)
+        @Test(
+            .enabled(if: Cluster.isPossible, Cluster.needs), .onlyWhole("clusters that fail"),
+            arguments: Launch.rounds)
         func nodesThatKnowOnlyWhatWasAreNotBelieved(round: Int) throws {
             let cluster = try Cluster("caches")
             let here = try Folder()

@@ -2,6 +2,7 @@
 
 import Foundation
 import Testing
+import TestSupport
 
 extension Integration {
     /// Ranks that are asked for different things end together before they do any of them.
@@ -29,13 +30,14 @@ extension Integration {
             (generate, generate + ["a\nb"], #"'--quiet a\nb' instead of '--quiet'"#),
             (generate, [], "nothing instead of "),
         ]
-        private static let isLong = ProcessInfo.processInfo.environment["DGEN_TESTS"] == "all"
 
-        @Test(arguments: isLong ? quick + more : quick)
+        @Test(
+            arguments: TestForm.cases(
+                quick, more: more, of: "ranksWithAnotherCommandLineAreNamed"))
         func ranksWithAnotherCommandLineAreNamed(
             most: [String], other: [String], words: String
         ) throws {
-            for rank in Self.isLong ? [0, 2] : [2] {
+            for rank in TestForm.isWhole ? [0, 2] : [2] {
                 let folder = try Folder()
                 var arguments: [String] = []
                 for number in 0..<3 {

@@ -2,6 +2,7 @@
 
 import Foundation
 import Testing
+import TestSupport
 
 extension Integration {
     /// `dgen-mpi test`: phases, repetitions, who reads what, and what is left behind.
@@ -10,7 +11,9 @@ extension Integration {
             try #require(report["operations"] as? [[String: Any]])
         }
 
-        @Test(arguments: [1, 2, 3, 4])
+        @Test(
+            arguments: TestForm.cases(
+                [1, 3], more: [2, 4], of: "phasesAreRepeatedAndSummarisedAndTheFileIsTakenAway"))
         func phasesAreRepeatedAndSummarisedAndTheFileIsTakenAway(ranks: Int) throws {
             let folder = try Folder()
             let outcome = try Launch.ranks(
@@ -44,45 +47,79 @@ extension Integration {
             #expect(found.allSatisfy { ($0["slowest_node"] as? String)?.isEmpty == false })
         }
 
-        @Test func theFileIsThatOfGenerateHoweverItIsWritten() throws {
-            let folder = try Folder()
-            let spec = ["-s", "3000001", "--seed", "5", "--dedup-ratio", "1.5"]
-            #expect(try Launch.ranks(2, ["-o", folder.file("g")] + spec).status == 0)
-            for options in [
+        /// Options of writing and reading, each of them in the gate, many together.
+        private static let ways = TestForm.cases(
+            [
+                ["--no-fresh-file", "--repeat", "2", "--preallocate"],
+                ["--io", "posix", "--preallocate", "--read-order", "same", "--drop-cache"],
+                ["--segments", "3", "--align", "4KiB", "--order", "random", "-t", "10000"],
+                ["--strided", "-t", "64KiB", "--io", "posix", "--sync", "each"],
+                ["--strided", "-t", "64KiB", "--collective", "--queue-depth", "3"],
+                [
+                    "--segments", "9", "--align", "4KiB", "--collective", "--read-order",
+                    "shuffle", "--shuffle-seed", "9",
+                ],
+                ["--sync", "none", "--phases", "write"], ["--sync", "each", "--collective"],
+            ],
+            more: [
                 ["--phases", "write"], ["--no-fresh-file", "--repeat", "2"], ["--preallocate"],
                 ["--collective"], ["--read-order", "shuffle", "--shuffle-seed", "9"],
-                ["--io", "posix", "--preallocate"],
-                ["--read-order", "same", "--drop-cache"],
+                ["--io", "posix", "--preallocate"], ["--read-order", "same", "--drop-cache"],
                 ["--io", "posix", "--no-fresh-file", "--repeat", "2"],
                 ["--phases", "write,verify,read,verify"],
-                ["--segments", "3", "--align", "4KiB", "--order", "random", "-t", "10000"],
                 ["--strided", "-t", "64KiB", "--io", "posix"],
-                ["--strided", "-t", "64KiB", "--collective", "--queue-depth", "3"],
                 ["--segments", "9", "--align", "4KiB", "--collective", "--read-order", "shuffle"],
                 ["--queue-depth", "4", "-t", "100000"],
                 ["--sync", "none"], ["--sync", "each"], ["--sync", "none", "--collective"],
-                ["--sync", "each", "--collective"], ["--sync", "each", "--io", "posix"],
-            ] {
-                let outcome = try Launch.ranks(
-                    3,
-                    ["test", "-o", folder.file("t"), "--keep", "--overwrite", "--quiet"] + spec
-                        + options)
-                #expect(outcome.status == 0, "\(options): \(outcome.error)")
-                #expect(try folder.sha256("t") == folder.sha256("g"), "\(options)")
-            }
+                ["--sync", "each", "--io", "posix"],
+            ], of: "theFileIsThatOfGenerateHoweverItIsWritten")
+
+        private static let written: [String] = [
+            "-s", "3000001", "--seed", "5", "--dedup-ratio", "1.5",
+        ]
+
+        /// What `generate` makes, as coreutils sum it up.
+        private static let generated: Result<String, any Error> = Result {
+            let folder = try Folder()
+            _ = try Launch.ranks(2, ["-o", folder.file("g"), "--quiet"] + written)
+            return try folder.sha256("g")
+        }
+
+        @Test(arguments: ways)
+        func theFileIsThatOfGenerateHoweverItIsWritten(options: [String]) throws {
+            let folder = try Folder()
+            let outcome = try Launch.ranks(
+                3, ["test", "-o", folder.file("t"), "--keep", "--quiet"] + Self.written + options)
+            #expect(outcome.status == 0, "\(outcome.error)")
+            #expect(try folder.sha256("t") == Self.generated.get())
+        }
+
+        @Test func whatATestKeepsAnotherOneReads() throws {
+            let folder = try Folder()
+            let kept = try Launch.ranks(
+                3, ["test", "-o", folder.file("t"), "--keep", "--quiet"] + Self.written)
+            #expect(kept.status == 0, "\(kept.error)")
             // Another run with another number of ranks verifies it.
             #expect(try Launch.ranks(4, ["verify", folder.file("t")]).status == 0)
             let again = try Launch.ranks(
-                4, ["test", "-o", folder.file("t"), "--phases", "verify,read"] + spec)
+                4, ["test", "-o", folder.file("t"), "--phases", "verify,read"] + Self.written)
             #expect(again.status == 0, "\(again.error)")
             #expect(folder.exists("t"), "what a test has not written it does not take away")
         }
 
-        @Test(arguments: [
-            ["--read-order", "same"], ["--read-order", "shift"], ["--read-order", "shuffle"],
-            ["--strided", "-t", "4096"], ["--order", "random", "-t", "4096"], ["--collective"],
-            ["--segments", "50", "-t", "10000", "--queue-depth", "2"],
-        ])
+        @Test(
+            arguments: TestForm.cases(
+                [
+                    ["--read-order", "shuffle", "--strided", "-t", "4096"],
+                    ["--read-order", "shift", "--order", "random", "-t", "4096"],
+                    ["--collective", "--segments", "50", "-t", "10000", "--queue-depth", "2"],
+                ],
+                more: [
+                    ["--read-order", "same"], ["--read-order", "shift"],
+                    ["--read-order", "shuffle"], ["--strided", "-t", "4096"],
+                    ["--order", "random", "-t", "4096"], ["--collective"],
+                    ["--segments", "50", "-t", "10000", "--queue-depth", "2"],
+                ], of: "damageIsFoundWhereItIsWhoeverReadsIt"))
         func damageIsFoundWhereItIsWhoeverReadsIt(options: [String]) throws {
             let folder = try Folder()
             let spec = ["-s", "3000001", "--seed", "5", "--align", "4KiB"]
@@ -107,7 +144,8 @@ extension Integration {
             #expect(folder.exists("f"))
         }
 
-        @Test(arguments: ["mpi", "posix"])
+        @Test(
+            arguments: TestForm.cases(["posix"], more: ["mpi"], of: "aFileForEachRankIsItsShard"))
         func aFileForEachRankIsItsShard(io: String) throws {
             let folder = try Folder()
             let spec = ["-s", "3000001", "--seed", "5", "--compress-ratio", "1.5"]
@@ -260,7 +298,9 @@ extension Integration {
         }
 
         /// On the disk: memory has no way past the caches everywhere.
-        @Test(arguments: [1, 3])
+        @Test(
+            arguments: TestForm.cases(
+                [3], more: [1], of: "systemCallsPastTheCachesMakeTheSameFile"))
         func systemCallsPastTheCachesMakeTheSameFile(ranks: Int) throws {
             let folder = try Folder(in: FileManager.default.currentDirectoryPath)
             let spec = ["-s", "3000001", "--seed", "5", "--compress-ratio", "2"]
@@ -353,17 +393,28 @@ extension Integration {
             let outcome = try Launch.run(
                 [
                     "bash", "-c",
-                    #"""
-                    "$@" test -o "$0" -s 64MiB -t 64KiB --repeat 20 --quiet &
-                    for i in 1 2 3 4 5 6; do sleep 0.5; kill -USR1 $! 2> /dev/null; done
-                    wait $!
-                    """#, folder.file("f"),
-                ] + Launch.mpirun(2) + [Launch.program])
+                    Launch.waiting + #"""
+                        folder=$1; shift
+                        "$@" 2> "$folder/said" &
+                        until_begun "$folder/r" $!
+                        # Asked until it has said so: between two phases there is nothing to say.
+                        until grep -q " of 64 MiB, " "$folder/said" || ! kill -USR1 $!; do
+                            sleep 0.1
+                        done
+                        wait $!; status=$?
+                        cat "$folder/said" >&2
+                        exit $status
+                        """#, "bash", folder.path,
+                ] + Launch.mpirun(2) + [
+                    Launch.program, "test", "-o", folder.file("f"), "-s", "64MiB", "-t", "64KiB",
+                    "--repeat", "20", "--quiet", "--report", folder.file("r"),
+                ])
             #expect(outcome.status == 0, "\(outcome.error)")
             #expect(outcome.error.contains(" of 64 MiB, "), "\(outcome.error)")
         }
 
-        @Test func sixtyFourRanksReadWhatOthersWrote() throws {
+        @Test(.onlyWhole("other tests have 64 ranks and any order of reading"))
+        func sixtyFourRanksReadWhatOthersWrote() throws {
             let folder = try Folder()
             let outcome = try Launch.ranks(
                 64,

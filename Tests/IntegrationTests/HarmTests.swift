@@ -2,15 +2,13 @@
 
 import Foundation
 import Testing
+import TestSupport
 
 extension Integration {
     /// What is not provably of the run stays as it is, to the last byte.
     @Suite struct HarmTests {
         /// A command line that would destroy something, the status it ends with, and a word of its one line.
         private typealias Case = (words: String, status: Int32, says: String)
-
-        /// Whether whole tables are gone through, and not only a part of each.
-        private static let isWhole = ProcessInfo.processInfo.environment["DGEN_TESTS"] == "all"
 
         /// All that is in a folder: types, modes, lengths, contents, where links lead, and which names are one file.
         private func everything(_ folder: Folder) throws -> [String: String] {
@@ -82,11 +80,13 @@ extension Integration {
 
         /// Runs command lines in which `DIR` stands for the folder; after each of them nothing has changed.
         ///
-        /// In the short form every third, from a random one on.
+        /// In the gate every third, from a random one on.
         private func expectNoHarm(_ cases: [Case], _ folder: Folder) throws {
             let before = try everything(folder)
-            let first = Self.isWhole ? 0 : Int.random(in: 0..<3)
-            for index in stride(from: first, to: cases.count, by: Self.isWhole ? 1 : 3) {
+            var numbers = RandomNumbers()
+            let step = TestForm.isWhole ? 1 : 3
+            print("left out: \(cases.count - cases.count / step) of \(cases.count), \(numbers)")
+            for index in stride(from: numbers.number(below: step), to: cases.count, by: step) {
                 let (words, status, says) = cases[index]
                 let outcome = try Launch.alone(
                     words.replacing("DIR", with: folder.path).split(separator: " ").map(
@@ -301,7 +301,7 @@ extension Integration {
         ]
 
         @Test func randomRunsChangeNothingThatIsNotTheirOwn() throws {
-            var numbers = Numbers(seed: .random(in: 0..<1 << 32))
+            var numbers = RandomNumbers()
             let folder = try Folder()
             try FileManager.default.createDirectory(
                 atPath: folder.file("d.d"), withIntermediateDirectories: false)
@@ -313,8 +313,10 @@ extension Integration {
             let names = Set(Self.awkward + ["d.link", "lost", "to-d"])
             let before = try everything(folder).filter { names.contains($0.key) }
             #expect(before.count == names.count)
-            for _ in 0..<(Self.isWhole ? 500 : 12) {
-                func one(_ choices: [String]) -> String { choices[numbers.next(choices.count)] }
+            for _ in 0..<TestForm.rounds(12, whole: 500) {
+                func one(_ choices: [String]) -> String {
+                    choices[numbers.number(below: choices.count)]
+                }
                 var words = [one(["generate", "generate", "test", "verify", "repair", "plan"])]
                 let own = ["d", "e"]
                 let output = one(own + own + ["taken", "parts", "known", "d.link", "lost", "d.d"])
@@ -332,50 +334,31 @@ extension Integration {
                     }
                 }
                 words += ["-s", one(["1", "1000", "100000"]), "--quiet"]
-                if numbers.next(4) > 0 { words += ["--seed", one(["1", "2"])] }
+                if numbers.number(below: 4) > 0 { words += ["--seed", one(["1", "2"])] }
                 if words[0] != "plan" {
                     words += ["--layout", one(["shared", "per-rank"]), "--io"]
                     words.append(one(["mpi", "posix"]))
-                    if numbers.next(3) == 0 {
+                    if numbers.number(below: 3) == 0 {
                         words += [
                             "--csv", folder.file(one(["c", "d", "d.00000000", "to-d", "e"])),
                         ]
                     }
                 }
-                if numbers.next(2) == 0 {
+                if numbers.number(below: 2) == 0 {
                     words += [
                         "--report", folder.file(one(["r", "d.dgen.json", "e.00000001", "e"])),
                     ]
                 }
                 let outcome =
-                    words[0] == "plan" || numbers.next(3) > 0
+                    words[0] == "plan" || numbers.number(below: 3) > 0
                     ? try Launch.alone(words) : try Launch.ranks(2, words)
-                let note: Comment = "seed \(numbers.seed): \(words) \(outcome.error)"
+                let note: Comment = "\(numbers): \(words) \(outcome.error)"
                 #expect((0...3).contains(outcome.status), note)
                 let after = try everything(folder)
                 for (name, state) in before {
-                    try #require(after[name] == state, "\(name): seed \(numbers.seed): \(words)")
+                    try #require(after[name] == state, "\(name): \(numbers): \(words)")
                 }
                 #expect(after.keys.allSatisfy { !$0.contains(".tmp") || names.contains($0) }, note)
-            }
-        }
-
-        /// Numbers at random that a seed brings back (SplitMix64's increments, hashed).
-        private struct Numbers {
-            let seed: UInt64
-            private var state: UInt64
-
-            init(seed: UInt64) {
-                self.seed = seed
-                state = seed
-            }
-
-            /// A number below `count`.
-            mutating func next(_ count: Int) -> Int {
-                state &+= 0x9E37_79B9_7F4A_7C15
-                var mixed = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
-                mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-                return Int((mixed ^ mixed >> 31) % UInt64(count))
             }
         }
     }

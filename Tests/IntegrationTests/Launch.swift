@@ -21,14 +21,19 @@ enum Launch {
     /// installed, without a Swift runtime), otherwise the one built beside the tests.
     static let program: String = {
         if let given = ProcessInfo.processInfo.environment["DGEN_MPI_PROGRAM"] { return given }
-        // Swift Testing runs in a helper of the toolchain, which is told the bundle.
-        let bundle = CommandLine.arguments.first { $0.contains(".xctest") } ?? ""
-        return URL(filePath: bundle).deletingLastPathComponent().appending(path: "dgen-mpi").path
+        return built("dgen-mpi")
     }()
 
-    /// How often each fault is tried in a row: `make soak` says 20.
+    /// What was built beside the tests.
+    static func built(_ name: String) -> String {
+        // Swift Testing runs in a helper of the toolchain, which is told the bundle.
+        let bundle = CommandLine.arguments.first { $0.contains(".xctest") } ?? ""
+        return URL(filePath: bundle).deletingLastPathComponent().appending(path: name).path
+    }
+
+    /// How often each fault is tried: `make soak` says 20.
     static let rounds =
-        ProcessInfo.processInfo.environment["DGEN_SOAK_ROUNDS"].flatMap { Int($0) } ?? 1
+        0..<(ProcessInfo.processInfo.environment["DGEN_SOAK_ROUNDS"].flatMap { Int($0) } ?? 1)
 
     /// Whether the program was built with MPICH, and is launched by it: what `make MPI=mpich test` sets.
     static let isMPICH = ProcessInfo.processInfo.environment["MPI"] == "mpich"
@@ -42,6 +47,47 @@ enum Launch {
         let io = component.map { ["--mca", "io", $0] } ?? []
         return ["mpirun", "--oversubscribe", "-n", "\(ranks)"] + io
     }
+
+    /// A command line of ranks of which each notes its process in `folder`, for scripts that send signals.
+    ///
+    /// Rank 3 is the process that the file `pid.3` names, before it has become the program.
+    static func noting(_ folder: Folder, _ launcher: [String]) -> [String] {
+        let script = #"echo $$ > "$0/pid.${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}"; exec "$@""#
+        return launcher + ["sh", "-c", script, folder.path, program]
+    }
+
+    /// Functions for scripts in bash that send signals when it is time, not after a while.
+    ///
+    /// `until_begun REPORT PID` waits until a run has begun its report, or has ended; `until_caught SIGNAL PID` until a
+    /// process catches a signal; `until_state STATE PID` until a process is stopped (`T`) or running (`[RS]`);
+    /// `until_moved BYTES PID` until a process has read and written so much.
+    static let waiting = #"""
+        until_begun() { until test -s "$1" || ! kill -0 "$2" 2> /dev/null; do sleep 0.01; done; }
+        until_caught() {
+            local number mask
+            number=$(kill -l "$1")
+            while kill -0 "$2" 2> /dev/null; do
+                mask=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$2/status" 2> /dev/null)
+                ((16#${mask:-0} >> (number - 1) & 1)) && return
+                sleep 0.01
+            done
+        }
+        until_state() {
+            while kill -0 "$2" 2> /dev/null; do
+                grep -q "^State:[[:space:]]*$1" "/proc/$2/status" 2> /dev/null && return
+                sleep 0.01
+            done
+        }
+        until_moved() {
+            local bytes
+            while kill -0 "$2" 2> /dev/null; do
+                bytes=$(awk '/^[rw]char:/ { sum += $2 } END { print sum + 0 }' "/proc/$2/io")
+                ((${bytes:-0} >= $1)) && return
+                sleep 0.01
+            done
+        }
+
+        """#
 
     /// Whether this user may mount a file system of its own.
     static let mayMount: Bool = {
@@ -62,9 +108,14 @@ enum Launch {
         // Open MPI refuses root, as in containers and CI, unless told twice.
         all["OMPI_ALLOW_RUN_AS_ROOT"] = "1"
         all["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
-        process.environment = all.merging(environment) { $1 }
         // Files, not pipes: a pipe that fills up would stop the program.
         let folder = try Folder()
+        // Launchers that run at the same time share a folder, and take it away when it is empty, unless each has its own.
+        let session = try Folder(
+            in: "/tmp", name: "dgen-\(UUID().uuidString.prefix(8))", mode: 0o1777)
+        defer { withExtendedLifetime(session) {} }
+        all["OMPI_MCA_orte_tmpdir_base"] = session.path
+        process.environment = all.merging(environment) { $1 }
         let output = try folder.fileForWriting("out"), error = try folder.fileForWriting("err")
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = output
@@ -101,9 +152,12 @@ enum Launch {
 final class Folder {
     let path: String
 
-    init(in parent: String = "/dev/shm") throws {
-        path = "\(parent)/dgen-mpi-test-\(UUID().uuidString)"
+    init(in parent: String = "/dev/shm", name: String? = nil, mode: Int? = nil) throws {
+        path = "\(parent)/\(name ?? "dgen-mpi-test-\(UUID().uuidString)")"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        if let mode {
+            try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
+        }
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }

@@ -2,6 +2,7 @@
 
 import Foundation
 import Testing
+import TestSupport
 
 extension Integration {
     /// The program on machines that are not this one: emulated, bound, or not allowed everything.
@@ -44,7 +45,8 @@ extension Integration {
             return try Launch.run([script, kernel, Launch.program] + words, seconds: 300)
         }
 
-        @Test func threadsAndPagesFollowTheNodesOfTheMachine() throws {
+        @Test(.onlyWhole("emulated machines are booted for it"))
+        func threadsAndPagesFollowTheNodesOfTheMachine() throws {
             let info = try info(try onTwoNodes(["info", "--threads", "4", "--report", "-"]))
             #expect(info.numa.nodes.map(\.cpus) == [[0, 1], [2, 3]])
             #expect(info.placement.map(\.nodeWanted) == [0, 0, 1, 1])
@@ -56,7 +58,8 @@ extension Integration {
             }
         }
 
-        @Test func oneNodeHoldsAllThreadsAndPages() throws {
+        @Test(.onlyWhole("emulated machines are booted for it"))
+        func oneNodeHoldsAllThreadsAndPages() throws {
             let info = try info(
                 try onTwoNodes(["info", "--threads", "3", "--numa-node", "1", "--report", "-"]))
             #expect(info.placement.count == 3)
@@ -67,7 +70,8 @@ extension Integration {
             }
         }
 
-        @Test func nothingIsPlacedWhenThatIsOff() throws {
+        @Test(.onlyWhole("emulated machines are booted for it"))
+        func nothingIsPlacedWhenThatIsOff() throws {
             let info = try info(
                 try onTwoNodes(["info", "--threads", "2", "--numa", "off", "--report", "-"]))
             #expect(info.placement.map(\.nodeWanted) == [nil, nil])
@@ -107,7 +111,7 @@ extension Integration {
         /// Where bytes are moved meanwhile, that takes one of them.
         @Test(arguments: [1, 2]) func ranksDivideTheProcessorsThatTheyShare(depth: Int) throws {
             let count = ProcessInfo.processInfo.activeProcessorCount
-            for ranks in [1, 2, 3] {
+            for ranks in TestForm.isWhole ? [1, 2, 3] : [3] {
                 let folder = try Folder()
                 let launch = Launch.mpirun(ranks) + (Launch.isMPICH ? [] : ["--bind-to", "none"])
                 let outcome = try Launch.run(
@@ -234,23 +238,29 @@ extension Integration {
 
         #if arch(x86_64)
             /// A processor without AVX, emulated: the program must find out before it is too late.
-            @Test func anOldProcessorMakesTheSameBytes() throws {
+            @Test(arguments: [nil, "scalar", "baseline"])
+            func anOldProcessorMakesTheSameBytes(kernel: String?) throws {
                 let folder = try Folder()
                 let words = [
                     "-s", "3000001", "--seed", "7", "--compress-ratio", "1.5", "--dedup-ratio", "2",
                     "-o", folder.path + "/f",
                 ]
-                let old = ["qemu-x86_64", "-cpu", "Nehalem", Launch.program]
-                let outcome = try Launch.run(old + words, seconds: 300)
+                let choice = kernel.map { ["env", "DGEN_KERNEL=\($0)"] } ?? []
+                let outcome = try Launch.run(choice + Self.old + words, seconds: 300)
                 #expect(outcome.status == 0, "\(outcome.error)")
                 #expect(try Launch.alone(["verify", folder.path + "/f"]).status == 0)
-                let info = try Launch.run(old + ["info"])
-                #expect(info.output.contains("scalar (of scalar, baseline)"), "\(info.output)")
-                let refused = try Launch.run(
-                    ["env", "DGEN_KERNEL=x86-v3"] + old + ["info"])
+                let info = try Launch.run(choice + Self.old + ["info"])
+                let chosen = "\(kernel ?? "scalar") (of scalar, baseline)"
+                #expect(info.output.contains(chosen), "\(info.output)")
+            }
+
+            @Test func anOldProcessorRefusesTheKernelsOfNewerOnes() throws {
+                let refused = try Launch.run(["env", "DGEN_KERNEL=x86-v3"] + Self.old + ["info"])
                 #expect(refused.status == 2)
                 #expect(refused.complaints.first?.contains("scalar baseline") == true)
             }
+
+            private static let old = ["qemu-x86_64", "-cpu", "Nehalem", Launch.program]
         #endif
     }
 }

@@ -2,6 +2,7 @@
 
 import Foundation
 import Testing
+import TestSupport
 
 extension Integration {
     /// Damage called what it is in real files, looked for in samples, and mended.
@@ -73,7 +74,9 @@ extension Integration {
             }
         }
 
-        @Test(arguments: [1, 2, 3, 4])
+        @Test(
+            arguments: TestForm.cases(
+                [1, 3], more: [2, 4], of: "everyKindIsNamedWithItsOriginAndMended"))
         func everyKindIsNamedWithItsOriginAndMended(ranks: Int) throws {
             let folder = try Folder()
             // Bytes of two data sets that were there before: one that the manifest remembers, one that the user does.
@@ -90,12 +93,17 @@ extension Integration {
             try put(other[400_000..<400_600], folder, at: 400_000)
             try put(right[4_000_003..<4_002_003], folder, at: 600_000)
             try folder.flip("f", at: 800_000, with: 0b0100_0001)
-            let garbage = Data((0..<5000).map { _ in UInt8.random(in: .min ... .max) })
-            try put(garbage[..<500], folder, at: 900_100)
+            var numbers = RandomNumbers()
+            print("everyKindIsNamedWithItsOriginAndMended: \(numbers)")
+            let garbage = Data(
+                (0..<500).map { _ in UInt8.random(in: .min ... .max, using: &numbers) })
+            try put(garbage, folder, at: 900_100)
             // The first transfer of rank 1, of 1 MiB, of which the first sectors only were written.
             let torn = (26 << 16) + 100 * 512
             let rest = (26 << 16) + (1 << 20) - torn
-            try put(Data((0..<rest).map { _ in UInt8.random(in: .min ... .max) }), folder, at: torn)
+            let newer = Data(
+                (0..<rest).map { _ in UInt8.random(in: .min ... .max, using: &numbers) })
+            try put(newer, folder, at: torn)
             try folder.truncate("f", to: 4_900_000)
 
             let verified = try Launch.ranks(
@@ -144,7 +152,11 @@ extension Integration {
             #expect(try Launch.ranks(1, ["verify", folder.file("f")]).status == 0)
         }
 
-        @Test(arguments: [["--io", "mpi"], ["--io", "posix"]], ["shared", "per-rank"])
+        @Test(
+            arguments: TestForm.cases(
+                [(["--io", "mpi"], "shared"), (["--io", "posix"], "per-rank")],
+                more: [(["--io", "mpi"], "per-rank"), (["--io", "posix"], "shared")],
+                of: "aRunThatWasCutOffIsFinishedByAnyNumberOfRanks"))
         func aRunThatWasCutOffIsFinishedByAnyNumberOfRanks(io: [String], layout: String) throws {
             let folder = try Folder()
             let words = ["--seed", "3", "--layout", layout] + io
@@ -194,7 +206,10 @@ extension Integration {
             #expect(missing.complaints.first?.contains("no such file") == true)
         }
 
-        @Test(arguments: [1, 3])
+        @Test(
+            arguments: TestForm.cases(
+                [3], more: [1],
+                of: "aSampleFindsWhatIsDamagedInManyBlocksAndSaysWhatItMayMiss"))
         func aSampleFindsWhatIsDamagedInManyBlocksAndSaysWhatItMayMiss(ranks: Int) throws {
             let folder = try Folder()
             try write(folder, ["--seed", "6", "--dedup-unit", "4KiB"])

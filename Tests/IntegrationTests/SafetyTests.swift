@@ -2,13 +2,11 @@
 
 import Foundation
 import Testing
+import TestSupport
 
 extension Integration {
     /// No success without the data stored.
     @Suite struct SafetyTests {
-        /// Whether slow tables are gone through whole.
-        private static let isWhole = ProcessInfo.processInfo.environment["DGEN_TESTS"] == "all"
-
         /// Runs on a tmpfs of 16 MiB of its own; gives the outcome, the report, and the manifest.
         private func onSmallDisk(
             ranks: Int, component: String?, _ options: [String], _ folder: Folder
@@ -34,48 +32,94 @@ extension Integration {
                 ] + command + options, seconds: 30)
         }
 
-        @Test(
-            .enabled(if: Launch.mayMount, "mounting a small tmpfs needs root"),
-            arguments: [1, 2, 4, 8], Launch.components)
-        func aFullFileSystemFailsTheRun(ranks: Int, component: String?) throws {
-            for mode in [[], ["--collective"]] {
-                let folder = try Folder()
-                let outcome = try onSmallDisk(
-                    ranks: ranks, component: component, ["--no-space-check"] + mode, folder)
-                #expect(outcome.status == 3, "\(mode) \(outcome.error)")
-                #expect(outcome.complaints.count == 1, "\(outcome.error)")
-                #expect(outcome.complaints.first?.contains("0 B free") == true, "\(outcome.error)")
-                #expect(try folder.json("manifest")["status"] as? String == "writing")
-                let report = try folder.json("r")
-                #expect(report["status"] as? String == "failed")
-                #expect(report["exit_status"] as? Int == 3)
-                #expect((report["error"] as? String)?.isEmpty == false)
+        /// Ranks, what writes for them, and how.
+        struct Way: CustomTestStringConvertible {
+            let ranks: Int
+            let component: String?
+            let options: [String]
+            var testDescription: String {
+                (["\(ranks)", component ?? ""] + options).joined(separator: " ")
+            }
+
+            init(_ ranks: Int, _ component: String?, _ options: [String] = []) {
+                self.ranks = ranks
+                self.component = component
+                self.options = options
+            }
+
+            /// All combinations but those that the gate has.
+            static func others(
+                than gate: [Way], _ ranks: [Int], _ components: [String?], _ options: [[String]]
+            ) -> [Way] {
+                let names = Set(gate.map(\.testDescription))
+                return ranks.flatMap { ranks in
+                    components.flatMap { component in options.map { Way(ranks, component, $0) } }
+                }.filter { !names.contains($0.testDescription) }
             }
         }
 
-        private static let isLong = ProcessInfo.processInfo.environment["DGEN_TESTS"] == "all"
+        private static let waysToFill: [Way] = {
+            let components = Launch.components
+            let gate = [
+                Way(1, components.last ?? nil), Way(2, components[0]),
+                Way(4, components[0], ["--collective"]),
+            ]
+            return TestForm.cases(
+                gate,
+                more: Way.others(than: gate, [1, 2, 4, 8], components, [[], ["--collective"]]),
+                of: "aFullFileSystemFailsTheRun")
+        }()
 
         @Test(
             .enabled(if: Launch.mayMount, "mounting a small tmpfs needs root"),
-            arguments: isLong ? Launch.components : [Launch.components[0]],
-            isLong ? ["4KiB", "1MiB", "8MiB"] : ["4KiB"])
-        func collectiveWritesToAFullFileSystemStopSoon(component: String?, size: String) throws {
-            for (ranks, options) in [
-                (3, []), (4, ["--sync", "each"]), (5, ["--strided"]), (3, ["--sync", "none"]),
-            ].prefix(Self.isLong ? 4 : 1) {
-                let folder = try Folder()
-                // So much that nobody waits until all of it was made.
-                let outcome = try onSmallDisk(
-                    ranks: ranks, component: component,
-                    ["--no-space-check", "--collective", "-s", "200GiB", "-t", size] + options,
-                    folder)
-                let note = "\(ranks) \(options): \(outcome.error.prefix(2000))"
-                #expect(outcome.status == 3, "\(note)")
-                #expect(outcome.complaints.count == 1, "\(note)")
-                // The library's own, and the launcher's.
-                #expect(outcome.error.split(separator: "\n").count < 60, "\(note)")
-                #expect(try folder.json("manifest")["status"] as? String == "writing")
-            }
+            arguments: waysToFill)
+        func aFullFileSystemFailsTheRun(way: Way) throws {
+            let folder = try Folder()
+            let outcome = try onSmallDisk(
+                ranks: way.ranks, component: way.component, ["--no-space-check"] + way.options,
+                folder)
+            #expect(outcome.status == 3, "\(outcome.error)")
+            #expect(outcome.complaints.count == 1, "\(outcome.error)")
+            #expect(outcome.complaints.first?.contains("0 B free") == true, "\(outcome.error)")
+            #expect(try folder.json("manifest")["status"] as? String == "writing")
+            let report = try folder.json("r")
+            #expect(report["status"] as? String == "failed")
+            #expect(report["exit_status"] as? Int == 3)
+            #expect((report["error"] as? String)?.isEmpty == false)
+        }
+
+        private static let waysToFillTogether: [Way] = {
+            let gate = [Way(3, Launch.components[0], ["-t", "4KiB"])]
+            let names = Set(gate.map(\.testDescription))
+            let more = Launch.components.flatMap { component in
+                ["4KiB", "1MiB", "8MiB"].flatMap { size in
+                    [
+                        Way(3, component, ["-t", size]),
+                        Way(4, component, ["-t", size, "--sync", "each"]),
+                        Way(5, component, ["-t", size, "--strided"]),
+                        Way(3, component, ["-t", size, "--sync", "none"]),
+                    ]
+                }
+            }.filter { !names.contains($0.testDescription) }
+            return TestForm.cases(
+                gate, more: more, of: "collectiveWritesToAFullFileSystemStopSoon")
+        }()
+
+        @Test(
+            .enabled(if: Launch.mayMount, "mounting a small tmpfs needs root"),
+            arguments: waysToFillTogether)
+        func collectiveWritesToAFullFileSystemStopSoon(way: Way) throws {
+            let folder = try Folder()
+            // So much that nobody waits until all of it was made.
+            let outcome = try onSmallDisk(
+                ranks: way.ranks, component: way.component,
+                ["--no-space-check", "--collective", "-s", "200GiB"] + way.options, folder)
+            let note = "\(outcome.error.prefix(2000))"
+            #expect(outcome.status == 3, "\(note)")
+            #expect(outcome.complaints.count == 1, "\(note)")
+            // The library's own, and the launcher's.
+            #expect(outcome.error.split(separator: "\n").count < 60, "\(note)")
+            #expect(try folder.json("manifest")["status"] as? String == "writing")
         }
 
         @Test(.enabled(if: Launch.mayMount, "mounting needs root"))
@@ -92,37 +136,51 @@ extension Integration {
             #expect(outcome.status == 0, "\(outcome.error)")
         }
 
-        @Test(.enabled(if: Launch.mayMount, "attributes of files need root"))
-        func whatTheSystemRefusesIsToldInItsOwnWords() throws {
+        /// What makes a file that cannot be opened to write, what ends that, and the system's words for it.
+        private static let obstacles: [(String, String, String)] = [
+            (
+                "cp /bin/sleep f; chmod +x f; ./f 30 & until [ /proc/$!/exe -ef f ]; do :; done",
+                "kill $!", "Text file busy"
+            ),
+            ("echo > f; chattr +i f", "chattr -i f", "Operation not permitted"),
+            ("echo > f; chattr +a f", "chattr -a f", "Operation not permitted"),
+        ]
+
+        private static let waysToOpen: [Way] = {
+            let gate = [Way(2, Launch.components[0])]
+            return TestForm.cases(
+                gate,
+                more: Way.others(
+                    than: gate, [2], Launch.components, [[], ["--collective"], ["--io", "posix"]]),
+                of: "whatTheSystemRefusesIsToldInItsOwnWords")
+        }()
+
+        @Test(
+            .enabled(if: Launch.mayMount, "attributes of files need root"), arguments: obstacles,
+            waysToOpen)
+        func whatTheSystemRefusesIsToldInItsOwnWords(
+            obstacle: (make: String, end: String, reason: String), way: Way
+        ) throws {
             // Not in memory, which has no attributes.
             let folder = try Folder(in: "/var/tmp")
-            for (make, end, reason) in [
-                ("cp /bin/sleep f; chmod +x f; ./f 30 & sleep 0.1", "kill $!", "Text file busy"),
-                ("echo > f; chattr +i f", "chattr -i f", "Operation not permitted"),
-                ("echo > f; chattr +a f", "chattr -a f", "Operation not permitted"),
-            ] {
-                for component in Self.isLong ? Launch.components : [Launch.components[0]] {
-                    for options in Self.isLong ? [[], ["--collective"], ["--io", "posix"]] : [[]] {
-                        let script =
-                            #"cd "$0"; rm -f f; \#(make); "$@"; status=$?; \#(end); exit $status"#
-                        let outcome = try Launch.run(
-                            ["bash", "-c", script, folder.path]
-                                + Launch.mpirun(2, component: component)
-                                + [Launch.program, "-o", "f", "-s", "1MiB", "--overwrite"]
-                                + options)
-                        let note = "\(make) \(options): \(outcome.error)"
-                        #expect(outcome.status == 3, "\(note)")
-                        #expect(outcome.complaints.count == 1, "\(note)")
-                        #expect(outcome.complaints.first?.contains(reason) == true, "\(note)")
-                        #expect(!folder.exists("f.dgen.json"), "\(note)")
-                    }
-                }
-            }
+            let script =
+                #"cd "$0"; \#(obstacle.make); "$@"; status=$?; \#(obstacle.end); exit $status"#
+            let outcome = try Launch.run(
+                ["bash", "-c", script, folder.path]
+                    + Launch.mpirun(way.ranks, component: way.component)
+                    + [Launch.program, "-o", "f", "-s", "1MiB", "--overwrite"] + way.options)
+            #expect(outcome.status == 3, "\(outcome.error)")
+            #expect(outcome.complaints.count == 1, "\(outcome.error)")
+            #expect(
+                outcome.complaints.first?.contains(obstacle.reason) == true, "\(outcome.error)")
+            #expect(!folder.exists("f.dgen.json"), "\(outcome.error)")
         }
 
         @Test(
             .enabled(if: Launch.mayMount, "mounting a small tmpfs needs root"),
-            arguments: [1, 4], [[], ["--collective"]])
+            arguments: TestForm.cases(
+                [(1, []), (4, ["--collective"])], more: [(1, ["--collective"]), (4, [])],
+                of: "tooLittleSpaceIsRefusedBeforeTheFirstByte"))
         func tooLittleSpaceIsRefusedBeforeTheFirstByte(ranks: Int, mode: [String]) throws {
             let folder = try Folder()
             let outcome = try onSmallDisk(
@@ -193,19 +251,17 @@ extension Integration {
 
         /// Files may not get longer than 3 MB (`ulimit -f`); without a word of it the system ends whoever tries.
         @Test(
-            arguments: [(1, []), (3, ["--collective"])]
-                + (isWhole
-                    ? [
-                        (1, ["--io", "posix"]), (3, ["--preallocate"]),
-                        (2, ["--layout", "per-rank"]),
-                    ]
-                    : []))
+            arguments: TestForm.cases(
+                [(1, []), (3, ["--collective"])],
+                more: [
+                    (1, ["--io", "posix"]), (3, ["--preallocate"]), (2, ["--layout", "per-rank"]),
+                ], of: "aFileThatMayNotGetSoLongIsRefused"))
         func aFileThatMayNotGetSoLongIsRefused(ranks: Int, options: [String]) throws {
             let folder = try Folder()
             let limited =
                 (ranks > 1 ? Launch.mpirun(ranks) : [])
                 + ["bash", "-c", #"ulimit -f 3000; exec "$@""#, "bash", Launch.program]
-            for command in ranks == 1 || Self.isWhole ? ["generate", "test"] : ["generate"] {
+            for command in ranks == 1 || TestForm.isWhole ? ["generate", "test"] : ["generate"] {
                 let outcome = try Launch.run(
                     limited + [command, "-o", folder.file("f"), "-s", "16MiB", "--report"]
                         + [folder.file("r")] + options)
@@ -215,7 +271,7 @@ extension Integration {
                 #expect(try folder.json("r")["status"] as? String == "failed")
                 #expect(!folder.exists("f.dgen.json"))
             }
-            guard ranks == 1 || Self.isWhole else { return }
+            guard ranks == 1 || TestForm.isWhole else { return }
             // What is there is read and mended, as far as that is allowed.
             let output = ["-o", folder.file("f"), "-s", "16MiB", "--quiet"] + options
             #expect(try Launch.alone(output).status == 0)
@@ -256,21 +312,22 @@ extension Integration {
 
         /// More than can be written before a signal; transfers of 4 KiB notice it at once.
         private func longRun(_ folder: Folder, size: String = "8GiB") -> [String] {
-            Launch.mpirun(3) + [
-                Launch.program, "-o", folder.file("f"), "-s", size, "-t", "4KiB", "--report",
+            Launch.noting(folder, Launch.mpirun(3)) + [
+                "-o", folder.file("f"), "-s", size, "-t", "4KiB", "--report",
                 folder.file("r"),
             ]
         }
 
-        @Test(arguments: ["TERM", "INT"])
+        @Test(
+            arguments: TestForm.cases(
+                ["TERM"], more: ["INT"], of: "aSignalToTheLauncherStopsTheRun"))
         func aSignalToTheLauncherStopsTheRun(signal: String) throws {
             let folder = try Folder()
             // Open MPI's launcher decides on its own status before it tells the ranks, which say so; and it may drop what
             // they say after the signal.
-            let manifest = folder.file("f.dgen.json")
             let outcome = try telling(
-                "until test -s \(manifest) || ! kill -0 $!; do sleep 0.02; done; kill -\(signal) $!",
-                longRun(folder), folder)
+                #"until_begun "$folder/f.dgen.json" $!; kill -\#(signal) $!"#, longRun(folder),
+                folder)
             #expect(outcome.status != 0)
             #expect(outcome.complaints.count <= 1, "\(outcome.error)")
             if !Launch.isMPICH, let complaint = outcome.complaints.first {
@@ -280,21 +337,20 @@ extension Integration {
         }
 
         /// Runs a command, waits until it has begun its report `r`, and tells it something by a line of shell: `$!` is
-        /// what was started, `$ranks` matches the command lines of all ranks.
+        /// what was started, `$folder` where its ranks have noted their processes in `pid.*`.
         private func telling(_ line: String, _ command: [String], _ folder: Folder) throws
             -> Outcome
         {
             try Launch.run(
                 [
                     "bash", "-c",
-                    #"""
-                    report=$1 ranks="^$2 .*$1"; shift 2
-                    "$@" &
-                    until test -s "$report" || ! kill -0 $!; do sleep 0.02; done
-                    sleep 0.1
-                    \#(line)
-                    wait $!
-                    """#, "bash", folder.file("r"), Launch.program,
+                    Launch.waiting + #"""
+                        folder=$1; shift
+                        "$@" &
+                        until_begun "$folder/r" $!
+                        \#(line)
+                        wait $!
+                        """#, "bash", folder.path,
                 ] + command, seconds: 30)
         }
 
@@ -312,9 +368,10 @@ extension Integration {
 
         /// Who gets a signal, as a line of shell.
         private static let targets = [
-            "all ranks": #"pkill -SIGNAL -f "$ranks""#,
-            "the first rank": #"pkill -SIGNAL -o -f "$ranks""#,
-            "the last rank": #"pkill -SIGNAL -n -f "$ranks""#, "the launcher": "kill -SIGNAL $!",
+            "all ranks": #"kill -SIGNAL $(cat "$folder"/pid.*)"#,
+            "the first rank": #"kill -SIGNAL $(cat "$folder/pid.0")"#,
+            "the last rank": #"kill -SIGNAL $(cat "$folder/pid.2")"#,
+            "the launcher": "kill -SIGNAL $!",
         ]
 
         /// The launcher of Open MPI hands SIGUSR2 on; what it has a status of its own for is told by another test.
@@ -329,7 +386,8 @@ extension Integration {
             let folder = try Folder()
             let line = try #require(Self.targets[target]).replacing("SIGNAL", with: signal)
             let outcome = try telling(
-                line, Launch.mpirun(3) + [Launch.program] + longCommand(command, folder), folder)
+                line, Launch.noting(folder, Launch.mpirun(3)) + longCommand(command, folder), folder
+            )
             #expect(outcome.status == 5, "\(outcome.status) \(outcome.error)")
             #expect(outcome.complaints.count == 1, "\(outcome.error)")
             #expect(outcome.complaints.first?.contains("SIG" + signal) == true, "\(outcome.error)")
@@ -341,9 +399,13 @@ extension Integration {
         private static let signalsAndCommands: [(String, String)] = {
             let signals = ["INT", "TERM", "HUP", "USR2", "XCPU"]
             let commands = ["generate", "verify", "bench"]
-            return isWhole
-                ? signals.flatMap { signal in commands.map { (signal, $0) } }
-                : signals.enumerated().map { ($1, commands[$0 % commands.count]) }
+            // Each once, and every command.
+            let some = signals.indices.map { ($0, $0 % commands.count) }
+            let others = signals.indices.flatMap { signal in
+                commands.indices.map { (signal, $0) }
+            }.filter { pair in !some.contains { $0 == pair } }
+            return TestForm.cases(some, more: others, of: "aSignalStopsARunThatNobodyLaunched")
+                .map { (signals[$0], commands[$1]) }
         }()
 
         @Test(arguments: signalsAndCommands)
@@ -353,7 +415,8 @@ extension Integration {
             // It has no report before its end.
             if isBench { try folder.write(#"{"format" : "dgen-bench/1"}"#, to: "r") }
             let outcome = try telling(
-                (isBench ? "sleep 0.2; " : "") + "kill -\(signal) $!",
+                (isBench ? "until_caught \(signal) $!; " : "")
+                    + "kill -\(signal) $!",
                 [Launch.program]
                     + (isBench
                         ? ["bench", "--repeat", "1000", "--report", folder.file("r")]
@@ -368,9 +431,19 @@ extension Integration {
         @Test func aSignalThatIsIgnoredOnPurposeStaysIgnored() throws {
             let folder = try Folder()
             let outcome = try telling(
-                "kill -HUP $!; sleep 0.2; kill -USR1 $!; sleep 0.3; kill -USR2 $!",
-                ["bash", "-c", #"trap "" HUP; exec "$@""#, "bash", Launch.program]
-                    + longCommand("verify", folder), folder)
+                #"""
+                kill -HUP $!
+                kill -USR1 $!
+                until grep -q "dgen-mpi: verify " "$folder/said" || ! kill -0 $!; do sleep 0.01; done
+                kill -USR2 $!
+                wait $!; status=$?
+                cat "$folder/said" >&2
+                exit $status
+                """#,
+                [
+                    "bash", "-c", #"trap "" HUP; folder=$1; shift; exec "$@" 2> "$folder/said""#,
+                    "bash", folder.path, Launch.program,
+                ] + longCommand("verify", folder), folder)
             #expect(outcome.status == 5)
             #expect(outcome.complaints == ["dgen-mpi: error: stopped by SIGUSR2"])
             #expect(outcome.error.contains("dgen-mpi: verify "), "\(outcome.error)")
@@ -387,27 +460,34 @@ extension Integration {
             #expect(outcome.complaints.first?.contains("ulimit -t") == true, "\(outcome.error)")
         }
 
-        /// The signal comes at any moment of the start.
-        @Test(arguments: ["INT", "TERM", "HUP"])
-        func aSignalDuringTheStartHasTheSameStatus(signal: String) throws {
-            for _ in 0..<max(2, Launch.rounds) {
+        /// The signal comes at any moment of the start, from when it is listened to.
+        @Test(arguments: ["INT", "TERM", "HUP"], Launch.rounds)
+        func aSignalDuringTheStartHasTheSameStatus(signal: String, round: Int) throws {
+            var numbers = RandomNumbers()
+            for _ in 0..<2 {
                 let folder = try Folder()
-                let seconds = Double.random(in: 0.05...0.4)
+                let seconds = Double(numbers.number(below: 300)) / 1000
                 let outcome = try Launch.run(
                     [
-                        "bash", "-c", #""$@" & sleep "$0"; kill -\#(signal) $!; wait $!"#,
-                        "\(seconds)", Launch.program,
+                        "bash", "-c",
+                        Launch.waiting + #"""
+                            "$@" &
+                            until_caught \#(signal) $!
+                            sleep \#(seconds)
+                            kill -\#(signal) $!
+                            wait $!
+                            """#, "bash", Launch.program,
                     ] + longCommand("verify", folder), seconds: 20)
-                #expect(outcome.status == 5, "after \(seconds) s: \(outcome.error)")
-                #expect(outcome.complaints.count == 1, "after \(seconds) s: \(outcome.error)")
+                let note: Comment = "after \(seconds) s, \(numbers): \(outcome.error)"
+                #expect(outcome.status == 5, note)
+                #expect(outcome.complaints.count == 1, note)
             }
         }
 
         @Test func aRankThatHangsIsNamedAndTheJobEnds() throws {
             let folder = try Folder()
             let outcome = try telling(
-                "until test -s \(folder.file("f.dgen.json")); do sleep 0.02; done; "
-                    + #"pkill -STOP -n -f "$ranks""#,
+                #"until_begun "$folder/f.dgen.json" $!; kill -STOP $(cat "$folder/pid.2")"#,
                 // Which the others finish, and then wait.
                 longRun(folder, size: "1GiB") + ["--watchdog", "2"], folder)
             #expect(outcome.status != 0)

@@ -2,6 +2,7 @@
 
 import Foundation
 import Testing
+import TestSupport
 
 extension Integration {
     /// Ranks that do not mean the same file by a path are found out before the first byte.
@@ -37,7 +38,6 @@ extension Integration {
             }
         }
 
-        private static let isLong = ProcessInfo.processInfo.environment["DGEN_TESTS"] == "all"
         private static let spec = ["-s", "4MiB", "--seed", "5", "--watchdog", "20"]
 
         private static let cases: [Case] = {
@@ -49,13 +49,12 @@ extension Integration {
                 Case(words: spec, differences: [.mount], isFresh: true),
                 Case(words: ["verify"], differences: [.mount]),
             ]
-            guard isLong else { return quick }
             let modes: [[String]] = [
                 [], ["--collective"], ["--strided"], ["--preallocate"], ["--io", "posix"],
                 ["--layout", "per-rank"], ["--io", "posix", "--layout", "per-rank"],
                 ["--segments", "4", "--collective"], ["--sync", "each"],
             ]
-            var all = quick
+            var all: [Case] = []
             for component in Launch.components {
                 for mode in modes {
                     let isPerRank = mode.contains("per-rank")
@@ -78,7 +77,8 @@ extension Integration {
                     all.append(Case(words: words, component: component))
                 }
             }
-            return all
+            return TestForm.cases(
+                quick, more: all, of: "ranksThatDoNotShareTheOutputAreRefused")
         }()
 
         @Test(arguments: cases)
@@ -123,7 +123,7 @@ extension Integration {
                 ("printf x >> f", 3), ("sed -i s/run/ran/ f.dgen.json", 3), ("rm f", 3),
                 ("rm f.dgen.json", 3),
             ]
-            for (change, status) in Self.isLong ? quick + more : quick {
+            for (change, status) in TestForm.isWhole ? quick + more : quick {
                 let script = #"rm -f "$0"/other/*; cp -a "$0"/out/. "$0"/other; cd "$0"/other; "#
                 _ = try Launch.run(["bash", "-c", script + change, folder.path])
                 let outcome = try run(

@@ -2,6 +2,7 @@
 
 import Foundation
 import Testing
+import TestSupport
 
 extension Integration {
     /// What verification says of damage, whoever looks.
@@ -21,7 +22,9 @@ extension Integration {
             }
         }
 
-        @Test(arguments: [1, 2, 3, 4, 8, 64])
+        @Test(
+            arguments: TestForm.cases(
+                [1, 3, 8], more: [2, 4, 64], of: "damageIsTheSameForEveryRankCount"))
         func damageIsTheSameForEveryRankCount(ranks: Int) throws {
             let folder = try Folder()
             try makeFile(folder)
@@ -55,7 +58,10 @@ extension Integration {
         }
 
         /// What lies behind the end of a file is told by arithmetic.
-        @Test(arguments: ["shared", "per-rank"], [1, 3])
+        @Test(
+            arguments: TestForm.cases(
+                [("shared", 1), ("per-rank", 3)], more: [("shared", 3), ("per-rank", 1)],
+                of: "aShortFileTakesNoLongerWhateverItShouldBe"))
         func aShortFileTakesNoLongerWhateverItShouldBe(layout: String, ranks: Int) throws {
             let folder = try Folder()
             let size = Int.max
@@ -77,7 +83,9 @@ extension Integration {
                 try ranges(report) == [["offset": 0, "bytes": size, "wrong_bytes": size]])
         }
 
-        @Test(arguments: [1, 2, 5])
+        @Test(
+            arguments: TestForm.cases(
+                [1, 5], more: [2], of: "whatFollowsAShortFileIsStillCompared"))
         func whatFollowsAShortFileIsStillCompared(ranks: Int) throws {
             let folder = try Folder()
             let written = try Launch.ranks(
@@ -145,7 +153,9 @@ extension Integration {
             #expect(report["wrong_bytes"] as? Int == 2000)
         }
 
-        @Test(arguments: [1, 3, 8])
+        @Test(
+            arguments: TestForm.cases(
+                [3], more: [1, 8], of: "aShortFileIsReportedAndItsMissingBytesAreWrong"))
         func aShortFileIsReportedAndItsMissingBytesAreWrong(ranks: Int) throws {
             let folder = try Folder()
             try makeFile(folder)
@@ -176,7 +186,10 @@ extension Integration {
             #expect(report["status"] as? String == "mismatch")
         }
 
-        @Test(arguments: [(1, 2), (9, 3), (4097, 8), (1_500_001, 4), (3_145_731, 7)])
+        @Test(
+            arguments: TestForm.cases(
+                [(1, 2), (4097, 8), (1_500_001, 4)], more: [(9, 3), (3_145_731, 7)],
+                of: "theSearchComesToItsEndWhateverSizeAndRanksAre"))
         func theSearchComesToItsEndWhateverSizeAndRanksAre(size: Int, ranks: Int) throws {
             let folder = try Folder()
             let made = try Launch.alone(["-o", folder.file("f"), "-s", "\(size)", "--seed", "7"])

@@ -4,7 +4,7 @@
 //
 //   FAULT_PATH  the file, with all links resolved; calls on others are left alone
 //   FAULT_RANK  the rank that it happens to; all of them, if not said
-//   FAULT_CALL  write, read, sync, forget (dropping the cache) or clock
+//   FAULT_CALL  write, read, sync, forget (dropping the cache), clock or leave
 //   FAULT_FROM  for reads and writes, those that touch this offset or a later one
 //   FAULT_WITH  EIO, ENOSPC, EDQUOT, EROFS  fails with that error
 //               short   moves a third of the bytes, one at least
@@ -12,11 +12,14 @@
 //               hang    never returns
 //               late    is done a second later, in which the process does nothing
 //               kill    ends the process with SIGKILL
+//               stop    stops the process with SIGSTOP, the first time; whoever has seen that goes on with SIGCONT
 //               grow    after a read that met the end the file has FAULT_TO bytes, as if another rank had written
 //   FAULT_HANGS the rank that hangs where others meet what FAULT_WITH says
 //   FAULT_THREADS  how many threads the system gives a process, whatever else happens; as many as it likes, if not said
 //
-// With FAULT_CALL=clock the date jumps to and fro by an hour at each look.
+// With FAULT_CALL=clock the date jumps to and fro by an hour at each look. With FAULT_CALL=leave a rank lingers for two
+// seconds once it has taken leave of MPI, and no less when it exits: its siblings are gone by then, and what their launcher
+// does about that reaches it.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -83,6 +86,11 @@ static enum outcome fault(void) {
     }
     if (strcmp(with, "hang") == 0) for (;;) pause();
     if (strcmp(with, "kill") == 0) kill(getpid(), SIGKILL);
+    if (strcmp(with, "stop") == 0) {
+        static atomic_flag was_stopped = ATOMIC_FLAG_INIT;
+        if (!atomic_flag_test_and_set(&was_stopped)) kill(getpid(), SIGSTOP);
+        return LATE;
+    }
     for (size_t index = 0; index < sizeof errors / sizeof *errors; index++)
         if (strcmp(with, errors[index].name) == 0) errno = errors[index].number;
     return FAILS;
@@ -187,6 +195,26 @@ int gettimeofday(struct timeval *restrict time, void *restrict zone) {
     int status = NEXT(gettimeofday)(time, zone);
     if (status == 0) time->tv_sec += step();
     return status;
+}
+
+// Bit by bit, since signals end a sleep.
+static void linger(void) {
+    if (told.call == NULL || strcmp(told.call, "leave") != 0 || !is_rank()) return;
+    for (int times = 0; times < 40; times++) usleep(50000);
+}
+
+// Nobody finds it here who does not use MPI.
+int MPI_Finalize(void) {
+    int (*next)(void) = (int (*)(void))dlsym(RTLD_NEXT, "MPI_Finalize");
+    int status = next == NULL ? 0 : next();
+    linger();
+    return status;
+}
+
+void exit(int status) {
+    linger();
+    NEXT(exit)(status);
+    abort();
 }
 
 // As under a limit on threads.
