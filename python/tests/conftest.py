@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,43 @@ os.environ.setdefault("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
 MPIRUN = ("mpirun", "--oversubscribe")
 """What starts the ranks of a test, however few processors there are."""
 
+IS_WHOLE = os.environ.get("DGEN_TESTS") == "all"
+"""Whether every test runs in its long form, as in `make test-all`; the gate leaves some out."""
+
+SEED = int(os.environ.get("DGEN_TEST_SEED") or random.getrandbits(32))
+"""What random tests draw from; one that fails can be run again with it."""
+
+only_whole = pytest.mark.skipif(not IS_WHOLE, reason="left out: of the long form")
+"""Leaves a test, or some of its cases, to the long form."""
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def cases(gate: Sequence[Any], more: Sequence[Any]) -> list[Any]:
+    """Return the cases of a test: those of the gate, and others that only the long form has."""
+    rest = (case if isinstance(case, tuple) else (case,) for case in more)
+    return [*gate, *(pytest.param(*case, marks=only_whole) for case in rest)]
+
+
+def rounds(gate: int, whole: int) -> int:
+    """Return how often something is tried."""
+    return whole if IS_WHOLE else gate
+
+
+def chance(number: int = 0) -> random.Random:
+    """Return numbers at random, the same for the same `DGEN_TEST_SEED`."""
+    return random.Random(f"{SEED} {number}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Have hypothesis draw from the same seed."""
+    config.option.hypothesis_seed = str(SEED)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how the same numbers come again."""
+    terminalreporter.write_line(f"random numbers: DGEN_TEST_SEED={SEED}")
 
 
 def missing(what: str) -> None:

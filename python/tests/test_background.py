@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import cases
 
 from dgen_mpi import cli
 from dgen_mpi.jobs import BatchSystem, CampaignFolder, JobError, State, background
@@ -129,16 +131,13 @@ def kill_all(job: dict[str, Any]) -> None:
 
 COMMANDS = ["status", "cancel", "submit", "run", "report"]
 WAYS = ["killed", "rebooted", "reused", "nothing known"]
+# Each way, and each command.
+GATE = [(how, "status") for how in WAYS] + [("killed", command) for command in COMMANDS[1:]]
 
 
 @pytest.mark.parametrize(
     ("how", "command"),
-    [
-        (how, command)
-        for how in WAYS
-        for command in COMMANDS
-        if os.environ.get("DGEN_TESTS") == "all" or how == "killed" or command == "status"
-    ],
+    cases(GATE, [pair for pair in itertools.product(WAYS, COMMANDS) if pair not in GATE]),
 )
 def test_jobs_that_are_gone_are_interrupted(
     how: str, command: str, campaign: Path, capsys: pytest.CaptureFixture[str]

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import random
 import subprocess
 import sys
 import time
@@ -16,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import chance, rounds
 
 from dgen_mpi import BytesView, DataSpec, Generator
 
 MIB = 1 << 20
 SIZE = 80 * MIB
-ROUNDS = 200 if os.environ.get("DGEN_TESTS") == "all" else 6
+ROUNDS = rounds(6, 200)
 """How often each way to be cancelled is tried."""
 
 
@@ -99,13 +98,13 @@ WAYS: list[Callable[[asyncio.Task[int]], Awaitable[None]]] = [
 def test_nothing_is_written_after_the_end(way: Callable[..., Any], threads: int) -> None:
     """However a call is cancelled, and whatever it was doing."""
     watched = Watched()
-    chance = random.Random(5)
+    numbers = chance()
 
     async def main() -> None:
         generator = Generator(1 << 50, seed=1, max_threads=threads)
         for _ in range(ROUNDS):
             task = asyncio.create_task(generator.fill_chunk_async(watched.array))
-            await asyncio.sleep(chance.choice([0, 0, 0.001, 0.003, 0.01]))
+            await asyncio.sleep(numbers.choice([0, 0, 0.001, 0.003, 0.01]))
             if not task.done():
                 await way(task)
             watched.hand_back()

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
+
+from conftest import SEED, chance
 
 from dgen_mpi import Damage, DataSpec
 
@@ -67,8 +68,7 @@ def untruths(
 
 def test_what_is_said_of_damage_is_true() -> None:
     """Whatever kinds lie next to each other, at whatever place of however large a data set."""
-    seed = random.randrange(2**32)
-    numbers = random.Random(seed)
+    numbers = chance()
     for number in range(60):
         size = numbers.choice([numbers.randrange(1, 9000), numbers.randrange(1, 80_000), 700_001])
         whole = numbers.choice([size, 2**63 - 1, size + 12_345])
@@ -79,7 +79,7 @@ def test_what_is_said_of_damage_is_true() -> None:
             "compress_unit": 512,
             "fill": numbers.choice(["zeros", "backref"]),
         }
-        spec, older = (DataSpec(whole, seed + each, **shape) for each in (0, 1))
+        spec, older = (DataSpec(whole, SEED + each, **shape) for each in (0, 1))
         start = numbers.choice([0, whole - size, (whole - size) // 2])
         right = content(spec, start, size)
         found = bytearray(right)
@@ -103,7 +103,7 @@ def test_what_is_said_of_damage_is_true() -> None:
                     for _ in range(numbers.choice([1, 3, count])):
                         found[begin + numbers.randrange(count)] ^= 1 << numbers.randrange(8)
             place = begin + count
-        damage = spec.compare(found, start, also_known=[seed + 1], search_bytes=1 << 20)
+        damage = spec.compare(found, start, also_known=[SEED + 1], search_bytes=1 << 20)
         for it in damage:
             false = untruths(spec, older, right, bytes(found), start, it)
-            assert not false, f"seed {seed}, case {number}, {spec}, {it}: {it.as_dict()}"
+            assert not false, f"case {number}, {spec}, {it}: {it.as_dict()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,8 +134,13 @@ def test_seeds_share_no_blocks() -> None:
 
 
 def test_the_system_is_told() -> None:
-    """Under the keys that programs ask for."""
+    """Under the keys that programs ask for, as Linux has it."""
     info = dgen_py.get_system_info()
-    if info:
-        text = f"{info['num_nodes']} {info['physical_cores']} {info['deployment_type']}"
-        assert text
+    assert info is not None
+    online = Path("/sys/devices/system/cpu/online").read_text()
+    parts = [part.split("-") for part in online.strip().split(",")]
+    processors = sum(int(part[-1]) - int(part[0]) + 1 for part in parts)
+    assert 1 <= info["physical_cores"] <= info["logical_cpus"] == processors
+    folders = list(Path("/sys/devices/system/node").glob("node[0-9]*"))
+    assert info["num_nodes"] == max(len(folders), 1)
+    assert ("NUMA (" in info["deployment_type"]) == (info["num_nodes"] > 1)

@@ -92,20 +92,30 @@ def test_python_symbols_belong_to_the_limited_api() -> None:
     assert private <= {"_Py_NoneStruct", "_PyObject_New", "_Py_Dealloc", "_Py_IncRef", "_Py_DecRef"}
 
 
-def test_other_threads_of_python_run_meanwhile() -> None:
+@pytest.mark.parametrize("name", ["fill", "compare"])
+def test_other_threads_of_python_run_meanwhile(name: str) -> None:
     """Filling and comparing release Python's lock."""
     spec = DataSpec(1 << 40, 1, compress_ratio=2, max_threads=1)
     buffer = np.zeros(256 * MIB, dtype=np.uint8)
     spec.fill(buffer)
-    for call in (spec.fill, spec.compare):
-        ticks = 0
-        worker = threading.Thread(target=call, args=(buffer,))
+    begun, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        getattr(spec, name)(buffer)
+        ended.set()
+
+    # A call that held the lock would have it from its begin to its end.
+    worker = threading.Thread(target=work)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
         worker.start()
-        while worker.is_alive():
-            ticks += 1
-            time.sleep(0)
-        worker.join()
-        assert ticks > 50
+        begun.wait()
+        assert not ended.is_set()
+    finally:
+        sys.setswitchinterval(interval)
+    worker.join()
 
 
 def test_threads_share_a_data_set() -> None:

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import rounds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dgen_mpi
 from dgen_mpi import DataSpec, _native
 
-ROUNDS = int(os.environ.get("DGEN_FUZZ_ROUNDS", "300"))
+ROUNDS = int(os.environ.get("DGEN_FUZZ_ROUNDS", rounds(60, 300)))
 IS_LONG = ROUNDS > 1000
 """Whether other arguments are tried each time."""
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import only_whole
 
 from dgen_mpi import DataSpec, analyze, manifest, report
 from dgen_mpi.jobs import Campaign, CampaignFolder, Job, JobError, files
@@ -357,7 +358,7 @@ def test_pipes_may_be_job_files() -> None:
     os.close(read)
 
 
-@pytest.mark.skipif(os.environ.get("DGEN_TESTS") != "all", reason="takes ten seconds")
+@only_whole
 def test_pipes_that_do_not_end_are_given_up(program: str, tmp_path: Path) -> None:
     """By the package and by the program."""
     os.mkfifo(tmp_path / "pipe")

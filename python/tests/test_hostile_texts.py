@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import IS_WHOLE
 
 from dgen_mpi.jobs import (
     SCHEDULERS,
@@ -52,8 +53,6 @@ FIELDS = [
     *("directives", "folder", "current"),
 ]
 
-ALL = os.environ.get("DGEN_TESTS") == "all"
-
 RECORD = """#!/bin/bash
 printf '%s\\0' "${0##*/}" "$@" "Y=${Y-}" "in=$PWD" >> "$RECORD"
 """
@@ -95,7 +94,7 @@ def test_no_text_becomes_a_command(field: str, tmp_path: Path) -> None:
         content = fields_of(field, text)
         if field == "working_directory" and "\0" not in text:
             (place / text).mkdir()
-        systems = [None, *SCHEDULERS] if ALL else [None, SCHEDULERS[number % 4]]
+        systems = [None, *SCHEDULERS] if IS_WHOLE else [None, SCHEDULERS[number % 4]]
         for system in systems:
             try:
                 campaign = Campaign.from_yaml(yaml.safe_dump(content))

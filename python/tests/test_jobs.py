@@ -12,98 +12,18 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, cases, rounds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dgen_mpi.jobs import Job, JobError, campaign_schema, job_schema
 
-BASE = "output: out\nsize: 1MiB\n"
+TABLE = json.loads((ROOT / "Tests/JobFiles/lines.json").read_text(encoding="utf-8"))
+"""Lines of job files, each accepted or not beside the base, or instead of a line of it.
 
-# Lines of job files, each accepted or not beside the base, or instead of a line of it.
-ACCEPTED = [
-    *(
-        "size: 1",
-        "size: 0",
-        "size: 1.5GiB",
-        "size: 10GB",
-        "size: 4k",
-        "size: '64KiB'",
-        "size: 7EiB",
-    ),
-    *("seed: 0", "seed: 18446744073709551615", "seed: '7'", "seed: 007"),
-    *("dedup_ratio: 1", "dedup_ratio: 2.5", "dedup_ratio: 1000000", "dedup_ratio: '1.333'"),
-    *("compress_ratio: 64", "compress_ratio: 1.001", "compress_ratio: 2.000"),
-    *("dedup_unit: 4KiB", "dedup_unit: 1GiB", "compress_unit: 512", "compress_unit: 64KiB"),
-    *("fill: zeros", "fill: backref", "transfer_size: 1", "transfer_size: 1GiB", "align: 1TiB"),
-    *("collective: true", "collective: no", "overwrite: ON", "space_check: 0", "quiet: 'yes'"),
-    *("hint: {cb_nodes: 4, romio_cb_write: enable}", "hint: [a=1, b=2=3]", "hint: a=1"),
-    *("hint: {}", "hint: []", "hint: {a: ~}", f"hint: {{{'k' * 35}: {'v' * 255}}}"),
-    *("threads: 1", "threads: 4096", "threads: +4", "numa: off", "numa: force", "numa_node: 0"),
-    *("watchdog: 0", "watchdog: 1000000", "progress: json", "progress: none", "report: '-'"),
-    *("verbose: false", "output: 5", "output: /a b/ü", "report: r.json"),
-    *("ranks: 1", "ranks: 1000000000", "nodes: 2", "ranks_per_node: 64", "name: a.b-c_D9"),
-    *("operation: test\nrepeat: 3\nwarm_up: 1", "phases: [write, verify]", "phases: 'read,read'"),
-    *("fresh_file: false", "keep: true", "read_order: shuffle", "shuffle_seed: 7"),
-    *("io: mpi\nhint: {a: b}\ncollective: true", "io: posix\ndirect: true\nalign: 8KiB"),
-    *("io: posix\ncollective: false", "io: posix\ntransfer_size: 1000", "direct: false"),
-    *("layout: per-rank", "layout: shared\ncollective: true", "segments: 7", "strided: true"),
-    *("strided: true\nsegments: 1", "order: random", "sync: none", "sync: each", "csv: o.csv"),
-    *("stripe_count: -1", "stripe_count: 2000", "stripe_size: 64KiB", "queue_depth: 64"),
-    *("hints_file: /dev/null", "io: posix\nstripe_count: 2", "stripe_size: 4294901760"),
-    *("drop_cache: yes", "preallocate: true", "repeat: 1000000"),
-    *("resume: true", "sample: 0.01", "sample: 1%", "sample: '100%'", "sample: 1", "sample: .5"),
-    *("blocks: 1", "blocks: 9223372036854775807", "sample_seed: 0", "operation: repair"),
-    *("also_known: 7", "also_known: [1, 18446744073709551615]", "also_known: ['3']"),
-    *("operation: generate", "launcher: srun", "launcher: mpirun", "launcher: flux"),
-    *("launcher: 'aprun -n {ranks} -N {ranks_per_node}'", "launcher_arguments: [--oversubscribe]"),
-    *("launcher_arguments: []", "environment: {A_1: x y, b: 2}", "environment: {}"),
-    *("modules: [openmpi/4.1]", "setup: ['ulimit -n 4096', 'source env.sh']"),
-    *("program: /opt/bin/dgen-mpi", "working_directory: /scratch", "account: p123"),
-    *("partition: batch", "directives: [--constraint=cpu]", "time_limit: 90"),
-    *("time_limit: 90s", "time_limit: 30m", "time_limit: 10000h", "time_limit: 1:30:00"),
-    *("time_limit: 05:00", "stop_before: 60s", "ranks: 4\nnodes: 2\nranks_per_node: 2"),
-    *("ranks: 3\nnodes: 2", "nodes: 2\nranks_per_node: 3", "numa: force\nnuma_node: 1"),
-    *("# only a comment", "size: &s 1MiB\nalign: *s"),
-]
-REFUSED = [
-    *("size: -1", "size: 1.0000001", "size: 1XB", "size: 1 GiB", "size: 9EiB", "size:", "size: ~"),
-    *("size: [1, 2]", "size: {a: 1}", "size: 1e6", "size: ''"),
-    *("seed: -1", "seed: +1", "seed: 1.5", "seed: 18446744073709551616", "seed: one", "seed: 0x10"),
-    *("dedup_ratio: 0.5", "dedup_ratio: 1.2345", "dedup_ratio: 1000001", "dedup_ratio: nan"),
-    *("dedup_ratio: -2", "dedup_ratio: 1e2", "compress_ratio: 65", "compress_ratio: inf"),
-    *("dedup_unit: 1000", "dedup_unit: 2GiB", "compress_unit: 100", "compress_unit: 128KiB"),
-    *("fill: random", "fill: Zeros", "transfer_size: 0", "transfer_size: 2GiB", "align: 0"),
-    *("collective: maybe", "overwrite: 2", "hint: {a: }", "hint: {a: ''}", "hint: =1", "hint: [a]"),
-    *("hint: {a: [1]}", "hint: [[a=1]]", f"hint: {'k' * 36}=1", f"hint: k={'v' * 256}"),
-    *("threads: 0", "threads: 4097", "threads: 1.5", "threads: two", "numa: on", "numa_node: -1"),
-    *("numa: off\nnuma_node: 0", "watchdog: -1", "progress: loud", "report: ''", "output: ''"),
-    *("output: a:b", "ranks: 0", "ranks: 1000000001", "nodes: 0", "ranks_per_node: 1000001"),
-    *("name: ''", "name: -a", "name: a b", "name: a/b", f"name: {'a' * 101}", "name: ü"),
-    *("operation: write", "phases: []", "phases: ''", "phases: [write, erase]"),
-    *("phases: write,", "phases: {a: b}", "repeat: 0", "repeat: 1000001", "warm_up: -1"),
-    *("direct: true", "io: mpi\ndirect: true", "io: posix\ncollective: true", "io: hdfs"),
-    *("io: posix\nhint: {}", "io: posix\ndirect: true\ntransfer_size: 1000"),
-    *("io: posix\ndirect: true\nalign: 2KiB", "direct: perhaps"),
-    *("warm_up: 1001", "keep: maybe", "read_order: other", "shuffle_seed: -1", "drop_cache: 2"),
-    *("layout: perrank", "layout: per-rank\ncollective: true", "layout: per-rank\nsegments: 2"),
-    *("layout: per-rank\nstrided: true", "strided: true\nsegments: 2", "segments: 0", "csv: ''"),
-    *("strided: 2", "order: sorted", "sync: all", "stripe_count: -2", "stripe_count: 2001"),
-    *("stripe_size: 0", "stripe_size: 100KiB", "stripe_size: 4GiB", "queue_depth: 0"),
-    *("queue_depth: 65", "hints_file: ''", "io: posix\nhints_file: /dev/null"),
-    *("resume: 2", "sample: 0", "sample: 1.1", "sample: 101%", "sample: '%'", "sample: 1e-3"),
-    *("sample: -1", "sample: 1.2.3", "blocks: 0", "blocks: -1", "sample: 1%\nblocks: 2"),
-    *("sample_seed: -1", "also_known: -1", "also_known: [one]", "also_known: {a: 1}"),
-    *("launcher: aprun", "launcher: ''"),
-    *("launcher_arguments: --oversubscribe", "launcher_arguments: ['']", "launcher_arguments: {}"),
-    *("environment: [A=1]", "environment: {1A: x}", "environment: {A-B: x}", "environment: {A: ~}"),
-    *("modules: openmpi", "setup: ['a', ~]", 'setup: ["a\\nb"]', "program: ''"),
-    *('account: "a\\nb"', "partition: [a]", "directives: {a: b}", "time_limit: 0"),
-    *("time_limit: 1:60:00", "time_limit: 1d", "time_limit: 10001h", "time_limit: -5"),
-    *("stop_before: soon", "ranks: 5\nnodes: 2\nranks_per_node: 2", "ranks: 1\nnodes: 2"),
-    *("unknown: 1", "dedup-ratio: 2", "Size: 1", "seed: 1\nseed: 2", "? [a]\n: 1", "{", "- a"),
-]
+The program's own tests go through the same table.
+"""
 
 
 def program_accepts(program: str, path: Path) -> tuple[bool, str]:
@@ -122,21 +42,22 @@ def program_accepts(program: str, path: Path) -> tuple[bool, str]:
 def merged(lines: str) -> str:
     """Return a job file of the base and some lines, which go before it."""
     keys = {line.split(":")[0] for line in lines.splitlines()}
-    kept = [line for line in BASE.splitlines() if line.split(":")[0] not in keys]
+    kept = [line for line in TABLE["base"].splitlines() if line.split(":")[0] not in keys]
     return "\n".join([*kept, lines]) + "\n"
 
 
-@pytest.mark.parametrize("lines", ACCEPTED)
-def test_program_and_package_accept(lines: str, program: str, tmp_path: Path) -> None:
-    """The same, the JSON Schema too; and what is written again means the same."""
+def some(lines: list[str]) -> list[Any]:
+    """Return those that the program itself is started for in the gate: every fifteenth."""
+    return cases(lines[::15], [line for number, line in enumerate(lines) if number % 15])
+
+
+@pytest.mark.parametrize("lines", TABLE["accepted"])
+def test_accepted(lines: str, tmp_path: Path) -> None:
+    """By the JSON Schema too; and what is written again means the same."""
     text = merged(lines)
     job = Job.from_yaml(text)
     path = tmp_path / "job.yaml"
-    for version in (text, job.to_yaml()):
-        path.write_text(version, encoding="utf-8")
-        accepted, message = program_accepts(program, path)
-        # A path of the test's own for the report.
-        assert accepted or "report" in lines, message
+    path.write_text(job.to_yaml(), encoding="utf-8")
     assert Job.load(path) == job
     # Editors read YAML as YAML is: unquoted numbers are numbers.
     content = yaml.safe_load(text)
@@ -144,20 +65,43 @@ def test_program_and_package_accept(lines: str, program: str, tmp_path: Path) ->
         jsonschema.validate(content, job_schema())
 
 
-@pytest.mark.parametrize("lines", REFUSED)
-def test_program_and_package_refuse(lines: str, program: str, tmp_path: Path) -> None:
-    """The same, each with one line that names the field."""
-    text = merged(lines)
+@pytest.mark.parametrize("lines", some(TABLE["accepted"]))
+def test_program_accepts(lines: str, program: str, tmp_path: Path) -> None:
+    """The same, and what the package writes."""
     path = tmp_path / "job.yaml"
-    path.write_text(text, encoding="utf-8")
-    accepted, message = program_accepts(program, path)
-    assert not accepted, "the program accepts it"
+    for version in (merged(lines), Job.from_yaml(merged(lines)).to_yaml()):
+        path.write_text(version, encoding="utf-8")
+        accepted, message = program_accepts(program, path)
+        # A path of the test's own for the report.
+        assert accepted or "report" in lines, message
+
+
+def require_line(message: str, lines: str) -> None:
+    """Check that a refusal is one line that names the field."""
+    keys = [line.split(":")[0] for line in lines.splitlines()]
+    assert message
+    assert "\n" not in message
+    assert "job.yaml" in message or any(key in message for key in keys)
+
+
+@pytest.mark.parametrize("lines", TABLE["refused"])
+def test_refused(lines: str, tmp_path: Path) -> None:
+    """With one line that names the field."""
+    path = tmp_path / "job.yaml"
+    path.write_text(merged(lines), encoding="utf-8")
     with pytest.raises(JobError) as caught:
         Job.load(path)
-    for said in (message, str(caught.value)):
-        assert "\n" not in said
-        keys = [line.split(":")[0] for line in lines.splitlines()]
-        assert "job.yaml" in said or any(key in said for key in keys)
+    require_line(str(caught.value), lines)
+
+
+@pytest.mark.parametrize("lines", some(TABLE["refused"]))
+def test_program_refuses(lines: str, program: str, tmp_path: Path) -> None:
+    """The same."""
+    path = tmp_path / "job.yaml"
+    path.write_text(merged(lines), encoding="utf-8")
+    accepted, message = program_accepts(program, path)
+    assert not accepted, "the program accepts it"
+    require_line(message, lines)
 
 
 TEXTS = st.text("0123456789.-+:kKiBmGhs abe=", max_size=8)
@@ -176,7 +120,7 @@ FILES = {"report", "output", "hints_file"}
 
 
 @settings(
-    max_examples=150,
+    max_examples=rounds(10, 150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import resource
 import shutil
 import signal
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
+from conftest import Command, chance, rounds
 
 from dgen_mpi import _files, cli
 from dgen_mpi.jobs import Campaign, CampaignFolder, JobError, State, run
@@ -720,7 +719,7 @@ AWKWARD = [
 ]
 OWN = {"exit_status", "submission.json", "jobs", "1-generate.report.json", "log.txt", "index.json"}
 OWN |= {"1-generate.new", "data-1.record"}
-ROUNDS = 500 if os.environ.get("DGEN_TESTS") == "all" else 15
+ROUNDS = rounds(15, 500)
 
 
 @pytest.mark.parametrize("round_number", range(ROUNDS))
@@ -732,17 +731,15 @@ def test_precious_files_stay_whatever_is_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Around, inside and in the place of all that random commands write and remove."""
-    seed = int(os.environ.get("DGEN_SEED", random.getrandbits(32)))
-    print(f"DGEN_SEED={seed}")
-    chance = random.Random(seed)
+    numbers = chance(round_number)
     monkeypatch.chdir(tmp_path)
     text = stand_in + "name: c\n"
-    output = chance.choice(["data", "./data", str(tmp_path / "data"), "c/all/data", "c/data"])
-    text += f"output: '{output}'\nremove_data: {chance.choice(['true', 'false'])}\n"
-    text += f"layout: {chance.choice(['shared', 'per-rank'])}\n"
+    output = numbers.choice(["data", "./data", str(tmp_path / "data"), "c/all/data", "c/data"])
+    text += f"output: '{output}'\nremove_data: {numbers.choice(['true', 'false'])}\n"
+    text += f"layout: {numbers.choice(['shared', 'per-rank'])}\n"
     steps = ["{}", "{operation: verify}", "{operation: repair}"]
     steps += ["{operation: generate, resume: true, output: data}", "{operation: verify, output: x}"]
-    text += f"steps: [{', '.join(chance.choices(steps, k=chance.randint(1, 3)))}]\n"
+    text += f"steps: [{', '.join(numbers.choices(steps, k=numbers.randint(1, 3)))}]\n"
     (tmp_path / "z.yaml").write_text(text)
     (tmp_path / "edited.yaml").write_text(text + "seed: 5\n")
     (tmp_path / "r.json").write_text(REPORT)
@@ -755,15 +752,15 @@ def test_precious_files_stay_whatever_is_run(
         if not os.path.lexists(path) and not is_own:
             with contextlib.suppress(OSError):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(chance.randbytes(20))
+                path.write_bytes(numbers.randbytes(20))
                 precious[path] = path.read_bytes()
 
-    for name in chance.sample(AWKWARD, chance.randint(0, 8)):
+    for name in numbers.sample(AWKWARD, numbers.randint(0, 8)):
         put(name)
     some = ["z.yaml", "edited.yaml"]
     for _ in range(6):
-        file, name = chance.choice(some), chance.choice(AWKWARD)
-        command = chance.choice(
+        file, name = numbers.choice(some), numbers.choice(AWKWARD)
+        command = numbers.choice(
             [
                 *(["run", file], ["run", file], ["render", file], ["run", file, "-d", name]),
                 *(["render", file, "--single", name], ["render", file, "-d", name]),
@@ -772,7 +769,7 @@ def test_precious_files_stay_whatever_is_run(
                 ["bash", "c/all/case.sh"],
             ]
         )
-        if chance.random() < 0.3:
+        if numbers.random() < 0.3:
             put(name)
         if command[0] == "bash":
             subprocess.run(command, check=False, timeout=60, capture_output=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, missing
+from conftest import ROOT, missing, only_whole
 
 CONFIGURATION = """
 site_configuration = {
@@ -67,6 +67,7 @@ def test_writes_verifies_and_measures(program: str, tmp_path: Path) -> None:
         assert "verify" in measured
 
 
+@only_whole
 @pytest.mark.parametrize(
     ("setting", "said"),
     [

@@ -15,7 +15,7 @@ from typing import Any
 import lz4.block
 import pytest
 import zstandard
-from conftest import Command
+from conftest import Command, cases
 
 from dgen_mpi import DataSpec, analyze, report
 
@@ -170,7 +170,7 @@ def test_chunks_by_content_find_what_has_moved(tmp_path: Path) -> None:
     assert 1.9 < found["content-defined", 8192] <= 2
 
 
-@pytest.mark.parametrize(("dedup", "compress"), [(1, 1), (2, 1.5), (3.5, 4)])
+@pytest.mark.parametrize(("dedup", "compress"), cases([(2, 1.5)], [(1, 1), (3.5, 4)]))
 def test_our_files_have_the_ratios_asked_for(dedup: float, compress: float, tmp_path: Path) -> None:
     """At their own block exactly as FORMAT.md says, and near by compressors."""
     spec = DataSpec(40 << 20, 5, dedup, compress, dedup_unit=128 << 10)

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Command, states
+from conftest import ROOT, Command, cases, states
 
 from dgen_mpi import DataSpec
 from dgen_mpi.jobs import Campaign, CampaignFolder, Ended, JobError, Progressed, State, run
@@ -121,7 +121,7 @@ def slow_launcher(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", cases([signal.SIGTERM], [signal.SIGINT, signal.SIGKILL]))
 def test_killed_run_goes_on_with_the_rest(
     number: signal.Signals, dgen: Command, tmp_path: Path
 ) -> None:
@@ -337,7 +337,10 @@ def test_a_case_stops_itself_where_the_batch_system_does_not(program: str, tmp_p
     assert result.report["status"] == "interrupted"
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "jobs").glob("*.yaml")))
+READY = sorted(path.stem for path in (ROOT / "jobs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", cases(["smoke"], [name for name in READY if name != "smoke"]))
 def test_ready_files_run_as_they_stand(name: str, dgen: Command, tmp_path: Path) -> None:
     """From any folder; and the batch script without a batch system."""
     done = dgen("run", ROOT / f"jobs/{name}.yaml", "--json")

@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import rounds
 
 from dgen_mpi import BytesView, DataReader, DataSpec, Generator
 
 THREADS = 8
 PIECE = 512
-ROUNDS = 40 if os.environ.get("DGEN_TESTS") == "all" else 2
+ROUNDS = rounds(2, 40)
 SPEC = DataSpec(300_003, 6, compress_ratio=1.5)
 
 

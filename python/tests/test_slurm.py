@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Command, missing, states
+from conftest import Command, missing, only_whole, states
 
 from dgen_mpi import DataSpec
 
@@ -173,6 +173,7 @@ def test_campaign_is_submitted_watched_and_reported(
     assert (tmp_path / "ranks.png").read_bytes().startswith(b"\x89PNG")
 
 
+@only_whole
 def test_rendered_scripts_are_taken_by_sbatch(
     slurm: dict[str, str], dgen: Command, tmp_path: Path
 ) -> None:
@@ -208,6 +209,7 @@ def test_rendered_scripts_are_taken_by_sbatch(
     assert states(dgen("status", "long", "--json", status=5))["all"]["state"] == "interrupted"
 
 
+@only_whole
 def test_cancelled_and_failed_jobs_are_shown_as_such(
     slurm: dict[str, str], dgen: Command, tmp_path: Path
 ) -> None:

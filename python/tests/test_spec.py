@@ -197,13 +197,16 @@ def test_a_seed_is_drawn_below_2_to_the_53() -> None:
 
 def test_opening_the_largest_costs_nothing() -> None:
     """Constant time and memory, whatever the size."""
-    DataSpec(1, 1)
-    times = []
-    for _ in range(20):
-        start = time.perf_counter()
-        DataSpec(1 << 60, 1, dedup_ratio=3, compress_ratio=2)
-        times.append(time.perf_counter() - start)
-    assert sorted(times)[10] < 0.001
+
+    def fastest(size: int) -> float:
+        times = []
+        for _ in range(20):
+            start = time.perf_counter()
+            DataSpec(size, 1, dedup_ratio=3, compress_ratio=2)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    assert fastest(1 << 60) < 10 * fastest(1 << 10)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "<f4", ">i8", "c16", "M8[s]", "?", "S7", "f2"])

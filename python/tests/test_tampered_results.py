@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import IS_WHOLE, chance, rounds
 
 from dgen_mpi import DataSpec, cli
 from dgen_mpi.cli import campaigns
 from dgen_mpi.jobs import Campaign, CampaignFolder
 
-ALL = os.environ.get("DGEN_TESTS") == "all"
-ROUNDS = int(os.environ.get("DGEN_FUZZ_ROUNDS", "3000" if ALL else "150"))
+ROUNDS = int(os.environ.get("DGEN_FUZZ_ROUNDS", rounds(100, 3000)))
 
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, 1.0, -1, 2**31, 2**63, 2**64, 10**400, 1e308, -0.0, 0.5),
@@ -148,24 +148,23 @@ def test_no_tampering_gives_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any value, cut, byte, or thing in place of a file: one line, never status 1."""
-    seed = int(os.environ.get("DGEN_FUZZ_SEED", random.randrange(2**32)))
-    chance = random.Random(seed)
+    numbers = chance()
     monkeypatch.chdir(tmp_path)
     folder = make(tmp_path)
     kept = tmp_path / "kept"
     shutil.copytree(folder, kept)
     for number in range(ROUNDS):
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        path = chance.choice(files)
-        how = tamper(path, chance)
-        slow = SLOW if ALL and number % 40 == 0 else []
-        if slow and chance.random() < 0.5:
+        path = numbers.choice(files)
+        how = tamper(path, numbers)
+        slow = SLOW if IS_WHOLE and number % 40 == 0 else []
+        if slow and numbers.random() < 0.5:
             # Something is to be done.
             (folder / "ranks1/1-generate.report.json").unlink(missing_ok=True)
-        for command in [chance.choice(COMMANDS), chance.choice(COMMANDS), *slow]:
+        for command in [numbers.choice(COMMANDS), numbers.choice(COMMANDS), *slow]:
             status = cli.main(command)
             said = capsys.readouterr()
-            where = f"seed {seed}, round {number}: {how} in {path}, then {command}: {said.err}"
+            where = f"round {number}: {how} in {path}, then {command}: {said.err}"
             assert "Traceback" not in said.err, where
             assert "internal error" not in said.err, where
             assert status in (0, 2, 3, 5), where
