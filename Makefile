@@ -2,8 +2,11 @@
 # Everything one does with this project; `make help` lists it. Each target does its own set-up.
 
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all integration soak fuzz statistics sanitize sanitize-python python build wheel bench bench-io fidelity lint format install uninstall setup setup-venv setup-tests clean
+.PHONY: help demo test test-all test-swift unit unit-release integration integration-mpich soak fuzz statistics \
+    sanitize-threads sanitize-python python installation left-out runner build manual wheel bench bench-io fidelity \
+    lint format install uninstall setup setup-venv setup-tests clean
 
 PREFIX ?= /usr/local
 SWIFT ?= swift
@@ -12,17 +15,22 @@ MPI ?= openmpi
 export MPI
 # The shipped program needs no Swift runtime. Tests cannot be linked so, hence a folder of its own.
 ifeq ($(MPI),mpich)
-BUILD := .build-mpich
+RUNNER := --scratch-path .build-mpich
 STATIC_BUILD := .build-mpich-static
 MPIRUN := mpirun.mpich
 else
-BUILD := .build
+# Runs the integration tests, and is the tests of units at the same time: one build, that watches every access to memory.
+RUNNER := --sanitize=address --scratch-path .build-address
 STATIC_BUILD := .build-static
 MPIRUN := mpirun --oversubscribe
 endif
 STATIC := -c release --static-swift-stdlib --scratch-path $(STATIC_BUILD)
 PROGRAM := $(STATIC_BUILD)/release/dgen-mpi
 VENV := .venv
+# What the tests have printed, and what they left out.
+LOGS := build/tests
+# What the leak sanitizer finds in libraries.
+export LSAN_OPTIONS := suppressions=$(CURDIR)/Tests/leaks.txt:print_suppressions=0
 # Where `make demo` writes its GiB.
 DEMO ?= $(or $(TMPDIR),/tmp)
 
@@ -44,51 +52,80 @@ demo: build ## Write 1 GiB with 4 ranks, verify it with 3
 
 ifeq ($(MPI),mpich)
 # What does not call MPI is the same, and tested without it.
-test: integration
+test test-all: integration
 else
-test: setup-tests build lint sanitize ## Run all tests: Swift in debug and release, sanitizers, mpirun, Python, installation
-	$(SWIFT) test --disable-xctest --skip 'Integration|Fork'
-	$(SWIFT) test --disable-xctest --filter Fork
-	$(SWIFT) test --disable-xctest -c release --skip 'Integration|Fork'
-	$(SWIFT) test --disable-xctest -c release --filter Fork
-	$(MAKE) --no-print-directory integration
-	$(MAKE) --no-print-directory python
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	$(MAKE) --no-print-directory install PREFIX="$$folder" && \
-	"$$folder/bin/dgen-mpi" --version && \
-	test -s "$$folder/share/man/man1/dgen-mpi.1" && \
-	bash -n "$$folder/share/bash-completion/completions/dgen-mpi" && \
-	$(MAKE) --no-print-directory uninstall PREFIX="$$folder" && \
-	test -z "$$(find "$$folder" -type f)"
-	@echo "All tests passed$(if $(DGEN_TESTS),, in their short form). The long forms:"
-	@echo "  make test-all    what has a long form and takes minutes: random runs amid precious files, tables of variants"
-	@echo "  make soak        each fault of storage and machines 20 times in a row, in all its variants"
-	@echo "  make fuzz        a hundred times as much input that nobody meant"
-	@echo "  make statistics  all tests of dieharder, with several seeds"
+GATE := test-swift python lint installation
+test: setup-tests ## Run the gate: what a change must pass, in a quarter of an hour
+	@rm -rf $(LOGS) && mkdir -p $(LOGS)
+	@# Two at a time: what is built has no work for all processors all the time, and tests wait a lot.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target runner build $(VENV)/ready
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(GATE)
+	@$(MAKE) --no-print-directory left-out
+	@echo "The gate is passed."
+
+test-all: setup-tests ## Run all tests, each in its long form, in all builds; for an hour and a half
+	@rm -rf $(LOGS) && mkdir -p $(LOGS)
+	$(MAKE) --no-print-directory DGEN_TESTS=all $(GATE) unit-release sanitize-threads sanitize-python
+	$(MAKE) --no-print-directory DGEN_TESTS=all MPI=mpich integration
+	@echo "All tests are passed."
 endif
 
-test-all: export DGEN_TESTS := all
-test-all: test ## Run all tests, each in its long form
+# What `make test` says at its end.
+left-out:
+	@echo "Left out, and run by make test-all:"
+	@cat $(LOGS)/* | sed -nE -e 's/^left out: ([0-9]+ of .*)/  \1/p' \
+	    -e 's/^. Test (.*) skipped: "left out: (.*)"/  \1: \2/p' \
+	    -e 's/^SKIPPED (.*): left out: (.*)/  \1: \2/p' | sort -u
+	@echo "  the tests of units in release, the thread sanitizer, Python under the address sanitizer, all of MPICH"
+	@echo "Besides there are: make soak, make fuzz, make statistics"
 
-integration: setup-tests build ## Run the integration tests alone; MPI=mpich for MPICH's
-	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest --scratch-path $(BUILD) \
-	    --filter Integration
+runner: setup-tests
+	$(SWIFT) build --build-tests $(RUNNER)
 
-soak: setup-tests build ## Run each fault of storage, machines and the cluster 20 times in a row; for an hour and a half
-	DGEN_SOAK_ROUNDS=20 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --disable-xctest \
-	    --scratch-path $(BUILD) --filter 'FaultTests|ClusterTests'
+# One after another: they have one build.
+test-swift: runner build
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory integration
+	@$(MAKE) --no-print-directory integration-mpich
+
+unit: runner ## Run the tests of units, in debug, under the address sanitizer
+	@mkdir -p $(LOGS)
+	$(SWIFT) test --skip-build --disable-xctest $(RUNNER) --skip 'Integration|Fork' 2>&1 | tee $(LOGS)/unit
+	$(SWIFT) test --skip-build --disable-xctest $(RUNNER) --filter Fork
+
+unit-release: setup-tests ## Run the tests of units, as fast as they get, and so with more random numbers
+	$(SWIFT) test --disable-xctest -c release --skip 'Integration|Fork'
+	$(SWIFT) test --disable-xctest -c release --filter Fork
+
+integration: runner build ## Run the tests that start programs; MPI=mpich for MPICH's
+	@mkdir -p $(LOGS)
+	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --skip-build --disable-xctest $(RUNNER) \
+	    --filter Integration 2>&1 | tee $(LOGS)/integration
+
+# A build with MPICH, and some runs of it.
+integration-mpich: runner
+	MPI=mpich $(SWIFT) build --product dgen-mpi --scratch-path .build-mpich
+	MPI=mpich DGEN_MPI_PROGRAM="$(CURDIR)/.build-mpich/debug/dgen-mpi" $(SWIFT) test --skip-build \
+	    --disable-xctest $(RUNNER) \
+	    --filter 'everyVectorIsWritten|worksWithoutMpirun|ranksSayItOnce|phasesAreRepeated|aRankThatHangsIsNamed'
+
+soak: runner build ## Run each fault of storage, machines and the cluster 20 times in a row; for hours
+	DGEN_TESTS=all DGEN_SOAK_ROUNDS=20 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --skip-build \
+	    --disable-xctest $(RUNNER) --filter 'FaultTests|ClusterTests'
 
 fuzz: setup-tests $(VENV)/ready ## Give options, files and the Python extension input that nobody meant, for a quarter of an hour
-	DGEN_FUZZ_SEED=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') DGEN_FUZZ_ROUNDS=300000 $(SWIFT) test --disable-xctest --filter Fuzz
+	DGEN_TEST_SEED=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') DGEN_FUZZ_ROUNDS=300000 $(SWIFT) test --disable-xctest --filter Fuzz
 	$(MAKE) --no-print-directory sanitize-python DGEN_FUZZ_ROUNDS=20000
 
 statistics: setup-tests $(VENV)/ready ## Run all tests of dieharder on the stream and on the shards of 64 ranks; for hours
 	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
 	cd python && DGEN_TESTS_NEED_ALL=1 DGEN_STATISTICS=all ../$(VENV)/bin/pytest --quiet tests/test_statistics.py
 
-python: setup-tests build wheel ## Run the tests of the Python package: installed from the checkout, then from the wheel
-	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
-	cd python && DGEN_TESTS_NEED_ALL=1 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" ../$(VENV)/bin/pytest --quiet
+python: setup-tests build wheel ## Run the tests of the Python package: of its wheel
+	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps dist/dgen_mpi-*.whl
+	@mkdir -p $(LOGS)
+	cd python && DGEN_TESTS_NEED_ALL=1 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" ../$(VENV)/bin/pytest --quiet \
+	    -r s --durations=15 2>&1 | tee ../$(LOGS)/python
 	cd / && "$(CURDIR)/$(VENV)/bin/stubtest" dgen_mpi._native \
 	    --allowlist "$(CURDIR)/python/tests/stubtest.allowlist"
 	# Where there is no Swift, and nothing but the wheel.
@@ -100,6 +137,15 @@ python: setup-tests build wheel ## Run the tests of the Python package: installe
 	    assert dgen_mpi.DataSpec(1 << 20, 1).compare(view) == []; \
 	    print('the wheel works:', dgen_mpi.get_build_info())"
 
+installation: setup-tests ## Install into a folder, look at what is there, and take it away again
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(MAKE) --no-print-directory install PREFIX="$$folder" && \
+	"$$folder/bin/dgen-mpi" --version && \
+	test -s "$$folder/share/man/man1/dgen-mpi.1" && \
+	bash -n "$$folder/share/bash-completion/completions/dgen-mpi" && \
+	$(MAKE) --no-print-directory uninstall PREFIX="$$folder" && \
+	test -z "$$(find "$$folder" -type f)"
+
 wheel: setup $(VENV)/ready ## Build a wheel for this kind of Linux, for Python 3.11 and later, in dist
 	rm -rf dist build/wheels && mkdir -p build
 	$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/wheels ./python
@@ -107,14 +153,12 @@ wheel: setup $(VENV)/ready ## Build a wheel for this kind of Linux, for Python 3
 	    build/wheels/dgen_mpi-*.whl
 	$(VENV)/bin/auditwheel show dist/dgen_mpi-*.whl
 
-sanitize: sanitize-python ## Run the tests of the generator and of the extension under the address and thread sanitizers
-	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.txt $(SWIFT) test --disable-xctest \
-	    --sanitize=address --scratch-path .build-address --filter 'Xoshiro|DataGen|NUMA|DamageTests' --skip Fork
+sanitize-threads: setup-tests ## Run the tests of threads under the thread sanitizer
 	$(SWIFT) test --disable-xctest \
 	    --sanitize=thread --scratch-path .build-thread --filter 'Parallel|WorkerPool|Property'
 
 # The runtime of the sanitizer comes first, since Python itself does not have it.
-sanitize-python: setup-tests $(VENV)/ready
+sanitize-python: setup-tests $(VENV)/ready ## Run tests of the Python extension under the address sanitizer
 	@set -e; folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	DGEN_SANITIZE=address $(VENV)/bin/python -m pip install --quiet --no-deps --target "$$folder" ./python && \
 	runtime=$$("$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/clang" \
@@ -125,6 +169,12 @@ sanitize-python: setup-tests $(VENV)/ready
 
 build: setup ## Build dgen-mpi
 	$(SWIFT) build $(STATIC) --product dgen-mpi
+
+# The tool that makes manuals is one of ArgumentParser's; its plugin would build everything once more.
+manual: build
+	$(SWIFT) build $(STATIC) --product generate-manual
+	rm -rf build/manual && mkdir -p build/manual
+	$(STATIC_BUILD)/release/generate-manual $(PROGRAM) --output-directory build/manual
 
 bench: build $(VENV)/ready ## Measure memory and write bandwidth, with the peers that can be installed
 	@$(VENV)/bin/python -m pip install --quiet "dgen-py==0.3.0" || \
@@ -159,11 +209,9 @@ format: $(VENV)/ready ## Bring the sources into shape
 	$(VENV)/bin/ruff format python Tests
 	$(VENV)/bin/ruff format --config python/pyproject.toml jobs
 
-install: build ## Install program, man page and completions under PREFIX (/usr/local)
-	$(SWIFT) package generate-manual > /dev/null
+install: build manual ## Install program, man page and completions under PREFIX (/usr/local)
 	install -D -m 755 --strip $(PROGRAM) "$(PREFIX)/bin/dgen-mpi"
-	install -D -m 644 .build/plugins/GenerateManual/outputs/dgen-mpi/dgen-mpi.1 \
-	    "$(PREFIX)/share/man/man1/dgen-mpi.1"
+	install -D -m 644 build/manual/dgen-mpi.1 "$(PREFIX)/share/man/man1/dgen-mpi.1"
 	@set -e; script=$$(mktemp) && trap 'rm -f "$$script"' EXIT; \
 	complete() { $(PROGRAM) --generate-completion-script "$$1" > "$$script"; \
 	    install -D -m 644 "$$script" "$(PREFIX)/share/$$2"; }; \
@@ -187,9 +235,9 @@ BUILD_PACKAGES := libopenmpi-dev openmpi-bin libnuma-dev pkg-config python3-dev
 HAS_BUILD := pkg-config --exists ompi-c numa python3 && type mpirun
 VENV_PACKAGES := python3-venv
 HAS_VENV := python3 -c 'import ensurepip'
-TEST_PACKAGES := shellcheck procps util-linux binutils bzip2 cpio busybox-static qemu-user qemu-system-x86 slurm-wlm munge \
+TEST_PACKAGES := libmpich-dev mpich shellcheck procps util-linux binutils bzip2 cpio busybox-static qemu-user qemu-system-x86 slurm-wlm munge \
     glusterfs-server iproute2 btrfs-progs btrfs-compsize zfs-fuse borgbackup dieharder
-HAS_TESTS := PATH="$$PATH:/usr/sbin:/sbin" && type shellcheck pkill unshare strip bzip2 cpio busybox qemu-x86_64 \
+HAS_TESTS := PATH="$$PATH:/usr/sbin:/sbin" && pkg-config --exists mpich && type mpirun.mpich shellcheck ps unshare strip bzip2 cpio busybox qemu-x86_64 \
     qemu-system-x86_64 sbatch munged glusterd ip nsenter mkfs.btrfs compsize zpool borg dieharder
 ifeq ($(MPI),mpich)
 BUILD_PACKAGES += libmpich-dev mpich
