@@ -25,10 +25,31 @@ final class Claim {
         self.manifest.run = String(drawn, radix: 16)
     }
 
-    /// Locks the file that this rank looks after, if it looks after one; collective.
+    /// The files of a data set that was here before, as its manifest has them.
+    struct EarlierFiles: Codable {
+        let layout: FileLayout
+        let ranks: Int
+    }
+
+    /// Makes a data set that is there that of this run: nobody else writes it, and its manifest no longer says what it held;
+    /// collective.
+    ///
+    /// - Parameter own: the file that this rank looks after, if it looks after one.
+    /// - Returns: what was there, where a manifest says that.
+    /// - Throws: ``Failure`` where another run has it.
+    func take(_ own: String?) throws(Failure) -> EarlierFiles? {
+        try lock(own)
+        return try session.onRoot {
+            let before = (try? Manifest.read(for: path)) ?? nil
+            try begin(earlier: before.map { [$0.spec] + $0.earlier } ?? [])
+            return before.map { EarlierFiles(layout: $0.layout, ranks: $0.ranks) }
+        }
+    }
+
+    /// Locks the file that this rank looks after, if it looks after one and has not locked it before; collective.
     func lock(_ own: String?) throws(Failure) {
         try session.together {
-            if let own { lock = try FileSystem.Lock(own) }
+            if lock == nil, let own { lock = try FileSystem.Lock(own) }
         }
     }
 

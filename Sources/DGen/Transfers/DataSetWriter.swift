@@ -243,30 +243,19 @@ final class DataSetWriter {
                 + "--overwrite")
     }
 
-    /// The files of a data set that was here before, as its manifest has them.
-    private struct EarlierFiles: Codable {
-        let layout: FileLayout
-        let ranks: Int
-    }
-
     /// Makes the open file that of this run before the first byte: nobody else writes it, and its
     /// manifest no longer says what it held.
     private func take(_ data: OpenDataSet, _ existing: Existing) throws {
-        let earlier: EarlierFiles?
+        let own = ownFile(of: session.world)
+        var earlier: Claim.EarlierFiles?
         do {
-            if existing != .ours { try claim.lock(ownFile(of: session.world)) }
-            earlier = try session.onRoot {
-                // That of a new file was there before it.
-                guard existing != .refused else { return nil }
-                // Of this run itself it is the same data set, over what was there before.
-                let before = (try? Manifest.read(for: path)) ?? nil
-                try claim.begin(earlier: before.map { [$0.spec] + $0.earlier } ?? [])
-                return before.map { EarlierFiles(layout: $0.layout, ranks: $0.ranks) }
-            }
+            // The manifest of a new file was there before it; of this run itself it is the same data set, over what was there
+            // before.
+            if existing == .refused { try claim.lock(own) } else { earlier = try claim.take(own) }
         } catch {
             try data.close()
             if existing == .refused {
-                ownFile(of: session.world).map(FileSystem.removeEmpty)
+                own.map(FileSystem.removeEmpty)
                 withdraw()
             }
             throw error
@@ -279,7 +268,7 @@ final class DataSetWriter {
         if preallocates {
             let bytes = files.layout == .shared ? spec.size : shards[rank].count
             try session.together {
-                guard let own = ownFile(of: session.world), bytes > 0 else { return }
+                guard let own, bytes > 0 else { return }
                 try pipeline.run.watchdog.during(.open) {
                     try FileSystem.allocate(own, bytes: bytes)
                 }
@@ -317,7 +306,7 @@ final class DataSetWriter {
 
     /// Takes away the files of a data set that was here before, where they are not those of this one: as its manifest
     /// has them.
-    private func removeLeftovers(of earlier: EarlierFiles?) throws {
+    private func removeLeftovers(of earlier: Claim.EarlierFiles?) throws {
         guard let earlier else { return }
         guard earlier.layout == .perRank else {
             if files.layout == .perRank, session.isRoot { try FileSystem.remove(path) }

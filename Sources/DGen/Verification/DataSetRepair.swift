@@ -184,10 +184,7 @@ final class DataSetRepair {
         try session.onRoot {
             if try FileSystem.state(first) == nil { try PosixFile.create(first, isNew: false) }
         }
-        try claim.lock(session.isRoot ? first : nil)
-        try session.onRoot {
-            try claim.begin(earlier: subject.manifest.map { [$0.spec] + $0.earlier } ?? [])
-        }
+        _ = try claim.take(session.isRoot ? first : nil)
         try session.together {
             try forOwnFiles { own in
                 if let state = try FileSystem.state(own.path) {
