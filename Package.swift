@@ -127,7 +127,8 @@ let package = Package(
             dependencies: ["DGen", "MPI", "Options", "TestSupport", "Vectors"],
             swiftSettings: strict),
         .executableTarget(
-            name: "RankTests", dependencies: ["DataGen", "DGen", "MPI"], path: "Tests/RankTests",
+            name: "RankTests", dependencies: ["DataGen", "DGen", "MPI", "Options"],
+            path: "Tests/RankTests",
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",

@@ -77,6 +77,14 @@ extension Kind where Value == Int {
 }
 
 extension Kind where Value == UInt64 {
+    /// A number that decides what is drawn, small enough for every reader.
+    static var draw: Kind {
+        let number = Kind<Int>.number(0...Int.max)
+        return Kind(number.form) { (text, field) throws(InvalidField) in
+            UInt64(try number.read(text, field))
+        }
+    }
+
     /// A number that decides what is drawn.
     static var seed: Kind {
         Kind(Form(name: "seed", accepted: "a whole number from 0 to 2^64 - 1")) { text in

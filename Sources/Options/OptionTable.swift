@@ -224,7 +224,7 @@ extension OptionRow {
         help: "Look at so many blocks only, drawn at random.", example: "1000", of: [.verify])
 
     package static let sampleSeed = Setting(
-        "sample_seed", .number(0...Int.max), otherwise: "drawn at random and printed",
+        "sample_seed", .draw, otherwise: "drawn at random and printed",
         help: "Decides which blocks a sample takes.", example: "1", of: [.verify])
 
     package static let alsoKnown = Setting(
@@ -269,7 +269,7 @@ extension OptionRow {
         example: "shuffle", of: [.test])
 
     package static let shuffleSeed = Setting(
-        "shuffle_seed", .number(0...Int.max), default: "0",
+        "shuffle_seed", .draw, default: "0",
         help: "Decides how `read_order: shuffle` deals, and `order: random` shuffles.",
         example: "1", of: [.test])
 

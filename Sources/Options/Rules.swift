@@ -102,6 +102,11 @@ extension Settings {
         }
     }
 
+    /// How progress is shown.
+    package func progressStyle() throws(InvalidField) -> ProgressStyle {
+        try self[.quiet] ? .none : self[.progress]
+    }
+
     package func refusal(_ row: OptionRow, _ accepted: String) -> InvalidField {
         row.refusal(text(row) ?? "", accepted)
     }

@@ -2,6 +2,7 @@
 
 import DataGen
 import Foundation
+import Options
 import Testing
 import TestSupport
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import DataGen
 import Foundation
+import Options
 import Testing
 
 @testable import DGen
@@ -37,7 +37,7 @@ import Testing
         let text = kept.map { $0 + "\n" }.joined() + lines + "\n"
         let settings = Settings(
             commandLine: [:], environment: [:],
-            jobFile: try JobFile.parse(text, name: "job.yaml").options)
+            jobFile: try JobFile.parse(text, name: "job.yaml"))
         try settings.check()
         try NamedFiles(settings).requireApart()
         _ = try Plan(settings)

@@ -35,7 +35,7 @@ import Testing
             let settings = Settings(
                 commandLine: given.merging(cut) { $1 }, environment: [:], jobFile: [:])
             let plan = try Plan(settings)
-            let count = try settings.ranks()
+            let count = try settings[.ranks]
             let pattern = DealtPattern(
                 Shards(size: Int(size) ?? 0, ranks: count, alignment: 4096),
                 transferSize: 10000, cut: try settings.cut())

@@ -4,6 +4,7 @@
     import DataGen
     import Glibc
     import MPI
+    import Options
 
     @testable import DGen
 

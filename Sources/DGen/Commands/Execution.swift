@@ -39,25 +39,25 @@ final class Execution {
     init(_ session: Session, _ settings: Settings, reportPath: String?) throws {
         self.settings = settings
         self.reportPath = reportPath
-        isQuiet = try settings.flag(.quiet, default: false)
-        let transferSize = try settings.transferSize()
+        isQuiet = try settings[.quiet]
+        let transferSize = try settings[.transferSize]
         let hints = try settings.hints()
         let (access, isDirect) = try settings.access()
         // Each node has processors of its own.
         let kernel = try session.together { try settings.kernel() }
         let share = try session.threadShare()
         // Who asks for one thread has one processor in mind.
-        let processors = try settings.threads(default: share)
-        let askedDepth = try settings.queueDepth()
+        let processors = try settings[.threads] ?? share
+        let askedDepth = try settings[.queueDepth]
         let depth = askedDepth ?? Self.queueDepthDefault(processors: processors)
-        let threads = try settings.threads(
-            default: Self.threadsDefault(processors: share, queueDepth: depth))
+        let threads =
+            try settings[.threads] ?? Self.threadsDefault(processors: share, queueDepth: depth)
         let placement = try session.together {
             try settings.placement(threads: threads, topology: Topology())
         }
         let progress = try settings.progressStyle()
-        let limit = try settings.watchdogSeconds()
-        if let seconds = try settings.timeLimitSeconds() {
+        let limit = try settings[.watchdog]
+        if let seconds = try settings[.timeLimit] {
             Interruption.stop(afterSeconds: seconds)
         }
         session.watch(limitSeconds: limit)
@@ -119,7 +119,7 @@ final class Execution {
         do {
             if isReporting { try writeReport(to: reportPath) }
             try session.onRoot {
-                guard let path = try settings.csvPath() else { return }
+                guard let path = try settings[.csv] else { return }
                 try FileSystem.replace(path, with: Array(OperationsTable.text(report).utf8))
             }
             // After the report: it must not be lost with a reader of stdout that went away.

@@ -21,7 +21,7 @@ struct GenerateCommand: ParsableCommand, RunsUnderMPI {
     func run(_ execution: Execution) throws -> ExitStatus {
         // Where no subcommand is named, the job file may say what to do.
         let isNamed = CommandLines.words.dropFirst().first == Self.configuration.commandName
-        switch isNamed ? .generate : execution.settings.operation ?? .generate {
+        switch try isNamed ? .generate : execution.settings[.operation] ?? .generate {
         case .generate: return try Generate.run(execution)
         case .verify: return try Verify(execution).run()
         case .repair: return try Repair(execution).run()
@@ -38,12 +38,12 @@ struct Generate {
     /// Does what the options say: writes a file, or finishes one; collective.
     static func run(_ execution: Execution) throws -> ExitStatus {
         let (settings, session) = (execution.settings, execution.session)
-        guard try settings.flag(.resume, default: false) else {
+        guard try settings[.resume] else {
             return try Generate(execution).write()
         }
-        guard try !settings.flag(.overwrite, default: false) else {
+        guard try !settings[.overwrite] else {
             throw InvalidField(
-                field: OptionKey.resume.rawValue, value: "true", accepted: "it without overwrite")
+                field: OptionRow.resume.name, value: "true", accepted: "it without overwrite")
         }
         let path = try settings.dataPath(
             missing: "output: missing; give the file to write with -o FILE")

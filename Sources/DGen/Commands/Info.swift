@@ -116,7 +116,7 @@ struct Info: Encodable {
     private static func place(
         _ settings: Settings, threadsDefault: Int, _ topology: Topology
     ) throws -> [ThreadPlace] {
-        let threads = try settings.threads(default: threadsDefault)
+        let threads = try settings[.threads] ?? threadsDefault
         let placement = try settings.placement(threads: threads, topology: topology)
         let placer = Placer(placement, logger: Logger(label: "command"))
         // The memory first: pinning the calling thread must not decide for it.

@@ -8,14 +8,14 @@ import Options
 /// another.
 struct NamedFiles {
     private struct File {
-        let option: OptionKey?
+        let option: OptionRow?
         let path: String
         let what: String
         /// Whether it is replaced without being asked for.
         var isResult = false
 
         /// The option that names it, as messages have it.
-        var field: String { option?.rawValue ?? "job" }
+        var field: String { option?.name ?? "job" }
     }
 
     private var files: [File] = []
@@ -37,8 +37,8 @@ struct NamedFiles {
             files.append(File(option: .hintsFile, path: hints, what: "the hints file"))
         }
         for (option, path, what) in [
-            (OptionKey.report, try settings.reportPath(), "the report"),
-            (.csv, try settings.csvPath(), "the table"),
+            (OptionRow.report, try settings[.report], "the report"),
+            (.csv, try settings[.csv], "the table"),
         ] {
             guard let path, path != "-" || option == .csv else { continue }
             files.append(File(option: option, path: path, what: what, isResult: true))

@@ -69,11 +69,11 @@ struct Plan: Encodable {
         let spec = try settings.spec(over: nil, drawingSeed: { 0 })
         let reduction = Layout(spec)
         self.spec = EncodedSpec(spec)
-        ranks = try settings.ranks()
+        ranks = try settings[.ranks]
         align = try settings.alignment()
-        transferSize = try settings.transferSize()
+        transferSize = try settings[.transferSize]
         layout = try settings.layout()
-        let order: DealtPattern.Order = try settings.choice(.order, default: .sequential)
+        let order: DealtPattern.Order = try settings[.order]
         let pattern = DealtPattern(
             Shards(size: spec.size, ranks: ranks, alignment: align), transferSize: transferSize,
             cut: try settings.cut(), order: order)

@@ -226,8 +226,8 @@ package enum Program {
 
     /// The levels that `settings` ask for: `DGEN_LOG`, and for what it does not name `--verbose` or `--quiet`.
     private static func logLevels(_ settings: Settings) throws -> LogLevels {
-        let isVerbose = try settings.flag(.verbose, default: false)
-        let isQuiet = try settings.flag(.quiet, default: false)
+        let isVerbose = try settings[.verbose]
+        let isQuiet = try settings[.quiet]
         return try LogLevels(
             settings.environment["DGEN_LOG"],
             default: isVerbose ? .info : isQuiet ? .error : .warning)
@@ -238,7 +238,7 @@ package enum Program {
     /// - Throws: ``Failure`` where that, or another file of the run, is one with a second one.
     private static func destination(_ settings: Settings) throws -> String? {
         try NamedFiles(settings).requireApart()
-        return try settings.reportPath()
+        return try settings[.report]
     }
 
     /// A report of an earlier run must not stand for one that was refused.

@@ -58,14 +58,14 @@ struct FileTest {
         self.execution = execution
         let settings = execution.settings
         writer = try DataSetWriter(execution.pipeline, settings, isTest: true)
-        phases = try settings.phases()
-        repetitions = try settings.repetitions()
-        warmUps = try settings.warmUps()
-        isFreshFile = try settings.flag(.freshFile, default: true)
-        keeps = try settings.flag(.keep, default: false)
-        dropsCache = try settings.flag(.dropCache, default: false)
-        order = try settings.choice(.readOrder, default: .shift)
-        shuffleSeed = try settings.shuffleSeed()
+        phases = try settings[.phases]
+        repetitions = try settings[.repetitions]
+        warmUps = try settings[.warmUp]
+        isFreshFile = try settings[.freshFile]
+        keeps = try settings[.keep]
+        dropsCache = try settings[.dropCache]
+        order = try settings[.readOrder]
+        shuffleSeed = try settings[.shuffleSeed]
         guard phases.contains(.write) || settings.has(.seed) else {
             throw Failure(
                 .usage, "seed: missing; a test that does not write needs that of the file")
@@ -148,7 +148,7 @@ struct FileTest {
         let isRight = found.isRight(spec)
         if !isRight {
             // The ranks of this run have written the file, unless it was there before.
-            let seeds = try execution.settings.alsoKnown()
+            let seeds = try execution.settings[.alsoKnown]
             let search = DamageSearch(
                 pipeline, files, spec, earlier: try seeds.map { try spec.withSeed($0) },
                 writtenAs: phases.contains(.write) ? writer.pattern : nil)

@@ -49,7 +49,7 @@ struct Verify {
         execution.report.describe(subject)
         let spec = subject.spec
         let count = try settings.sampleCount(of: Layout(spec).blockCount)
-        let seed = try settings.sampleSeed()
+        let seed = try settings[.sampleSeed]
         let drawn = try session.onRoot { seed ?? UInt64.random(in: 0..<(1 << 53)) }
         let transferSize = execution.pipeline.transferSize
         sample = count.map {

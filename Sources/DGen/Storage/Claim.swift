@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import Options
 
 /// The right of a run to write a data set: a lock on its files, as long as this lives, and a manifest with the number of
 /// the run, so that two that write one file do not both call it complete.

@@ -90,18 +90,18 @@ final class DataSetWriter {
                 size: spec.size, ranks: session.world.size, alignment: align))
         pattern = DealtPattern(
             files.shards, transferSize: pipeline.transferSize, cut: try settings.cut(),
-            order: try settings.choice(.order, default: .sequential),
-            seed: try settings.shuffleSeed())
+            order: try settings[.order],
+            seed: try settings[.shuffleSeed])
         claim = try Claim(
             session, path,
             Manifest(
                 status: .writing, spec: spec, layout: files.layout, ranks: files.shards.count,
                 align: align, cut: pattern.cut, transferSize: pipeline.transferSize))
-        isCollective = try settings.flag(.collective, default: false)
-        sync = try settings.choice(.sync, default: .end)
-        overwrites = try settings.flag(.overwrite, default: false)
-        checksSpace = try settings.flag(.spaceCheck, default: true)
-        preallocates = try settings.flag(.preallocate, default: false)
+        isCollective = try settings[.collective]
+        sync = try settings[.sync]
+        overwrites = try settings[.overwrite]
+        checksSpace = try settings[.spaceCheck]
+        preallocates = try settings[.preallocate]
     }
 
     /// How fast a data set was written, and what the storage says of it.

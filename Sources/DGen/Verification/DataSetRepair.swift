@@ -39,7 +39,7 @@ final class DataSetRepair {
         self.subject = subject
         let (spec, shards) = (subject.spec, subject.shards)
         pattern = DealtPattern(shards, transferSize: pipeline.transferSize)
-        checksSpace = try settings.flag(.spaceCheck, default: true)
+        checksSpace = try settings[.spaceCheck]
         guard spec.size >= 1 else {
             throw InvalidField(field: "size", value: "0", accepted: "1 byte at least")
         }

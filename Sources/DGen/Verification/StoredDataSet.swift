@@ -116,7 +116,7 @@ struct StoredDataSet {
 
     /// Data sets that the file may have held before: those that the manifest knows, and the same with other seeds.
     func earlier(_ settings: Settings) throws -> [DataSpec] {
-        try (manifest?.earlier ?? []) + settings.alsoKnown().map { try spec.withSeed($0) }
+        try (manifest?.earlier ?? []) + settings[.alsoKnown].map { try spec.withSeed($0) }
     }
 
     /// What damage to it is explained by.
