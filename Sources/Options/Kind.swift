@@ -42,19 +42,17 @@ package struct Form: Sendable {
 }
 
 extension Kind where Value == Int {
-    /// Bytes, as people write them.
-    static var size: Kind {
-        Kind(Form(name: "size", accepted: ByteSize.accepted), read: ByteSize.parse)
-    }
-
-    /// Bytes within bounds, and a multiple of `unit`.
-    static func size(_ range: ClosedRange<Int>, unit: Int = 1, accepted: String? = nil) -> Kind {
+    /// Bytes, as people write them; within bounds, and a multiple of `unit`.
+    static func size(
+        _ range: ClosedRange<Int> = 0...Int.max, unit: Int = 1, accepted: String? = nil
+    ) -> Kind {
         let bounds = "\(ByteSize.format(range.lowerBound)) to \(ByteSize.format(range.upperBound))"
-        let form = Form(name: "size", accepted: accepted ?? bounds, range: range)
-        return Kind(form) { (text, field) throws(InvalidField) in
+        let words = accepted ?? (range.upperBound == .max ? ByteSize.accepted : bounds)
+        return Kind(Form(name: "size", accepted: words, range: range)) {
+            (text, field) throws(InvalidField) in
             let size = try ByteSize.parse(text, field: field)
             guard range.contains(size), size % unit == 0 else {
-                throw InvalidField(field: field, value: text, accepted: form.accepted)
+                throw InvalidField(field: field, value: text, accepted: words)
             }
             return size
         }

@@ -84,51 +84,42 @@ extension OptionRow {
     }
 
     // Data
-
     package static let size = Setting(
-        "size", .size, otherwise: "required, or from the manifest", short: "s",
+        "size", .size(), otherwise: "required, or from the manifest", short: "s",
         help: "Length of the data set.", example: "1.5GiB", of: .ofData)
-
     package static let seed = Setting(
         "seed", .seed, otherwise: "drawn at random and printed, or from the manifest",
         help: "Seed of the data set. Another seed makes other bytes that share nothing with these.",
         example: "42", of: .ofData)
-
     package static let dedupRatio = Setting(
         "dedup_ratio", .ratio, otherwise: "1, or from the manifest",
         accepted: "1 to 1000000, at most 3 decimals",
         help: "Logical blocks per distinct block.", example: "2.5", of: .ofData)
-
     package static let compressRatio = Setting(
         "compress_ratio", .ratio, otherwise: "1, or from the manifest",
         accepted: "1 to 64 for a grain of 1024 bytes, more for a larger one, at most 3 decimals",
         help: "Bytes per compressed byte.", example: "1.5", of: .ofData)
-
     package static let dedupUnit = Setting(
-        "dedup_unit", .size, otherwise: "1MiB, or from the manifest",
+        "dedup_unit", .size(), otherwise: "1MiB, or from the manifest",
         accepted: "a multiple of 512 up to 1 GiB",
         help: "Length of a block, the unit of deduplication.", example: "64KiB", of: .ofData)
-
     package static let compressUnit = Setting(
-        "compress_unit", .size,
+        "compress_unit", .size(),
         otherwise: "1024 (512 if 1024 does not divide the block), or from the manifest",
         accepted: "a multiple of 64 from 512 to 65536 that divides the block",
         help: "Length of a grain, the unit of compression.", example: "4096", of: .ofData)
-
     package static let fill = Setting(
         "fill", Kind<DataSpec.Fill>.choice, otherwise: "backref, or from the manifest",
         help: "The compressible part of each grain: a repetition of its beginning, or zeros.",
         example: "zeros", of: .ofData)
 
     // File
-
     package static let output = Setting(
         "output", .dataPath, otherwise: "required", short: "o",
         help: """
             The data file. Its manifest is `FILE.dgen.json`. `verify` and `repair` take it as an argument \
             without a name.
             """, example: "/scratch/me/data", of: .ofFiles)
-
     package static let layout = Setting(
         "layout", Kind<FileLayout>.choice, default: "shared",
         otherwise: "shared, or from the manifest",
@@ -136,97 +127,80 @@ extension OptionRow {
             One file, or one file for each rank: `FILE.00000000` and so on, each the shard of one rank. Not \
             `per-rank` with `collective`, `segments` or `strided`.
             """, example: "per-rank", of: .ofFiles)
-
     package static let segments = Setting(
         "segments", .number(1...1 << 40), default: "1",
         help: """
             Cut the data set into that many segments, and deal each to all ranks, as IOR's `-s` does. Not \
             with `strided`.
             """, example: "4", of: .ofWriting)
-
     package static let strided = Setting(
         "strided", .flag, default: "no", help: "The transfers of all ranks take turns in the file.",
         example: "true", of: .ofWriting)
-
     package static let order = Setting(
         "order", Kind<Order>.choice, default: "sequential",
         help: "The order of each rank's transfers; `random` goes by `shuffle_seed`.",
         example: "random", of: .ofWriting)
-
     package static let collective = Setting(
         "collective", .flag, default: "no",
         help: "Collective MPI-IO calls. What they wrote is read back. With `io: mpi` only.",
         example: "true", of: .ofWriting)
-
     package static let sync = Setting(
         "sync", Kind<Sync>.choice, default: "end",
         help: """
             When data goes to stable storage while the clock runs. Once at the end, after each transfer, or \
             not at all (then afterwards).
             """, example: "each", of: .ofWriting)
-
     package static let hint = Setting(
         "hint", listOf: .hint, shape: .pairs, accepted: "`KEY=VALUE`; may be repeated",
         help: """
             An MPI-IO hint. A job file has a mapping of keys to values; the environment has a list with \
             commas. With `io: mpi` only.
             """, example: "{striping_factor: 4}", of: .ofWriting)
-
     package static let hintsFile = Setting(
         "hints_file", .path("a file"), accepted: "a file; `KEY=VALUE` or `KEY VALUE` a line",
         help: "Hints from a file. `hint` overrides them.", example: "hints.txt", of: .ofWriting)
-
     package static let stripeCount = Setting(
         "stripe_count", .number(-1...2000), otherwise: "the file system's",
         accepted: "-1 (all targets) to 2000",
         help: "Stripes of the file: set by `lfs` on Lustre, and passed on as a hint.", example: "4",
         of: .ofWriting)
-
     package static let stripeSize = Setting(
         "stripe_size",
         .size(1...(1 << 32) - 1, unit: 64 << 10, accepted: "a multiple of 64 KiB below 4 GiB"),
         otherwise: "the file system's",
         help: "Length of a stripe. It is also the default of `align`.", example: "4MiB",
         of: .ofWriting)
-
     package static let overwrite = Setting(
         "overwrite", .flag, default: "no",
         help: "Replace an existing file, and the manifest beside it.", example: "true",
         of: .ofWriting)
-
     package static let resume = Setting(
         "resume", .flag, default: "no",
         help: """
             Finish what an earlier run left, as its manifest says: what is right stays. Starts from the \
             beginning if there is no file.
             """, example: "true", of: [.generate])
-
     package static let spaceCheck = Setting(
         "space_check", .flag, default: "yes",
         help: """
             Refuse if the file system has less room than is needed. Say no for stores that reduce data.
             """, example: "false", of: [.generate, .test, .repair])
-
     package static let preallocate = Setting(
         "preallocate", .flag, default: "no",
         help: "Have the file system reserve the room before the first byte.", example: "true",
         of: .ofWriting)
 
     // Verification
-
     package static let sample = Setting(
         "sample", .part, otherwise: "all blocks",
         help: "Look at this part of the blocks only, drawn at random. Not with `blocks`.",
         example: "1%", of: [.verify])
-
     package static let blocks = Setting(
         "blocks", .number(1...Int.max), otherwise: "all blocks",
         help: "Look at so many blocks only, drawn at random.", example: "1000", of: [.verify])
-
     package static let sampleSeed = Setting(
         "sample_seed", .draw, otherwise: "drawn at random and printed",
         help: "Decides which blocks a sample takes.", example: "1", of: [.verify])
-
     package static let alsoKnown = Setting(
         "also_known", listOf: .seed, most: 64,
         accepted: "0 to 2^64 - 1; may be repeated, 64 at most",
@@ -235,7 +209,6 @@ extension OptionRow {
             """, example: "[41, 43]", of: [.verify, .repair, .test])
 
     // Test
-
     package static let phases = Setting(
         "phases",
         listOf: Kind<Phase>.choice(
@@ -244,62 +217,50 @@ extension OptionRow {
         accepted: "`write`, `read`, `verify`, separated by commas; each as often as it is named",
         help: "What is done with the file, in this order. A job file may have a list.",
         example: "[write, read]", of: [.test])
-
     package static let repetitions = Setting(
         "repeat", .number(1...1_000_000), default: "1",
         help: "How often the phases are gone through.", example: "3", of: [.test])
-
     package static let warmUp = Setting(
         "warm_up", .number(0...1000), default: "0",
         help: "How often they are gone through before that, without being counted.", example: "1",
         of: [.test])
-
     package static let freshFile = Setting(
         "fresh_file", .flag, default: "yes",
         help: "Write a new file each time. Say no to write the same file over.", example: "false",
         of: [.test])
-
     package static let keep = Setting(
         "keep", .flag, default: "no", help: "Leave the file there.", example: "true", of: [.test])
-
     package static let readOrder = Setting(
         "read_order", Kind<ReadOrder>.choice, default: "shift",
         help:
             "Who reads what: what a rank on the next node wrote, any rank at random, or itself.",
         example: "shuffle", of: [.test])
-
     package static let shuffleSeed = Setting(
         "shuffle_seed", .draw, default: "0",
         help: "Decides how `read_order: shuffle` deals, and `order: random` shuffles.",
         example: "1", of: [.test])
-
     package static let dropCache = Setting(
         "drop_cache", .flag, default: "no",
         help: "Ask each node to forget the file before it is read.", example: "true", of: [.test])
 
     // Run
-
     package static let access = Setting(
         "io", Kind<Access>.choice, default: "mpi",
         help: "MPI-IO, or system calls of each rank.", example: "posix", of: .ofFiles)
-
     package static let direct = Setting(
         "direct", .flag, default: "no",
         help: """
             Go past the caches of the system (`O_DIRECT`). With `io: posix` only; transfers and alignment are \
             then multiples of 4096.
             """, example: "true", of: .ofFiles)
-
     package static let transferSize = Setting(
         "transfer_size", .size(1...OptionLimits.transferBytes),
         default: "\(OptionLimits.transferBytesDefault >> 20)MiB", short: "t",
         help: "The most bytes of one call.", example: "4MiB", of: .ofData)
-
     package static let align = Setting(
         "align", .size(1...1 << 40), otherwise: "the stripe size if it is known, otherwise 1MiB",
         help: "Shard boundaries are multiples of this. The stripe size is a good choice.",
         example: "1MiB", of: .ofData)
-
     package static let queueDepth = Setting(
         "queue_depth", .number(1...64),
         otherwise: """
@@ -309,29 +270,24 @@ extension OptionRow {
         help:
             "Buffers of each rank, so that bytes are generated or compared while others are moved.",
         example: "2", of: .ofFiles)
-
     package static let threads = Setting(
         "threads", .number(1...4096),
         otherwise: "the rank's share of its processors, less one if transfers overlap generation",
         help: "Threads of each rank that generate bytes.", example: "4", of: .ofPlacement)
-
     package static let numa = Setting(
         "numa", Kind<Placement.Mode>.choice, default: "auto",
         otherwise: "auto: where there are several memory nodes",
         help: "Keep threads and memory on memory nodes.", example: "force", of: .ofPlacement)
-
     package static let numaNode = Setting(
         "numa_node", .number(0...65535),
         accepted: "0 to 65535: a node with processors that the process may use",
         help: "Keep all of them on this memory node. Not with `numa: off`.", example: "0",
         of: .ofPlacement)
-
     package static let timeLimit = Setting(
         "time_limit", .duration,
         help: """
             Stop after this time with status 5. Batch scripts also take the limit of the job from it.
             """, example: "30m", of: .ofFiles)
-
     package static let watchdog = Setting(
         // Longer than a parallel file system takes to recover a server.
         "watchdog", .number(0...1_000_000), default: "900",
@@ -341,101 +297,78 @@ extension OptionRow {
             """, example: "300", of: .ofFiles)
 
     // Result
-
     package static let report = Setting(
         "report", .path("a file, or - for stdout"), help: "Write the result as JSON.",
         example: "data.json", of: .all)
-
     package static let csv = Setting(
         "csv", .path("a file"), help: "Write the operations as a table for spreadsheets.",
         example: "data.csv", of: .ofFiles)
-
     package static let progress = Setting(
         "progress", Kind<ProgressStyle>.choice, default: "auto",
         help: "Progress on stderr. `mpirun` hides the terminal, so give `bar` there.",
         example: "lines", of: .ofFiles)
-
     package static let verbose = Setting(
         "verbose", .flag, default: "no", short: "v",
         help: "Log what starts and ends; short for `DGEN_LOG=info`.", example: "true", of: .all)
-
     package static let quiet = Setting(
         "quiet", .flag, default: "no", help: "No table, no progress, errors only.",
         example: "true", of: .all)
 
     // Launch: what those who start a job are told. `plan` has the number of ranks too.
-
     package static let jobName = Setting(
         "name", .word, otherwise: "the name of the file",
         help: "What the job or campaign is called.", example: "my-campaign")
-
     package static let operation = Setting(
         "operation", Kind<Operation>.choice, otherwise: "generate", help: "What the job does.",
         example: "generate")
-
     package static let ranks = Setting(
         "ranks", .number(1...1_000_000_000), default: "1", short: "r",
         help: "Ranks to plan for. In a job file also how many ranks `dgen` starts.", example: "4",
         of: [.plan])
-
     package static let nodes = Setting(
         "nodes", .number(1...1_000_000), help: "Nodes that the ranks are dealt to.", example: "2")
-
     package static let ranksPerNode = Setting(
         "ranks_per_node", .number(1...1_000_000), help: "Ranks on each node, at most.",
         example: "2")
-
     package static let launcher = Setting(
         "launcher", .launcher, otherwise: "mpirun",
         help: "The launcher; places of a command line: {ranks}, {nodes}, {ranks_per_node}.",
         example: "srun")
-
     package static let launcherArguments = Setting(
         "launcher_arguments", listOf: .line("a list of lines"), shape: .list,
         help: "More arguments of the launcher.", example: "[--oversubscribe]")
-
     package static let program = Setting(
         "program", .line(), otherwise: "dgen-mpi", help: "The program, if not `dgen-mpi`.",
         example: "/opt/dgen-mpi/bin/dgen-mpi")
-
     package static let workingDirectory = Setting(
         "working_directory", .line(), otherwise: "the folder that the job is started from",
         help: "Where relative paths begin.", example: "/scratch/me")
-
     package static let modules = Setting(
         "modules", listOf: .line("a list of lines"), shape: .list, help: "Modules to load.",
         example: "[openmpi]")
-
     package static let setup = Setting(
         "setup", listOf: .line("a list of lines"), shape: .list,
         help: "Lines of shell to run before, as they stand.", example: "['ulimit -n 4096']")
-
     package static let environment = Setting(
         mapping: "environment", help: "Variables to set.", example: "{OMPI_MCA_io: romio321}")
-
     package static let stopBefore = Setting(
         "stop_before", .duration,
         help: "How long before the limit the job is told to stop by itself.", example: "60s")
-
     package static let account = Setting(
         "account", .line(), help: "The account that pays.", example: "project")
-
     package static let partition = Setting(
         "partition", .line(), help: "The partition or queue.", example: "batch")
-
     package static let directives = Setting(
         "directives", listOf: .line("a list of lines"), shape: .list,
         help: "More options of the batch system.", example: "[--constraint=cpu]")
 
     // Bench
-
     package static let benchOperations = Setting(
         "operations",
         listOf: Kind<BenchOperation>.choice(
             of: BenchOperation.allCases.map(\.rawValue), accepted: "fill, compare, random"),
         shape: .joined,
         default: "fill,compare,random", help: "What to time.", example: "[fill]", of: [.bench])
-
     package static let benchKernels = Setting(
         "kernels",
         listOf: Kind<Kernel>.choice(
@@ -444,29 +377,23 @@ extension OptionRow {
         shape: .joined, otherwise: "all that this machine can run, or `DGEN_KERNEL`",
         accepted: "a list of those that this machine can run", help: "Kernels to measure.",
         example: "[scalar]", of: [.bench])
-
     package static let benchThreads = Setting(
         "threads", listOf: .number(1...4096), shape: .joined,
         otherwise: "1 and the processors of this process", help: "Numbers of threads.",
         example: "[1, 2]", of: [.bench])
-
     package static let benchBufferSizes = Setting(
         "buffer_sizes", listOf: .size(1...1 << 30), shape: .joined,
         default: "100,4KiB,64KiB,1MiB,256MiB", help: "Sizes of the buffer.", example: "[1MiB]",
         of: [.bench])
-
     package static let benchCompressRatios = Setting(
         "compress_ratios", listOf: .ratio, shape: .joined, default: "1,2,4,10",
         help: "Compress ratios.", example: "[1, 1.5]", of: [.bench])
-
     package static let benchDedupRatios = Setting(
         "dedup_ratios", listOf: .ratio, shape: .joined, default: "1,2", help: "Dedup ratios.",
         example: "[1, 2]", of: [.bench])
-
     package static let benchRepeats = Setting(
         "repeat", .number(1...1000), default: "7", help: "Rounds over all cases.", example: "3",
         of: [.bench])
-
     package static let benchMilliseconds = Setting(
         "milliseconds", .number(1...10000), default: "10",
         help: "Milliseconds for a case in each round.", example: "10", of: [.bench])
