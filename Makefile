@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-swift unit unit-release integration integration-mpich soak fuzz statistics \
+.PHONY: help demo test test-all test-swift unit unit-release integration integration-mpich program-mpich soak fuzz statistics \
     sanitize-threads sanitize-python python installation left-out runner build manual wheel bench bench-io fidelity \
     lint format install uninstall setup setup-venv setup-tests clean
 
@@ -54,7 +54,7 @@ ifeq ($(MPI),mpich)
 # What does not call MPI is the same, and tested without it.
 test test-all: integration
 else
-GATE := test-swift python lint installation
+GATE := test-swift python lint installation program-mpich
 test: setup-tests ## Run the gate: what a change must pass, in a quarter of an hour
 	@rm -rf $(LOGS) && mkdir -p $(LOGS)
 	@# Two at a time: what is built has no work for all processors all the time, and tests wait a lot.
@@ -102,9 +102,11 @@ integration: runner build ## Run the tests that start programs; MPI=mpich for MP
 	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --skip-build --disable-xctest $(RUNNER) \
 	    --filter Integration 2>&1 | tee $(LOGS)/integration
 
-# A build with MPICH, and some runs of it.
-integration-mpich: runner
+program-mpich: setup-tests
 	MPI=mpich $(SWIFT) build --product dgen-mpi --scratch-path .build-mpich
+
+# Some runs of a build with MPICH.
+integration-mpich: runner program-mpich
 	MPI=mpich DGEN_MPI_PROGRAM="$(CURDIR)/.build-mpich/debug/dgen-mpi" $(SWIFT) test --skip-build \
 	    --disable-xctest $(RUNNER) \
 	    --filter 'everyVectorIsWritten|worksWithoutMpirun|ranksSayItOnce|phasesAreRepeated|aRankThatHangsIsNamed'
