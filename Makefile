@@ -74,7 +74,7 @@ endif
 left-out:
 	@echo "Left out, and run by make test-all:"
 	@cat $(LOGS)/* | sed -nE -e 's/^left out: ([0-9]+ of .*)/  \1/p' \
-	    -e 's/^. Test (.*) skipped: "left out: (.*)"/  \1: \2/p' \
+	    -e 's/^[^ ]+ Test (.*) skipped: "left out: (.*)"/  \1: \2/p' \
 	    -e 's/^SKIPPED (.*): left out: (.*)/  \1: \2/p' | sort -u
 	@echo "  the tests of units in release, the thread sanitizer, Python under the address sanitizer, all of MPICH"
 	@echo "Besides there are: make soak, make fuzz, make statistics"

@@ -85,7 +85,9 @@ extension Integration {
             let before = try everything(folder)
             var numbers = RandomNumbers()
             let step = TestForm.isWhole ? 1 : 3
-            print("left out: \(cases.count - cases.count / step) of \(cases.count), \(numbers)")
+            print(
+                "left out: \(cases.count - cases.count / step) of \(cases.count) commands of HarmTests; \(numbers)"
+            )
             for index in stride(from: numbers.number(below: step), to: cases.count, by: step) {
                 let (words, status, says) = cases[index]
                 let outcome = try Launch.alone(
