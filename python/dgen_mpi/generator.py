@@ -437,7 +437,8 @@ class BufferPool:
     ) -> None:
         self._is_seeded = seed is not None
         self._next_seed = seed_of(seed)
-        self._ratios = (0, 0)
+        # None yet, not even ones that are refused.
+        self._ratios = (-1, -1)
         self.reconfigure(dedup_ratio, compress_ratio)
 
     def reconfigure(self, dedup_ratio: RatioLike = 1.0, compress_ratio: RatioLike = 1.0) -> None:

@@ -237,6 +237,14 @@ def test_bytearrays_are_made() -> None:
             dgen_mpi.create_bytearrays(count, size)
 
 
+@pytest.mark.parametrize("zero", [0, False, 0.0])
+def test_ratios_of_zero_are_refused(zero: float) -> None:
+    """By the pool of a thread too, whatever it compares them with."""
+    for _ in range(2):
+        with pytest.raises(ValueError, match="ratio"):
+            dgen_mpi.generate_buffer(1, zero, zero)
+
+
 def test_the_pool_is_measured() -> None:
     """Whole pieces, one at least."""
     assert dgen_mpi.bench_rolling_pool(1000, 10_500)[0] == 10_000
