@@ -58,7 +58,7 @@ def test_a_row_is_seen_wherever_options_are(
     made: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An option that is added in memory."""
-    assert "colour" not in made.page(options.TABLE, made.PAGE.read_text(encoding="utf-8"))
+    assert COLOUR["name"] not in made.page(options.TABLE, made.PAGE.read_text(encoding="utf-8"))
     name, rows = COLOUR["name"], {**options.ROWS, COLOUR["name"]: COLOUR}
     text = made.page([*options.TABLE, COLOUR], made.PAGE.read_text(encoding="utf-8"))
     assert "### colour_of_bytes\n\nWhich colour the bytes have. Nobody sees it." in text
