@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Pictures of results: what draws with matplotlib, which is imported with this module alone."""
+"""Pictures of results: what draws with matplotlib, which is imported with this module alone.
+
+What is drawn to a file raises OSError, or ValueError for a format that is not known.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from matplotlib.figure import Figure
 
 from dgen_mpi import _native
 from dgen_mpi._text import label
-from dgen_mpi.report import ReportError, shown
 
 LABELS = {"fixed": "blocks", "content-defined": "chunks"}
 
@@ -37,12 +39,12 @@ def draw_bandwidth(lines: dict[str, dict[Any, list[float]]], x: str, path: str |
     if are_numbers:
         axes.set_xticks(places, [_size_or_number(x, place) for place in places])
     else:
-        axes.set_xticks(range(len(places)), [label(shown(place)) for place in places])
+        axes.set_xticks(range(len(places)), [label(str(place)) for place in places])
     axes.set_xlabel(label(x.replace("_", " ")))
     axes.set_ylabel("GiB/s")
     axes.set_ylim(bottom=0)
     axes.legend()
-    _save(figure, path)
+    figure.savefig(path, dpi=150)
 
 
 def draw_ratios(points: dict[str, list[tuple[float, float]]], path: str | Path) -> None:
@@ -57,7 +59,7 @@ def draw_ratios(points: dict[str, list[tuple[float, float]]], path: str | Path) 
     axes.set_xlabel("requested ratio")
     axes.set_ylabel("measured ratio")
     axes.legend(fontsize="small")
-    _save(figure, path)
+    figure.savefig(path, dpi=150)
 
 
 def draw_analysis(analysis: dict[str, Any], path: str | os.PathLike[str]) -> None:
@@ -88,13 +90,6 @@ def _figure() -> tuple[Any, Any]:
     axes = figure.subplots()
     axes.grid(visible=True, alpha=0.3)
     return figure, axes
-
-
-def _save(figure: Any, path: str | Path) -> None:
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{path}: {error}") from error
 
 
 def _size_or_number(field: str, value: float) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -357,7 +358,8 @@ def draw(results: Results, path: str | Path, x: str = "ranks", series: str | Non
         raise ReportError(f"x: no result has '{x}'")
     from dgen_mpi import plots
 
-    plots.draw_bandwidth(lines, x, path)
+    with _drawing(path):
+        plots.draw_bandwidth(lines, x, path)
 
 
 def draw_ratios(analyses: Sequence[dict[str, Any]], path: str | Path) -> None:
@@ -391,7 +393,16 @@ def draw_ratios(analyses: Sequence[dict[str, Any]], path: str | Path) -> None:
         raise ReportError("no analysis is of a file with a manifest")
     from dgen_mpi import plots
 
-    plots.draw_ratios(points, path)
+    with _drawing(path):
+        plots.draw_ratios(points, path)
+
+
+@contextmanager
+def _drawing(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{path}: {error}") from error
 
 
 def rate(bytes_per_second: float) -> str:

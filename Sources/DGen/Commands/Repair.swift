@@ -50,8 +50,7 @@ struct Repair {
         let (path, spec) = (subject.path, subject.spec)
         execution.logger.info("repair \(path): \(spec.size) bytes, seed \(spec.seed)")
         try repair.prepare { execution.report.fileSystem = $0 }
-        let result = try repair.write()
-        execution.note(result.left.hints)
+        let result = try repair.write(note: execution.note)
         execution.report.operations = [result.measurement]
         let search = try subject.damageSearch(execution.pipeline, execution.settings)
         execution.report.note(

@@ -120,8 +120,8 @@ struct FileTest {
     private func write(_ iteration: Int, over isOurs: Bool) throws {
         if !isOurs { try writer.prepare { execution.report.fileSystem = $0 } }
         let result = try writer.writeProven(
-            iteration: iteration, over: isOurs, through: execution.pipeline)
-        execution.note(result.hints)
+            iteration: iteration, over: isOurs, through: execution.pipeline,
+            note: execution.note)
         execution.report.stripes = result.stripes
         report(result.measurement)
     }
@@ -137,9 +137,8 @@ struct FileTest {
                 pipeline, files, spec, title: phase.rawValue, pattern: writer.pattern,
                 readers: readers.ranks, isCollective: writer.isCollective,
                 compares: phase == .verify)
-            return (try comparison.run(), readers.onOwnNode)
+            return (try comparison.run(note: execution.note), readers.onOwnNode)
         }
-        execution.note(found.hints)
         var measurement = try found.times.measurement(
             of: phase.rawValue, iteration, bytes: min(spec.size, found.fileBytes), execution.run)
         measurement.transferSize = pipeline.transferSize

@@ -68,8 +68,7 @@ struct Verify {
             sample ?? DealtPattern(subject.shards, transferSize: pipeline.transferSize)
         let found = try Comparison(
             pipeline, subject.files, spec, title: "verify", pattern: pattern
-        ).run()
-        execution.note(found.hints)
+        ).run(note: execution.note)
         var measurement = try found.times.measurement(
             of: "verify", bytes: min(pattern.bytes, found.fileBytes), execution.run)
         measurement.transferSize = pipeline.transferSize

@@ -35,7 +35,6 @@ final class OpenDataSet {
     }
 
     let files: FileSet
-    let hints: Hints
     /// Where the time of this rank went.
     var times = Times()
     private let session: Session
@@ -54,9 +53,11 @@ final class OpenDataSet {
     ///   - files: what is opened.
     ///   - mode: what for.
     ///   - access: how.
+    ///   - note: told what the library says of the hints, whatever becomes of the files later.
     /// - Throws: ``Failure`` with what the library or the system says, the same on every rank.
     init(
-        _ run: Run, _ files: FileSet, _ mode: SharedFile.Mode, by access: FileAccess = FileAccess()
+        _ run: Run, _ files: FileSet, _ mode: SharedFile.Mode, by access: FileAccess = FileAccess(),
+        note: (Hints) -> Void = { _ in }
     ) throws(Failure) {
         let (session, watchdog) = (run.session, run.watchdog)
         (self.files, self.session, self.watchdog) = (files, session, watchdog)
@@ -66,7 +67,7 @@ final class OpenDataSet {
         (self.file, collective) = (file, file as? any CollectiveDataFile)
         // Asked after that, since it says nothing about the file.
         let reported = try session.together { try file.reportedHints() }
-        hints = Self.hints(reported, given: access.hints)
+        note(Self.hints(reported, given: access.hints))
     }
 
     /// What the hints that the library reports say.

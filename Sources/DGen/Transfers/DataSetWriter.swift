@@ -107,7 +107,6 @@ final class DataSetWriter {
     /// How fast a data set was written, and what the storage says of it.
     struct Result {
         var measurement: Measurement
-        let hints: OpenDataSet.Hints
         /// Nil where no tool of the file system knows.
         let stripes: Striping.Stripes?
     }
@@ -117,11 +116,13 @@ final class DataSetWriter {
     /// - Parameters:
     ///   - iteration: how often it was written before.
     ///   - isOurs: whether what is there was written by this run; otherwise ``prepare(note:)`` comes first.
+    ///   - note: told what the library says of the hints of the file.
     ///   - prove: what is done to prove that all of it is there, before that is said of it; the seconds that it took.
     /// - Returns: how fast.
     /// - Throws: ``Failure`` where it is not stored whole.
     func write(
-        iteration: Int = 0, over isOurs: Bool = false, prove: () throws -> Double?
+        iteration: Int = 0, over isOurs: Bool = false, note: (OpenDataSet.Hints) -> Void,
+        prove: () throws -> Double?
     ) throws -> Result {
         // Bytes are there when the file is open.
         let relay = try makeBytes()
@@ -129,7 +130,8 @@ final class DataSetWriter {
         var result: Result
         do {
             result = try write(
-                iteration, from: relay, over: isOurs ? .ours : overwrites ? .replaced : .refused)
+                iteration, from: relay, over: isOurs ? .ours : overwrites ? .replaced : .refused,
+                note: note)
             try checkStored()
             result.measurement.proofSeconds = try prove()
         } catch {
@@ -324,7 +326,8 @@ final class DataSetWriter {
 
     /// Writes all shards and brings them to stable storage.
     private func write(
-        _ iteration: Int, from relay: Relay, over existing: Existing
+        _ iteration: Int, from relay: Relay, over existing: Existing,
+        note: (OpenDataSet.Hints) -> Void
     ) throws -> Result {
         var mode = existing == .refused ? SharedFile.Mode.createNew : .createOrOpen
         if existing == .refused { try announce() }
@@ -335,7 +338,7 @@ final class DataSetWriter {
             mode = .createOrOpen
         }
         let data = try opening(existing) {
-            try OpenDataSet(pipeline.run, files, mode, by: pipeline.access)
+            try OpenDataSet(pipeline.run, files, mode, by: pipeline.access, note: note)
         }
         // Not part of writing the data, nor is it timed.
         try take(data, existing)
@@ -350,7 +353,7 @@ final class DataSetWriter {
         // The manifest speaks of stable storage, whatever is measured.
         if sync == .none { try synchronize(data) }
         return Result(
-            measurement: measurement, hints: data.hints, stripes: try foundStripes())
+            measurement: measurement, stripes: try foundStripes())
     }
 
     /// Brings what each node, or each rank, holds of the data to stable storage, by the paths of the files; collective.

@@ -11,7 +11,6 @@ struct Comparison {
         let log: DamageLog
         let fileBytes: Int
         let times: Times
-        let hints: OpenDataSet.Hints
 
         /// Whether the files hold `spec` and nothing else.
         func isRight(_ spec: DataSpec) -> Bool {
@@ -71,13 +70,15 @@ struct Comparison {
     }
 
     /// Reads and compares; collective.
-    func run() throws -> Result {
+    ///
+    /// - Parameter note: told what the library says of the hints of the files.
+    func run(note: (OpenDataSet.Hints) -> Void = { _ in }) throws -> Result {
         let damage = DamageCollector(
             spec, compares ? pipeline.generator(spec) : nil, depth: depth)
         let relay = try pipeline.relay(
             batches, spec, .afterGivenBack, depth: depth, work: compares ? damage.compare : nil)
         defer { relay.finish() }
-        let data = try OpenDataSet(pipeline.run, files, .read, by: pipeline.access)
+        let data = try OpenDataSet(pipeline.run, files, .read, by: pipeline.access, note: note)
         let fileBytes = try data.size()
         let loop = TransferLoop(
             batches, rank: readers.rank, isInStep: isCollective,
@@ -85,7 +86,7 @@ struct Comparison {
         try readTransfers(loop, of: data, through: relay, damage)
         try data.close()
         return Result(
-            log: try join(damage.log), fileBytes: fileBytes, times: data.times, hints: data.hints)
+            log: try join(damage.log), fileBytes: fileBytes, times: data.times)
     }
 
     /// What a batch brought, from the thread that reads to the one that compares.

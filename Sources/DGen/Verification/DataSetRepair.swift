@@ -60,10 +60,12 @@ final class DataSetRepair {
     }
 
     /// Repairs the data set, after ``prepare(note:)``; collective.
-    func write() throws -> Result {
+    ///
+    /// - Parameter note: told what the library says of the hints of the files.
+    func write(note: (OpenDataSet.Hints) -> Void) throws -> Result {
         let batches = Batches(oneByOne: pattern)
         let relay = try pipeline.relay(batches, spec, .afterGivenBack, depth: 1, work: nil)
-        let data = try OpenDataSet(run, files, .update, by: pipeline.access)
+        let data = try OpenDataSet(run, files, .update, by: pipeline.access, note: note)
         try take()
         try dropCache()
         let mended = try mend(data, batches, relay)

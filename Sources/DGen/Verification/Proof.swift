@@ -5,9 +5,10 @@ import DataGen
 extension DataSetWriter {
     /// Writes the data; what collective calls claim to have written is read back, since they may have lost it; collective.
     func writeProven(
-        iteration: Int = 0, over isOurs: Bool = false, through pipeline: Pipeline
+        iteration: Int = 0, over isOurs: Bool = false, through pipeline: Pipeline,
+        note: (OpenDataSet.Hints) -> Void
     ) throws -> Result {
-        try write(iteration: iteration, over: isOurs) {
+        try write(iteration: iteration, over: isOurs, note: note) {
             isCollective ? try prove(through: pipeline) : nil
         }
     }

@@ -51,7 +51,7 @@ def _measured_rate(case: Case) -> float:
         key: value
         for key, value in first.settings().items()
         if key not in ("name", "operation", "report", "space_check", "quiet", "verbose", "resume")
-        and "generate" in (ROWS[key]["commands"] or ["generate"])
+        and (ROWS[key]["topic"] in ("Launch", "Batch") or "generate" in ROWS[key]["commands"])
     }
     settings.setdefault("program", os.environ.get("DGEN_MPI_PROGRAM", "dgen-mpi"))
     environment = {**os.environ, **(first.environment or {})}
