@@ -203,7 +203,7 @@ lint: setup-tests $(VENV)/ready ## Check style: swift-format, shellcheck, ruff, 
 	$(VENV)/bin/ruff format --check python Tests
 	$(VENV)/bin/ruff check --config python/pyproject.toml jobs
 	$(VENV)/bin/ruff format --check --config python/pyproject.toml jobs
-	$(VENV)/bin/mypy --config-file python/pyproject.toml python/dgen_mpi python/benchmarks \
+	$(VENV)/bin/mypy --config-file python/pyproject.toml python/dgen_mpi python/benchmarks python/docs \
 	    python/examples
 
 format: $(VENV)/ready ## Bring the sources into shape
