@@ -72,6 +72,8 @@ struct Comparison {
     /// Reads and compares; collective.
     ///
     /// - Parameter note: told what the library says of the hints of the files.
+    /// - Returns: what was found in all files.
+    /// - Throws: ``Failure`` where a file cannot be read; that it ends too early is none.
     func run(note: (OpenDataSet.Hints) -> Void = { _ in }) throws -> Result {
         let damage = DamageCollector(
             spec, compares ? pipeline.generator(spec) : nil, depth: depth)

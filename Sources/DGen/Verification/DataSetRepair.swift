@@ -62,6 +62,8 @@ final class DataSetRepair {
     /// Repairs the data set, after ``prepare(note:)``; collective.
     ///
     /// - Parameter note: told what the library says of the hints of the files.
+    /// - Returns: what was written anew, and what is wrong after that.
+    /// - Throws: ``Failure`` where a file cannot be read or written.
     func write(note: (OpenDataSet.Hints) -> Void) throws -> Result {
         let batches = Batches(oneByOne: pattern)
         let relay = try pipeline.relay(batches, spec, .afterGivenBack, depth: 1, work: nil)
