@@ -437,20 +437,22 @@ class BufferPool:
     ) -> None:
         self._is_seeded = seed is not None
         self._next_seed = seed_of(seed)
-        # None yet, not even ones that are refused.
         self._ratios = (-1, -1)
         self.reconfigure(dedup_ratio, compress_ratio)
 
     def reconfigure(self, dedup_ratio: RatioLike = 1.0, compress_ratio: RatioLike = 1.0) -> None:
-        """Go on with data of other ratios; with the same, nothing changes."""
-        ratios = ratios_of(dedup_ratio, compress_ratio)
-        if ratios != self._ratios:
-            self._ratios = ratios
-            self._open()
+        """Go on with data of other ratios; the same, and any that are refused, change nothing."""
+        before, self._ratios = self._ratios, ratios_of(dedup_ratio, compress_ratio)
+        if before != self._ratios:
+            try:
+                self._open()
+            except BaseException:
+                self._ratios = before
+                raise
 
     def _open(self) -> None:
-        self._process = os.getpid()
         self._source = self._data(_POOL_DATA_BYTES, threads_of(1, "disabled"))
+        self._process = os.getpid()
         self._block = _native.allocate(0)
         self._used = 0
 
@@ -492,12 +494,9 @@ class BufferPool:
     def _data(self, size: int, threads: tuple[int, str, int]) -> _native.Source:
         """Open the next data set of the pool."""
         kind = (*self._ratios, *shape_of(), *threads)
-        return _native.source(size, self._take_seed(), *kind)
-
-    def _take_seed(self) -> int:
-        seed = self._next_seed
-        self._next_seed = (seed + 1) % (1 << 64) if self._is_seeded else seed_of(None)
-        return seed
+        source = _native.source(size, self._next_seed, *kind)
+        self._next_seed = (self._next_seed + 1) % (1 << 64) if self._is_seeded else seed_of(None)
+        return source
 
     @property
     def remaining(self) -> int:

@@ -218,6 +218,18 @@ def test_a_pool_gives_every_byte_once() -> None:
     assert bytes(BufferPool().next_slice(64)) != bytes(BufferPool().next_slice(64))
 
 
+def test_a_pool_goes_on_after_ratios_that_are_refused() -> None:
+    """As if nobody had asked."""
+    pool, other = BufferPool(seed=8, compress_ratio=2), BufferPool(seed=8, compress_ratio=2)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="compress_ratio"):
+            pool.reconfigure(compress_ratio=1000)
+        assert (pool.dedup_ratio, pool.compress_ratio) == (1, 2)
+    for each in (pool, other):
+        each.reconfigure(compress_ratio=3)
+    assert bytes(pool.next_slice(MIB)) == bytes(other.next_slice(MIB))
+
+
 def test_a_pool_never_runs_dry() -> None:
     """After its data set comes another one."""
     pool = BufferPool(seed=8)
