@@ -195,7 +195,7 @@ extension Integration {
                 Case("verify DIR/short", 1),
             ]
             let more = [
-                Case("--version", 0), Case("plan -s 1k", 0), Case("plan -s 0", 2, "size"),
+                Case("--version", 0), Case("plan -s 1k", 0), Case("plan -s 12XB", 2, "size"),
                 Case("info --numa-node 77", 2, "numa_node"),
                 Case("bench --threads 0", 2, "threads"),
                 Case("-o DIR/f -s", 2, "Missing value"), Case("-s 1k", 2, "output"),
