@@ -391,7 +391,7 @@ import TestSupport
                     size: size, ranks: ranks,
                     alignment: numbers.one(of: [1, 7, 512, 4096, 1 << 20]))
                 let transfer = numbers.one(of: [512, 777, 4096, 60_000])
-                let cut = numbers.one(of: [DealtPattern.Cut.segments(1), .segments(3), .strided])
+                let cut = numbers.one(of: [Cut.segments(1), .segments(3), .strided])
                 return (DealtPattern(shards, transferSize: transfer, cut: cut), ranks)
             }
             let (readers, ranks) = pattern()

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import Options
 import Testing
 
 @testable import DGen
 
 @Suite struct DealtPatternTests {
-    private static let cuts: [DealtPattern.Cut] = [
+    private static let cuts: [Cut] = [
         .segments(1), .segments(2), .segments(7), .segments(1 << 40), .strided,
     ]
 
@@ -18,11 +19,11 @@ import Testing
     }
 
     @Test(arguments: cuts)
-    func allTransfersTogetherAreTheDataSetEachByteOnce(cut: DealtPattern.Cut) {
+    func allTransfersTogetherAreTheDataSetEachByteOnce(cut: Cut) {
         for size in [1, 7, 100, 4096, 5000] {
             for ranks in [1, 2, 3, 8] {
                 for (alignment, transfer) in [(1, 100), (64, 100), (100, 64), (10_000, 333)] {
-                    for order in DealtPattern.Order.allCases {
+                    for order in Order.allCases {
                         let pattern = DealtPattern(
                             Shards(size: size, ranks: ranks, alignment: alignment),
                             transferSize: transfer, cut: cut, order: order, seed: 3)
@@ -44,7 +45,7 @@ import Testing
     }
 
     @Test(arguments: cuts)
-    func theTransferOfAByteIsTheOneThatMovesIt(cut: DealtPattern.Cut) {
+    func theTransferOfAByteIsTheOneThatMovesIt(cut: Cut) {
         for (alignment, transfer) in [(1, 100), (64, 100), (100, 64), (10_000, 333)] {
             let pattern = DealtPattern(
                 Shards(size: 5000, ranks: 3, alignment: alignment), transferSize: transfer,
@@ -94,7 +95,7 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(1)), arguments: cuts)
-    func theLargestDataSetIsDealtInConstantTime(cut: DealtPattern.Cut) {
+    func theLargestDataSetIsDealtInConstantTime(cut: Cut) {
         let shards = Shards(size: .max, ranks: 1_000_000, alignment: 1 << 20)
         let pattern = DealtPattern(shards, transferSize: 1 << 30, cut: cut, order: .random)
         for offset in [0, 1 << 40, Int.max / 2, .max - 1] {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import Options
 import Testing
 
 @testable import DGen
@@ -115,7 +116,7 @@ import Testing
                 #expect(ends.max() == .max)
                 #expect(sample.bytes == .max)
                 let shards = Shards(size: .max, ranks: ranks, alignment: 1 << 20)
-                for cut in [DealtPattern.Cut.segments(1), .segments(7), .strided] {
+                for cut in [Cut.segments(1), .segments(7), .strided] {
                     let pattern = DealtPattern(shards, transferSize: transferSize, cut: cut)
                     let rank = pattern.rank(of: .max - 1)
                     #expect(pattern.write(of: .max - 1).upperBound == .max)

@@ -319,7 +319,7 @@
         },
         Case("transfersOfAllRanksAreDoneInStepAndNot") { bench in
             let shards = bench.files("", .shared).shards
-            for cut in [DealtPattern.Cut.segments(1), .strided] {
+            for cut in [Cut.segments(1), .strided] {
                 for isInStep in [false, true] {
                     let pattern = DealtPattern(shards, transferSize: 1000, cut: cut)
                     let files = bench.files("loop-\(cut)-\(isInStep)", .shared)

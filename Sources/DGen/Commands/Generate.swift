@@ -77,7 +77,7 @@ struct Generate {
         execution.report.describe(writer)
         execution.logger.info("generate \(path): \(spec.size) bytes, seed \(spec.seed)")
         try writer.prepare { execution.report.fileSystem = $0 }
-        let result = try writer.writeProven(through: execution.pipeline, note: execution.note)
+        let result = try writer.writeProven(note: execution.note)
         execution.report.stripes = result.stripes
         execution.report.operations = [result.measurement]
         execution.logger.info("generate \(path): complete")

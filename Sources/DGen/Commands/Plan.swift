@@ -73,7 +73,7 @@ struct Plan: Encodable {
         align = try settings.alignment()
         transferSize = try settings[.transferSize]
         layout = try settings.layout()
-        let order: DealtPattern.Order = try settings[.order]
+        let order: Order = try settings[.order]
         let pattern = DealtPattern(
             Shards(size: spec.size, ranks: ranks, alignment: align), transferSize: transferSize,
             cut: try settings.cut(), order: order)
@@ -144,7 +144,7 @@ struct Plan: Encodable {
         table.row(
             "transfers",
             "\(transfersPerRankMaximum) of \(ByteSize.format(transferSize)) at most per rank"
-                + (order == DealtPattern.Order.random.rawValue ? ", in random order" : ""))
+                + (order == Order.random.rawValue ? ", in random order" : ""))
         for (index, shard) in shards.enumerated() {
             if index > 0, !isNext(shard, after: shards[index - 1]) { table.row("  ...", "") }
             let segment = shard.segment.map { ", segment \($0)" } ?? ""

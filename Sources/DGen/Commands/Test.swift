@@ -37,8 +37,6 @@ struct TestCommand: ParsableCommand, RunsUnderMPI {
 
 /// `dgen-mpi test`: writes, reads and verifies a file over and over, and says how fast.
 struct FileTest {
-    typealias Phase = Options.Phase
-
     private let execution: Execution
     private let writer: DataSetWriter
     private let phases: [Phase]
@@ -120,8 +118,7 @@ struct FileTest {
     private func write(_ iteration: Int, over isOurs: Bool) throws {
         if !isOurs { try writer.prepare { execution.report.fileSystem = $0 } }
         let result = try writer.writeProven(
-            iteration: iteration, over: isOurs, through: execution.pipeline,
-            note: execution.note)
+            iteration: iteration, over: isOurs, note: execution.note)
         execution.report.stripes = result.stripes
         report(result.measurement)
     }

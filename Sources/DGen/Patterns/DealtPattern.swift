@@ -9,9 +9,6 @@ import Options
 /// segment a rank has one shard; with as many as it has transfers, the transfers of all ranks take turns. All transfers
 /// of all ranks together are the data set, each byte once. O(1) in time and memory.
 struct DealtPattern: AccessPattern {
-    typealias Order = Options.Order
-    typealias Cut = Options.Cut
-
     /// The most bytes of a transfer.
     let transferSize: Int
     private let ranks: Int

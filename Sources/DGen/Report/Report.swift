@@ -208,7 +208,7 @@ struct Report: Encodable {
     var layout = FileLayout.shared.rawValue
     var segments = 1
     var strided = false
-    var order = DealtPattern.Order.sequential.rawValue
+    var order = Order.sequential.rawValue
     var sync: String?
     var queueDepth = 1
     var hints: Hints?

@@ -6,18 +6,16 @@ import Options
 
 /// What rank 0 shows on stderr of how far all ranks together are.
 struct Progress {
-    typealias Style = ProgressStyle
-
     private let title: String
     private let totalBytes: Int
-    private let style: Style
+    private let style: ProgressStyle
     private let intervalSeconds: Double
     private let clock = Stopwatch()
     private var shownSeconds = 0.0
     private var hasBar = false
 
-    /// Progress of an operation over `totalBytes`; with ``Style/none`` it is shown when it is asked for only.
-    init(_ style: Style, title: String, totalBytes: Int) {
+    /// Progress of an operation over `totalBytes`; with ``ProgressStyle/none`` it is shown when it is asked for only.
+    init(_ style: ProgressStyle, title: String, totalBytes: Int) {
         self.style = style != .auto ? style : isatty(STDERR_FILENO) == 1 ? .bar : .lines
         self.title = title
         self.totalBytes = totalBytes

@@ -3,6 +3,7 @@
 import DataGen
 import Logging
 import NUMA
+import Options
 
 /// What all operations of a run know, the same from its begin to its end: the ranks, who watches them, and which threads
 /// of each make bytes.
@@ -23,13 +24,13 @@ final class Run {
     let logger = Logger(label: "command")
     let generatorLogger = Logger(label: "generator")
     let mpiLogger = Logger(label: "mpi")
-    private let progressStyle: Progress.Style
+    private let progressStyle: ProgressStyle
 
     var watchdog: Watchdog { session.watchdog }
 
     /// Puts together what is known.
     init(
-        _ session: Session, threads: Threads = Threads(), progress: Progress.Style = .none
+        _ session: Session, threads: Threads = Threads(), progress: ProgressStyle = .none
     ) {
         self.session = session
         self.threads = threads

@@ -25,7 +25,7 @@ struct Manifest {
     let ranks: Int
     let align: Int
     /// How it was dealt to them, and in which transfers; not part of the format.
-    var cut = DealtPattern.Cut.segments(1)
+    var cut = Cut.segments(1)
     var transferSize: Int?
     /// What the file held before, the last first: bytes of it may have stayed.
     var earlier: [DataSpec] = []

@@ -17,8 +17,6 @@ final class DataSetWriter {
         case ours
     }
 
-    typealias Sync = Options.Sync
-
     let path: String
     let spec: DataSpec
     let isCollective: Bool
@@ -27,7 +25,7 @@ final class DataSetWriter {
     /// Which bytes each rank writes, and in which order.
     let pattern: DealtPattern
     let sync: Sync
-    private let pipeline: Pipeline
+    let pipeline: Pipeline
     private let stripes: Striping
     private let overwrites: Bool
     private let isTest: Bool

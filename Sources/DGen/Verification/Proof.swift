@@ -5,16 +5,15 @@ import DataGen
 extension DataSetWriter {
     /// Writes the data; what collective calls claim to have written is read back, since they may have lost it; collective.
     func writeProven(
-        iteration: Int = 0, over isOurs: Bool = false, through pipeline: Pipeline,
-        note: (OpenDataSet.Hints) -> Void
+        iteration: Int = 0, over isOurs: Bool = false, note: (OpenDataSet.Hints) -> Void
     ) throws -> Result {
         try write(iteration: iteration, over: isOurs, note: note) {
-            isCollective ? try prove(through: pipeline) : nil
+            isCollective ? try prove() : nil
         }
     }
 
     /// Reads all of it; seconds of the slowest rank.
-    private func prove(through pipeline: Pipeline) throws -> Double {
+    private func prove() throws -> Double {
         let clock = Stopwatch()
         let log = try Comparison(pipeline, files, spec, title: "prove").run().log
         guard log.rangeCount == 0 else {
