@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import threading
 import time
@@ -47,49 +48,24 @@ def generate_buffer(
     *,
     seed: SupportsIndex | None = None,
 ) -> BytesView:
-    """Return new memory that holds a data set.
+    """Return new memory that holds a data set of `size` bytes.
 
-    Parameters
-    ----------
-    size
-        Length in bytes, 0 or more.
-    dedup_ratio, compress_ratio
-        As in `dgen_mpi.DataSpec`, rounded to the nearest thousandth. Blocks have 1 MiB: smaller
-        buffers have nothing to deduplicate.
-    numa_mode, max_threads, numa_node
-        As in `dgen_mpi.DataSpec`; they do not change the bytes.
-    method
-        Accepted for programs that were written for dgen-py, and not used.
-    seed
-        For the same bytes again; drawn at random if it is not given.
+    It is for ``memoryview(...)`` or ``numpy.frombuffer(...)``, which copy nothing. Parameters and
+    errors are those of `Generator`; MemoryError is raised where there is no memory.
 
-    Returns
-    -------
-    BytesView
-        Memory for ``memoryview(...)`` or ``numpy.frombuffer(...)``, which copy nothing.
-
-    Raises
-    ------
-    ValueError
-        For a value that is not legal.
-    MemoryError
-        Where there is no memory for it.
-
-    Notes
-    -----
-    Without a seed, up to 1 MiB is a slice of a block that was made before, one for each thread.
-    Memory of 1 MiB and more that is no longer used is kept for the next call, up to 128 MiB.
+    Blocks have 1 MiB: smaller buffers have nothing to deduplicate. Without a seed, up to 1 MiB is a
+    slice of a block that was made before, one for each thread. Memory of 1 MiB and more that is no
+    longer used is kept for the next call, up to 128 MiB.
     """
     count = size_of(size)
-    threads = threads_of(max_threads, numa_mode, numa_node)
-    ratios = ratios_of(dedup_ratio, compress_ratio)
     if seed is None and numa_node is None and 0 < count <= _POOL_BYTES:
-        return _thread_pool(ratios).next_slice(count)
-    kind = (*ratios, *shape_of(), *threads)
-    source = _native.source(count, seed_of(seed), *kind)
-    view = source.allocate(count)
-    source.fill_next(view)
-    return view
+        # Not used here, and refused all the same.
+        threads_of(max_threads, numa_mode)
+        return _pools.of(*ratios_of(dedup_ratio, compress_ratio)).next_slice(count)
+    whole = Generator(
+        count, dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node, seed=seed
+    )
+    return whole.get_chunk(count) or _native.allocate(0)
 
 
 generate_data = generate_buffer
@@ -109,17 +85,12 @@ def generate_into_buffer(
 ) -> int:
     """Fill a buffer with a data set of its length, and return that length.
 
-    Parameters
-    ----------
-    buffer
-        Writable memory, as in `dgen_mpi.DataSpec.fill`, which tells what is raised for others.
-    dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node, method, seed
-        As in `generate_buffer`.
+    Buffers, and what is raised, are as in `dgen_mpi.DataSpec.fill`, all else as in `Generator`.
     """
-    threads = threads_of(max_threads, numa_mode, numa_node)
-    kind = (*ratios_of(dedup_ratio, compress_ratio), *shape_of(), *threads)
-    source = _native.source(_native.length(buffer), seed_of(seed), *kind)
-    return source.fill_next(buffer)
+    count = _native.length(buffer)
+    return Generator(
+        count, dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node, seed=seed
+    ).fill_chunk(buffer)
 
 
 fill_buffer = generate_into_buffer
@@ -180,31 +151,21 @@ class Generator:
     Parameters
     ----------
     size
-        Length of the data set in bytes, up to 2**63 - 1.
+        Length of the data set in bytes, 0 to 2**63 - 1.
     dedup_ratio, compress_ratio
         As in `dgen_mpi.DataSpec`, rounded to the nearest thousandth.
-    numa_mode, max_threads, numa_node
-        As in `dgen_mpi.DataSpec`; they do not change the bytes.
+    numa_mode, max_threads, numa_node, seed, dedup_unit, compress_unit, fill
+        As in `dgen_mpi.DataSpec`.
     chunk_size
         Bytes of a chunk where none is given: 32 MiB by default. Does not change the bytes.
     block_size, method
-        Accepted for programs that were written for dgen-py, and not used: how work is divided does
-        not change the bytes.
-    seed
-        For the same bytes again; drawn at random if it is not given.
-    dedup_unit, compress_unit, fill
-        As in `dgen_mpi.DataSpec`.
-
-    Raises
-    ------
-    ValueError
-        For a value that is not legal.
+        Accepted for programs that were written for dgen-py, and not used.
 
     Notes
     -----
     Constant memory, whatever the size. Threads may share a generator: each call gets bytes of its
     own, and all of them together every byte once. `seek`, `reset` and `set_seed` are for all of
-    them.
+    them. A value that is not legal raises ValueError.
 
     Examples
     --------
@@ -248,18 +209,10 @@ class Generator:
         self._moving = Lock()
 
     def fill_chunk(self, buffer: BufferLike, /) -> int:
-        """Fill a buffer with the next bytes.
+        """Fill a buffer, one as `dgen_mpi.DataSpec.fill` takes, with the next bytes.
 
-        Parameters
-        ----------
-        buffer
-            Writable memory, as in `dgen_mpi.DataSpec.fill`, which tells what is raised for others.
-
-        Returns
-        -------
-        int
-            Bytes filled: fewer than the buffer has at the end of the data set, then 0. The rest of
-            the buffer stays as it is.
+        Returns how many: fewer than the buffer has at the end of the data set, then 0. The rest of
+        the buffer stays as it is.
         """
         while True:
             source, _ = self._place
@@ -278,19 +231,11 @@ class Generator:
         return self._present().allocate(min(wanted, self._size - self.position()))
 
     def get_chunk(self, chunk_size: SupportsIndex | None = None) -> BytesView | None:
-        """Return the next bytes in new memory; None at the end.
-
-        Parameters
-        ----------
-        chunk_size
-            How many at most; the generator's chunk if it is not given.
-        """
+        """Return the next chunk, or `chunk_size` bytes at most, in new memory; None at the end."""
         view = self._allocate(chunk_size)
         # A range of the stream for this call alone, whoever else shares the generator.
         count = self.fill_chunk(view)
-        if count == 0:
-            return None
-        return view if count == len(view) else view.slice(0, count)
+        return view.slice(0, count) if count else None
 
     def reset(self) -> None:
         """Go back to the start of the data set; the seed stays."""
@@ -305,13 +250,11 @@ class Generator:
         """Go on at an offset of the data set, at most its size: in some microseconds."""
         start = size_of(offset, "offset")
         with self._moving:
-            place = self._place
-            self._place = (place[0], 0)
-            try:
-                place[0].seek(start, self._size)
-            except ValueError:
-                self._place = place
-                raise
+            source, _ = self._place
+            # What is refused changes nothing.
+            if start <= self._size:
+                self._place = (source, 0)
+            source.seek(start, self._size)
 
     def total_size(self) -> int:
         """Return the length of the data set in bytes."""
@@ -322,17 +265,11 @@ class Generator:
         return self.position() >= self._size
 
     def set_seed(self, seed: SupportsIndex | None) -> None:
-        """Go on with the first bytes of the data set of another seed.
+        """Go on with the first bytes of the data set of a seed, drawn at random for None.
 
-        Parameters
-        ----------
-        seed
-            The seed, which may be the present one; drawn at random for None.
-
-        Notes
-        -----
         `position` and `is_complete` count all bytes that were made: a loop over the generator ends
-        however often the seed is set. `reset` goes to the start of the data set of the seed.
+        however often the seed is set, also to the present one. `reset` goes to the start of the
+        data set of the seed.
         """
         new_seed = seed_of(seed)
         new = _native.source(self._size, new_seed, *self._kind)
@@ -360,8 +297,6 @@ class Generator:
         The bytes are chosen at the call, so calls that run at once get the bytes in the order in
         which they were awaited or scheduled. See `fill_chunk`.
 
-        Notes
-        -----
         Nothing is written into the buffer once the call has ended, however it ended: where it is
         cancelled, or `asyncio.wait_for` has waited long enough, it ends as soon as the thread has
         stopped: after 32 MiB at most, and after the calls of other threads whose turn it is. The
@@ -377,9 +312,7 @@ class Generator:
         """Return the next bytes in new memory, made as in `fill_chunk_async`; None at the end."""
         view = self._allocate(chunk_size)
         count = await self.fill_chunk_async(view)
-        if count == 0:
-            return None
-        return view if count == len(view) else view.slice(0, count)
+        return view.slice(0, count) if count else None
 
     def __iter__(self) -> Iterator[BytesView]:
         """Give chunk after chunk, to the end of the data set; threads may share an iterator."""
@@ -414,18 +347,9 @@ StreamingGenerator = Generator
 class BufferPool:
     """Small pieces of test data, cut from blocks that are made at once.
 
-    Parameters
-    ----------
-    dedup_ratio, compress_ratio
-        As in `dgen_mpi.DataSpec`, rounded to the nearest thousandth. The pool goes through data
-        sets of 256 MiB, and it is over each of them that blocks repeat.
-    seed
-        For the same pieces again; drawn at random if it is not given.
-
-    Notes
-    -----
-    No byte is given out twice. For one thread: give each a pool of its own. In a forked process a
-    pool without a given seed goes on with another one.
+    Ratios and seed are as in `Generator`; the pool goes through data sets of 256 MiB, and it is
+    over each of them that blocks repeat. No byte is given out twice. For one thread: give each a
+    pool of its own. In a forked process a pool without a given seed goes on with another one.
     """
 
     def __init__(
@@ -442,46 +366,36 @@ class BufferPool:
 
     def reconfigure(self, dedup_ratio: RatioLike = 1.0, compress_ratio: RatioLike = 1.0) -> None:
         """Go on with data of other ratios; the same, and any that are refused, change nothing."""
-        before, self._ratios = self._ratios, ratios_of(dedup_ratio, compress_ratio)
-        if before != self._ratios:
-            try:
-                self._open()
-            except BaseException:
-                self._ratios = before
-                raise
+        ratios = ratios_of(dedup_ratio, compress_ratio)
+        if ratios != self._ratios:
+            self._open(ratios)
 
-    def _open(self) -> None:
-        self._source = self._data(_POOL_DATA_BYTES, threads_of(1, "disabled"))
+    def _open(self, ratios: tuple[int, int]) -> None:
+        self._source = self._data(_POOL_DATA_BYTES, ratios, threads_of(1, "disabled"))
+        self._ratios = ratios
         self._process = os.getpid()
         self._block = _native.allocate(0)
         self._used = 0
 
     def _refill(self) -> None:
         if self._source.tell() >= _POOL_DATA_BYTES:
-            self._open()
+            self._open(self._ratios)
         self._block = _native.allocate(_POOL_BYTES)
         self._source.fill_next(self._block)
         self._used = 0
 
     def next_slice(self, size: SupportsIndex) -> BytesView:
-        """Return the next bytes of the pool.
+        """Return the next `size` bytes of the pool, 1 at least; more than 1 MiB are made at once.
 
-        Parameters
-        ----------
-        size
-            How many, 1 at least. More than 1 MiB are made in memory of their own.
-
-        Notes
-        -----
         Copies nothing: views share the memory of a block. What is left of a block that is too short
         for `size` is not used.
         """
         count = size_of(size, least=1)
         if self._process != os.getpid() and not self._is_seeded:
             self._next_seed = seed_of(None)
-            self._open()
+            self._open(self._ratios)
         if count > _POOL_BYTES:
-            source = self._data(count, threads_of(None))
+            source = self._data(count, self._ratios, threads_of(None))
             view = source.allocate(count)
             source.fill_next(view)
             return view
@@ -491,9 +405,11 @@ class BufferPool:
         self._used += count
         return self._block.slice(start, self._used)
 
-    def _data(self, size: int, threads: tuple[int, str, int]) -> _native.Source:
+    def _data(
+        self, size: int, ratios: tuple[int, int], threads: tuple[int, str, int]
+    ) -> _native.Source:
         """Open the next data set of the pool."""
-        kind = (*self._ratios, *shape_of(), *threads)
+        kind = (*ratios, *shape_of(), *threads)
         source = _native.source(size, self._next_seed, *kind)
         self._next_seed = (self._next_seed + 1) % (1 << 64) if self._is_seeded else seed_of(None)
         return source
@@ -517,64 +433,33 @@ class BufferPool:
 
 
 class _ThreadPools(threading.local):
-    """The pools of a thread, the last few kinds of data."""
+    """The pools of a thread, for the last few kinds of data."""
 
     def __init__(self) -> None:
-        self.pools: dict[tuple[int, int], BufferPool] = {}
+        self.of = functools.lru_cache(maxsize=8)(_new_pool)
 
 
-_thread_pools = _ThreadPools()
+def _new_pool(dedup_thousandths: int, compress_thousandths: int) -> BufferPool:
+    return BufferPool(Fraction(dedup_thousandths, 1000), Fraction(compress_thousandths, 1000))
 
 
-def _thread_pool(ratios: tuple[int, int]) -> BufferPool:
-    """Return the pool of this thread for data of these ratios, in thousandths."""
-    pools = _thread_pools.pools
-    pool = pools.get(ratios)
-    if pool is None:
-        if len(pools) >= 8:
-            del pools[next(iter(pools))]
-        pool = pools[ratios] = BufferPool(*(Fraction(ratio, 1000) for ratio in ratios))
-    return pool
+_pools = _ThreadPools()
 
 
 def create_bytearrays(count: SupportsIndex, size: SupportsIndex) -> list[bytearray]:
-    """Return new bytearrays whose contents are whatever they are, for filling.
+    """Return `count` new bytearrays of `size` bytes, whose contents are whatever they are.
 
-    Parameters
-    ----------
-    count
-        How many.
-    size
-        Bytes of each.
-
-    Raises
-    ------
-    ValueError, OverflowError
-        For a negative number, and for one that is too large.
-    MemoryError
-        Where there is no memory for them.
-
-    Notes
-    -----
-    Memory is only reserved: milliseconds for gigabytes.
+    For filling: memory is only reserved, in milliseconds for gigabytes. Raises ValueError for a
+    negative number, OverflowError for one that is too large, and MemoryError where there is no
+    memory for them.
     """
     return _native.create_bytearrays(size_of(count, "count"), size_of(size))
 
 
 def bench_rolling_pool(obj_size: SupportsIndex, total_bytes: SupportsIndex) -> tuple[int, float]:
-    """Measure how fast a pool gives out pieces.
+    """Measure how fast a pool gives out `total_bytes` in pieces of `obj_size` bytes, 1 at least.
 
-    Parameters
-    ----------
-    obj_size
-        Bytes of a piece, 1 at least.
-    total_bytes
-        Bytes to give out.
-
-    Returns
-    -------
-    tuple of int and float
-        Bytes given out, a multiple of `obj_size`, and seconds.
+    Returns the bytes given out, a multiple of `obj_size`, and seconds.
     """
     size = size_of(obj_size, "obj_size", least=1)
     total = size_of(total_bytes, "total_bytes")
