@@ -49,14 +49,8 @@ def in_one_line(text: str) -> str:
 def size_of(value: SupportsIndex, name: str = "size", least: int = 0) -> int:
     """Return a number of bytes or things.
 
-    Raises
-    ------
-    TypeError
-        For what is no whole number.
-    ValueError
-        For less than `least`.
-    OverflowError
-        For 2**63 and more.
+    Raises TypeError for what is no whole number, ValueError for less than `least`, and
+    OverflowError for 2**63 and more.
     """
     number = operator.index(value)
     if number < least:
@@ -76,23 +70,7 @@ def seed_of(value: SupportsIndex | None) -> int:
     return number
 
 
-def thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
-    """Return a thousand times a ratio.
-
-    Parameters
-    ----------
-    value
-        The ratio.
-    name
-        What it is called in errors.
-    is_exact
-        Whether more than three decimals are an error, rather than rounded to the nearest.
-
-    Raises
-    ------
-    ValueError
-        For what is no finite number, and for more decimals than `is_exact` allows.
-    """
+def _thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
     accepted = "a number from 1 up with at most 3 decimals"
     try:
         if isinstance(value, Fraction):
@@ -116,10 +94,14 @@ def thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
 def ratios_of(
     dedup_ratio: RatioLike, compress_ratio: RatioLike, *, is_exact: bool = False
 ) -> tuple[int, int]:
-    """Return both ratios of a data set in thousandths, as `thousandths` does."""
+    """Return both ratios of a data set in thousandths.
+
+    More than three decimals are rounded to the nearest, or an error where it `is_exact`. Raises
+    ValueError for that, and for what is no finite number.
+    """
     return (
-        thousandths(dedup_ratio, "dedup_ratio", is_exact=is_exact),
-        thousandths(compress_ratio, "compress_ratio", is_exact=is_exact),
+        _thousandths(dedup_ratio, "dedup_ratio", is_exact=is_exact),
+        _thousandths(compress_ratio, "compress_ratio", is_exact=is_exact),
     )
 
 

@@ -20,41 +20,40 @@ PIPE_SECONDS_MAX = 10
 def read_text(path: str | os.PathLike[str], bytes_max: int, *, may_be_pipe: bool = False) -> str:
     """Return the text of a small file, with line ends as they are.
 
-    Parameters
-    ----------
-    path
-        A regular file, or ``/dev/null``; nothing else is opened.
-    bytes_max
-        The longest text.
-    may_be_pipe
-        Whether it may also be a pipe, such as a shell's ``<(...)``; one that does not end within
-        10 seconds is an error.
-
-    Raises
-    ------
-    OSError
-        For what cannot be read or is no regular file.
-    ValueError
-        For what is longer, or no UTF-8; the message does not name the file.
+    Raises OSError for what cannot be read, for what `open_data` refuses, and for a pipe, such as a
+    shell's ``<(...)``, that does not end within 10 seconds; ValueError for more than `bytes_max`
+    bytes and for what is no UTF-8, in a message that does not name the file.
     """
-    # Asked before it is opened: to open some devices does something.
-    _require_readable(Path(path).stat(), path, may_be_pipe)
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    try:
-        status = os.fstat(file)
-        _require_readable(status, path, may_be_pipe)
-        end = time.monotonic() + PIPE_SECONDS_MAX if stat.S_ISFIFO(status.st_mode) else None
-        content = bytearray()
-        while part := _read(file, end, path):
+    content = bytearray()
+    with open_data(path, may_be_pipe=may_be_pipe) as file:
+        is_pipe = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
+        end = time.monotonic() + PIPE_SECONDS_MAX if is_pipe else None
+        while part := _read(file.fileno(), end, path):
             content += part
             if len(content) > bytes_max:
                 raise ValueError(f"larger than {bytes_max} bytes")
-    finally:
-        os.close(file)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError("not UTF-8") from error
+
+
+def open_data(path: str | os.PathLike[str], *, may_be_pipe: bool = False) -> io.FileIO:
+    """Return an open file without a buffer, which never waits.
+
+    Raises OSError for anything but a regular file, ``/dev/null`` and, where it may be, a pipe.
+    """
+    # Asked before it is opened: to open some devices does something.
+    _require_readable(Path(path).stat(), path, may_be_pipe)
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    file = io.FileIO(os.open(path, flags), "rb")
+    try:
+        # Whatever has come to be there meanwhile.
+        _require_readable(os.fstat(file.fileno()), path, may_be_pipe)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def _require_readable(
@@ -83,14 +82,6 @@ def _read(file: int, end: float | None, path: str | os.PathLike[str]) -> bytes:
     return os.read(file, 1 << 16)
 
 
-def open_data(path: Path) -> io.FileIO:
-    """Return an open data file without a buffer; raises OSError for what is no regular file."""
-    _require_readable(path.stat(), path, may_be_pipe=False)
-    # Never waits, whatever has come to be there meanwhile.
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    return io.FileIO(file, "rb")
-
-
 def open_own(path: Path) -> int:
     """Open a file of ours to add to its end, made if it is not there; return its descriptor.
 
@@ -111,24 +102,12 @@ def replace(
     """Write a text file whole or not at all.
 
     A file that is there keeps its mode; links stay, and what they lead to is replaced. What is no
-    regular file, such as a terminal or a pipe, is written to.
+    regular file, such as a terminal or a pipe, is written to. Where it `is_new`, a file that is
+    there is left as it is; where it `is_stored`, it is on stable storage before it takes the place
+    of the old one.
 
-    Parameters
-    ----------
-    path
-        The file.
-    text
-        What is in it afterwards.
-    is_new
-        Whether a file that is there is left as it is.
-    is_stored
-        Whether it is on stable storage before it takes the place of the old one.
-
-    Raises
-    ------
-    OSError
-        With the name of the file; what was there before is as it was. `FileExistsError` where
-        something is there and `is_new` is set.
+    Raises OSError with the name of the file, and then what was there before is as it was:
+    `FileExistsError` where something is there and it should be new.
     """
     try:
         wanted = Path(path) if is_new else _followed(Path(path))

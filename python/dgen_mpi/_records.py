@@ -11,7 +11,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,19 +27,17 @@ BYTES_MAX = 256 << 20
 DEPTH_MAX = 50
 """How deep lists and mappings may lie in each other."""
 
-T = TypeVar("T", bound=BaseModel)
+
+class ReportError(ValueError):
+    """A report, or the folder of a campaign, that cannot be used; the message is one line."""
 
 
-class RecordError(ValueError):
+class RecordError(ReportError):
     """A file that is not what it should be; the message is one line."""
 
 
 def _text(path: Path, most: int = BYTES_MAX) -> str:
-    """Return the text of a file.
-
-    Raises `RecordError` for what is no regular file, cannot be read, is not UTF-8, or has more
-    bytes than `most`.
-    """
+    """Return the text of a file; raises `RecordError` for what `read_text` refuses."""
     try:
         return read_text(path, most)
     except OSError as error:
@@ -61,8 +59,7 @@ def read_tail(path: Path, most: int) -> str:
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Return a JSON object that is called `what`, no deeper than `DEPTH_MAX`, of finite numbers.
 
-    Raises `RecordError` for anything else, and for what is no regular file, cannot be read, or is
-    too long.
+    Raises `RecordError` for anything else.
     """
     text = _text(path)
     try:
@@ -105,26 +102,32 @@ Ratio = Annotated[float, Field(ge=0, le=1e18)]
 class _Record(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
+    @classmethod
+    def fields_of(cls, content: dict[str, Any] | None) -> dict[str, Any]:
+        """Return these fields of what was read: as they stand there, or else by default."""
+        fields = cls.model_fields.items()
+        return {name: (content or {}).get(name, field.default) for name, field in fields}
 
-class _Operation(_Record):
+
+class Operation(_Record):
     operation: str
     iteration: Count = 0
     bytes: Annotated[int, Field(ge=0, le=2**63 - 1)]
     seconds: Rate
     bytes_per_second: Rate
-    generate_seconds: Rate = 0
-    transfer_seconds: Rate = 0
-    sync_seconds: Rate = 0
+    generate_seconds: Rate = 0.0
+    transfer_seconds: Rate = 0.0
+    sync_seconds: Rate = 0.0
     transfer_size: Count = 0
     collective: bool = False
 
 
-class _Launch(_Record):
+class Launch(_Record):
     ranks: Count = 0
     nodes: Count = 0
 
 
-class _Specification(_Record):
+class Specification(_Record):
     size: Count = 0
     dedup_ratio: Ratio = 1
     compress_ratio: Ratio = 1
@@ -142,9 +145,9 @@ class _Report(_Record):
     file_system: _Text = None
     path: _Text = None
     started: _Text = None
-    mpi: _Launch | None = None
-    spec: _Specification | None = None
-    operations: list[_Operation] = []
+    mpi: Launch | None = None
+    spec: Specification | None = None
+    operations: list[Operation] = []
 
 
 class _Case(_Record):
@@ -211,24 +214,24 @@ class _Analysis(_Record):
     spec: _Requested | None
 
 
-def _checked(path: Path, content: dict[str, Any], kind: type[T]) -> T:
+def _checked(path: Path, content: dict[str, Any], kind: type[_Record]) -> dict[str, Any]:
     try:
-        return kind.model_validate(content)
+        kind.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])[:200]
         message = first["msg"].removeprefix("Value error, ")
         raise RecordError(f"{path}: {field}: {message}") from error
+    return content
 
 
 def report(path: Path) -> dict[str, Any]:
     """Return a report of a run; raises `RecordError`."""
-    content = read_json(path, f"a report ({REPORT_FORMAT})")
-    checked = _checked(path, content, _Report)
-    words = {0: (None, "ok"), 1: ("mismatch",)}
-    accepted = words.get(-1 if checked.exit_status is None else checked.exit_status)
-    if accepted is not None and checked.status not in accepted:
-        raise RecordError(f"{path}: status: is not that of exit_status {checked.exit_status}")
+    content = _checked(path, read_json(path, f"a report ({REPORT_FORMAT})"), _Report)
+    status = content.get("exit_status")
+    accepted = {0: (None, "ok"), 1: ("mismatch",)}
+    if status in accepted and content.get("status") not in accepted[status]:
+        raise RecordError(f"{path}: status: is not that of exit_status {status}")
     return content
 
 
@@ -237,15 +240,12 @@ def index(path: Path) -> dict[str, Any]:
     content = read_json(path, "the index of a campaign")
     if content.get("format") != INDEX_FORMAT:
         raise RecordError(f"{path}: format: only {INDEX_FORMAT} is known here")
-    _checked(path, content, _Index)
-    return content
+    return _checked(path, content, _Index)
 
 
 def submission(path: Path) -> dict[str, Any]:
     """Return how a case was given to a batch system; raises `RecordError`."""
-    content = read_json(path, "the submission of a case")
-    _checked(path, content, _Submission)
-    return content
+    return _checked(path, read_json(path, "the submission of a case"), _Submission)
 
 
 def analysis(path: Path) -> dict[str, Any]:
@@ -253,8 +253,7 @@ def analysis(path: Path) -> dict[str, Any]:
     content = read_json(path, f"an analysis ({ANALYSIS_FORMAT})")
     if content.get("format") != ANALYSIS_FORMAT:
         raise RecordError(f"{path}: not an analysis ({ANALYSIS_FORMAT})")
-    _checked(path, content, _Analysis)
-    return content
+    return _checked(path, content, _Analysis)
 
 
 def exit_status(path: Path) -> int | None:

@@ -95,6 +95,9 @@ def analyze(
 ) -> dict[str, Any]:
     """Measure how well a file deduplicates and compresses.
 
+    Raises ValueError for an empty file, a unit or a codec that is not known, and OSError for a file
+    that cannot be read.
+
     Parameters
     ----------
     path
@@ -127,13 +130,6 @@ def analyze(
         ``dgen-analysis/1``: `path`, `file_bytes`, `sampled_bytes`, `dedup` (`kind`, `unit`,
         `blocks`, `ratio`), `compression` (`codec`, `unit`, `ratio`), `spec` or None. A dedup ratio
         is an estimate where there are more than `DIGESTS_MAX` different blocks of a kind.
-
-    Raises
-    ------
-    ValueError
-        For an empty file, a unit or a codec that is not known.
-    OSError
-        For a file that cannot be read.
     """
     path = Path(path)
     file_bytes = path.stat().st_size
@@ -150,8 +146,8 @@ def analyze(
         _units(compress_units, "compress_units", 512, SEGMENT),
         tuple(codecs),
     )
+    known = (*CODECS, *MORE_CODECS)
     for codec in codecs:
-        known = (*CODECS, *MORE_CODECS)
         if codec not in known:
             raise refusal("codecs", codec, " or ".join(known))
     # Pieces of whole blocks, whatever their size.
@@ -167,8 +163,7 @@ def analyze(
     blocks: dict[tuple[str, int], _Blocks] = {}
     stored: Counter[tuple[str, int]] = Counter()
     done = 0
-    for found in _measured(path, [(start, step) for start in starts], measures, threads):
-        length, digests, compressed = found
+    for length, digests, compressed in _measured(path, starts, step, measures, threads):
         for key, several in digests.items():
             blocks.setdefault(key, _Blocks()).add(several)
         stored.update(compressed)
@@ -218,33 +213,30 @@ _Found = tuple[int, dict[tuple[str, int], list[tuple[bytes, int]]], dict[tuple[s
 
 
 def _measured(
-    path: Path, pieces: list[tuple[int, int]], measures: _Measures, threads: int | None
+    path: Path, starts: list[int], length: int, measures: _Measures, threads: int | None
 ) -> Iterator[_Found]:
     threads = threads or len(os.sched_getaffinity(0))
     # Hashes and compressors work without Python's lock.
     with ThreadPoolExecutor(threads) as pool:
         waiting = []
-        for piece in pieces:
-            waiting.append(pool.submit(_measure, path, piece, measures))
+        for start in starts:
+            waiting.append(pool.submit(_measure, path, start, length, measures))
             if len(waiting) >= 2 * threads:
                 yield waiting.pop(0).result()
         for found in waiting:
             yield found.result()
 
 
-def _measure(path: Path, piece: tuple[int, int], measures: _Measures) -> _Found:
+def _measure(path: Path, start: int, length: int, measures: _Measures) -> _Found:
     from fastcdc import fastcdc
 
-    start, length = piece
     with path.open("rb") as file:
         file.seek(start)
         data = file.read(length)
     view = memoryview(data)
     digests: dict[tuple[str, int], list[tuple[bytes, int]]] = {}
     for unit in measures.dedup_units:
-        digests["fixed", unit] = [
-            _digest(view[place : place + unit]) for place in range(0, len(data), unit)
-        ]
+        digests["fixed", unit] = [_digest(part) for part in _parts(view, unit)]
     for unit in measures.chunk_units:
         chunks = fastcdc(data, unit // 4, unit, unit * 8)
         digests["content-defined", unit] = [
@@ -254,11 +246,13 @@ def _measure(path: Path, piece: tuple[int, int], measures: _Measures) -> _Found:
     for codec in measures.codecs:
         compress = _compressor(codec)
         for unit in measures.compress_units:
-            stored[codec, unit] = sum(
-                min(len(compress(view[place : place + unit])), len(view[place : place + unit]))
-                for place in range(0, len(data), unit)
-            )
+            parts = _parts(view, unit)
+            stored[codec, unit] = sum(min(len(compress(part)), len(part)) for part in parts)
     return len(data), digests, stored
+
+
+def _parts(view: memoryview, unit: int) -> Iterator[memoryview]:
+    return (view[place : place + unit] for place in range(0, len(view), unit))
 
 
 def _digest(block: memoryview) -> tuple[bytes, int]:

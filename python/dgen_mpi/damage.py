@@ -57,17 +57,17 @@ class Damage(_Range):
         The first bytes as they should be, and as they are (16 at most).
     """
 
-    kind: str
-    source_offset: int | None
-    seed: int | None
-    flipped_bits: int | None
+    kind: str = ""
+    source_offset: int | None = None
+    seed: int | None = None
+    flipped_bits: int | None = None
     bits: list[tuple[int, int]]
-    torn_at: int | None
+    torn_at: int | None = None
     parts: list[tuple[str, int, int]]
-    part_count: int | None
-    sampled: bool
-    expected: bytes
-    found: bytes
+    part_count: int | None = None
+    sampled: bool = False
+    expected: bytes = b""
+    found: bytes = b""
 
     def __new__(
         cls,
@@ -78,30 +78,17 @@ class Damage(_Range):
     ) -> Damage:
         """Make a range; `diagnosis` has what the extension has found out about it."""
         damage = super().__new__(cls, offset, bytes, wrong_bytes)
-        known = diagnosis or {}
-        damage.kind = known.get("kind", "")
-        damage.source_offset = known.get("source_offset")
-        damage.seed = known.get("seed")
-        damage.flipped_bits = known.get("flipped_bits")
-        damage.bits = known.get("bits", [])
-        damage.torn_at = known.get("torn_at")
-        damage.parts = known.get("parts", [])
-        damage.part_count = known.get("part_count")
-        damage.sampled = bool(known.get("sampled", False))
-        damage.expected = known.get("expected", b"")
-        damage.found = known.get("found", b"")
+        vars(damage).update({"bits": [], "parts": []} | dict(diagnosis or {}))
+        damage.sampled = bool(damage.sampled)
         return damage
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is known of it as reports have it: bytes in hexadecimal, nothing empty."""
-        fields = {
-            name: value
-            for name, value in vars(self).items()
-            if value not in (None, [], "") and value is not False
-        }
+        known = {name: getattr(self, name) for name in Damage.__annotations__}
         return self._asdict() | {
             name: value.hex() if isinstance(value, bytes) else value
-            for name, value in fields.items()
+            for name, value in known.items()
+            if value not in (None, [], "") and value is not False
         }
 
 

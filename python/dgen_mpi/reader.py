@@ -20,13 +20,6 @@ if TYPE_CHECKING:
 class DataReader(io.RawIOBase):
     """A data set as a binary file: for whatever uploads, copies or hashes a stream.
 
-    Parameters
-    ----------
-    spec
-        The data set.
-
-    Notes
-    -----
     Unbuffered: every `readinto` fills the caller's memory directly. Seeking costs nothing. A reader
     has a place of its own; readers may share a data set. Threads may share a reader: each call gets
     bytes, or a line, of its own, and all of them together get every byte once.
@@ -68,10 +61,7 @@ class DataReader(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Go elsewhere, also past the end, where there is nothing to read.
 
-        Raises
-        ------
-        ValueError
-            For a place before the start, and for another `whence` than those of `io`.
+        Raises ValueError for a place before the start, and for another `whence` than those of `io`.
         """
         with self._lock:
             self._require_open()
@@ -91,13 +81,7 @@ class DataReader(io.RawIOBase):
         return start, count
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fill a buffer with the next bytes, and return how many: 0 at the end.
-
-        Raises
-        ------
-        UnsuitableBufferError
-            For memory that is read-only, not in one piece, or that may hold references.
-        """
+        """Fill a buffer, as for `DataSpec.fill`, and return how many bytes it got: 0 at the end."""
         self._require_open()
         length = _native.length(buffer)
         with self._lock:

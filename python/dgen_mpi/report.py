@@ -16,16 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dgen_mpi import _native, _records
-from dgen_mpi._records import REPORT_FORMAT, RecordError
+from dgen_mpi._records import REPORT_FORMAT, Launch, Operation, Specification
+from dgen_mpi._records import ReportError as ReportError
 from dgen_mpi._text import cell, new_table
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
-
-
-class ReportError(ValueError):
-    """A report, or the folder of a campaign, that cannot be used; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +59,7 @@ class Result:
 
     def value(self, name: str) -> Any:
         """Return a field of this name, or else what the campaign swept under it."""
-        fields = {field.name for field in dataclasses.fields(self)}
-        found = getattr(self, name) if name in fields else self.values.get(name)
-        return _number(found)
+        return _number((self.values | vars(self)).get(name))
 
 
 @dataclass(frozen=True)
@@ -168,9 +163,9 @@ class Results(list[Result]):
         """Return what programs read: every operation, and the summaries."""
         summaries = []
         for summary in self.summaries():
-            fields = dataclasses.asdict(dataclasses.replace(summary, results=()))
-            fields.pop("results")
-            summaries.append(fields | {"spread_percent": summary.spread_percent})
+            fields = vars(summary) | {"spread_percent": summary.spread_percent}
+            del fields["results"]
+            summaries.append(fields)
         return {
             "format": "dgen-results/1",
             "results": [dataclasses.asdict(result) for result in self],
@@ -187,15 +182,8 @@ class Results(list[Result]):
 def load(*paths: str | Path) -> Results:
     """Return the operations of campaigns and reports.
 
-    Parameters
-    ----------
-    paths
-        Folders of campaigns, folders in which there are reports somewhere, or reports.
-
-    Raises
-    ------
-    ReportError
-        For what is none of these, and for a file that is no report.
+    The paths are folders of campaigns, folders in which there are reports somewhere, or reports.
+    Raises ReportError for what is none of these, and for a file that is no report.
     """
     results = Results()
     for path in map(Path, paths):
@@ -219,46 +207,24 @@ def _cases(folder: Path) -> dict[str, dict[str, Any]]:
     index = folder / "index.json"
     if not index.exists():
         return {}
-    try:
-        return {case["name"]: case["values"] for case in _records.index(index)["cases"]}
-    except RecordError as error:
-        raise ReportError(str(error)) from error
+    return {case["name"]: case["values"] for case in _records.index(index)["cases"]}
 
 
 def _read(path: Path, campaign: str, swept: dict[str, Any]) -> list[Result]:
-    try:
-        report = _records.report(path)
-    except RecordError as error:
-        raise ReportError(str(error)) from error
+    report = _records.report(path)
     if report.get("format") != REPORT_FORMAT:
         raise ReportError(f"{path}: not a report ({REPORT_FORMAT})")
-    spec, mpi = report.get("spec") or {}, report.get("mpi") or {}
+    texts = ("status", "kernel", "file_system", "path", "started")
+    whole: dict[str, Any] = {name: report.get(name) or "" for name in texts}
+    whole |= Launch.fields_of(report.get("mpi")) | Specification.fields_of(report.get("spec"))
     return [
         Result(
             campaign=campaign,
             case=path.parent.name,
             step=path.name.removesuffix(".report.json"),
-            operation=operation["operation"],
-            iteration=operation.get("iteration", 0),
-            status=report.get("status") or "",
-            bytes=operation["bytes"],
-            seconds=operation["seconds"],
-            bytes_per_second=operation["bytes_per_second"],
-            generate_seconds=operation.get("generate_seconds", 0.0),
-            transfer_seconds=operation.get("transfer_seconds", 0.0),
-            sync_seconds=operation.get("sync_seconds", 0.0),
-            ranks=mpi.get("ranks", 0),
-            nodes=mpi.get("nodes", 0),
-            transfer_size=operation.get("transfer_size", 0),
-            collective=operation.get("collective", False),
-            size=spec.get("size", 0),
-            dedup_ratio=spec.get("dedup_ratio", 1),
-            compress_ratio=spec.get("compress_ratio", 1),
-            kernel=report.get("kernel") or "",
-            file_system=report.get("file_system") or "",
-            path=report.get("path") or "",
-            started=report.get("started") or "",
             values=swept,
+            **whole,
+            **Operation.fields_of(operation),
         )
         for operation in report.get("operations", [])
     ]
@@ -272,30 +238,16 @@ def _without_run(result: Result) -> str:
 
 
 def _summary(key: tuple[str, str, str, str], results: list[Result]) -> Summary:
-    campaign, case, step, operation = key
     rates = [result.bytes_per_second for result in results]
-    return Summary(
-        campaign,
-        case,
-        step,
-        operation,
-        len(rates),
-        min(rates),
-        statistics.median(rates),
-        statistics.fmean(rates),
-        max(rates),
-        statistics.stdev(rates) if len(rates) > 1 else 0.0,
-        tuple(results),
-    )
+    middle = (statistics.median(rates), statistics.fmean(rates))
+    deviation = statistics.stdev(rates) if len(rates) > 1 else 0.0
+    return Summary(*key, len(rates), min(rates), *middle, max(rates), deviation, tuple(results))
 
 
 def compare(before: Results, after: Results) -> list[Change]:
     """Return the operations that two campaigns have in common, by case and step.
 
-    Raises
-    ------
-    ReportError
-        Where they have none in common.
+    Raises ReportError where they have none in common.
     """
     found = {(it.case, it.step, it.operation): it for it in before.summaries()}
     changes = [
@@ -329,21 +281,10 @@ def comparison_table(changes: Iterable[Change]) -> Table:
 def draw(results: Results, path: str | Path, x: str = "ranks", series: str | None = None) -> None:
     """Draw bandwidth against a field, medians with bars from the least to the most.
 
-    Parameters
-    ----------
-    results
-        What is drawn; a line for each operation, or for each value of `series` of each.
-    path
-        The picture; PNG or SVG by its suffix, or whatever matplotlib knows.
-    x
-        A field of `Result`, or something that the campaign swept.
-    series
-        The same, for several lines.
-
-    Raises
-    ------
-    ReportError
-        For a field that no result has, and for a picture that cannot be written.
+    There is a line for each operation, or for each value of `series` of each; `x` and `series` are
+    fields of `Result`, or something that the campaign swept. The picture is PNG or SVG by its
+    suffix, or whatever matplotlib knows. Raises ReportError for a field that no result has, and for
+    a picture that cannot be written.
     """
     lines: dict[str, dict[Any, list[float]]] = {}
     for result in results:
@@ -363,19 +304,9 @@ def draw(results: Results, path: str | Path, x: str = "ranks", series: str | Non
 
 
 def draw_ratios(analyses: Sequence[dict[str, Any]], path: str | Path) -> None:
-    """Draw measured against requested ratios.
+    """Draw measured against requested ratios, of what `dgen_mpi.analyze.analyze` found; see `draw`.
 
-    Parameters
-    ----------
-    analyses
-        What `dgen_mpi.analyze.analyze` found of files with a manifest.
-    path
-        The picture, as in `draw`.
-
-    Raises
-    ------
-    ReportError
-        Where no analysis has a specification to compare with.
+    Raises ReportError where no analysis is of a file with a manifest: none says what was requested.
     """
     points: dict[str, list[tuple[float, float]]] = {}
     for analysis in analyses:

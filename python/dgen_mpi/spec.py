@@ -62,13 +62,9 @@ class DataSpec:
     numa_node
         The memory node for all of them.
 
-    Raises
-    ------
-    ValueError
-        For a value that is not legal; the message names field, value and what is accepted.
-
     Notes
     -----
+    A value that is not legal raises ValueError, which names field, value and what is accepted.
     Opening a data set takes some microseconds and constant memory, whatever its size. Threads may
     share one: they take turns. It works in processes that are forked.
 
@@ -113,26 +109,11 @@ class DataSpec:
         numa_mode: str = "auto",
         numa_node: SupportsIndex | None = None,
     ) -> DataSpec:
-        """Return the data set that a file should hold.
+        """Return the data set that a file should hold, with threads as in `DataSpec`.
 
-        Parameters
-        ----------
-        path
-            The data file, beside which ``PATH.dgen.json`` is, or that manifest itself.
-        max_threads, numa_mode, numa_node
-            As in `DataSpec`.
-
-        Raises
-        ------
-        OSError
-            Where the manifest cannot be read.
-        ValueError
-            For what is no manifest of format ``dgen/1``.
-
-        Notes
-        -----
-        A run that did not end well leaves a manifest that says so; it is read with a warning in the
-        log.
+        `path` is the data file, beside which ``PATH.dgen.json`` is, or that manifest itself. Raises
+        OSError where it cannot be read, and ValueError for what is no manifest of format
+        ``dgen/1``. That of a run that did not end well is read with a warning in the log.
         """
         place = Path(path)
         if place.suffixes[-2:] != [".dgen", ".json"]:
@@ -205,7 +186,7 @@ class DataSpec:
         return int(self._derived["threads"])
 
     def fill(self, buffer: BufferLike, offset: SupportsIndex = 0) -> int:
-        """Fill a buffer with the bytes from an offset on.
+        """Fill a buffer with the bytes from an offset on, and return its length in bytes.
 
         Parameters
         ----------
@@ -215,11 +196,6 @@ class DataSpec:
             torch tensor's ``numpy()``.
         offset
             In bytes. Buffer and offset lie within the data set.
-
-        Returns
-        -------
-        int
-            The length of the buffer in bytes.
 
         Raises
         ------
@@ -255,10 +231,9 @@ class DataSpec:
 
         Parameters
         ----------
-        buffer
-            Memory in one piece (C order) of any type, which may be read-only.
-        offset
-            Where in the data set it should be from, in bytes.
+        buffer, offset
+            As in `fill`, which tells what is raised, but the memory may be of any type, and
+            read-only.
         limit
             The most ranges to list; all are counted.
         also_known
@@ -266,20 +241,6 @@ class DataSpec:
         search_bytes
             How much of the data set to look through for damaged bytes that nothing else explains,
             around the place where they were found; some GiB a second, and only where there are any.
-
-        Returns
-        -------
-        DamagedRanges
-            Damaged ranges in ascending order, empty where every byte is right.
-
-        Raises
-        ------
-        UnsuitableBufferError
-            For memory that is not in one piece: a `BufferError` and a `ValueError`.
-        TypeError
-            For what is no buffer.
-        ValueError
-            For a range outside the data set.
         """
         known = b"".join(seed_of(seed).to_bytes(8, "little") for seed in also_known)
         return DamagedRanges.of(

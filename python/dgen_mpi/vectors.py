@@ -12,9 +12,8 @@ from dgen_mpi._native import BytesView
 if TYPE_CHECKING:
     from dgen_mpi._arguments import BufferLike
 
-# Formats of the buffer protocol that hold float32 in the machine's own order.
-_FLOAT_FORMATS = ("f", "=f", "<f", "@f")
-_BYTE_FORMATS = ("B", "b", "c")
+# Formats of the buffer protocol: float32 in the machine's own order, and bytes.
+_FORMATS = ("f", "=f", "<f", "@f", "B", "b", "c")
 
 
 def generate_uniform(
@@ -33,10 +32,8 @@ def generate_uniform(
         How many numbers, not bytes.
     low, high
         Finite numbers, `low` below `high`, no further apart than float32 can hold.
-    max_threads, numa_mode
-        As in `dgen_mpi.DataSpec`; they do not change the numbers.
-    seed
-        For the same numbers again; drawn at random if it is not given.
+    max_threads, numa_mode, seed
+        As in `dgen_mpi.DataSpec`.
 
     Returns
     -------
@@ -44,15 +41,11 @@ def generate_uniform(
         ``4 * count`` bytes, for ``numpy.frombuffer(..., dtype=numpy.float32)``, which copies
         nothing.
 
-    Raises
-    ------
-    ValueError
-        For a value that is not accepted.
-
     Notes
     -----
     Number `i` is a function of seed, bounds and `i` alone: the words of 32 bits of the seed's
-    stream, the upper 24 bits of each divided by 2**24 and brought to the range in float32.
+    stream, the upper 24 bits of each divided by 2**24 and brought to the range in float32. A value
+    that is not accepted raises ValueError.
     """
     view = _native.allocate(4 * size_of(count, "count"))
     if not low < high:
@@ -64,33 +57,14 @@ def generate_uniform(
 def normalize_rows(
     buffer: BufferLike, dim: SupportsIndex, max_threads: SupportsIndex | None = None
 ) -> None:
-    """Divide every row of float32 numbers by its length, in place.
+    """Divide every row of `dim` float32 numbers, 1 at least, by its length, in place.
 
-    Parameters
-    ----------
-    buffer
-        Writable memory in one piece: float32 numbers, or bytes that are such; whole rows.
-    dim
-        Numbers in a row, 1 at least.
-    max_threads
-        As in `dgen_mpi.DataSpec`; it does not change the numbers.
-
-    Raises
-    ------
-    UnsuitableBufferError
-        For memory that is read-only, not in one piece, or that may hold references.
-    TypeError
-        For what is no buffer.
-    ValueError
-        For numbers of another type, and for no whole number of rows.
-
-    Notes
-    -----
-    A row of zeros stays as it is.
+    The buffer is one as `dgen_mpi.DataSpec.fill` takes, of such numbers or bytes that are such, in
+    whole rows; ValueError is raised for others. A row of zeros stays as it is.
     """
     _native.length(buffer)
     view: memoryview = memoryview(buffer)  # type: ignore[arg-type]  # arrays are buffers
-    if view.format not in (*_FLOAT_FORMATS, *_BYTE_FORMATS):
+    if view.format not in _FORMATS:
         raise ValueError(
             f"buffer: numbers of format '{view.format}' are not accepted; give float32"
         )
@@ -108,28 +82,11 @@ def generate_uniform_vectors(
     numa_mode: str = "auto",
     seed: SupportsIndex | None = None,
 ) -> BytesView:
-    """Return rows of float32 numbers, evenly spread over ``[low, high)``, of length 1 if asked.
+    """Return rows of `dim` float32 numbers, 1 at least, evenly spread over ``[low, high)``.
 
-    Parameters
-    ----------
-    rows
-        How many rows.
-    dim
-        Numbers in a row, 1 at least.
-    low, high, max_threads, numa_mode, seed
-        As in `generate_uniform`.
-    normalize
-        Whether each row is divided by its length, as `normalize_rows` does.
-
-    Returns
-    -------
-    BytesView
-        ``4 * rows * dim`` bytes in C order, for ``numpy.frombuffer(...).reshape(rows, dim)``.
-
-    Raises
-    ------
-    ValueError
-        For a value that is not accepted.
+    They are ``4 * rows * dim`` bytes in C order, for ``numpy.frombuffer(...).reshape(rows, dim)``;
+    each row is divided by its length, as `normalize_rows` does, unless `normalize` is false. All
+    else is as in `generate_uniform`.
     """
     dimension = size_of(dim, "dim", least=1)
     view = generate_uniform(
