@@ -109,7 +109,7 @@ class _Record(BaseModel):
         return {name: (content or {}).get(name, field.default) for name, field in fields}
 
 
-class Operation(_Record):
+class _Operation(_Record):
     operation: str
     iteration: Count = 0
     bytes: Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -122,12 +122,12 @@ class Operation(_Record):
     collective: bool = False
 
 
-class Launch(_Record):
+class _Launch(_Record):
     ranks: Count = 0
     nodes: Count = 0
 
 
-class Specification(_Record):
+class _Specification(_Record):
     size: Count = 0
     dedup_ratio: Ratio = 1
     compress_ratio: Ratio = 1
@@ -145,9 +145,9 @@ class _Report(_Record):
     file_system: _Text = None
     path: _Text = None
     started: _Text = None
-    mpi: Launch | None = None
-    spec: Specification | None = None
-    operations: list[Operation] = []
+    mpi: _Launch | None = None
+    spec: _Specification | None = None
+    operations: list[_Operation] = []
 
 
 class _Case(_Record):
@@ -233,6 +233,14 @@ def report(path: Path) -> dict[str, Any]:
     if status in accepted and content.get("status") not in accepted[status]:
         raise RecordError(f"{path}: status: is not that of exit_status {status}")
     return content
+
+
+def operations(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the fields of each operation of a report, and those of its whole run with them."""
+    texts = ("status", "kernel", "file_system", "path", "started")
+    whole = {name: report.get(name) or "" for name in texts}
+    whole |= _Launch.fields_of(report.get("mpi")) | _Specification.fields_of(report.get("spec"))
+    return [whole | _Operation.fields_of(found) for found in report.get("operations", [])]
 
 
 def index(path: Path) -> dict[str, Any]:

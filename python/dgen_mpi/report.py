@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dgen_mpi import _native, _records
-from dgen_mpi._records import REPORT_FORMAT, Launch, Operation, Specification
+from dgen_mpi._records import REPORT_FORMAT
 from dgen_mpi._records import ReportError as ReportError
 from dgen_mpi._text import cell, new_table
 
@@ -192,7 +192,7 @@ def load(*paths: str | Path) -> Results:
         found = [path] if path.is_file() else sorted(path.rglob("*.report.json"))
         if not found and not (path / "index.json").exists():
             raise ReportError(f"{path}: no reports")
-        cases = _cases(path) if path.is_dir() else {}
+        cases = _cases(path)
         # In the order of the campaign, not of the alphabet.
         order = {name: number for number, name in enumerate(cases)}
         found.sort(key=lambda report: order.get(report.parent.name, len(order)))
@@ -214,19 +214,10 @@ def _read(path: Path, campaign: str, swept: dict[str, Any]) -> list[Result]:
     report = _records.report(path)
     if report.get("format") != REPORT_FORMAT:
         raise ReportError(f"{path}: not a report ({REPORT_FORMAT})")
-    texts = ("status", "kernel", "file_system", "path", "started")
-    whole: dict[str, Any] = {name: report.get(name) or "" for name in texts}
-    whole |= Launch.fields_of(report.get("mpi")) | Specification.fields_of(report.get("spec"))
+    step = path.name.removesuffix(".report.json")
     return [
-        Result(
-            campaign=campaign,
-            case=path.parent.name,
-            step=path.name.removesuffix(".report.json"),
-            values=swept,
-            **whole,
-            **Operation.fields_of(operation),
-        )
-        for operation in report.get("operations", [])
+        Result(campaign, path.parent.name, step, values=swept, **fields)
+        for fields in _records.operations(report)
     ]
 
 
