@@ -97,52 +97,45 @@ fill_buffer = generate_into_buffer
 """Another name of `generate_into_buffer`."""
 
 
-class _Filling:
-    """The next bytes of a source on their way into a buffer, in another thread.
+async def _fill_in_thread(
+    source: _native.Source, buffer: BufferLike, offset: int, count: int
+) -> int:
+    """Fill a buffer with a range of a source in another thread, and return how many bytes it got.
 
     That thread holds a lock while it may write, and does not begin once it was told to stop.
     """
+    is_stopped, is_writing = bytearray(1), False
+    # Where that thread collects garbage, a coroutine that waits for it may be among it.
+    lock = threading.RLock()
 
-    def __init__(self, source: _native.Source, buffer: BufferLike) -> None:
-        self._source = source
-        self._buffer = buffer
-        self._offset, self.count = source.reserve(buffer)
-        self._is_stopped = bytearray(1)
-        # Where that thread collects garbage, a coroutine that waits for it may be among it.
-        self._lock = threading.RLock()
-        self._is_writing = False
-
-    def _fill(self) -> int:
-        with self._lock:
-            self._is_writing = True
+    def fill() -> int:
+        nonlocal is_writing
+        with lock:
+            is_writing = True
             try:
-                return self._source.fill_until(
-                    self._buffer, self._offset, self.count, self._is_stopped
-                )
+                return source.fill_until(buffer, offset, count, is_stopped)
             finally:
-                self._is_writing = False
+                is_writing = False
 
-    async def run(self) -> int:
-        """Fill the buffer, and return how many bytes it got."""
-        future = asyncio.get_running_loop().run_in_executor(None, self._fill)
-        # Nobody else may ask what became of it.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        try:
-            # If it were cancelled itself, it would not tell any more when the thread is done.
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            self._is_stopped[0] = 1
-            while self._is_writing and not future.done():
-                # Cancelled again: that is under way already.
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([future])
-            future.cancel()
-            raise
-        finally:
-            # A coroutine that is closed, and not cancelled, cannot await anything.
-            self._is_stopped[0] = 1
-            with self._lock:
-                pass
+    future = asyncio.get_running_loop().run_in_executor(None, fill)
+    # Nobody else may ask what became of it.
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        # If it were cancelled itself, it would not tell any more when the thread is done.
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        is_stopped[0] = 1
+        while is_writing and not future.done():
+            # Cancelled again: that is under way already.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([future])
+        future.cancel()
+        raise
+    finally:
+        # A coroutine that is closed, and not cancelled, cannot await anything.
+        is_stopped[0] = 1
+        with lock:
+            pass
 
 
 class Generator:
@@ -304,9 +297,9 @@ class Generator:
         """
         while True:
             source, _ = self._place
-            filling = _Filling(source, buffer)
-            if filling.count > 0 or source is self._present():
-                return await filling.run()
+            offset, count = source.reserve(buffer)
+            if count > 0 or source is self._present():
+                return await _fill_in_thread(source, buffer, offset, count)
 
     async def get_chunk_async(self, chunk_size: SupportsIndex | None = None) -> BytesView | None:
         """Return the next bytes in new memory, made as in `fill_chunk_async`; None at the end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -32,6 +33,7 @@ WHOLE_BUFFER = -1
 """For the extension: as many bytes as the buffer has."""
 
 
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class DataSpec:
     """A data set: every byte is a function of these values and of its offset alone.
 
@@ -62,6 +64,18 @@ class DataSpec:
     numa_node
         The memory node for all of them.
 
+    Attributes
+    ----------
+    size, seed, dedup_ratio, compress_ratio, dedup_unit, compress_unit, fill_kind
+        As they were given (`fill` as `fill_kind`), or chosen.
+    blocks, distinct_blocks
+        Blocks of the data set, the last of which may be cut short, and distinct ones among them, 1
+        at least.
+    expected_stored_bytes
+        Bytes that a store which deduplicates and compresses at these units should keep.
+    kernel, threads
+        The kernel that makes the bytes, and threads that share the work of large buffers.
+
     Notes
     -----
     A value that is not legal raises ValueError, which names field, value and what is accepted.
@@ -78,6 +92,20 @@ class DataSpec:
     []
     """
 
+    size: int
+    seed: int
+    dedup_ratio: float
+    compress_ratio: float
+    dedup_unit: int
+    compress_unit: int
+    fill_kind: str
+    blocks: int
+    distinct_blocks: int
+    expected_stored_bytes: int
+    kernel: str
+    threads: int
+    _source: _native.Source
+
     def __init__(
         self,
         size: SupportsIndex,
@@ -92,13 +120,15 @@ class DataSpec:
         numa_mode: str = "auto",
         numa_node: SupportsIndex | None = None,
     ) -> None:
-        self._size = size_of(size)
-        self._seed = seed_of(seed)
-        self._ratios = ratios_of(dedup_ratio, compress_ratio, is_exact=True)
-        self._shape = shape_of(dedup_unit, compress_unit, fill)
-        kind = (*self._ratios, *self._shape, *threads_of(max_threads, numa_mode, numa_node))
-        self._source = _native.source(self._size, self._seed, *kind)
-        self._derived = self._source.describe()
+        ratios = ratios_of(dedup_ratio, compress_ratio, is_exact=True)
+        shape = shape_of(dedup_unit, compress_unit, fill)
+        known: dict[str, Any] = {"size": size_of(size), "seed": seed_of(seed)}
+        known |= {"dedup_ratio": ratios[0] / 1000, "compress_ratio": ratios[1] / 1000}
+        known |= {"dedup_unit": shape[0], "fill_kind": shape[2]}
+        kind = (*ratios, *shape, *threads_of(max_threads, numa_mode, numa_node))
+        source = _native.source(known["size"], known["seed"], *kind)
+        # A frozen object is not assigned to.
+        vars(self).update(known | source.describe(), _source=source)
 
     @classmethod
     def from_manifest(
@@ -124,66 +154,6 @@ class DataSpec:
                 "%s: the run that wrote this file did not end well", place
             )
         return cls(*stored.spec, max_threads=max_threads, numa_mode=numa_mode, numa_node=numa_node)
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        return self._size
-
-    @property
-    def seed(self) -> int:
-        """The seed of the stream."""
-        return self._seed
-
-    @property
-    def dedup_ratio(self) -> float:
-        """Logical blocks per distinct block."""
-        return self._ratios[0] / 1000
-
-    @property
-    def compress_ratio(self) -> float:
-        """Bytes per compressed byte."""
-        return self._ratios[1] / 1000
-
-    @property
-    def dedup_unit(self) -> int:
-        """The block, in bytes."""
-        return self._shape[0]
-
-    @property
-    def compress_unit(self) -> int:
-        """The grain, in bytes."""
-        return int(self._derived["compress_unit"])
-
-    @property
-    def fill_kind(self) -> str:
-        """What the compressible part of a grain is."""
-        return self._shape[2]
-
-    @property
-    def blocks(self) -> int:
-        """Blocks of the data set, the last of which may be cut short."""
-        return int(self._derived["blocks"])
-
-    @property
-    def distinct_blocks(self) -> int:
-        """Distinct blocks among them, 1 at least."""
-        return int(self._derived["distinct_blocks"])
-
-    @property
-    def expected_stored_bytes(self) -> int:
-        """Bytes that a store which deduplicates and compresses at these units should keep."""
-        return int(self._derived["expected_stored_bytes"])
-
-    @property
-    def kernel(self) -> str:
-        """The kernel that makes the bytes."""
-        return str(self._derived["kernel"])
-
-    @property
-    def threads(self) -> int:
-        """Threads that share the work of large buffers."""
-        return int(self._derived["threads"])
 
     def fill(self, buffer: BufferLike, offset: SupportsIndex = 0) -> int:
         """Fill a buffer with the bytes from an offset on, and return its length in bytes.
