@@ -34,7 +34,8 @@ _PLAIN_EXTENSIONS = ("ml_dtypes",)
 
 _ELEMENT = re.compile(
     r"""
-    (?: \s | [@=<>!^] | \( [\d,\s]+ \) | \d )*  # order of bytes, shape, count
+    \s* (?P<closed> \} )
+    | (?: \s | [@=<>!^] | \( [\d,\s]+ \) | \d )*  # order of bytes, shape, count
     (?: (?P<opened> T\{ ) | [xcbB?hHiIlLqQnNefdgspuwt] | Z[fdg] )
     """,
     re.VERBOSE,
@@ -171,23 +172,15 @@ def is_plain_format(text: str) -> bool:
     References (``O``), pointers (``P``, ``z``, ``Z``, ``&``), functions (``X{}``) and whatever is
     not known are none.
     """
-    place = depth = 0
-    while place < len(text):
-        if text[place].isspace():
-            place += 1
-            continue
-        if depth > 0 and text[place] == "}":
-            depth -= 1
-            place += 1
-        elif found := _ELEMENT.match(text, place):
-            place = found.end()
-            if found["opened"]:
-                depth += 1
-                continue
-        else:
+    place, depth, end = 0, 0, len(text.rstrip())
+    while place < end:
+        found = _ELEMENT.match(text, place)
+        if found is None or (found["closed"] and depth == 0):
             return False
-        if name := _NAME.match(text, place):
+        place = found.end()
+        depth += bool(found["opened"]) - bool(found["closed"])
+        if not found["opened"] and (name := _NAME.match(text, place)):
             if _REFERENCE.fullmatch(name[0]):
                 return False
             place = name.end()
-    return depth == 0 and text.strip() != ""
+    return depth == 0 and end > 0
