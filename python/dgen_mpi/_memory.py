@@ -86,8 +86,6 @@ def _look(owner: object, *, is_outermost: bool) -> list[object] | None:
         return [] if base is None else [base]
     if _is_of(owner, _c_data_type()):
         return _look_at_c_data(owner)
-    if type(owner) is memoryview:
-        return _look_at_view(owner)
     try:
         view = memoryview(owner)  # type: ignore[arg-type]  # it may be none
     except TypeError:

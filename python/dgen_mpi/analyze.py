@@ -6,6 +6,7 @@ Needs what ``pip install 'dgen-mpi[jobs]'`` installs.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -14,7 +15,6 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +40,11 @@ DIGESTS_MAX = 1 << 21
 """Digests kept of one kind of blocks; of more, a part chosen by their contents stands for all."""
 
 
-@dataclass(frozen=True)
-class _Measures:
-    dedup_units: tuple[int, ...]
-    chunk_units: tuple[int, ...]
-    compress_units: tuple[int, ...]
-    codecs: tuple[str, ...]
+_Key = tuple[str, int]
+"""What is measured: a kind of blocks or a codec, and a unit in bytes."""
+
+_Found = tuple[int, dict[_Key, list[tuple[bytes, int]]], dict[_Key, int]]
+"""The length of a segment, digests and lengths of its blocks, and bytes that compressors make."""
 
 
 class _Blocks:
@@ -140,19 +139,16 @@ def analyze(
     spec = _specification(path)
     if spec is not None and dedup_units and spec["dedup_unit"] <= SEGMENT:
         dedup_units = (*dedup_units, spec["dedup_unit"])
-    measures = _Measures(
-        _units(dedup_units, "dedup_units", 512, SEGMENT),
-        _units(chunk_units, "chunk_units", 256, 1 << 20),
-        _units(compress_units, "compress_units", 512, SEGMENT),
-        tuple(codecs),
-    )
+    dedup_units = _units(dedup_units, "dedup_units", 512, SEGMENT)
+    chunk_units = _units(chunk_units, "chunk_units", 256, 1 << 20)
+    compress_units = _units(compress_units, "compress_units", 512, SEGMENT)
     known = (*CODECS, *MORE_CODECS)
     for codec in codecs:
         if codec not in known:
             raise refusal("codecs", codec, " or ".join(known))
     # Pieces of whole blocks, whatever their size.
     step = SEGMENT
-    for unit in (*measures.dedup_units, *measures.compress_units):
+    for unit in (*dedup_units, *compress_units):
         if step % unit:
             step = unit * max(1, SEGMENT // unit)
     starts = list(range(0, file_bytes, step))
@@ -160,12 +156,14 @@ def analyze(
         count = max(1, round(sample_bytes / step))
         starts = sorted(random.Random(seed).sample(starts, min(count, len(starts))))
     total = sum(min(step, file_bytes - start) for start in starts)
-    blocks: dict[tuple[str, int], _Blocks] = {}
-    stored: Counter[tuple[str, int]] = Counter()
+    blocks = {("fixed", unit): _Blocks() for unit in dedup_units}
+    blocks |= {("content-defined", unit): _Blocks() for unit in chunk_units}
+    stored = Counter({(codec, unit): 0 for codec in codecs for unit in compress_units})
     done = 0
-    for length, digests, compressed in _measured(path, starts, step, measures, threads):
+    measure = functools.partial(_measure, path, step, list(blocks), list(stored))
+    for length, digests, compressed in _measured(measure, starts, threads):
         for key, several in digests.items():
-            blocks.setdefault(key, _Blocks()).add(several)
+            blocks[key].add(several)
         stored.update(compressed)
         done += length
         if progress is not None:
@@ -209,50 +207,46 @@ def _specification(path: Path) -> dict[str, Any] | None:
     return known
 
 
-_Found = tuple[int, dict[tuple[str, int], list[tuple[bytes, int]]], dict[tuple[str, int], int]]
-
-
 def _measured(
-    path: Path, starts: list[int], length: int, measures: _Measures, threads: int | None
+    measure: Callable[[int], _Found], starts: list[int], threads: int | None
 ) -> Iterator[_Found]:
     threads = threads or len(os.sched_getaffinity(0))
     # Hashes and compressors work without Python's lock.
     with ThreadPoolExecutor(threads) as pool:
         waiting = []
         for start in starts:
-            waiting.append(pool.submit(_measure, path, start, length, measures))
+            waiting.append(pool.submit(measure, start))
             if len(waiting) >= 2 * threads:
                 yield waiting.pop(0).result()
         for found in waiting:
             yield found.result()
 
 
-def _measure(path: Path, start: int, length: int, measures: _Measures) -> _Found:
-    from fastcdc import fastcdc
-
+def _measure(
+    path: Path, length: int, kinds: list[_Key], compressions: list[_Key], start: int
+) -> _Found:
     with path.open("rb") as file:
         file.seek(start)
         data = file.read(length)
-    view = memoryview(data)
-    digests: dict[tuple[str, int], list[tuple[bytes, int]]] = {}
-    for unit in measures.dedup_units:
-        digests["fixed", unit] = [_digest(part) for part in _parts(view, unit)]
-    for unit in measures.chunk_units:
-        chunks = fastcdc(data, unit // 4, unit, unit * 8)
-        digests["content-defined", unit] = [
-            _digest(view[chunk.offset : chunk.offset + chunk.length]) for chunk in chunks
-        ]
-    stored: dict[tuple[str, int], int] = {}
-    for codec in measures.codecs:
-        compress = _compressor(codec)
-        for unit in measures.compress_units:
-            parts = _parts(view, unit)
-            stored[codec, unit] = sum(min(len(compress(part)), len(part)) for part in parts)
+    digests, stored = {}, {}
+    for kind, unit in kinds:
+        parts = _blocks(data, unit) if kind == "fixed" else _chunks(data, unit)
+        digests[kind, unit] = [_digest(part) for part in parts]
+    for codec, unit in compressions:
+        compress, parts = _compressor(codec), _blocks(data, unit)
+        stored[codec, unit] = sum(min(len(compress(part)), len(part)) for part in parts)
     return len(data), digests, stored
 
 
-def _parts(view: memoryview, unit: int) -> Iterator[memoryview]:
-    return (view[place : place + unit] for place in range(0, len(view), unit))
+def _blocks(data: bytes, unit: int) -> Iterator[memoryview]:
+    return (memoryview(data)[place : place + unit] for place in range(0, len(data), unit))
+
+
+def _chunks(data: bytes, unit: int) -> Iterator[memoryview]:
+    from fastcdc import fastcdc
+
+    for chunk in fastcdc(data, unit // 4, unit, unit * 8):
+        yield memoryview(data)[chunk.offset : chunk.offset + chunk.length]
 
 
 def _digest(block: memoryview) -> tuple[bytes, int]:

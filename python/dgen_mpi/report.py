@@ -99,9 +99,8 @@ class Change:
     @property
     def percent(self) -> float:
         """How much faster the second is; negative where it is slower."""
-        if not self.before.median:
-            return 0.0
-        return 100 * (self.after.median / self.before.median - 1)
+        before = self.before.median
+        return 100 * (self.after.median / before - 1) if before else 0.0
 
     @property
     def stands_out(self) -> bool:
