@@ -125,14 +125,13 @@ def threads_of(
     Threads are 0, to let the extension see, for None and 0; the environment variable `DGEN_THREADS`
     goes before what it sees.
     """
-    text = os.environ.get("DGEN_THREADS", "") if max_threads is None else ""
-    if text:
+    threads = 0 if max_threads is None else operator.index(max_threads)
+    if threads < 0:
+        raise refusal("max_threads", threads, "a number of threads")
+    if max_threads is None and (text := os.environ.get("DGEN_THREADS")):
         threads = int(text) if text.isascii() and text.isdigit() else 0
-    else:
-        threads = 0 if max_threads is None else operator.index(max_threads)
-    if threads < 0 or (text and threads == 0):
-        name = "DGEN_THREADS" if text else "max_threads"
-        raise refusal(name, text or threads, "a number of threads")
+        if threads == 0:
+            raise refusal("DGEN_THREADS", text, "a number of threads")
     modes = {"auto": "auto", "force": "force", "disabled": "off", "off": "off"}
     mode = modes.get(numa_mode.lower()) if isinstance(numa_mode, str) else None
     if mode is None:

@@ -74,11 +74,8 @@ def _read(file: int, end: float | None, path: str | os.PathLike[str]) -> bytes:
         waiting.register(file, select.POLLIN)
         left = end - time.monotonic()
         if left <= 0 or not waiting.poll(1000 * left):
-            raise TimeoutError(
-                errno.ETIMEDOUT,
-                f"a pipe that does not end within {PIPE_SECONDS_MAX} s",
-                os.fspath(path),
-            )
+            problem = f"a pipe that does not end within {PIPE_SECONDS_MAX} s"
+            raise TimeoutError(errno.ETIMEDOUT, problem, os.fspath(path))
     return os.read(file, 1 << 16)
 
 

@@ -95,17 +95,13 @@ def _look(owner: object, *, is_outermost: bool) -> list[object] | None:
         is_numpys = type(owner).__module__.startswith("numpy.")
         return [getattr(owner, "base", None)] if is_numpys else []
     with view:
-        return _look_at_view(view)
-
-
-def _look_at_view(view: memoryview) -> list[object] | None:
-    owner = view.obj
-    # The types of arrays say more than formats do, and have names that formats are no place for.
-    if not _is_of(owner, _array_type()) and not is_plain_format(view.format):
-        return None
-    # From Python 3.12 on, a class may give out the memory of something else.
-    is_wrapper = type(owner).__name__ == "_buffer_wrapper" and not type(owner).__flags__ & _HEAP
-    return gc.get_referents(owner) if is_wrapper else [owner]
+        # Types of arrays say more than formats do, and have names that formats are no place for.
+        if not _is_of(view.obj, array) and not is_plain_format(view.format):
+            return None
+        # From Python 3.12 on, a class may give out the memory of something else.
+        kind = type(view.obj)
+        is_wrapper = kind.__name__ == "_buffer_wrapper" and not kind.__flags__ & _HEAP
+        return gc.get_referents(view.obj) if is_wrapper else [view.obj]
 
 
 def _array_type() -> object:

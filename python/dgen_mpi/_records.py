@@ -235,12 +235,18 @@ def report(path: Path) -> dict[str, Any]:
     return content
 
 
-def operations(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the fields of each operation of a report, and those of its whole run with them."""
+def operations(path: Path) -> list[dict[str, Any]]:
+    """Return the fields of each operation of a report, and those of its whole run with them.
+
+    Fields that are not there are as their models say. Raises `RecordError`.
+    """
+    run = report(path)
+    if run.get("format") != REPORT_FORMAT:
+        raise RecordError(f"{path}: not a report ({REPORT_FORMAT})")
     texts = ("status", "kernel", "file_system", "path", "started")
-    whole = {name: report.get(name) or "" for name in texts}
-    whole |= _Launch.fields_of(report.get("mpi")) | _Specification.fields_of(report.get("spec"))
-    return [whole | _Operation.fields_of(found) for found in report.get("operations", [])]
+    whole = {name: run.get(name) or "" for name in texts}
+    whole |= _Launch.fields_of(run.get("mpi")) | _Specification.fields_of(run.get("spec"))
+    return [whole | _Operation.fields_of(found) for found in run.get("operations", [])]
 
 
 def index(path: Path) -> dict[str, Any]:

@@ -94,8 +94,11 @@ def analyze(
 ) -> dict[str, Any]:
     """Measure how well a file deduplicates and compresses.
 
-    Raises ValueError for an empty file, a unit or a codec that is not known, and OSError for a file
-    that cannot be read.
+    What is returned is ``dgen-analysis/1``: `path`, `file_bytes`, `sampled_bytes`, `dedup` (`kind`,
+    `unit`, `blocks`, `ratio`), `compression` (`codec`, `unit`, `ratio`), `spec` or None. A dedup
+    ratio is an estimate where there are more than `DIGESTS_MAX` different blocks of a kind. Raises
+    ValueError for an empty file, a unit or a codec that is not known, and OSError for a file that
+    cannot be read.
 
     Parameters
     ----------
@@ -122,13 +125,6 @@ def analyze(
         How many measure at the same time; as many as there are processors if it is not given.
     progress
         Is called with the bytes done and all bytes, now and then.
-
-    Returns
-    -------
-    dict
-        ``dgen-analysis/1``: `path`, `file_bytes`, `sampled_bytes`, `dedup` (`kind`, `unit`,
-        `blocks`, `ratio`), `compression` (`codec`, `unit`, `ratio`), `spec` or None. A dedup ratio
-        is an estimate where there are more than `DIGESTS_MAX` different blocks of a kind.
     """
     path = Path(path)
     file_bytes = path.stat().st_size

@@ -23,12 +23,9 @@ class Damage(_Range):
 
     Attributes
     ----------
-    offset
-        The offset in the data set of its first wrong byte.
-    bytes
-        Its length, from the first wrong byte to the last.
-    wrong_bytes
-        How many of its bytes are wrong.
+    offset, bytes, wrong_bytes
+        The offset in the data set of its first wrong byte, its length from that to the last wrong
+        byte, and how many of its bytes are wrong.
     kind
         What has become of it, as its bytes tell: ``"zeros"`` (8 bytes at least: a lost write, or a
         hole), ``"stale"`` (the bytes of another seed that was named), ``"misplaced"`` (16 bytes at
@@ -45,11 +42,9 @@ class Damage(_Range):
     torn_at
         The sector at which the range begins, where all before it in the same block is known to be
         right, and the range goes on to the end of the block.
-    parts
-        Of mixed ranges: tuples of kind, offset and length (16 at most). Each is true of all its
-        bytes; bytes in none of them are right.
-    part_count
-        All parts, also those that the list has no room for.
+    parts, part_count
+        Of mixed ranges: tuples of kind, offset and length (16 at most), and how many there are.
+        Each is true of all its bytes; bytes in none of them are right.
     sampled
         Whether the range is so long (256 KiB) that only samples of it were looked at: its kind is
         an estimate then, and so are parts that go from one sample to the next.
@@ -99,12 +94,9 @@ class DamagedRanges(list[Damage]):
 
     Attributes
     ----------
-    range_count
-        All ranges, also those that the list has no room for.
-    range_bytes
-        The lengths of all ranges together.
-    wrong_bytes
-        All wrong bytes.
+    range_count, range_bytes, wrong_bytes
+        All ranges, also those that the list has no room for, the lengths of all of them together,
+        and all wrong bytes.
     last
         The last range, also where the list has no room for it: it then has no kind. None if there
         is none.

@@ -141,6 +141,10 @@ async def _fill_in_thread(
 class Generator:
     """The bytes of a data set in order, a buffer at a time: for more than memory holds.
 
+    Constant memory, whatever the size. Threads may share a generator: each call gets bytes of its
+    own, and all of them together every byte once. `seek`, `reset` and `set_seed` are for all of
+    them. A value that is not legal raises ValueError.
+
     Parameters
     ----------
     size
@@ -153,12 +157,6 @@ class Generator:
         Bytes of a chunk where none is given: 32 MiB by default. Does not change the bytes.
     block_size, method
         Accepted for programs that were written for dgen-py, and not used.
-
-    Notes
-    -----
-    Constant memory, whatever the size. Threads may share a generator: each call gets bytes of its
-    own, and all of them together every byte once. `seek`, `reset` and `set_seed` are for all of
-    them. A value that is not legal raises ValueError.
 
     Examples
     --------

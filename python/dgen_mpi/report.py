@@ -10,13 +10,12 @@ import csv
 import dataclasses
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dgen_mpi import _native, _records
-from dgen_mpi._records import REPORT_FORMAT
 from dgen_mpi._records import ReportError as ReportError
 from dgen_mpi._text import cell, new_table
 
@@ -189,35 +188,23 @@ def load(*paths: str | Path) -> Results:
         if not path.exists():
             raise ReportError(f"{path}: no such file or directory")
         found = [path] if path.is_file() else sorted(path.rglob("*.report.json"))
-        if not found and not (path / "index.json").exists():
+        index = path / "index.json"
+        cases = {}
+        if index.exists():
+            cases = {case["name"]: case["values"] for case in _records.index(index)["cases"]}
+        elif not found:
             raise ReportError(f"{path}: no reports")
-        cases = _cases(path)
         # In the order of the campaign, not of the alphabet.
         order = {name: number for number, name in enumerate(cases)}
         found.sort(key=lambda report: order.get(report.parent.name, len(order)))
         title = path.resolve().name if path.is_dir() else path.resolve().parent.name
         for report in found:
-            results += _read(report, title, cases.get(report.parent.name, {}))
+            case, step = report.parent.name, report.name.removesuffix(".report.json")
+            results += [
+                Result(title, case, step, values=cases.get(case, {}), **fields)
+                for fields in _records.operations(report)
+            ]
     return results
-
-
-def _cases(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what each case of a campaign sweeps."""
-    index = folder / "index.json"
-    if not index.exists():
-        return {}
-    return {case["name"]: case["values"] for case in _records.index(index)["cases"]}
-
-
-def _read(path: Path, campaign: str, swept: dict[str, Any]) -> list[Result]:
-    report = _records.report(path)
-    if report.get("format") != REPORT_FORMAT:
-        raise ReportError(f"{path}: not a report ({REPORT_FORMAT})")
-    step = path.name.removesuffix(".report.json")
-    return [
-        Result(campaign, path.parent.name, step, values=swept, **fields)
-        for fields in _records.operations(report)
-    ]
 
 
 def _without_run(result: Result) -> str:
@@ -336,10 +323,8 @@ def _number(value: Any) -> Any:
     if not isinstance(value, str):
         return shown(value) if isinstance(value, dict | list) else value
     for parse in (int, float, lambda text: _native.parse_size(text, "size")):
-        try:
+        with suppress(ValueError):
             return parse(value)
-        except ValueError:
-            continue
     return value
 
 

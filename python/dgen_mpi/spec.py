@@ -37,6 +37,10 @@ WHOLE_BUFFER = -1
 class DataSpec:
     """A data set: every byte is a function of these values and of its offset alone.
 
+    Opening one takes some microseconds and constant memory, whatever its size. Threads may share
+    one: they take turns. It works in processes that are forked. A value that is not legal raises
+    ValueError, which names field, value and what is accepted.
+
     Parameters
     ----------
     size
@@ -75,12 +79,6 @@ class DataSpec:
         Bytes that a store which deduplicates and compresses at these units should keep.
     kernel, threads
         The kernel that makes the bytes, and threads that share the work of large buffers.
-
-    Notes
-    -----
-    A value that is not legal raises ValueError, which names field, value and what is accepted.
-    Opening a data set takes some microseconds and constant memory, whatever its size. Threads may
-    share one: they take turns. It works in processes that are forked.
 
     Examples
     --------
@@ -158,6 +156,9 @@ class DataSpec:
     def fill(self, buffer: BufferLike, offset: SupportsIndex = 0) -> int:
         """Fill a buffer with the bytes from an offset on, and return its length in bytes.
 
+        Nothing is copied. Other Python threads run meanwhile. Linear in the length of the buffer
+        and independent of the offset: some microseconds to go elsewhere, nothing to go on.
+
         Parameters
         ----------
         buffer
@@ -178,11 +179,6 @@ class DataSpec:
             For what is no buffer.
         ValueError
             For a range outside the data set.
-
-        Notes
-        -----
-        Nothing is copied. Other Python threads run meanwhile. Linear in the length of the buffer
-        and independent of the offset: some microseconds to go elsewhere, nothing to go on.
         """
         return self._source.fill(buffer, size_of(offset, "offset"), WHOLE_BUFFER)
 

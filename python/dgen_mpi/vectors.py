@@ -26,6 +26,11 @@ def generate_uniform(
 ) -> BytesView:
     """Return float32 numbers that are evenly spread over ``[low, high)``.
 
+    They are ``4 * count`` bytes, for ``numpy.frombuffer(..., dtype=numpy.float32)``, which copies
+    nothing. Number `i` is a function of seed, bounds and `i` alone: the words of 32 bits of the
+    seed's stream, the upper 24 bits of each divided by 2**24 and brought to the range in float32. A
+    value that is not accepted raises ValueError.
+
     Parameters
     ----------
     count
@@ -34,18 +39,6 @@ def generate_uniform(
         Finite numbers, `low` below `high`, no further apart than float32 can hold.
     max_threads, numa_mode, seed
         As in `dgen_mpi.DataSpec`.
-
-    Returns
-    -------
-    BytesView
-        ``4 * count`` bytes, for ``numpy.frombuffer(..., dtype=numpy.float32)``, which copies
-        nothing.
-
-    Notes
-    -----
-    Number `i` is a function of seed, bounds and `i` alone: the words of 32 bits of the seed's
-    stream, the upper 24 bits of each divided by 2**24 and brought to the range in float32. A value
-    that is not accepted raises ValueError.
     """
     view = _native.allocate(4 * size_of(count, "count"))
     if not low < high:
