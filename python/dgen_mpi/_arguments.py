@@ -71,7 +71,6 @@ def seed_of(value: SupportsIndex | None) -> int:
 
 
 def _thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
-    accepted = "a number from 1 up with at most 3 decimals"
     try:
         if isinstance(value, Fraction):
             number = Decimal(value.numerator) / Decimal(value.denominator)
@@ -82,12 +81,10 @@ def _thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
             number = Decimal(repr(float(value)))
     except InvalidOperation:
         number = Decimal("nan")
-    if not number.is_finite() or abs(number) > 10**9:
-        raise refusal(name, value, accepted)
-    scaled = number * 1000
-    rounded = int(scaled.to_integral_value())
-    if is_exact and rounded != scaled:
-        raise refusal(name, value, accepted)
+    is_known = number.is_finite() and abs(number) <= 10**9
+    rounded = int((1000 * number).to_integral_value()) if is_known else 0
+    if not is_known or (is_exact and rounded != 1000 * number):
+        raise refusal(name, value, "a number from 1 up with at most 3 decimals")
     return rounded
 
 

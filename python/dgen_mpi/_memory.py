@@ -83,7 +83,7 @@ def _look(owner: object, *, is_outermost: bool) -> list[object] | None:
         dtype, base = array.dtype.__get__(owner), array.base.__get__(owner)
         if dtype.hasobject or not _is_plain_type(dtype):
             return None
-        return [] if base is None else [base]
+        return [base]
     if _is_of(owner, _c_data_type()):
         return _look_at_c_data(owner)
     try:
@@ -127,8 +127,7 @@ def _look_at_c_data(owner: object) -> list[object] | None:
     kept = data._objects.__get__(owner)
     sources = kept.values() if isinstance(kept, dict) else [kept]
     owners: list[object] = [source for source in sources if type(source) is memoryview]
-    base = data._b_base_.__get__(owner)
-    return owners if base is None else [*owners, base]
+    return [*owners, data._b_base_.__get__(owner)]
 
 
 def _is_plain_c_type(kind: Any) -> bool:  # noqa: ANN401 - ctypes has no common type of its types

@@ -236,10 +236,7 @@ def report(path: Path) -> dict[str, Any]:
 
 
 def operations(path: Path) -> list[dict[str, Any]]:
-    """Return the fields of each operation of a report, and those of its whole run with them.
-
-    Fields that are not there are as their models say. Raises `RecordError`.
-    """
+    """Return the fields of each operation of a report and of its run; raises `RecordError`."""
     run = report(path)
     if run.get("format") != REPORT_FORMAT:
         raise RecordError(f"{path}: not a report ({REPORT_FORMAT})")

@@ -209,15 +209,9 @@ class DataSpec:
             around the place where they were found; some GiB a second, and only where there are any.
         """
         known = b"".join(seed_of(seed).to_bytes(8, "little") for seed in also_known)
-        return DamagedRanges.of(
-            self._source.compare(
-                buffer,
-                size_of(offset, "offset"),
-                size_of(limit, "limit", least=1),
-                known,
-                size_of(search_bytes, "search_bytes"),
-            )
-        )
+        start, most = size_of(offset, "offset"), size_of(limit, "limit", least=1)
+        reach = size_of(search_bytes, "search_bytes")
+        return DamagedRanges.of(self._source.compare(buffer, start, most, known, reach))
 
     def as_dict(self) -> dict[str, int | float | str]:
         """Return the specification as manifests have it."""

@@ -58,9 +58,8 @@ def normalize_rows(
     _native.length(buffer)
     view: memoryview = memoryview(buffer)  # type: ignore[arg-type]  # arrays are buffers
     if view.format not in _FORMATS:
-        raise ValueError(
-            f"buffer: numbers of format '{view.format}' are not accepted; give float32"
-        )
+        numbers = f"numbers of format '{view.format}'"
+        raise ValueError(f"buffer: {numbers} are not accepted; give float32")
     rows = size_of(dim, "dim", least=1)
     _native.normalize_rows(buffer, rows, *threads_of(max_threads))
 
