@@ -7,8 +7,8 @@ package enum CPUSet {
 
     /// Reads a list such as `0,2-4,7`.
     ///
-    /// - Parameter text: the contents of a file such as `cpulist`; white space around its line, and stray bytes behind that, are
-    ///   ignored.
+    /// White space around the line of the text, and stray bytes behind that, are ignored.
+    ///
     /// - Returns: the processors in ascending order, none for an empty line; nil where it is not a list.
     package static func parse(list text: some StringProtocol) -> [Int]? {
         guard let line = KernelFile.line(of: text) else { return nil }
@@ -28,8 +28,6 @@ package enum CPUSet {
 
     /// Reads a mask such as `00000000,0000ffff`: groups of 32 bits in hexadecimal, the highest first.
     ///
-    /// - Parameter text: the contents of a file such as `cpumap`; white space around its line, and stray bytes behind that, are
-    ///   ignored.
     /// - Returns: the processors in ascending order; nil where it is not a mask.
     package static func parse(mask text: some StringProtocol) -> [Int]? {
         guard let line = KernelFile.line(of: text) else { return nil }

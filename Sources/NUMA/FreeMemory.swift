@@ -7,34 +7,17 @@ package enum FreeMemory {
     /// - Parameter root: the folder that stands for `/`: that itself, or a copy.
     /// - Returns: bytes; nil where nothing is known.
     package static func bytes(root: String = "/") -> Int? {
-        let root = root.hasSuffix("/") ? root : root + "/"
-        var least: Int?
-        if let text = KernelFile.text(root + "proc/meminfo") {
+        var machine: Int?
+        if let text = KernelFile.text(root + "/proc/meminfo") {
             func kibibytes(_ name: String) -> Int? {
                 KernelFile.values(of: name, in: text).first.flatMap {
                     Int($0.prefix { $0.isNumber })
                 }
             }
-            least = kibibytes("MemAvailable").map { 1024 * ($0 + (kibibytes("SwapFree") ?? 0)) }
+            machine = kibibytes("MemAvailable").map { 1024 * ($0 + (kibibytes("SwapFree") ?? 0)) }
         }
-        for line in (KernelFile.text(root + "proc/self/cgroup") ?? "").split(separator: "\n") {
-            // hierarchy:controllers:path; version 2 has no controllers here.
-            let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard parts.count == 3 else { continue }
-            let isSecond = parts[0] == "0" && parts[1].isEmpty
-            guard isSecond || parts[1].split(separator: ",").contains("memory") else { continue }
-            let mount = root + "sys/fs/cgroup" + (isSecond ? "" : "/memory")
-            var names = parts[2].split(separator: "/")
-            while true {
-                let folder = ([mount] + names.map(String.init)).joined(separator: "/")
-                if let free = granted(folder, isSecond: isSecond) {
-                    least = min(least ?? free, free)
-                }
-                guard !names.isEmpty else { break }
-                names.removeLast()
-            }
-        }
-        return least
+        let groups = ControlGroup.folders(of: "memory", root: root).map(granted)
+        return (groups + [machine]).compactMap { $0 }.min()
     }
 
     /// What a control group grants beyond what its processes hold; files that are only kept in memory go first.

@@ -62,18 +62,4 @@ package struct Placement: Sendable {
 
     /// Whether threads and memory are placed.
     package var isOn: Bool { !threads.isEmpty }
-
-    /// Lets the calling thread, which is thread `index`, run on its node only.
-    package func pin(thread index: Int) throws(PlacementError) {
-        guard isOn else { return }
-        try MemoryPolicy.pin(to: threads[index].cpus)
-    }
-
-    /// Puts `memory`, which thread `index` fills, on the node of that thread.
-    package func place(
-        _ memory: UnsafeMutableRawBufferPointer, ofThread index: Int
-    ) throws(PlacementError) {
-        guard isOn else { return }
-        try MemoryPolicy.place(memory, on: threads[index].node)
-    }
 }

@@ -22,7 +22,9 @@ package struct Placer: Sendable {
     /// Lets the calling thread, thread `index` of those that make bytes, run on its node only.
     package func pin(thread index: Int) {
         guard isOn else { return }
-        attempt { () throws(PlacementError) in try placement.pin(thread: index) }
+        attempt { () throws(PlacementError) in
+            try MemoryPolicy.pin(to: placement.threads[index].cpus)
+        }
     }
 
     /// Puts the part of `memory` that each thread fills on the node of that thread.
@@ -34,8 +36,9 @@ package struct Placer: Sendable {
         guard isOn else { return }
         for (index, part) in parts.enumerated() {
             attempt { () throws(PlacementError) in
-                try placement.place(
-                    UnsafeMutableRawBufferPointer(rebasing: memory[part]), ofThread: index)
+                try MemoryPolicy.place(
+                    UnsafeMutableRawBufferPointer(rebasing: memory[part]),
+                    on: placement.threads[index].node)
             }
         }
     }

@@ -32,37 +32,13 @@ package enum Processors {
         return max(1, min(count, quota() ?? count))
     }
 
-    /// The processors' worth of time that control groups grant, as containers and batch systems set
-    /// it.
+    /// The processors' worth of time that control groups grant.
     ///
     /// - Parameter root: the folder that stands for `/`: that itself, or a copy.
     /// - Returns: whole processors, 1 at least; nil where nothing limits them.
     package static func quota(root: String = "/") -> Int? {
-        let root = root.hasSuffix("/") ? root : root + "/"
-        var least: Double?
-        for line in (KernelFile.text(root + "proc/self/cgroup") ?? "").split(separator: "\n") {
-            // hierarchy:controllers:path; version 2 has no controllers here.
-            let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard parts.count == 3 else { continue }
-            let controllers = parts[1].split(separator: ",")
-            let mount: String
-            if parts[0] == "0", controllers.isEmpty {
-                mount = root + "sys/fs/cgroup"
-            } else if controllers.contains("cpu") {
-                // A link where the kernel mounts it together with cpuacct.
-                mount = root + "sys/fs/cgroup/cpu"
-            } else {
-                continue
-            }
-            // A group has at most what those around it have.
-            var names = parts[2].split(separator: "/")
-            while true {
-                let folder = ([mount] + names.map(String.init)).joined(separator: "/")
-                if let limit = limit(folder) { least = min(least ?? limit, limit) }
-                guard !names.isEmpty else { break }
-                names.removeLast()
-            }
-        }
+        // A link where the kernel mounts it together with cpuacct.
+        let least = ControlGroup.folders(of: "cpu", root: root).compactMap { limit($0.path) }.min()
         return least.map { max(1, Int(min($0, 1e6))) }
     }
 

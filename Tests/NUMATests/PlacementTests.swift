@@ -60,13 +60,13 @@ import Testing
             threads: 1, mode: .force, topology: topology, allowed: [allowed[0]])
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 4096)
         defer { buffer.deallocate() }
-        try placement.place(buffer, ofThread: 0)
+        try MemoryPolicy.place(buffer, on: placement.threads[0].node)
         nonisolated(unsafe) let start = try #require(buffer.baseAddress)
         let done = DispatchSemaphore(value: 0)
         // A thread of its own: the others of the tests keep their processors.
         let thread = Thread {
             do {
-                try placement.pin(thread: 0)
+                try MemoryPolicy.pin(to: placement.threads[0].cpus)
                 memset(start, 1, 1 << 16)
                 #expect(Processors.allowedForThread == [allowed[0]])
                 #expect(MemoryPolicy.currentProcessor() == allowed[0])
