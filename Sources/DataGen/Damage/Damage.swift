@@ -21,19 +21,13 @@ public struct Damage: Sendable, Hashable {
         self.wrongBytes = wrongBytes
         self.isMissing = isMissing
     }
-
-    /// Whether a range that begins past this one is the same damage: fewer than `gap` right bytes lie between them, and
-    /// both are there or both are not.
-    fileprivate func isJoined(to next: Damage, gap: Int) -> Bool {
-        next.isMissing == isMissing && next.offset - end < gap
-    }
 }
 
 /// Collects wrong bytes, in file order, into joined ranges.
 ///
-/// Two wrong bytes belong to one range when fewer than ``gap`` right bytes lie between them, so that
-/// what was damaged at once is reported at once although some bytes are right by chance. Keeps the
-/// first ranges and counts all of them: memory is bounded whatever the damage.
+/// Two wrong bytes belong to one range when fewer than ``gap`` right bytes lie between them, and both are there or both
+/// are not, so that what was damaged at once is reported at once although some bytes are right by chance. Keeps the first
+/// ranges and counts all of them: memory is bounded whatever the damage.
 public struct DamageLog: Sendable, Equatable {
     /// Right bytes that end a range.
     public let gap: Int
@@ -69,7 +63,7 @@ public struct DamageLog: Sendable, Equatable {
     /// Adds a range that begins after the last, or among its right bytes: those that another log has as wrong.
     private mutating func add(_ new: Damage) {
         wrongBytes += new.wrongBytes
-        if var joined = last, joined.isJoined(to: new, gap: gap) {
+        if var joined = last, joined.isMissing == new.isMissing, new.offset - joined.end < gap {
             let end = max(joined.end, new.end)
             rangeBytes += end - joined.end
             joined.bytes = end - joined.offset
@@ -89,22 +83,13 @@ public struct DamageLog: Sendable, Equatable {
     /// - Precondition: `later` kept as many ranges as this log may.
     public mutating func append(_ later: DamageLog) {
         precondition(later.limit >= limit, "a log that kept too few ranges cannot be appended")
-        guard var first = later.ranges.first, let lastOfLater = later.last else { return }
-        wrongBytes += later.wrongBytes
-        rangeBytes += later.rangeBytes
-        var rest = later.ranges[...]
-        if var joined = last, joined.isJoined(to: first, gap: gap) {
-            rangeBytes += first.offset - joined.end
-            joined.bytes = first.end - joined.offset
-            joined.wrongBytes += first.wrongBytes
-            if rangeCount <= limit { ranges[rangeCount - 1] = joined }
-            first = joined
-            rest = rest.dropFirst()
-            rangeCount -= 1
-        }
-        rangeCount += later.rangeCount
-        ranges += rest.prefix(limit - ranges.count)
-        last = later.rangeCount == 1 ? first : lastOfLater
+        guard let first = later.ranges.first else { return }
+        add(first)
+        wrongBytes += later.wrongBytes - first.wrongBytes
+        rangeBytes += later.rangeBytes - first.bytes
+        rangeCount += later.rangeCount - 1
+        ranges += later.ranges.dropFirst().prefix(limit - ranges.count)
+        if later.rangeCount > 1 { last = later.last }
     }
 
     /// Adds the ranges of a log of other bytes of the same data set, wherever they lie between those of this one.
@@ -116,16 +101,12 @@ public struct DamageLog: Sendable, Equatable {
     public mutating func merge(_ other: DamageLog) {
         precondition(other.limit >= limit, "a log that kept too few ranges cannot be merged")
         guard let first = other.firstOffset, let lastOfOther = other.last else { return }
-        guard let firstHere = firstOffset, let lastHere = last else {
-            append(other)
-            return
-        }
+        guard let firstHere = firstOffset, let lastHere = last else { return append(other) }
         if first >= lastHere.end { return append(other) }
         if firstHere >= lastOfOther.end {
-            var joined = other.keeping(limit)
-            joined.append(self)
-            self = joined
-            return
+            let after = self
+            self = other.keeping(limit)
+            return append(after)
         }
         let all = (ranges + other.ranges).sorted { $0.offset < $1.offset }
         var merged = DamageLog(gap: gap, limit: .max)

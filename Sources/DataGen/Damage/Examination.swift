@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#if canImport(Glibc)
-    internal import Glibc
-#endif
-
 /// Finds out what has become of damaged ranges.
 ///
 /// Works on what was found in a range, or on samples of it where it is long: memory and time are bounded whatever the
@@ -101,7 +97,7 @@ public struct Examination: Sendable {
         var diagnosis =
             damage.isMissing || evidence.isEmpty
             ? Diagnosis(.truncated) : explain(damage, evidence, displacements)
-        diagnosis.expected = bytes(damage.offset..<damage.offset + shown)
+        diagnosis.expected = generator.bytes(at: damage.offset..<damage.offset + shown).bytes
         diagnosis.found = Array(
             evidence.first { $0.offset == damage.offset }?.bytes.prefix(shown) ?? [])
         diagnosis.isSampled = !damage.isMissing && damage.bytes > Self.wholeBytesMax
@@ -178,27 +174,15 @@ public struct Examination: Sendable {
 
     /// What was wanted of a range and is not there.
     private static func gaps(_ damage: Damage, _ evidence: [Evidence]) -> [Range<Int>] {
-        evidenceWanted(of: damage).flatMap { wanted -> [Range<Int>] in
-            var gaps: [Range<Int>] = []
-            var position = wanted.lowerBound
-            for piece in evidence {
-                let range = piece.range.clamped(to: wanted)
-                guard !range.isEmpty else { continue }
-                if position < range.lowerBound { gaps.append(position..<range.lowerBound) }
-                position = range.upperBound
-            }
-            if position < wanted.upperBound { gaps.append(position..<wanted.upperBound) }
-            return gaps
-        }
+        let found = RangeSet(evidence.map(\.range))
+        return evidenceWanted(of: damage).flatMap { RangeSet($0).subtracting(found).ranges }
     }
 
     /// The parts of a range, in ascending order; bytes in none of them are right, or were not looked at.
     private mutating func allParts(
         of damage: Damage, _ evidence: [Evidence], _ displacements: [Int]
     ) -> [Diagnosis.Part] {
-        var parts: [Diagnosis.Part] = Self.gaps(damage, evidence).map {
-            Diagnosis.Part(.truncated, $0)
-        }
+        var parts = Self.gaps(damage, evidence).map { Diagnosis.Part(.truncated, $0) }
         for piece in evidence {
             parts += explainParts(
                 piece, displacements,
@@ -255,14 +239,8 @@ public struct Examination: Sendable {
         return diagnose(ranges, evidence, rightFrom: offset, searchBytes: searchBytes)
     }
 
-    /// Says what ranges are, of which evidence was found at ``evidenceWanted(of:)``, as ``diagnose(_:in:at:searchBytes:)``.
-    ///
-    /// - Parameters:
-    ///   - ranges: what is wrong, in ascending order.
-    ///   - evidence: what was found of each.
-    ///   - start: from where on all bytes between the ranges are known to be right.
-    ///   - searchBytes: how much of the data set to look through.
-    /// - Returns: a diagnosis for each range.
+    /// As ``diagnose(_:in:at:searchBytes:)``, with what was found of each range at ``evidenceWanted(of:)``, where from
+    /// `start` on all bytes between the ranges are known to be right.
     package mutating func diagnose(
         _ ranges: [Damage], _ evidence: [[Evidence]], rightFrom start: Int, searchBytes: Int
     ) -> [Diagnosis] {
@@ -296,7 +274,7 @@ public struct Examination: Sendable {
         _ evidence: [Evidence], _ displacements: [Int]
     ) -> Diagnosis? {
         let count = evidence.reduce(0) { $0 + $1.bytes.count }
-        if evidence.allSatisfy({ isEqual($0, displacement: 0) }) { return Diagnosis(.transient) }
+        if evidence.allSatisfy({ generator.has($0) }) { return Diagnosis(.transient) }
         let isMore = count >= Self.knownMin
         if isMore, evidence.allSatisfy({ $0.bytes.allSatisfy { $0 == 0 } }) {
             return Diagnosis(.zeros)
@@ -304,7 +282,7 @@ public struct Examination: Sendable {
         if let flipped = flippedBits(evidence) { return flipped }
         if isMore {
             for index in earlier.indices
-            where evidence.allSatisfy({ Self.isEqual($0, 0, &earlier[index]) }) {
+            where evidence.allSatisfy({ earlier[index].has($0) }) {
                 var diagnosis = Diagnosis(.stale)
                 diagnosis.seed = earlier[index].spec.seed
                 return diagnosis
@@ -313,7 +291,7 @@ public struct Examination: Sendable {
         guard count >= Self.misplacedMin, let first = evidence.first else { return nil }
         // In ascending order, so that the first one is the lowest.
         let displacement = displacements.first { displacement in
-            evidence.allSatisfy { isEqual($0, displacement: displacement) }
+            evidence.allSatisfy { generator.has($0, displacement: displacement) }
         }
         guard let displacement else { return nil }
         var diagnosis = Diagnosis(.misplaced)
@@ -321,29 +299,22 @@ public struct Examination: Sendable {
         return diagnosis
     }
 
-    /// Tells a piece of evidence apart.
-    ///
-    /// - Parameters:
-    ///   - piece: what was found.
-    ///   - displacements: where it may belong.
-    ///   - isFirst: whether its first byte was wrong when it was compared.
-    ///   - isLast: whether its last one was.
-    /// - Returns: its parts.
+    /// Tells a piece of evidence apart, whose first or last byte was wrong when it was compared.
     private mutating func explainParts(
         _ piece: Evidence, _ displacements: [Int], isFirst: Bool, isLast: Bool
     ) -> [Diagnosis.Part] {
         var explanations = Explanations(
-            found: piece.bytes, expected: bytes(piece.range), offset: piece.offset)
-        explanations.addZeros()
+            found: piece.bytes, expected: generator.bytes(at: piece.range).bytes,
+            offset: piece.offset)
+        explanations.add(.zeros, (0, Array(repeating: 0, count: piece.bytes.count)))
         for index in earlier.indices {
             let seed = earlier[index].spec.seed
-            explanations.add(
-                .stale, seed: seed, Self.bytes(piece.range, displacement: 0, &earlier[index]))
+            explanations.add(.stale, seed: seed, earlier[index].bytes(at: piece.range))
         }
         for displacement in displacements {
             explanations.add(
                 .misplaced, displacement: displacement,
-                Self.bytes(piece.range, displacement: displacement, &generator))
+                generator.bytes(at: piece.range, displacement: displacement))
         }
         return explanations.parts(isFirstWrong: isFirst, isLastWrong: isLast)
     }
@@ -353,7 +324,7 @@ public struct Examination: Sendable {
         var flips = Flips()
         var bits: [Diagnosis.Bit] = []
         for piece in evidence {
-            let expected = bytes(piece.range)
+            let expected = generator.bytes(at: piece.range).bytes
             for (index, byte) in piece.bytes.enumerated() {
                 let difference = byte ^ expected[index]
                 flips.add(difference)
@@ -389,50 +360,33 @@ public struct Examination: Sendable {
         return start..<(spec.size - start < spec.dedupUnit ? spec.size : start + spec.dedupUnit)
     }
 
-    /// What the data set has at a range.
-    private mutating func bytes(_ range: Range<Int>) -> [UInt8] {
-        Self.bytes(range, displacement: 0, &generator).bytes
-    }
+}
 
-    private mutating func isEqual(_ evidence: Evidence, displacement: Int) -> Bool {
-        Self.isEqual(evidence, displacement, &generator)
-    }
-
-    /// Whether a data set has what was found, at the same offset plus `displacement`.
-    private static func isEqual(
-        _ evidence: Evidence, _ displacement: Int, _ generator: inout Generator
+extension Generator {
+    /// Whether the data set has what was found, at the same offset plus `displacement`.
+    fileprivate mutating func has(
+        _ evidence: Examination.Evidence, displacement: Int = 0
     ) -> Bool {
-        guard let source = place(evidence.range, displacement: displacement, in: generator.spec),
+        guard let source = place(evidence.range, displacement),
             source.count == evidence.bytes.count
         else { return false }
-        var log = DamageLog(generator.spec, limit: 1)
-        evidence.bytes.withUnsafeBytes {
-            generator.compare($0, at: source.lowerBound, log: &log)
-        }
+        var log = DamageLog(spec, limit: 1)
+        evidence.bytes.withUnsafeBytes { compare($0, at: source.lowerBound, log: &log) }
         return log.rangeCount == 0
     }
 
-    /// What a data set has at a range plus `displacement`, and where in the range it begins: none where that is outside.
-    private static func bytes(
-        _ range: Range<Int>, displacement: Int, _ generator: inout Generator
+    /// What the data set has at a range plus `displacement`, and where in the range it begins: none where that is outside.
+    fileprivate mutating func bytes(
+        at range: Range<Int>, displacement: Int = 0
     ) -> (start: Int, bytes: [UInt8]) {
-        guard let source = place(range, displacement: displacement, in: generator.spec) else {
-            return (0, [])
-        }
-        let bytes = [UInt8](unsafeUninitializedCapacity: source.count) { buffer, count in
-            generator.fill(
-                UnsafeMutableRawBufferPointer(
-                    rebasing: UnsafeMutableRawBufferPointer(buffer)[..<source.count]),
-                at: source.lowerBound)
-            count = source.count
-        }
+        guard let source = place(range, displacement) else { return (0, []) }
+        var bytes = [UInt8](repeating: 0, count: source.count)
+        bytes.withUnsafeMutableBytes { fill($0, at: source.lowerBound) }
         return (source.lowerBound - displacement - range.lowerBound, bytes)
     }
 
-    /// The part of a range plus `displacement` that lies in a data set; nil for none.
-    private static func place(
-        _ range: Range<Int>, displacement: Int, in spec: DataSpec
-    ) -> Range<Int>? {
+    /// The part of a range plus `displacement` that lies in the data set; nil for none.
+    private func place(_ range: Range<Int>, _ displacement: Int) -> Range<Int>? {
         let (start, isStartOutside) = range.lowerBound.addingReportingOverflow(displacement)
         guard !isStartOutside, start < spec.size else { return nil }
         let (end, isEndOutside) = range.upperBound.addingReportingOverflow(displacement)

@@ -25,67 +25,38 @@ struct Explanations {
     private let offset: Int
     private var runs: [Run] = []
 
-    /// Prepares to explain a piece of a data set.
-    ///
-    /// - Parameters:
-    ///   - found: what was found.
-    ///   - expected: what should have been; as many bytes.
-    ///   - offset: where in the data set.
+    /// Prepares to explain a piece of a data set at an offset; as many bytes were found as are expected.
     init(found: [UInt8], expected: [UInt8], offset: Int) {
         self.found = found
         self.expected = expected
         self.offset = offset
     }
 
-    /// Tries zeros.
-    mutating func addZeros() {
-        let found = found
-        add(.zeros, displacement: nil, seed: nil, within: found.indices) { found[$0] == 0 }
-    }
-
-    /// Tries the bytes of a data set, of which the first stands for the byte at place `start` of the piece.
+    /// Tries some bytes, of which the first stands for the byte at place `start` of the piece.
     mutating func add(
         _ kind: Diagnosis.Kind, displacement: Int? = nil, seed: UInt64? = nil,
         _ source: (start: Int, bytes: [UInt8])
     ) {
-        let places = source.start..<source.start + source.bytes.count
-        let found = found
-        add(kind, displacement: displacement, seed: seed, within: places) {
-            found[$0] == source.bytes[$0 - source.start]
-        }
-    }
-
-    private mutating func add(
-        _ kind: Diagnosis.Kind, displacement: Int?, seed: UInt64?, within places: Range<Int>,
-        holds: (Int) -> Bool
-    ) {
-        var (start, isWrong) = (places.lowerBound, false)
-        var new: [Run] = []
-        for place in places.lowerBound...places.upperBound {
-            if place < places.upperBound, holds(place) {
+        let end = source.start + source.bytes.count
+        var (start, isWrong) = (source.start, false)
+        for place in source.start...end {
+            if place < end, found[place] == source.bytes[place - source.start] {
                 isWrong = isWrong || found[place] != expected[place]
                 continue
             }
             let run = Run(
                 kind: kind, range: start..<place, displacement: displacement, seed: seed,
-                order: runs.count + new.count)
-            if isWrong, run.range.count >= run.bytesMin { new.append(run) }
+                order: runs.count)
+            if isWrong, run.range.count >= run.bytesMin { runs.append(run) }
             (start, isWrong) = (place + 1, false)
         }
-        runs += new
     }
 
     /// A run, and those of its bytes that it explains.
-    private struct Claim {
-        let run: Run
-        var range: Range<Int>
-    }
+    private typealias Claim = (run: Run, range: Range<Int>)
 
-    /// Tells the piece apart.
+    /// Tells the piece apart, whose first or last byte was wrong when it was compared.
     ///
-    /// - Parameters:
-    ///   - isFirstWrong: whether the first byte was wrong when it was compared.
-    ///   - isLastWrong: whether the last one was.
     /// - Returns: the parts in ascending order, each true of all its bytes; bytes in none of them are right.
     /// - Complexity: O(bytes + runs^2); a run has eight bytes at least.
     func parts(isFirstWrong: Bool, isLastWrong: Bool) -> [Diagnosis.Part] {
@@ -128,21 +99,16 @@ struct Explanations {
     /// What each run takes, in ascending order.
     private func claimed() -> [Claim] {
         var claims: [Claim] = []
-        var free = [found.indices]
+        var free = RangeSet(found.indices)
         let longestFirst = runs.sorted {
             ($1.range.count, $0.order) < ($0.range.count, $1.order)
         }
         for run in longestFirst {
-            for index in free.indices.reversed() {
-                let whole = free[index]
+            for whole in free.ranges {
                 let range = trimmed(withoutChance(run.range.clamped(to: whole), run.bytesMin))
                 guard range.count >= run.bytesMin else { continue }
-                claims.append(Claim(run: run, range: range))
-                free.replaceSubrange(
-                    index...index,
-                    with: [
-                        whole.lowerBound..<range.lowerBound, range.upperBound..<whole.upperBound,
-                    ].filter { !$0.isEmpty })
+                claims.append((run, range))
+                free.remove(contentsOf: range)
             }
         }
         return claims.sorted { $0.range.lowerBound < $1.range.lowerBound }
