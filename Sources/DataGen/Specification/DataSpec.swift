@@ -21,27 +21,18 @@ public struct DataSpec: Sendable, Hashable {
     public let seed: UInt64
     /// Logical blocks per distinct block, 1 to 1000000.
     public let dedupRatio: Ratio
-    /// Bytes per compressed byte, from 1 up; the grain limits it.
+    /// Bytes per compressed byte, from 1 up to what the grain can hold: 64 for 1024 bytes, 128 for 4096.
     public let compressRatio: Ratio
     /// The block, the unit of deduplication, in bytes: a multiple of 512 up to 1 GiB.
     public let dedupUnit: Int
     /// The grain, the unit of compression, in bytes: a multiple of 64, 512 to 65536, dividing the
-    /// block.
+    /// block; by default 1024, or 512 where 1024 does not divide it.
     public let compressUnit: Int
     /// What the compressible part of a grain is.
     public let fill: Fill
 
-    /// Checks the values against the legal ranges of FORMAT.md section 2.
+    /// Checks the values against the legal ranges of FORMAT.md section 2, which the properties state.
     ///
-    /// - Parameters:
-    ///   - size: length in bytes, 0 to 2^63 - 1.
-    ///   - seed: any 64-bit number.
-    ///   - dedupRatio: 1 to 1000000.
-    ///   - compressRatio: 1 up to what the grain can hold: 64 for 1024 bytes, 128 for 4096.
-    ///   - dedupUnit: a multiple of 512 up to 1 GiB; 1 MiB by default.
-    ///   - compressUnit: a multiple of 64 from 512 to 65536 that divides `dedupUnit`; by default
-    ///     1024, or 512 where 1024 does not divide `dedupUnit`.
-    ///   - fill: how the compressible part is made.
     /// - Throws: ``InvalidField`` for the first field that is out of its range.
     public init(
         size: Int, seed: UInt64, dedupRatio: Ratio = 1, compressRatio: Ratio = 1,

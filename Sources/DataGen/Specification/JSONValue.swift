@@ -88,8 +88,22 @@ private struct JSONReader {
             throw refusal("nested more than \(JSONValue.depthMax) deep")
         }
         switch next {
-        case UInt8(ascii: "{"): return try object(depth: depth)
-        case UInt8(ascii: "["): return try array(depth: depth)
+        case UInt8(ascii: "{"):
+            var values: [[UInt8]: JSONValue] = [:]
+            try readList(until: "}") { (reader) throws(JSONValue.Refusal) in
+                let (name, value) = try reader.member(depth: depth + 1)
+                guard values.updateValue(value, forKey: name) == nil else {
+                    let name = String(decoding: name, as: UTF8.self)
+                    throw reader.refusal("'\(name)' is there twice")
+                }
+            }
+            return .object(values)
+        case UInt8(ascii: "["):
+            var values: [JSONValue] = []
+            try readList(until: "]") { (reader) throws(JSONValue.Refusal) in
+                values.append(try reader.value(depth: depth + 1))
+            }
+            return .array(values)
         case UInt8(ascii: "\""): return .string(String(decoding: try string(), as: UTF8.self))
         case nil: throw refusal("it ends too early")
         default:
@@ -100,62 +114,51 @@ private struct JSONReader {
         }
     }
 
-    private mutating func object(depth: Int) throws(JSONValue.Refusal) -> JSONValue {
-        var values: [[UInt8]: JSONValue] = [:]
+    /// Goes from an opening bracket past the closing one, with commas between what `element` reads.
+    private mutating func readList(
+        until end: StaticString,
+        _ element: (inout JSONReader) throws(JSONValue.Refusal) -> Void
+    ) throws(JSONValue.Refusal) {
         place += 1
         skipBlanks()
-        if take("}") { return .object(values) }
+        if take(end) { return }
         while true {
             skipBlanks()
-            guard next == UInt8(ascii: "\"") else { throw refusal("no name in quotes") }
-            let name = try string()
+            try element(&self)
             skipBlanks()
-            guard take(":") else { throw refusal("no ':' behind a name") }
-            skipBlanks()
-            guard values.updateValue(try value(depth: depth + 1), forKey: name) == nil else {
-                throw refusal("'\(String(decoding: name, as: UTF8.self))' is there twice")
-            }
-            skipBlanks()
-            if take("}") { return .object(values) }
+            if take(end) { return }
             guard take(",") else { throw refusal(next == nil ? "it ends too early" : "no ','") }
         }
     }
 
-    private mutating func array(depth: Int) throws(JSONValue.Refusal) -> JSONValue {
-        var values: [JSONValue] = []
-        place += 1
+    /// A name in quotes, and its value.
+    private mutating func member(depth: Int) throws(JSONValue.Refusal) -> ([UInt8], JSONValue) {
+        guard next == UInt8(ascii: "\"") else { throw refusal("no name in quotes") }
+        let name = try string()
         skipBlanks()
-        if take("]") { return .array(values) }
-        while true {
-            skipBlanks()
-            values.append(try value(depth: depth + 1))
-            skipBlanks()
-            if take("]") { return .array(values) }
-            guard take(",") else { throw refusal(next == nil ? "it ends too early" : "no ','") }
-        }
+        guard take(":") else { throw refusal("no ':' behind a name") }
+        skipBlanks()
+        return (name, try value(depth: depth))
     }
 
     private mutating func number() throws(JSONValue.Refusal) -> JSONValue {
         let start = place
-        func isDigit(_ byte: UInt8?) -> Bool {
-            byte.map { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } ?? false
-        }
         _ = take("-")
-        let first = place
-        while isDigit(next) { place += 1 }
-        var isRight = place > first && (place == first + 1 || bytes[first] != UInt8(ascii: "0"))
-        if take(".") {
-            isRight = isRight && isDigit(next)
-            while isDigit(next) { place += 1 }
-        }
-        if next == UInt8(ascii: "e") || next == UInt8(ascii: "E") {
-            place += 1
-            if next == UInt8(ascii: "+") || next == UInt8(ascii: "-") { place += 1 }
-            isRight = isRight && isDigit(next)
-            while isDigit(next) { place += 1 }
+        let whole = takeDigits()
+        var isRight = whole.count == 1 || !whole.isEmpty && whole.first != UInt8(ascii: "0")
+        if take(".") { isRight = !takeDigits().isEmpty && isRight }
+        if take("e") || take("E") {
+            _ = take("+") || take("-")
+            isRight = !takeDigits().isEmpty && isRight
         }
         guard isRight else { throw refusal("no value of JSON") }
         return .number(String(decoding: bytes[start..<place], as: UTF8.self))
+    }
+
+    private mutating func takeDigits() -> ArraySlice<UInt8> {
+        let digits = bytes[place...].prefix(while: \.isDigit)
+        place = digits.endIndex
+        return digits
     }
 
     /// The bytes of a text in quotes.
@@ -211,4 +214,9 @@ private struct JSONReader {
         place += 4
         return unit
     }
+}
+
+extension UInt8 {
+    /// Whether it is an ASCII digit.
+    var isDigit: Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) }
 }

@@ -22,7 +22,7 @@ public struct Ratio: Sendable, Hashable {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         let digits = parts.joined()
         guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty }),
-            digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+            digits.utf8.allSatisfy(\.isDigit),
             parts.count == 1 || parts[1].count <= 3,
             let thousandths = Int(
                 digits + String(repeating: "0", count: parts.count == 1 ? 3 : 3 - parts[1].count))

@@ -115,62 +115,58 @@ package struct StoredManifest: Sendable {
     }
 
     private static func spec(_ fields: JSONValue) throws(Refusal) -> DataSpec {
-        func text(_ name: String, _ accepted: String) throws(Refusal) -> String {
+        func value(_ name: String) throws(Refusal) -> JSONValue {
             guard let value = fields[name] else { throw Refusal("\(name): missing") }
-            guard case .number(let text) = value else { throw refusal(name, value, accepted) }
-            return text
-        }
-        func ratio(_ name: String) throws(Refusal) -> Ratio {
-            let text = try text(name, "a number with at most 3 decimals")
-            do throws(InvalidField) {
-                return try Ratio(parsing: text, field: name)
-            } catch {
-                throw Refusal(error.description)
-            }
+            return value
         }
         func bytes(_ name: String) throws(Refusal) -> Int {
-            let text = try text(name, "a whole number of bytes")
-            guard text.utf8.allSatisfy(isDigit), let number = Int(text) else {
-                throw refusal(name, .number(text), "a whole number of bytes")
+            try whole(try value(name), name, in: 0...Int.max, "a whole number of bytes")
+        }
+        func ratio(_ name: String) throws(Refusal) -> Ratio {
+            let value = try value(name)
+            guard case .number(let text) = value else {
+                throw refusal(name, value, "a number with at most 3 decimals")
             }
-            return number
+            return try accepted { () throws(InvalidField) in try Ratio(parsing: text, field: name) }
         }
         let size = try bytes("size")
-        let accepted = "a whole number from 0 to 2^64 - 1"
-        let seedText = try text("seed", accepted)
-        guard seedText.utf8.allSatisfy(isDigit), let seed = UInt64(seedText) else {
-            throw refusal("seed", .number(seedText), accepted)
-        }
+        let seed = try whole(
+            try value("seed"), "seed", in: 0...UInt64.max, "a whole number from 0 to 2^64 - 1")
         let (dedup, compress) = (try ratio("dedup_ratio"), try ratio("compress_ratio"))
         let (block, grain) = (try bytes("dedup_unit"), try bytes("compress_unit"))
-        guard let kind = fields["fill"] else { throw Refusal("fill: missing") }
+        let kind = try value("fill")
         guard case .string(let name) = kind, let fill = DataSpec.Fill(rawValue: name) else {
             throw refusal("fill", kind, "backref or zeros")
         }
-        do throws(InvalidField) {
-            return try DataSpec(
+        return try accepted { () throws(InvalidField) in
+            try DataSpec(
                 size: size, seed: seed, dedupRatio: dedup, compressRatio: compress,
                 dedupUnit: block, compressUnit: grain, fill: fill)
-        } catch {
-            throw Refusal(error.description)
         }
+    }
+
+    private static func accepted<Value>(
+        _ body: () throws(InvalidField) -> Value
+    ) throws(Refusal) -> Value {
+        do throws(InvalidField) { return try body() } catch { throw Refusal(error.description) }
     }
 
     private static func number(
         _ root: JSONValue, _ name: String, in range: ClosedRange<Int>
     ) throws(Refusal) -> Int? {
         guard let value = root[name] else { return nil }
-        guard case .number(let text) = value, text.utf8.allSatisfy(isDigit),
-            let number = Int(text), range.contains(number)
-        else {
-            throw refusal(
-                name, value, "a whole number from \(range.lowerBound) to \(range.upperBound)")
-        }
-        return number
+        return try whole(
+            value, name, in: range,
+            "a whole number from \(range.lowerBound) to \(range.upperBound)")
     }
 
-    private static func isDigit(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+    private static func whole<Number: FixedWidthInteger>(
+        _ value: JSONValue, _ name: String, in range: ClosedRange<Number>, _ accepted: String
+    ) throws(Refusal) -> Number {
+        guard case .number(let text) = value, text.utf8.allSatisfy(\.isDigit),
+            let number = Number(text), range.contains(number)
+        else { throw refusal(name, value, accepted) }
+        return number
     }
 
     private static func refusal(_ name: String, _ value: JSONValue, _ accepted: String) -> Refusal {
