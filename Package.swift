@@ -52,7 +52,7 @@ let package = Package(
 
         // Computation: no input, no output, no Foundation.
         .target(name: "Xoshiro", dependencies: ["CVector"], swiftSettings: strict),
-        // The same loop for other instruction sets; empty on other architectures.
+        // The same loop for other instruction sets; on other architectures it is not used.
         .target(
             name: "XoshiroX86V3", dependencies: ["Xoshiro"],
             swiftSettings: strict + processor("x86-64-v3")),

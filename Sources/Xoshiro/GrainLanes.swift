@@ -135,14 +135,6 @@ extension Lanes {
             }
         }
     }
-
-    /// ``run(_:at:_:scratch:words:)`` for any processor of the architecture.
-    public mutating func runBaseline(
-        _ use: Use, at memory: UnsafeMutableRawPointer, _ run: GrainRun,
-        scratch: UnsafeMutableRawPointer, words: inout Int
-    ) -> Bool {
-        self.run(use, at: memory, run, scratch: scratch, words: &words)
-    }
 }
 
 extension GrainRun {

@@ -15,7 +15,7 @@ public struct JumpTable: Sendable {
         for first in stride(from: 0, to: 256, by: 8) {
             // The images of eight single bits, one in each lane.
             var lanes = Lanes(bits: first..<first + 8)
-            lanes.jumpBaseline(polynomial)
+            jumpLanesBaseline(&lanes, polynomial)
             for lane in 0..<8 {
                 let (group, bit) = (first + lane).quotientAndRemainder(dividingBy: 4)
                 entries[16 * group + 1 << bit] = lanes.words(ofLane: lane)

@@ -312,33 +312,6 @@ public struct Lanes: Sendable {
             cvector_high_halves(c.2, d.2), cvector_high_halves(c.3, d.3)
         )
     }
-
-    /// ``run(_:at:distance:)`` for any processor of the architecture.
-    public mutating func runBaseline(
-        _ use: Use, at memory: UnsafeMutableRawPointer, distance: Int
-    ) -> Bool {
-        run(use, at: memory, distance: distance)
-    }
-
-    /// ``run(_:_:_:at:distance:)`` for any processor of the architecture.
-    public static func runBaseline(
-        _ first: inout Lanes, _ second: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer,
-        distance: Int
-    ) -> Bool {
-        run(&first, &second, use, at: memory, distance: distance)
-    }
-
-    /// ``jump(_:_:_:)`` for any processor of the architecture.
-    public static func jumpBaseline(
-        _ first: inout Lanes, _ second: inout Lanes, _ polynomial: JumpPolynomial
-    ) {
-        jump(&first, &second, polynomial)
-    }
-
-    /// ``jump(_:)`` for any processor of the architecture.
-    public mutating func jumpBaseline(_ polynomial: JumpPolynomial) {
-        jump(polynomial)
-    }
 }
 
 /// What happens to the bytes that lanes make.

@@ -3,38 +3,33 @@
 // only run after a look at the processor, and generic code specialised here could become a weak symbol
 // that replaces the same code elsewhere.
 
-public import Xoshiro
+package import Xoshiro
 
-/// ``Lanes/run(_:at:distance:)`` for processors of level x86-64-v4.
-public func runLanesX86V4(
+package func runLanesX86V4(
     _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, distance: Int
 ) -> Bool {
     lanes.run(use, at: memory, distance: distance)
 }
 
-/// ``Lanes/run(_:_:_:at:distance:)`` for processors of level x86-64-v4.
-public func runLanePairX86V4(
+package func runLanePairX86V4(
     _ first: inout Lanes, _ second: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer,
     distance: Int
 ) -> Bool {
     Lanes.run(&first, &second, use, at: memory, distance: distance)
 }
 
-/// ``Lanes/run(_:at:_:scratch:words:)`` for processors of level x86-64-v4.
-public func runGrainLanesX86V4(
+package func runGrainLanesX86V4(
     _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, _ run: GrainRun,
     scratch: UnsafeMutableRawPointer, words: inout Int
 ) -> Bool {
     lanes.run(use, at: memory, run, scratch: scratch, words: &words)
 }
 
-/// ``Lanes/jump(_:)`` for processors of level x86-64-v4.
-public func jumpLanesX86V4(_ lanes: inout Lanes, _ polynomial: JumpPolynomial) {
+package func jumpLanesX86V4(_ lanes: inout Lanes, _ polynomial: JumpPolynomial) {
     lanes.jump(polynomial)
 }
 
-/// ``Lanes/jump(_:_:_:)`` for processors of level x86-64-v4.
-public func jumpLanePairX86V4(
+package func jumpLanePairX86V4(
     _ first: inout Lanes, _ second: inout Lanes, _ polynomial: JumpPolynomial
 ) {
     Lanes.jump(&first, &second, polynomial)

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 internal import Xoshiro
-
-#if arch(x86_64)
-    internal import XoshiroX86V3
-    internal import XoshiroX86V4
-#endif
+internal import XoshiroX86V3
+internal import XoshiroX86V4
 
 /// The instruction set that the stream is made with; all make the same bytes.
 public enum Kernel: String, Sendable, CaseIterable {
@@ -67,13 +64,8 @@ public enum Kernel: String, Sendable, CaseIterable {
     func run(
         _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, _ spacing: LaneSpacing
     ) -> Bool {
-        switch self {
-        #if arch(x86_64)
-            case .x86V3: runLanesX86V3(&lanes, use, at: memory, distance: spacing.distance)
-            case .x86V4: runLanesX86V4(&lanes, use, at: memory, distance: spacing.distance)
-        #endif
-        default: lanes.runBaseline(use, at: memory, distance: spacing.distance)
-        }
+        loop(runLanesBaseline, runLanesX86V3, runLanesX86V4)(
+            &lanes, use, memory, spacing.distance)
     }
 
     /// Uses `spacing.total` outputs in a row with sixteen lanes.
@@ -81,14 +73,8 @@ public enum Kernel: String, Sendable, CaseIterable {
         _ first: inout Lanes, _ second: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer,
         _ spacing: LaneSpacing
     ) -> Bool {
-        let distance = spacing.distance
-        return switch self {
-        #if arch(x86_64)
-            case .x86V3: runLanePairX86V3(&first, &second, use, at: memory, distance: distance)
-            case .x86V4: runLanePairX86V4(&first, &second, use, at: memory, distance: distance)
-        #endif
-        default: Lanes.runBaseline(&first, &second, use, at: memory, distance: distance)
-        }
+        loop(runLanePairBaseline, runLanePairX86V3, runLanePairX86V4)(
+            &first, &second, use, memory, spacing.distance)
     }
 
     /// Uses a run of grains with eight lanes; see ``Lanes``.
@@ -96,36 +82,28 @@ public enum Kernel: String, Sendable, CaseIterable {
         _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, _ run: GrainRun,
         scratch: UnsafeMutableRawPointer, words: inout Int
     ) -> Bool {
-        switch self {
-        #if arch(x86_64)
-            case .x86V3:
-                runGrainLanesX86V3(&lanes, use, at: memory, run, scratch: scratch, words: &words)
-            case .x86V4:
-                runGrainLanesX86V4(&lanes, use, at: memory, run, scratch: scratch, words: &words)
-        #endif
-        default: lanes.runBaseline(use, at: memory, run, scratch: scratch, words: &words)
-        }
+        loop(runGrainLanesBaseline, runGrainLanesX86V3, runGrainLanesX86V4)(
+            &lanes, use, memory, run, scratch, &words)
     }
 
     /// Moves all lanes on by the distance of `polynomial`.
     func jump(_ lanes: inout Lanes, _ polynomial: JumpPolynomial) {
-        switch self {
-        #if arch(x86_64)
-            case .x86V3: jumpLanesX86V3(&lanes, polynomial)
-            case .x86V4: jumpLanesX86V4(&lanes, polynomial)
-        #endif
-        default: lanes.jumpBaseline(polynomial)
-        }
+        loop(jumpLanesBaseline, jumpLanesX86V3, jumpLanesX86V4)(&lanes, polynomial)
     }
 
     /// Moves sixteen lanes on by the distance of `polynomial`.
     func jump(_ first: inout Lanes, _ second: inout Lanes, _ polynomial: JumpPolynomial) {
+        loop(jumpLanePairBaseline, jumpLanePairX86V3, jumpLanePairX86V4)(
+            &first, &second, polynomial)
+    }
+
+    /// That of the same loops which is compiled for this kernel.
+    @inline(__always)
+    private func loop<Loop>(_ baseline: Loop, _ x86V3: Loop, _ x86V4: Loop) -> Loop {
         switch self {
-        #if arch(x86_64)
-            case .x86V3: jumpLanePairX86V3(&first, &second, polynomial)
-            case .x86V4: jumpLanePairX86V4(&first, &second, polynomial)
-        #endif
-        default: Lanes.jumpBaseline(&first, &second, polynomial)
+        case .scalar, .baseline: baseline
+        case .x86V3: x86V3
+        case .x86V4: x86V4
         }
     }
 }

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// The hot loops compiled for any processor of the architecture; the same for others are modules of their own.
+
+package func runLanesBaseline(
+    _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, distance: Int
+) -> Bool {
+    lanes.run(use, at: memory, distance: distance)
+}
+
+package func runLanePairBaseline(
+    _ first: inout Lanes, _ second: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer,
+    distance: Int
+) -> Bool {
+    Lanes.run(&first, &second, use, at: memory, distance: distance)
+}
+
+package func runGrainLanesBaseline(
+    _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, _ run: GrainRun,
+    scratch: UnsafeMutableRawPointer, words: inout Int
+) -> Bool {
+    lanes.run(use, at: memory, run, scratch: scratch, words: &words)
+}
+
+package func jumpLanesBaseline(_ lanes: inout Lanes, _ polynomial: JumpPolynomial) {
+    lanes.jump(polynomial)
+}
+
+package func jumpLanePairBaseline(
+    _ first: inout Lanes, _ second: inout Lanes, _ polynomial: JumpPolynomial
+) {
+    Lanes.jump(&first, &second, polynomial)
+}
