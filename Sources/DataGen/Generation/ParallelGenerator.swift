@@ -72,7 +72,7 @@ public final class ParallelGenerator: @unchecked Sendable {
     /// Fills `buffer` as ``Generator/fill(_:at:)`` does.
     public func fill(_ buffer: UnsafeMutableRawBufferPointer, at offset: Int) {
         guard isSplit(buffer.count) else { return workers[0].generator.fill(buffer, at: offset) }
-        let isPastCache = buffer.count >= CacheSize.pastCacheMin
+        let isPastCache = buffer.count >= Generator.pastCacheMin
         split(buffer.count) { worker, part in
             worker.generator.fill(
                 UnsafeMutableRawBufferPointer(rebasing: buffer[part]),
@@ -113,13 +113,6 @@ public final class ParallelGenerator: @unchecked Sendable {
 
     /// Gives each worker its part of `count` bytes.
     private func split(_ count: Int, _ work: @escaping (inout Worker, Range<Int>) -> Void) {
-        let parts = parts(of: count)
-        // Safe to share: each worker has an element and a part of its own, and the pool returns when
-        // all are through.
-        nonisolated(unsafe) let work = work
-        nonisolated(unsafe) let workers = workers
-        pool.run { index in
-            if index < parts.count { work(&workers[index], parts[index]) }
-        }
+        pool.run(parts(of: count)) { [workers] index, part in work(&workers[index], part) }
     }
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#if canImport(Glibc)
-    internal import Glibc
-#endif
+internal import Glibc
 internal import Xoshiro
 
 /// A place in the stream of a seed, cheap to move on from.

@@ -23,8 +23,11 @@ package final class WorkerPool: @unchecked Sendable {
         var round = 0
         var busy = 0
         var isEnding = false
+        private let prepare: @Sendable (Int) -> Void
+        private var lastWorker = 0
 
-        init() {
+        init(prepare: @escaping @Sendable (Int) -> Void) {
+            self.prepare = prepare
             pthread_mutex_init(&mutex, nil)
             pthread_mutex_init(&turn, nil)
             pthread_cond_init(&changed, nil)
@@ -42,8 +45,13 @@ package final class WorkerPool: @unchecked Sendable {
             return body()
         }
 
-        /// The life of one worker.
-        func serve(_ worker: Int) {
+        /// The life of the next worker.
+        func serve() {
+            let worker = locked {
+                lastWorker += 1
+                return lastWorker
+            }
+            prepare(worker)
             var lastRound = 0
             while true {
                 let work: (@Sendable (Int) -> Void)? = locked {
@@ -61,22 +69,11 @@ package final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// What a new thread is told.
-    private final class Assignment {
-        let shared: Shared
-        let worker: Int
-        let prepare: @Sendable (Int) -> Void
-
-        init(_ shared: Shared, _ worker: Int, _ prepare: @escaping @Sendable (Int) -> Void) {
-            self.shared = shared
-            self.worker = worker
-            self.prepare = prepare
-        }
-    }
+    /// The workers, the calling thread among them.
+    package let count: Int
 
     private let prepare: @Sendable (Int) -> Void
-    private let wanted: Int
-    private var shared = Shared()
+    private var shared: Shared
     private var threads: [pthread_t] = []
     private var isStarted = false
     /// The process that the threads belong to.
@@ -93,9 +90,6 @@ package final class WorkerPool: @unchecked Sendable {
         return mutex
     }()
 
-    /// The workers, the calling thread among them.
-    package var count: Int { wanted }
-
     /// Prepares for `count` - 1 threads, which the first work starts.
     ///
     /// - Parameters:
@@ -103,7 +97,8 @@ package final class WorkerPool: @unchecked Sendable {
     ///   - prepare: what each new thread does first, given its number from 1.
     package init(count: Int, prepare: @escaping @Sendable (Int) -> Void = { _ in }) {
         self.prepare = prepare
-        wanted = max(count, 1)
+        shared = Shared(prepare: prepare)
+        self.count = max(count, 1)
         _ = Self.forkGuard
     }
 
@@ -115,20 +110,18 @@ package final class WorkerPool: @unchecked Sendable {
         sigfillset(&all)
         pthread_sigmask(SIG_BLOCK, &all, &before)
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        for worker in 1..<wanted {
-            let assignment = Unmanaged.passRetained(Assignment(shared, worker, prepare))
+        for _ in 1..<count {
+            let shared = Unmanaged.passRetained(shared)
             var thread = pthread_t()
             let status = pthread_create(
                 &thread, nil,
                 { argument in
                     guard let argument else { return nil }
-                    let assignment = Unmanaged<Assignment>.fromOpaque(argument).takeRetainedValue()
-                    assignment.prepare(assignment.worker)
-                    assignment.shared.serve(assignment.worker)
+                    Unmanaged<Shared>.fromOpaque(argument).takeRetainedValue().serve()
                     return nil
-                }, assignment.toOpaque())
+                }, shared.toOpaque())
             guard status == 0 else {
-                assignment.release()
+                shared.release()
                 break
             }
             threads.append(thread)
@@ -139,7 +132,7 @@ package final class WorkerPool: @unchecked Sendable {
     /// behind.
     private func leaveBehind() {
         _ = Unmanaged.passRetained(shared)
-        shared = Shared()
+        shared = Shared(prepare: prepare)
         threads = []
         isStarted = false
         process = getpid()
@@ -156,6 +149,15 @@ package final class WorkerPool: @unchecked Sendable {
             pthread_cond_broadcast(&shared.changed)
         }
         for thread in threads { pthread_join(thread, nil) }
+    }
+
+    /// Runs `work` for some parts at once, one for each worker at most, given its number.
+    package func run<Part: Sendable>(_ parts: [Part], _ work: @escaping (Int, Part) -> Void) {
+        // Safe to share: each worker has a number and a part of its own, and waits for all others.
+        nonisolated(unsafe) let work = work
+        run { worker in
+            if worker < parts.count { work(worker, parts[worker]) }
+        }
     }
 
     /// Runs `work` once for each worker, at once, and returns when all are through.
@@ -178,7 +180,7 @@ package final class WorkerPool: @unchecked Sendable {
             pthread_cond_broadcast(&shared.changed)
         }
         work(0)
-        for worker in threads.count + 1..<max(wanted, threads.count + 1) { work(worker) }
+        for worker in threads.count + 1..<max(count, threads.count + 1) { work(worker) }
         shared.locked {
             while shared.busy > 0 { pthread_cond_wait(&shared.changed, &shared.mutex) }
             shared.work = nil
