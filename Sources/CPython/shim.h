@@ -19,6 +19,13 @@ static inline PyObject *cpython_none(void) { return Py_NewRef(Py_None); }
 static inline PyObject *cpython_value_error(void) { return PyExc_ValueError; }
 static inline PyObject *cpython_type_error(void) { return PyExc_TypeError; }
 static inline PyObject *cpython_buffer_error(void) { return PyExc_BufferError; }
+// An exception that is both.
+static inline PyObject *cpython_new_buffer_and_value_error(const char *name, const char *text) {
+    PyObject *bases = PyTuple_Pack(2, PyExc_BufferError, PyExc_ValueError);
+    PyObject *error = bases ? PyErr_NewExceptionWithDoc(name, text, bases, NULL) : NULL;
+    Py_XDECREF(bases);
+    return error;
+}
 static inline PyObject *cpython_memory_error(void) { return PyExc_MemoryError; }
 static inline PyObject *cpython_import_error(void) { return PyExc_ImportError; }
 
@@ -57,14 +64,10 @@ static inline void cpython_free_instance(PyObject *object) {
 static inline PyObject *cpython_call_one(PyObject *function, PyObject *argument) {
     return PyObject_CallFunctionObjArgs(function, argument, NULL);
 }
-// logger.log(number, format, text), which takes the arguments and gives nothing back.
-static inline void cpython_call_log(PyObject *logger, PyObject *method, PyObject *number,
-                                    PyObject *format, PyObject *text) {
-    Py_XDECREF(PyObject_CallMethodObjArgs(logger, method, number, format, text, NULL));
-    Py_DECREF(method);
-    Py_DECREF(number);
-    Py_DECREF(format);
-    Py_DECREF(text);
+// logger.log(level, "%s", text): per cent signs of the text stay as they are.
+static inline PyObject *cpython_call_log(PyObject *logger, int level, const char *text,
+                                         Py_ssize_t bytes) {
+    return PyObject_CallMethod(logger, "log", "iss#", level, "%s", text, bytes);
 }
 
 // A method whose arguments come as an array.

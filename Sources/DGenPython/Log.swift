@@ -13,7 +13,6 @@ struct PythonLogHandler: LogHandler {
 
     init(label: String) {
         name = "dgen_mpi.\(label)"
-        logLevel = .critical
         let name = name
         let level = Self.locked { () -> Int in
             guard let logger = Self.logger(name),
@@ -35,12 +34,8 @@ struct PythonLogHandler: LogHandler {
         Self.locked {
             guard let logger = Self.logger(name) else { return }
             defer { Py_DecRef(logger) }
-            // "%s" keeps per cent signs of the message as they are.
-            guard let method = newText("log"), let format = newText("%s"),
-                let number = newInteger(Self.number(event.level)),
-                let text = newText("\(event.message)")
-            else { return }
-            cpython_call_log(logger, method, number, format, text)
+            let (level, text) = (Self.number(event.level), "\(event.message)")
+            Py_DecRef(cpython_call_log(logger, CInt(level), text, text.utf8.count))
         }
     }
 
@@ -58,11 +53,9 @@ struct PythonLogHandler: LogHandler {
     }
 
     private static func logger(_ name: String) -> PythonObject? {
-        guard let module = PyImport_ImportModule("logging") else { return nil }
-        defer { Py_DecRef(module) }
-        guard let function = PyObject_GetAttrString(module, "getLogger") else { return nil }
+        guard let function = imported("getLogger", from: "logging") else { return nil }
         defer { Py_DecRef(function) }
-        guard let argument = newText(name) else { return nil }
+        guard let argument = name.newObject() else { return nil }
         defer { Py_DecRef(argument) }
         return cpython_call_one(function, argument)
     }

@@ -18,8 +18,7 @@ final class Memory {
 
     /// Memory that was mapped and is not in use, the oldest first: touching it again costs nothing.
     nonisolated(unsafe) private static var spare:
-        [(start: UnsafeMutableRawPointer, capacity: Int)] =
-            []
+        [(start: UnsafeMutableRawPointer, capacity: Int)] = []
     /// No more than this is kept.
     private static let spareBytesMax = 128 << 20
 
@@ -63,77 +62,51 @@ final class Memory {
 }
 
 /// A range of shared memory with Python's buffer protocol.
-final class BytesView {
+final class BytesView: PythonContent {
     private let memory: Memory
     private let range: Range<Int>
-    /// What a new type is made of, once, when the module is.
-    nonisolated(unsafe) static var type: PythonType<BytesView>?
+    private var start: UnsafeMutableRawPointer { memory.start + range.lowerBound }
+    nonisolated(unsafe) static var type: OpaquePointer?
 
-    init(_ memory: Memory, range: Range<Int>) {
+    private init(_ memory: Memory, range: Range<Int>) {
         self.memory = memory
         self.range = range
     }
 
-    /// A new view of new memory, which `prepare` sees first.
-    static func new(
+    /// A view of new memory, which `prepare` sees first.
+    init(
         count: Int, prepare: (UnsafeMutableRawBufferPointer) -> Void = { _ in }
-    ) throws(PythonError) -> PythonObject {
+    ) throws(PythonError) {
         guard let memory = Memory(count: count) else {
             throw PythonError(cpython_memory_error(), "there is no memory for \(count) bytes")
         }
         prepare(UnsafeMutableRawBufferPointer(start: memory.start, count: count))
-        return try newObject(BytesView(memory, range: 0..<count))
+        (self.memory, range) = (memory, 0..<count)
     }
 
-    private static func newObject(_ view: BytesView) throws(PythonError) -> PythonObject {
-        guard let type else { throw PythonError(cpython_type_error(), "the module is not there") }
-        return try type.new(view)
+    private func slice(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+        let start = try arguments.integer(0, "start", in: 0...range.count)
+        let end = try arguments.integer(1, "stop", in: start...range.count)
+        let first = range.lowerBound
+        return BytesView(memory, range: first + start..<first + end).newObject()
     }
 
-    private static func of(_ object: PythonObject?) throws(PythonError) -> BytesView {
-        guard let type else { throw PythonError(cpython_type_error(), "the module is not there") }
-        return try type.content(object)
+    private func bytes(_: Arguments) -> PythonObject? {
+        PyBytes_FromStringAndSize(start.assumingMemoryBound(to: CChar.self), range.count)
     }
 
-    static func isView(_ object: PythonObject) -> Bool { type?.isType(of: object) ?? false }
-
-    private static func slice(
-        _ view: BytesView, _ arguments: Arguments
-    ) throws(PythonError) -> PythonObject? {
-        let start = try arguments.integer(0, "start", in: 0...view.range.count)
-        let end = try arguments.integer(1, "stop", in: start...view.range.count)
-        let first = view.range.lowerBound
-        return try newObject(BytesView(view.memory, range: first + start..<first + end))
-    }
-
-    private static func bytes(
-        _ view: BytesView, _ arguments: Arguments
-    ) throws(PythonError) -> PythonObject? {
-        let start = view.memory.start + view.range.lowerBound
-        return PyBytes_FromStringAndSize(
-            start.assumingMemoryBound(to: CChar.self), view.range.count)
-    }
-
-    /// Adds the type to a module; it is made for the first.
-    static func addType(to module: PythonObject) throws(PythonError) {
-        if type == nil { try makeType(module) }
-        try type?.add(to: module)
-    }
-
-    private static func makeType(_ module: PythonObject) throws(PythonError) {
+    static func newType(for module: PythonObject) throws(PythonError) -> OpaquePointer {
         let getBuffer:
             @convention(c) (PythonObject?, UnsafeMutablePointer<Py_buffer>?, CInt) -> CInt = {
                 object, view, flags in
                 guard let content = try? BytesView.of(object) else { return -1 }
-                return PyBuffer_FillInfo(
-                    view, object, content.memory.start + content.range.lowerBound,
-                    content.range.count, 0, flags)
+                return PyBuffer_FillInfo(view, object, content.start, content.range.count, 0, flags)
             }
         let length: @convention(c) (PythonObject?) -> Int = { object in
             (try? BytesView.of(object))?.range.count ?? -1
         }
-        type = try PythonType(
-            "dgen_mpi._native.BytesView", module: module,
+        return try newType(
+            "dgen_mpi._native.BytesView", for: module,
             documentation: """
                 Bytes in memory that views share, writable through the buffer protocol.
 
@@ -143,11 +116,11 @@ final class BytesView {
                 pythonFunction(
                     "slice", "$self, start, stop",
                     "Return a view of the same memory, from byte `start` to before byte `stop`."
-                ) { call(BytesView.of, $0, $1, $2, wanted: 2, BytesView.slice) },
+                ) { call($0, $1, $2, wanted: 2, BytesView.slice) },
                 pythonFunction(
                     "__bytes__", "$self",
                     "Return a copy as `bytes`."
-                ) { call(BytesView.of, $0, $1, $2, wanted: 0, BytesView.bytes) },
+                ) { call($0, $1, $2, wanted: 0, BytesView.bytes) },
             ],
             slots: [
                 cpython_slot(

@@ -11,20 +11,16 @@ internal import NUMA
 
 /// The kernel that `DGEN_KERNEL` names, or the fastest.
 func chosenKernel() throws(PythonError) -> Kernel {
-    do throws(InvalidField) {
-        return try Kernel.chosen(by: getenv("DGEN_KERNEL").map { String(cString: $0) })
-    } catch {
-        throw .value(error.description)
+    try orValueError { () throws(InvalidField) in
+        try Kernel.chosen(by: getenv("DGEN_KERNEL").map { String(cString: $0) })
     }
 }
 
-/// `length(buffer)`: the bytes of a buffer that may be filled, whatever its type.
 private func length(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
-    try withBuffer(of: try arguments.object(0), isWritten: true) { newInteger($0.count) }
+    try withBuffer(of: try arguments.object(0), isWritten: true) { $0.count.newObject() }
 }
 
-/// Fills a buffer with numbers of FORMAT.md section 5: `uniform(buffer, seed, low, high, max_threads,
-/// numa_mode, numa_node)`.
+/// The numbers of FORMAT.md section 5.
 private func uniform(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
     let seed = try arguments.seed(1)
     let (low, high) = (Float(try arguments.number(2)), Float(try arguments.number(3)))
@@ -49,8 +45,6 @@ private func uniform(_ arguments: Arguments) throws(PythonError) -> PythonObject
     }
 }
 
-/// Gives the rows of a buffer the length 1: `normalize_rows(buffer, dim, max_threads, numa_mode,
-/// numa_node)`.
 private func normalizeRows(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
     let dimension = try arguments.integer(1, "dim", in: 1...Int.max / 8)
     let threads = try Threads.wanted(arguments, 2)
@@ -79,11 +73,7 @@ private func inParts(
         let parts = min(threads.pool.count, buffer.count >> 18, count)
         guard parts > 1 else { return work(buffer, 0) }
         let shards = Shards(size: count, ranks: parts, alignment: 1)
-        // Safe to share: each thread has a part of its own.
-        nonisolated(unsafe) let (work, buffer) = (work, buffer)
-        threads.pool.run { index in
-            guard index < parts else { return }
-            let part = shards[index]
+        threads.pool.run(Array(shards)) { _, part in
             let start = part.lowerBound * unit
             work(
                 UnsafeMutableRawBufferPointer(
@@ -92,178 +82,137 @@ private func inParts(
     }
 }
 
-/// `allocate(size)`: their contents are whatever they are.
 private func allocate(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
-    try BytesView.new(count: try arguments.integer(0, "size", in: 0...Int.max))
+    try BytesView(count: try arguments.integer(0, "size", in: 0...Int.max)).newObject()
 }
 
-/// `create_bytearrays(count, size)`: their contents are whatever they are.
 private func byteArrays(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
     let count = try arguments.integer(0, "count", in: 0...Int.max)
     let size = try arguments.integer(1, "size", in: 0...Int.max)
-    guard let list = PyList_New(count) else { throw PythonError() }
-    for index in 0..<count {
-        guard let array = PyByteArray_FromStringAndSize(nil, size),
-            PyList_SetItem(list, index, array) == 0
-        else {
-            Py_DecRef(list)
-            throw PythonError()
-        }
+    return filled(PyList_New(count), count, PyList_SetItem) { _ in
+        PyByteArray_FromStringAndSize(nil, size)
     }
-    return list
 }
 
-/// `topology(root)`: the memory nodes of the machine whose `/sys` and `/proc` stand under `root`.
 private func topology(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
     let topology = Topology(root: try arguments.text(0))
-    return try newDictionary([
-        ("cores", newInteger(topology.coreCount)),
-        ("threads", newInteger(topology.threadCount)),
-        (
-            "nodes",
-            try newList(topology.nodes) { (node) throws(PythonError) in
-                try newDictionary([
-                    ("id", newInteger(node.id)),
-                    ("cpus", try newList(node.cpus, newInteger)),
-                    ("cpus_problem", node.cpusProblem.map(newText) ?? cpython_none()),
-                    (
-                        "memory_total_bytes",
-                        node.memoryTotalBytes.map(newInteger) ?? cpython_none()
-                    ),
-                    ("memory_free_bytes", node.memoryFreeBytes.map(newInteger) ?? cpython_none()),
-                    ("distances", try newList(node.distances, newInteger)),
-                ])
-            }
-        ),
-    ])
+    let nodes = topology.nodes.map { node -> PythonDictionary in
+        [
+            "id": node.id, "cpus": PythonList(node.cpus), "cpus_problem": node.cpusProblem,
+            "memory_total_bytes": node.memoryTotalBytes,
+            "memory_free_bytes": node.memoryFreeBytes, "distances": PythonList(node.distances),
+        ]
+    }
+    let found: PythonDictionary = [
+        "cores": topology.coreCount, "threads": topology.threadCount, "nodes": PythonList(nodes),
+    ]
+    return found.newObject()
 }
 
-/// `build_info()`: how this module was made, and what it uses here.
 private func buildInfo(_: Arguments) throws(PythonError) -> PythonObject? {
     #if DEBUG
         let kind = "debug"
     #else
         let kind = "release"
     #endif
-    let kernel = try chosenKernel()
-    return try newDictionary([
-        ("version", newText(Version.current)),
-        ("build", newText(kind)),
-        ("kernel", newText(kernel.rawValue)),
-        ("kernels", try newList(Kernel.supported) { newText($0.rawValue) }),
-        ("processors", newInteger(Processors.usable)),
-    ])
+    let info: PythonDictionary = [
+        "version": Version.current, "build": kind, "kernel": try chosenKernel().rawValue,
+        "kernels": PythonList(Kernel.supported.map(\.rawValue)),
+        "processors": Processors.usable,
+    ]
+    return info.newObject()
 }
 
-/// `parse_size(text, field)`: a number of bytes.
 private func parseSize(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
     let (text, field) = (try arguments.text(0), try arguments.text(1))
-    do throws(InvalidField) {
-        return newInteger(try ByteSize.parse(text, field: field))
-    } catch {
-        throw .value(error.description)
-    }
+    return try orValueError { () throws(InvalidField) in
+        try ByteSize.parse(text, field: field)
+    }.newObject()
 }
 
-/// `format_size(count)`: a size for people.
 private func formatSize(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
-    newText(ByteSize.format(try arguments.integer(0, "count", in: 0...Int.max)))
+    ByteSize.format(try arguments.integer(0, "count", in: 0...Int.max)).newObject()
 }
 
-/// `manifest(text)`: what a manifest says, by the program's own reader.
 private func manifest(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
     let text = try arguments.text(0)
-    let stored: StoredManifest
-    do throws(StoredManifest.Refusal) {
-        stored = try StoredManifest(parsing: text)
-    } catch {
-        throw .value(error.description)
+    let stored = try orValueError { () throws(StoredManifest.Refusal) in
+        try StoredManifest(parsing: text)
     }
     let spec = stored.spec
-    return try newDictionary([
-        ("is_complete", PyBool_FromLong(stored.isComplete ? 1 : 0)),
-        ("size", newInteger(spec.size)),
-        ("seed", PyLong_FromUnsignedLongLong(spec.seed)),
-        ("dedup_thousandths", newInteger(spec.dedupRatio.thousandths)),
-        ("compress_thousandths", newInteger(spec.compressRatio.thousandths)),
-        ("dedup_unit", newInteger(spec.dedupUnit)),
-        ("compress_unit", newInteger(spec.compressUnit)),
-        ("fill", newText(spec.fill.rawValue)),
-        ("is_per_rank", PyBool_FromLong(stored.isPerRank ? 1 : 0)),
-        ("ranks", stored.ranks.map(newInteger) ?? cpython_none()),
-        ("align", stored.align.map(newInteger) ?? cpython_none()),
-    ])
+    let found: PythonDictionary = [
+        "is_complete": stored.isComplete, "size": spec.size, "seed": spec.seed,
+        "dedup_thousandths": spec.dedupRatio.thousandths,
+        "compress_thousandths": spec.compressRatio.thousandths,
+        "dedup_unit": spec.dedupUnit, "compress_unit": spec.compressUnit,
+        "fill": spec.fill.rawValue, "is_per_rank": stored.isPerRank, "ranks": stored.ranks,
+        "align": stored.align,
+    ]
+    return found.newObject()
 }
 
 /// The functions of the module.
-nonisolated(unsafe) private let functions: UnsafeMutablePointer<PyMethodDef> = {
-    let functions = [
-        pythonFunction(
-            "source",
-            """
-            size, seed, dedup_thousandths, compress_thousandths, dedup_unit, compress_unit, fill, \
-            max_threads, numa_mode, numa_node
-            """,
-            "Return a data set; a compress_unit or max_threads of 0 and a numa_node of -1 are chosen here."
-        ) { call($1, $2, wanted: 10, Source.new) },
-        pythonFunction(
-            "allocate", "size",
-            "Return new memory, whose contents are whatever they are."
-        ) { call($1, $2, wanted: 1, allocate) },
-        pythonFunction(
-            "length", "buffer",
-            "Return the bytes of a buffer, or raise what filling it would raise."
-        ) { call($1, $2, wanted: 1, length) },
-        pythonFunction(
-            "uniform", "buffer, seed, low, high, max_threads, numa_mode, numa_node",
-            "Fill `buffer` with float32 numbers."
-        ) { call($1, $2, wanted: 7, uniform) },
-        pythonFunction(
-            "normalize_rows", "buffer, dim, max_threads, numa_mode, numa_node",
-            "Give every row of `dim` float32 numbers the length 1."
-        ) { call($1, $2, wanted: 5, normalizeRows) },
-        pythonFunction(
-            "create_bytearrays", "count, size",
-            "Return a list of new bytearrays, whose contents are whatever they are."
-        ) { call($1, $2, wanted: 2, byteArrays) },
-        pythonFunction(
-            "topology", "root",
-            "Return cores, threads and memory nodes of the machine whose `/sys` and `/proc` stand under `root`."
-        ) { call($1, $2, wanted: 1, topology) },
-        pythonFunction(
-            "parse_size", "text, field",
-            "Return the bytes of a size such as 64KiB, or raise a ValueError that names `field`."
-        ) { call($1, $2, wanted: 2, parseSize) },
-        pythonFunction(
-            "format_size", "count",
-            "Return a size for people, in binary units."
-        ) { call($1, $2, wanted: 1, formatSize) },
-        pythonFunction(
-            "manifest", "text",
-            "Return what a manifest says, or raise a ValueError for what is none."
-        ) { call($1, $2, wanted: 1, manifest) },
-        pythonFunction(
-            "options", "",
-            "Return the rows of the table of options."
-        ) { call($1, $2, wanted: 0, options) },
-        pythonFunction(
-            "check_options", "operation, texts",
-            """
-            Return the values of a job's options, given as lists of texts, or raise a ValueError for the first that is \
-            not accepted.
-            """
-        ) { call($1, $2, wanted: 2, checkOptions) },
-        pythonFunction(
-            "build_info", "",
-            "Return version, kind of build, kernels, and the processors that this process may use."
-        ) { call($1, $2, wanted: 0, buildInfo) },
-    ]
-    // As long as the process: modules refer to them.
-    let table = UnsafeMutablePointer<PyMethodDef>.allocate(capacity: functions.count + 1)
-    for (index, function) in functions.enumerated() { (table + index).initialize(to: function) }
-    (table + functions.count).initialize(to: PyMethodDef())
-    return table
-}()
+nonisolated(unsafe) private let functions = methodTable([
+    pythonFunction(
+        "source",
+        """
+        size, seed, dedup_thousandths, compress_thousandths, dedup_unit, compress_unit, fill, \
+        max_threads, numa_mode, numa_node
+        """,
+        "Return a data set; a compress_unit or max_threads of 0 and a numa_node of -1 are chosen here."
+    ) { call($1, $2, wanted: 10, Source.new) },
+    pythonFunction(
+        "allocate", "size",
+        "Return new memory, whose contents are whatever they are."
+    ) { call($1, $2, wanted: 1, allocate) },
+    pythonFunction(
+        "length", "buffer",
+        "Return the bytes of a buffer, or raise what filling it would raise."
+    ) { call($1, $2, wanted: 1, length) },
+    pythonFunction(
+        "uniform", "buffer, seed, low, high, max_threads, numa_mode, numa_node",
+        "Fill `buffer` with float32 numbers."
+    ) { call($1, $2, wanted: 7, uniform) },
+    pythonFunction(
+        "normalize_rows", "buffer, dim, max_threads, numa_mode, numa_node",
+        "Give every row of `dim` float32 numbers the length 1."
+    ) { call($1, $2, wanted: 5, normalizeRows) },
+    pythonFunction(
+        "create_bytearrays", "count, size",
+        "Return a list of new bytearrays, whose contents are whatever they are."
+    ) { call($1, $2, wanted: 2, byteArrays) },
+    pythonFunction(
+        "topology", "root",
+        "Return cores, threads and memory nodes of the machine whose `/sys` and `/proc` stand under `root`."
+    ) { call($1, $2, wanted: 1, topology) },
+    pythonFunction(
+        "parse_size", "text, field",
+        "Return the bytes of a size such as 64KiB, or raise a ValueError that names `field`."
+    ) { call($1, $2, wanted: 2, parseSize) },
+    pythonFunction(
+        "format_size", "count",
+        "Return a size for people, in binary units."
+    ) { call($1, $2, wanted: 1, formatSize) },
+    pythonFunction(
+        "manifest", "text",
+        "Return what a manifest says, or raise a ValueError for what is none."
+    ) { call($1, $2, wanted: 1, manifest) },
+    pythonFunction(
+        "options", "",
+        "Return the rows of the table of options."
+    ) { call($1, $2, wanted: 0, options) },
+    pythonFunction(
+        "check_options", "operation, texts",
+        """
+        Return the values of a job's options, given as lists of texts, or raise a ValueError for the first that is \
+        not accepted.
+        """
+    ) { call($1, $2, wanted: 2, checkOptions) },
+    pythonFunction(
+        "build_info", "",
+        "Return version, kind of build, kernels, and the processors that this process may use."
+    ) { call($1, $2, wanted: 0, buildInfo) },
+])
 
 /// Fills a new module with what is not a function.
 ///
@@ -275,17 +224,16 @@ private func execute(_ module: PythonObject) throws(PythonError) {
             cpython_import_error(),
             "dgen_mpi works in the main interpreter of a process, not in a sub-interpreter")
     }
-    try addUnsuitableBufferError(to: module)
+    guard PyModule_AddObjectRef(module, "UnsuitableBufferError", unsuitableBufferError) == 0 else {
+        throw PythonError()
+    }
     try BytesView.addType(to: module)
     try Source.addType(to: module)
-    if !isLogSetUp {
-        isLogSetUp = true
-        LoggingSystem.bootstrap(PythonLogHandler.init(label:))
-    }
+    _ = log
 }
 
-// Touched under Python's lock only.
-nonisolated(unsafe) private var isLogSetUp = false
+/// Set up when it is touched first.
+private let log: Void = LoggingSystem.bootstrap(PythonLogHandler.init(label:))
 
 /// What Python calls when it imports the module.
 @_cdecl("PyInit__native")

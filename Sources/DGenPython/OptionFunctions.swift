@@ -5,33 +5,23 @@ internal import CPython
 internal import DataGen
 internal import Options
 
-/// `options()`: the rows of the table.
 func options(_: Arguments) throws(PythonError) -> PythonObject? {
     let topics = OptionRow.topics + [OptionRow.ofBench]
-    let rows = topics.flatMap { topic in topic.rows.map { (topic, $0) } }
-    return try newList(rows) { (entry) throws(PythonError) in
-        let (topic, row) = entry
-        let (range, none) = (row.form.range, { cpython_none() })
-        return try newDictionary([
-            ("name", newText(row.name)),
-            ("topic", newText(topic.title)),
-            ("about", newText(topic.about)),
-            ("short", row.short.map { newText(String($0)) } ?? none()),
-            ("kind", newText(row.form.name)),
-            ("shape", newText(row.shape.rawValue)),
-            ("least", range.map { newInteger($0.lowerBound) } ?? none()),
-            ("most", range.map { newInteger($0.upperBound) } ?? none()),
-            ("choices", try newList(row.form.choices, newText)),
-            ("accepted", newText(row.accepted)),
-            ("default", row.defaultWords.map(newText) ?? none()),
-            ("help", newText(row.help)),
-            ("example", newText(row.example)),
-            ("commands", try newList(row.commands) { newText($0.rawValue) }),
-        ])
+    let rows = topics.flatMap { topic in
+        topic.rows.map { row -> PythonDictionary in
+            [
+                "name": row.name, "topic": topic.title, "about": topic.about,
+                "short": row.short.map { String($0) }, "kind": row.form.name,
+                "shape": row.shape.rawValue, "least": row.form.range?.lowerBound,
+                "most": row.form.range?.upperBound, "choices": PythonList(row.form.choices),
+                "accepted": row.accepted, "default": row.defaultWords, "help": row.help,
+                "example": row.example, "commands": PythonList(row.commands.map(\.rawValue)),
+            ]
+        }
     }
+    return PythonList(rows).newObject()
 }
 
-/// `check_options(operation, texts)`: the values that the texts of a job file are read as.
 func checkOptions(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
     var (given, read): (Settings.Given, [(OptionRow, [any Sendable])]) = ([:], [])
     let operation = Operation(rawValue: try arguments.text(0))
@@ -41,7 +31,7 @@ func checkOptions(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
         }
         given[row] = texts
     }
-    do throws(InvalidField) {
+    try orValueError { () throws(InvalidField) in
         let settings = Settings(commandLine: [:], environment: [:], jobFile: given)
         for row in OptionRow.all {
             if let texts = given[row] { read.append((row, try row.values(texts))) }
@@ -50,34 +40,29 @@ func checkOptions(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
         if settings.has(.size), operation == .generate || operation == .test {
             _ = try settings.spec(over: nil, size: 0, seed: 0)
         }
-    } catch {
-        throw .value(error.description)
     }
-    var entries: [(String, PythonObject?)] = []
+    var all: PythonDictionary = [:]
     for (row, values) in read {
-        let value =
+        let value: any PythonValue =
             switch row.shape {
-            case .one: newObject(values.first, given[row]?.last)
-            case .joined, .several, .list: try newList(values) { newObject($0, nil) }
+            case .one: pythonValue(values.first, given[row]?.last)
+            case .joined, .several, .list: PythonList(values.map { pythonValue($0, nil) })
             case .pairs, .mapping:
-                try newDictionary(
-                    values.compactMap { $0 as? Pair }.map { ($0.key, newText($0.value)) })
+                PythonDictionary(
+                    entries: values.compactMap { $0 as? Pair }.map { ($0.key, $0.value) })
             }
-        entries.append((row.name, value))
+        all.entries.append((row.name, value))
     }
-    return try newDictionary(entries)
+    return all.newObject()
 }
 
 /// What Python has for a value; for one that it has nothing for, the text that was given.
-private func newObject(_ value: (any Sendable)?, _ text: String?) -> PythonObject? {
+private func pythonValue(_ value: (any Sendable)?, _ text: String?) -> any PythonValue {
     switch value {
-    case let number as Int: newInteger(number)
-    case let seed as UInt64: PyLong_FromUnsignedLongLong(seed)
-    case let flag as Bool: PyBool_FromLong(flag ? 1 : 0)
-    case let choice as any RawRepresentable<String>: newText(choice.rawValue)
-    case let ratio as Ratio: newText(ratio.description)
-    case let line as String: newText(line)
-    default: newText(text ?? "")
+    case let value as any PythonValue: value
+    case let choice as any RawRepresentable<String>: choice.rawValue
+    case let ratio as Ratio: ratio.description
+    default: text ?? ""
     }
 }
 

@@ -4,6 +4,7 @@
 // throws ``PythonError`` exactly where an exception is set.
 
 internal import CPython
+internal import DataGen
 internal import Glibc
 
 /// A Python object; nil where an exception is set.
@@ -22,6 +23,13 @@ struct PythonError: Error {
     static func value(_ message: String) -> PythonError {
         PythonError(cpython_value_error(), message)
     }
+}
+
+/// What `body` returns; a `ValueError` with its own words where it throws.
+func orValueError<Value, Failure: Error & CustomStringConvertible>(
+    _ body: () throws(Failure) -> Value
+) throws(PythonError) -> Value {
+    do throws(Failure) { return try body() } catch { throw .value(error.description) }
 }
 
 /// The arguments of a call: by position, as many as the function has.
@@ -76,37 +84,31 @@ struct Arguments {
 
     func text(_ index: Int) throws(PythonError) -> String { try text(of: object(index)) }
 
+    /// One of the values that have names.
+    func choice<Choice: RawRepresentable<String>>(
+        _ index: Int, _ name: String, _ accepted: String
+    ) throws(PythonError) -> Choice {
+        let text = try text(index)
+        guard let choice = Choice(rawValue: text) else {
+            let refusal = InvalidField(field: name, value: text, accepted: accepted)
+            throw .value(refusal.description)
+        }
+        return choice
+    }
+
     func text(of object: PythonObject) throws(PythonError) -> String {
         var length = 0
         guard let bytes = PyUnicode_AsUTF8AndSize(object, &length) else {
             throw PythonError()
         }
-        return bytes.withMemoryRebound(to: UInt8.self, capacity: length) {
-            String(decoding: UnsafeBufferPointer(start: $0, count: length), as: UTF8.self)
-        }
+        return String(decoding: UnsafeRawBufferPointer(start: bytes, count: length), as: UTF8.self)
     }
 }
 
-/// Both a `BufferError`, as Python has it, and a `ValueError`, as programs for dgen-py catch it.
-nonisolated(unsafe) private(set) var unsuitableBufferError: PythonObject?
-
-/// Adds that exception to a module; it is made for the first.
-func addUnsuitableBufferError(to module: PythonObject) throws(PythonError) {
-    if unsuitableBufferError == nil {
-        // They live as long as the process.
-        Py_IncRef(cpython_buffer_error())
-        Py_IncRef(cpython_value_error())
-        let bases = try newTuple([cpython_buffer_error(), cpython_value_error()])
-        defer { Py_DecRef(bases) }
-        unsuitableBufferError = PyErr_NewExceptionWithDoc(
-            "dgen_mpi.UnsuitableBufferError",
-            "Memory that is read-only, not in one piece in C order, or that may hold references.",
-            bases, nil)
-    }
-    guard let unsuitableBufferError,
-        PyModule_AddObjectRef(module, "UnsuitableBufferError", unsuitableBufferError) == 0
-    else { throw PythonError() }
-}
+/// Both a `BufferError`, as Python has it, and a `ValueError`, as programs for dgen-py catch it; made for the first module.
+nonisolated(unsafe) let unsuitableBufferError = cpython_new_buffer_and_value_error(
+    "dgen_mpi.UnsuitableBufferError",
+    "Memory that is read-only, not in one piece in C order, or that may hold references.")
 
 /// The memory of an object with the buffer protocol, held as long as `body` runs.
 ///
@@ -146,12 +148,8 @@ func withBuffer<Result>(
 ///
 /// Our own memory and bytearrays are not asked about: that takes longer than filling small ones.
 private func isPlain(_ object: PythonObject) throws(PythonError) -> Bool {
-    if cpython_is_bytearray(object) != 0 || BytesView.isView(object) { return true }
-    if plainTest == nil {
-        guard let module = PyImport_ImportModule("dgen_mpi._memory") else { throw PythonError() }
-        defer { Py_DecRef(module) }
-        plainTest = PyObject_GetAttrString(module, "is_plain")
-    }
+    if cpython_is_bytearray(object) != 0 || BytesView.isInstance(object) { return true }
+    if plainTest == nil { plainTest = imported("is_plain", from: "dgen_mpi._memory") }
     guard let plainTest, let answer = cpython_call_one(plainTest, object) else {
         throw PythonError()
     }
@@ -162,6 +160,13 @@ private func isPlain(_ object: PythonObject) throws(PythonError) -> Bool {
 // As long as the process; touched under Python's lock only.
 nonisolated(unsafe) private var plainTest: PythonObject?
 
+/// What another module has by a name; nil where an exception is set.
+func imported(_ name: String, from module: String) -> PythonObject? {
+    guard let module = PyImport_ImportModule(module) else { return nil }
+    defer { Py_DecRef(module) }
+    return PyObject_GetAttrString(module, name)
+}
+
 /// Lets other Python threads run while `body` does not touch Python.
 func withoutInterpreterLock(_ body: () -> Void) {
     let state = PyEval_SaveThread()
@@ -169,21 +174,7 @@ func withoutInterpreterLock(_ body: () -> Void) {
     PyEval_RestoreThread(state)
 }
 
-/// Calls a method of what an object stands for; nil, and an exception is set, where something throws.
-func call<Content>(
-    _ content: (PythonObject?) throws(PythonError) -> Content, _ object: PythonObject?,
-    _ arguments: UnsafePointer<PythonObject?>?, _ count: Int, wanted: Int,
-    _ method: (Content, Arguments) throws(PythonError) -> PythonObject?
-) -> PythonObject? {
-    do throws(PythonError) {
-        return try method(
-            try content(object), try Arguments(arguments, count, wanted: wanted))
-    } catch {
-        return nil
-    }
-}
-
-/// Calls a function of the module.
+/// Calls a function of the module; nil, and an exception is set, where it throws.
 func call(
     _ arguments: UnsafePointer<PythonObject?>?, _ count: Int, wanted: Int,
     _ function: (Arguments) throws(PythonError) -> PythonObject?
@@ -195,79 +186,21 @@ func call(
     }
 }
 
-func newInteger(_ value: Int) -> PythonObject? { PyLong_FromLongLong(Int64(value)) }
-
-func newBytes(_ bytes: [UInt8]) -> PythonObject? {
-    bytes.withUnsafeBufferPointer { bytes in
-        guard let start = bytes.baseAddress else { return PyBytes_FromStringAndSize("", 0) }
-        return start.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
-            PyBytes_FromStringAndSize($0, bytes.count)
-        }
-    }
-}
-
-func newText(_ text: String) -> PythonObject? {
-    var text = text
-    return text.withUTF8 { bytes in
-        guard let start = bytes.baseAddress else { return PyUnicode_FromStringAndSize("", 0) }
-        return start.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
-            PyUnicode_FromStringAndSize($0, bytes.count)
-        }
-    }
-}
-
-/// A list of what `make` makes of every element.
-func newList<Element>(
-    _ elements: [Element], _ make: (Element) throws(PythonError) -> PythonObject?
-) throws(PythonError) -> PythonObject {
-    guard let list = PyList_New(elements.count) else { throw PythonError() }
-    for (index, element) in elements.enumerated() {
-        do throws(PythonError) {
-            guard let object = try make(element), PyList_SetItem(list, index, object) == 0 else {
-                throw PythonError()
-            }
-        } catch {
-            Py_DecRef(list)
-            throw error
-        }
-    }
-    return list
-}
-
-func newTuple(_ elements: [PythonObject?]) throws(PythonError) -> PythonObject {
-    guard let tuple = PyTuple_New(elements.count) else { throw PythonError() }
-    for (index, element) in elements.enumerated() {
-        // It takes the element, also where it fails.
-        guard let element, PyTuple_SetItem(tuple, index, element) == 0 else {
-            Py_DecRef(tuple)
-            throw PythonError()
-        }
-    }
-    return tuple
-}
-
-func newDictionary(
-    _ entries: [(String, PythonObject?)]
-) throws(PythonError) -> PythonObject {
-    guard let dictionary = PyDict_New() else { throw PythonError() }
-    for (key, value) in entries {
-        guard let value, PyDict_SetItemString(dictionary, key, value) == 0 else {
-            Py_DecRef(dictionary)
-            throw PythonError()
-        }
-        Py_DecRef(value)
-    }
-    return dictionary
-}
-
-/// A function or method of Python; its texts are there as long as the process.
+/// Calls a method of what an instance owns.
 ///
-/// - Parameters:
-///   - name: what it is called.
-///   - parameters: names of what it takes, by position, `$self` before those of a method.
-///   - documentation: what it does.
-///   - function: what does it.
-/// - Returns: what a module or a type is made of.
+/// Inlined, so that a method of an object is not allocated: a tenth of filling a small buffer.
+@inline(__always)
+func call<Content: PythonContent>(
+    _ object: PythonObject?, _ arguments: UnsafePointer<PythonObject?>?, _ count: Int, wanted: Int,
+    _ method: (Content) -> (Arguments) throws(PythonError) -> PythonObject?
+) -> PythonObject? {
+    call(arguments, count, wanted: wanted) { (arguments) throws(PythonError) in
+        try method(try Content.of(object))(arguments)
+    }
+}
+
+/// A function of Python, whose `parameters` go by position, or a method, which has `$self` before them; its texts are there
+/// as long as the process.
 func pythonFunction(
     _ name: String, _ parameters: String, _ documentation: String,
     _ function: cpython_fast_function
@@ -277,62 +210,75 @@ func pythonFunction(
     return cpython_method(strdup(name), function, strdup(text))
 }
 
-/// A Python type of ours whose instances own an object of a Swift class.
-struct PythonType<Content: AnyObject> {
-    private let type: OpaquePointer
+/// A table as Python wants it, there as long as the process: modules and types refer to it.
+func methodTable(_ methods: [PyMethodDef]) -> UnsafeMutablePointer<PyMethodDef> {
+    let table = UnsafeMutablePointer<PyMethodDef>.allocate(capacity: methods.count + 1)
+    for (index, method) in (methods + [PyMethodDef()]).enumerated() {
+        (table + index).initialize(to: method)
+    }
+    return table
+}
 
-    /// Makes the type, for `module`; `name` has that of the module before it.
-    init(
-        _ name: StaticString, module: PythonObject, documentation: StaticString,
+/// A class whose objects instances of a Python type of ours own.
+protocol PythonContent: AnyObject, PythonValue {
+    /// The type, once a module has it; touched under Python's lock only.
+    static var type: OpaquePointer? { get set }
+
+    static func newType(for module: PythonObject) throws(PythonError) -> OpaquePointer
+}
+
+extension PythonContent {
+    /// Makes the type; `name` has that of the module before it.
+    static func newType(
+        _ name: StaticString, for module: PythonObject, documentation: StaticString,
         methods: [PyMethodDef], slots: [PyType_Slot] = []
-    ) throws(PythonError) {
-        // As long as the process: the type refers to them.
-        let table = UnsafeMutablePointer<PyMethodDef>.allocate(capacity: methods.count + 1)
-        for (index, method) in methods.enumerated() { (table + index).initialize(to: method) }
-        (table + methods.count).initialize(to: PyMethodDef())
+    ) throws(PythonError) -> OpaquePointer {
         let free: @convention(c) (PythonObject?) -> Void = { object in
             guard let object else { return }
             Unmanaged<AnyObject>.fromOpaque(cpython_content(object)).release()
             cpython_free_instance(object)
         }
-        var all = slots
-        all.append(cpython_slot(Py_tp_methods, table))
-        all.append(
-            cpython_slot(Py_tp_dealloc, unsafeBitCast(free, to: UnsafeMutableRawPointer.self)))
-        all.append(
-            cpython_slot(Py_tp_doc, UnsafeMutableRawPointer(mutating: documentation.utf8Start)))
-        all.append(cpython_slot(0, nil))
-        let made = name.withUTF8Buffer { bytes in
-            bytes.withMemoryRebound(to: CChar.self) {
-                cpython_new_type(module, $0.baseAddress, &all)
-            }
-        }
-        guard let made else { throw PythonError() }
-        type = made
+        var all =
+            slots + [
+                cpython_slot(Py_tp_methods, methodTable(methods)),
+                cpython_slot(Py_tp_dealloc, unsafeBitCast(free, to: UnsafeMutableRawPointer.self)),
+                cpython_slot(Py_tp_doc, UnsafeMutableRawPointer(mutating: documentation.utf8Start)),
+                cpython_slot(0, nil),
+            ]
+        let start = UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
+        guard let type = cpython_new_type(module, start, &all) else { throw PythonError() }
+        return type
     }
 
-    /// Adds the type to a module: that for which it was made, or the same once more.
-    func add(to module: PythonObject) throws(PythonError) {
+    /// Adds the type to a module; it is made for the first.
+    static func addType(to module: PythonObject) throws(PythonError) {
+        if type == nil { type = try newType(for: module) }
         guard PyModule_AddType(module, type) == 0 else { throw PythonError() }
     }
 
-    /// A new instance that owns `content`.
-    func new(_ content: Content) throws(PythonError) -> PythonObject {
-        let owned = Unmanaged.passRetained(content)
-        guard let object = cpython_new_instance(type, owned.toOpaque()) else {
-            owned.release()
-            throw PythonError()
-        }
-        return object
+    static func isInstance(_ object: PythonObject) -> Bool {
+        type.map { cpython_is_instance(object, $0) != 0 } ?? false
     }
 
-    func isType(of object: PythonObject) -> Bool { cpython_is_instance(object, type) != 0 }
-
     /// What an instance owns.
-    func content(_ object: PythonObject?) throws(PythonError) -> Content {
-        guard let object, isType(of: object) else {
+    static func of(_ object: PythonObject?) throws(PythonError) -> Self {
+        guard let object, isInstance(object) else {
             throw PythonError(cpython_type_error(), "an object of another type was given")
         }
-        return Unmanaged<Content>.fromOpaque(cpython_content(object)).takeUnretainedValue()
+        return Unmanaged<Self>.fromOpaque(cpython_content(object)).takeUnretainedValue()
+    }
+
+    /// A new instance that owns it.
+    func newObject() -> PythonObject? {
+        guard let type = Self.type else {
+            PyErr_SetString(cpython_type_error(), "the module is not there")
+            return nil
+        }
+        let owned = Unmanaged.passRetained(self)
+        guard let object = cpython_new_instance(type, owned.toOpaque()) else {
+            owned.release()
+            return nil
+        }
+        return object
     }
 }

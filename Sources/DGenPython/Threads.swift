@@ -45,13 +45,8 @@ final class Threads {
     /// on memory nodes, and the node that they are to be on (-1: any).
     static func wanted(_ arguments: Arguments, _ index: Int) throws(PythonError) -> Threads {
         let count = try arguments.integer(index, "max_threads", in: 0...4096)
-        let name = try arguments.text(index + 1)
-        guard let mode = Placement.Mode(rawValue: name) else {
-            throw .value(
-                InvalidField(
-                    field: "numa_mode", value: name, accepted: "auto, force or disabled"
-                ).description)
-        }
+        let mode: Placement.Mode = try arguments.choice(
+            index + 1, "numa_mode", "auto, force or disabled")
         let node = try arguments.integer(index + 2, "numa_node", in: -1...65535)
         let wish = Wish(
             count: count == 0 ? usableProcessors() : count, mode: mode, node: node < 0 ? nil : node)
