@@ -7,14 +7,9 @@ package enum FreeMemory {
     /// - Parameter root: the folder that stands for `/`: that itself, or a copy.
     /// - Returns: bytes; nil where nothing is known.
     package static func bytes(root: String = "/") -> Int? {
-        var machine: Int?
-        if let text = KernelFile.text(root + "/proc/meminfo") {
-            func kibibytes(_ name: String) -> Int? {
-                KernelFile.values(of: name, in: text).first.flatMap {
-                    Int($0.prefix { $0.isNumber })
-                }
-            }
-            machine = kibibytes("MemAvailable").map { 1024 * ($0 + (kibibytes("SwapFree") ?? 0)) }
+        let memory = KernelFile.text(root + "/proc/meminfo") ?? ""
+        let machine = KernelFile.bytes(of: "MemAvailable", in: memory).map {
+            $0 + (KernelFile.bytes(of: "SwapFree", in: memory) ?? 0)
         }
         let groups = ControlGroup.folders(of: "memory", root: root).map(granted)
         return (groups + [machine]).compactMap { $0 }.min()

@@ -66,6 +66,15 @@ enum KernelFile {
             return sides[1].prefix { !$0.isStray }.trimmed
         }
     }
+
+    /// A line `name: 123 kB`, in bytes.
+    static func bytes(of name: String, in text: String) -> Int? {
+        guard let value = values(of: name, in: text).first,
+            let kibibytes = value.split(separator: " ").first.flatMap({ Int($0) })
+        else { return nil }
+        let (bytes, overflow) = kibibytes.multipliedReportingOverflow(by: 1024)
+        return overflow || bytes < 0 ? nil : bytes
+    }
 }
 
 extension Character {

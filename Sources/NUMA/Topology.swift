@@ -76,8 +76,8 @@ package struct Topology: Sendable, Equatable {
                 ? Self.problem(of: list, "\(folder)/cpulist") ?? Self.problem(
                     of: mask, "\(folder)/cpumap")
                     ?? "\(folder)/cpulist and cpumap: cannot be read" : nil,
-            memoryTotalBytes: bytes(of: "Node \(id) MemTotal", in: memory),
-            memoryFreeBytes: bytes(of: "Node \(id) MemFree", in: memory),
+            memoryTotalBytes: KernelFile.bytes(of: "Node \(id) MemTotal", in: memory),
+            memoryFreeBytes: KernelFile.bytes(of: "Node \(id) MemFree", in: memory),
             distances: distances.contains(nil) ? [] : distances.compactMap { $0 })
     }
 
@@ -96,8 +96,8 @@ package struct Topology: Sendable, Equatable {
             cpusProblem: processors.isEmpty
                 ? "\(root)proc/cpuinfo and \(root)sys/devices/system/cpu/online: list no processors"
                 : nil,
-            memoryTotalBytes: bytes(of: "MemTotal", in: memory),
-            memoryFreeBytes: bytes(of: "MemFree", in: memory), distances: [10])
+            memoryTotalBytes: KernelFile.bytes(of: "MemTotal", in: memory),
+            memoryFreeBytes: KernelFile.bytes(of: "MemFree", in: memory), distances: [10])
     }
 
     /// The processors that /proc/cpuinfo lists, or else those that are online.
@@ -118,14 +118,5 @@ package struct Topology: Sendable, Equatable {
                 ?? "thread \(thread)"
         }
         return max(Set(cores).count, 1)
-    }
-
-    /// A line `name: 123 kB`, in bytes.
-    private static func bytes(of name: String, in text: String) -> Int? {
-        guard let value = KernelFile.values(of: name, in: text).first,
-            let kibibytes = value.split(separator: " ").first.flatMap({ Int($0) })
-        else { return nil }
-        let (bytes, overflow) = kibibytes.multipliedReportingOverflow(by: 1024)
-        return overflow || bytes < 0 ? nil : bytes
     }
 }
