@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// The hot loops compiled for x86-64-v4 (AVX-512). Nothing else belongs here: every function in this module may
-// only run after a look at the processor, and generic code specialised here could become a weak symbol
-// that replaces the same code elsewhere.
+// The hot loops compiled for x86-64-v4 (AVX-512). Nothing else belongs here, as in `XoshiroX86V3`.
 
 package import Xoshiro
 

@@ -32,7 +32,7 @@ public struct DamageLog: Sendable, Equatable {
     /// Right bytes that end a range.
     public let gap: Int
     /// The most ranges that ``ranges`` keeps.
-    public let limit: Int
+    public private(set) var limit: Int
     /// The first ranges, at most ``limit``.
     public private(set) var ranges: [Damage] = []
     /// The last range so far, kept or not.
@@ -125,10 +125,9 @@ public struct DamageLog: Sendable, Equatable {
 
     /// The same log with a smaller limit.
     private func keeping(_ limit: Int) -> DamageLog {
-        var log = DamageLog(gap: gap, limit: limit)
+        var log = self
+        log.limit = limit
         log.ranges = Array(ranges.prefix(limit))
-        log.last = last
-        (log.rangeCount, log.rangeBytes, log.wrongBytes) = (rangeCount, rangeBytes, wrongBytes)
         return log
     }
 

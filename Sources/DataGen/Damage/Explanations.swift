@@ -12,8 +12,6 @@ struct Explanations {
         let range: Range<Int>
         let displacement: Int?
         let seed: UInt64?
-        /// Which of equally long ones goes first.
-        let order: Int
 
         var bytesMin: Int {
             kind == .misplaced ? Examination.misplacedMin : Examination.knownMin
@@ -45,8 +43,7 @@ struct Explanations {
                 continue
             }
             let run = Run(
-                kind: kind, range: start..<place, displacement: displacement, seed: seed,
-                order: runs.count)
+                kind: kind, range: start..<place, displacement: displacement, seed: seed)
             if isWrong, run.range.count >= run.bytesMin { runs.append(run) }
             (start, isWrong) = (place + 1, false)
         }
@@ -100,10 +97,8 @@ struct Explanations {
     private func claimed() -> [Claim] {
         var claims: [Claim] = []
         var free = RangeSet(found.indices)
-        let longestFirst = runs.sorted {
-            ($1.range.count, $0.order) < ($0.range.count, $1.order)
-        }
-        for run in longestFirst {
+        // Of equally long ones, that which was tried first: sorting is stable.
+        for run in runs.sorted(by: { $0.range.count > $1.range.count }) {
             for whole in free.ranges {
                 let range = trimmed(withoutChance(run.range.clamped(to: whole), run.bytesMin))
                 guard range.count >= run.bytesMin else { continue }

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 /// The bytes of a data set in order, a buffer at a time: for more than memory holds.
-///
-/// ```swift
-/// var stream = StreamingGenerator(spec)
-/// while case let count = stream.read(into: buffer), count > 0 {
-///     consume(buffer[..<count])
-/// }
-/// ```
 public struct StreamingGenerator: Sendable {
     private var generator: Generator
     /// The offset of the next byte, 0 to the size of the data set; set it to go elsewhere.
