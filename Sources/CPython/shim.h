@@ -11,7 +11,6 @@
 #include <features.h>
 
 #define Py_LIMITED_API 0x030B0000
-#define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
 static inline PyObject *cpython_none(void) { return Py_NewRef(Py_None); }
@@ -65,9 +64,8 @@ static inline PyObject *cpython_call_one(PyObject *function, PyObject *argument)
     return PyObject_CallFunctionObjArgs(function, argument, NULL);
 }
 // logger.log(level, "%s", text): per cent signs of the text stay as they are.
-static inline PyObject *cpython_call_log(PyObject *logger, int level, const char *text,
-                                         Py_ssize_t bytes) {
-    return PyObject_CallMethod(logger, "log", "iss#", level, "%s", text, bytes);
+static inline PyObject *cpython_call_log(PyObject *logger, int level, PyObject *text) {
+    return PyObject_CallMethod(logger, "log", "isO", level, "%s", text);
 }
 
 // A method whose arguments come as an array.

@@ -34,8 +34,9 @@ struct PythonLogHandler: LogHandler {
         Self.locked {
             guard let logger = Self.logger(name) else { return }
             defer { Py_DecRef(logger) }
-            let (level, text) = (Self.number(event.level), "\(event.message)")
-            Py_DecRef(cpython_call_log(logger, CInt(level), text, text.utf8.count))
+            let text = "\(event.message)".newObject()
+            defer { Py_DecRef(text) }
+            Py_DecRef(cpython_call_log(logger, CInt(Self.number(event.level)), text))
         }
     }
 

@@ -145,8 +145,7 @@ final class Source: PythonContent {
         try withBuffer(of: object, isWritten: false) { (buffer) throws(PythonError) in
             guard buffer.count % 8 == 0 else { throw .value("known: eight bytes for each seed") }
             return stride(from: 0, to: buffer.count, by: 8).map {
-                UInt64(
-                    littleEndian: buffer.loadUnaligned(fromByteOffset: $0, as: UInt64.self))
+                UInt64(littleEndian: buffer.loadUnaligned(fromByteOffset: $0, as: UInt64.self))
             }
         }
     }
