@@ -15,10 +15,11 @@ package struct Communicator: ~Copyable {
     /// The number of processes in the group.
     package private(set) var size = 1
 
-    private init() {}
-
-    /// Notes rank and size, once the handle is there.
-    private mutating func ask() throws(MPIError) {
+    /// A group with the handle that `call` makes, and what the library knows of it.
+    private init(
+        _ function: StaticString, _ call: (inout Communicator) -> Int32
+    ) throws(MPIError) {
+        try check(call(&self), function)
         var rank: Int32 = 0, size: Int32 = 0
         try check(MPI_Comm_rank(handle, &rank), "MPI_Comm_rank")
         try check(MPI_Comm_size(handle, &size), "MPI_Comm_size")
@@ -28,18 +29,18 @@ package struct Communicator: ~Copyable {
 
     /// All ranks of the job.
     package static func world() throws(MPIError) -> Communicator {
-        var world = Communicator()
-        world.handle = cmpi_comm_world()
-        try world.ask()
-        return world
+        try Communicator("MPI_COMM_WORLD") {
+            $0.handle = cmpi_comm_world()
+            return MPI_SUCCESS
+        }
     }
 
     /// This rank alone.
     package static func alone() throws(MPIError) -> Communicator {
-        var alone = Communicator()
-        alone.handle = cmpi_comm_self()
-        try alone.ask()
-        return alone
+        try Communicator("MPI_COMM_SELF") {
+            $0.handle = cmpi_comm_self()
+            return MPI_SUCCESS
+        }
     }
 
     /// How values of several ranks become one.
@@ -59,41 +60,26 @@ package struct Communicator: ~Copyable {
     ///
     /// The corresponding C function is `MPI_Comm_dup`.
     package func duplicate() throws(MPIError) -> Communicator {
-        var new = Communicator()
-        try check(MPI_Comm_dup(handle, &new.handle), "MPI_Comm_dup")
-        try new.ask()
-        return new
+        try Communicator("MPI_Comm_dup") { MPI_Comm_dup(handle, &$0.handle) }
     }
 
     /// The ranks that share memory with this one, in rank order: those on its node.
     ///
     /// The corresponding C function is `MPI_Comm_split_type`.
     package func splitByNode() throws(MPIError) -> Communicator {
-        var node = Communicator()
-        try check(
+        try Communicator("MPI_Comm_split_type") {
             MPI_Comm_split_type(
-                handle, Int32(MPI_COMM_TYPE_SHARED), Int32(rank), cmpi_info_null(), &node.handle),
-            "MPI_Comm_split_type")
-        try node.ask()
-        return node
+                handle, Int32(MPI_COMM_TYPE_SHARED), Int32(rank), cmpi_info_null(), &$0.handle)
+        }
     }
 
-    /// The ranks that give the same `color`, 0 to 2^31 - 1, in rank order.
-    package func split(color: Int) throws(MPIError) -> Communicator {
-        try split(color: color, key: rank)
-    }
-
-    /// All ranks in the order of their keys, 0 to 2^31 - 1.
-    package func ordered(by key: Int) throws(MPIError) -> Communicator {
-        try split(color: 0, key: key)
-    }
-
+    /// The ranks that give the same `color`, in the order of their keys, or in rank order; both are 0 to 2^31 - 1.
+    ///
     /// The corresponding C function is `MPI_Comm_split`.
-    private func split(color: Int, key: Int) throws(MPIError) -> Communicator {
-        var part = Communicator()
-        try check(MPI_Comm_split(handle, Int32(color), Int32(key), &part.handle), "MPI_Comm_split")
-        try part.ask()
-        return part
+    package func split(color: Int = 0, key: Int? = nil) throws(MPIError) -> Communicator {
+        try Communicator("MPI_Comm_split") {
+            MPI_Comm_split(handle, Int32(color), Int32(key ?? rank), &$0.handle)
+        }
     }
 
     /// Gives a value to one rank while another one gives its own to this rank.
@@ -152,11 +138,6 @@ package struct Communicator: ~Copyable {
         return result
     }
 
-    /// Combines one value over all ranks; every rank gets the result.
-    package func allReduce(_ value: Int, _ operation: Operation) throws(MPIError) -> Int {
-        try allReduce([value], operation)[0]
-    }
-
     /// Combines the values of all lower ranks.
     ///
     /// - Returns: the result, on rank 0 `initial`.
@@ -178,7 +159,7 @@ package struct Communicator: ~Copyable {
     /// Neighbours first, then what came of them: a rank holds the bytes of two at most, and sends and receives
     /// O(log ranks) times.
     ///
-    /// The corresponding C functions are `MPI_Send` and `MPI_Recv`.
+    /// The corresponding C functions are `MPI_Send`, `MPI_Probe` and `MPI_Recv`.
     package func combine(
         _ bytes: [UInt8], _ combine: (_ lower: [UInt8], _ higher: [UInt8]) -> [UInt8]
     ) throws(MPIError) -> [UInt8] {
@@ -212,31 +193,26 @@ package struct Communicator: ~Copyable {
     }
 
     private func send(_ bytes: [UInt8], to other: Int) throws(MPIError) {
-        var count = Int64(bytes.count)
-        try check(MPI_Send(&count, 1, cmpi_int64(), Int32(other), 0, handle), "MPI_Send")
         try check(
             MPI_Send(bytes, Int32(bytes.count), cmpi_byte(), Int32(other), 0, handle), "MPI_Send")
     }
 
     private func receive(from other: Int) throws(MPIError) -> [UInt8] {
-        var count: Int64 = 0
-        try check(
-            MPI_Recv(&count, 1, cmpi_int64(), Int32(other), 0, handle, cmpi_status_ignore()),
-            "MPI_Recv")
+        var status = MPI_Status()
+        try check(MPI_Probe(Int32(other), 0, handle, &status), "MPI_Probe")
+        return try receive(&status, tag: 0)
+    }
+
+    /// Receives the message that a probe has found.
+    private func receive(_ status: inout MPI_Status, tag: Int32) throws(MPIError) -> [UInt8] {
+        var count: Int32 = 0
+        try check(MPI_Get_count(&status, cmpi_byte(), &count), "MPI_Get_count")
         var bytes = [UInt8](repeating: 0, count: Int(count))
         try check(
             MPI_Recv(
-                &bytes, Int32(count), cmpi_byte(), Int32(other), 0, handle, cmpi_status_ignore()),
+                &bytes, count, cmpi_byte(), status.MPI_SOURCE, tag, handle, cmpi_status_ignore()),
             "MPI_Recv")
         return bytes
-    }
-
-    /// Sends bytes, few enough for the library to keep them, without waiting.
-    ///
-    /// The corresponding C function is `MPI_Isend`.
-    package func post(_ bytes: [UInt8], to other: Int, tag: Int) throws(MPIError) -> PendingMessage
-    {
-        try PendingMessage(bytes, to: other, tag: tag, self)
     }
 
     /// A message that has come, from whoever; nil where there is none.
@@ -248,21 +224,7 @@ package struct Communicator: ~Copyable {
         try check(
             MPI_Iprobe(Int32(MPI_ANY_SOURCE), Int32(tag), handle, &isThere, &status), "MPI_Iprobe")
         guard isThere != 0 else { return nil }
-        var count: Int32 = 0
-        try check(MPI_Get_count(&status, cmpi_byte(), &count), "MPI_Get_count")
-        var bytes = [UInt8](repeating: 0, count: Int(count))
-        try check(
-            MPI_Recv(
-                &bytes, count, cmpi_byte(), status.MPI_SOURCE, Int32(tag), handle,
-                cmpi_status_ignore()), "MPI_Recv")
-        return (Int(status.MPI_SOURCE), bytes)
-    }
-
-    /// Starts to sum `values` element by element over all ranks without waiting.
-    ///
-    /// The corresponding C function is `MPI_Iallreduce`.
-    package func startSum(_ values: [Int]) throws(MPIError) -> PendingSum {
-        try PendingSum(values, self)
+        return (Int(status.MPI_SOURCE), try receive(&status, tag: Int32(tag)))
     }
 }
 
@@ -272,7 +234,10 @@ package final class PendingSum {
     private let target: UnsafeMutableBufferPointer<Int>
     private var request = cmpi_request_null()
 
-    fileprivate init(_ values: [Int], _ communicator: borrowing Communicator) throws(MPIError) {
+    /// Starts to sum `values` element by element over all ranks without waiting.
+    ///
+    /// The corresponding C function is `MPI_Iallreduce`.
+    package init(_ values: [Int], _ communicator: borrowing Communicator) throws(MPIError) {
         source = .allocate(capacity: values.count)
         target = .allocate(capacity: values.count)
         _ = source.initialize(from: values)
@@ -306,7 +271,10 @@ package final class PendingMessage {
     private let bytes: UnsafeMutableBufferPointer<UInt8>
     private var request = cmpi_request_null()
 
-    fileprivate init(
+    /// Sends bytes, few enough for the library to keep them, without waiting.
+    ///
+    /// The corresponding C function is `MPI_Isend`.
+    package init(
         _ bytes: [UInt8], to other: Int, tag: Int, _ communicator: borrowing Communicator
     ) throws(MPIError) {
         self.bytes = .allocate(capacity: bytes.count)

@@ -39,15 +39,10 @@ package final class SharedFile {
     /// Asked once: to ask a logger costs more than the rest of a short call.
     private let isTraced: Bool
 
-    /// Opens `path` on all ranks of `communicator`; collective.
+    /// Opens `path` on all ranks of `communicator`; collective, and fails on the ranks that could not open it.
     ///
-    /// - Parameters:
-    ///   - path: the file, the same on all ranks.
-    ///   - mode: how it is opened.
-    ///   - hints: given to the library as they are; it ignores what it does not know.
-    ///   - communicator: the ranks that open it.
-    ///   - logger: gets every transfer at trace level.
-    /// - Throws: ``MPIError``, on the ranks that could not open it.
+    /// Hints are given to the library as they are, which ignores what it does not know. The logger gets every transfer at
+    /// trace level.
     ///
     /// The corresponding C function is `MPI_File_open`.
     package init(
@@ -80,72 +75,48 @@ package final class SharedFile {
         return Int(size)
     }
 
-    /// Cuts or extends the file; collective.
-    ///
-    /// The corresponding C function is `MPI_File_set_size`.
-    package func setSize(_ size: Int) throws(MPIError) {
-        try check(
-            MPI_File_set_size(handle, MPI_Offset(size)), "MPI_File_set_size", isFileCall: true)
-    }
-
     /// Writes `buffer` at `offset`, and fails unless all of it is counted as written.
     ///
-    /// The corresponding C function is `MPI_File_write_at`.
-    package func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(MPIError) {
-        let function: StaticString = "MPI_File_write_at"
-        let stored = try move("write", buffer.count, at: offset, function) {
-            MPI_File_write_at(handle, $0, buffer.baseAddress, $1, cmpi_byte(), $2)
-        }
-        try Self.require(stored, of: buffer.count, function)
-    }
-
-    /// Writes the buffers of all ranks together, each at its own offset; collective.
+    /// Together with all ranks it is collective: each has an offset of its own, and one with nothing to write gives an empty
+    /// buffer. That the count is checked is not enough then: Open MPI's default component has been seen to count bytes
+    /// that were never stored. The caller proves such writes by reading back.
     ///
-    /// A rank with nothing to write gives an empty buffer.
-    ///
-    /// The count is checked, which is not enough: Open MPI's default component has been seen to count
-    /// bytes that were never stored. The caller proves such writes by reading back.
-    ///
-    /// The corresponding C function is `MPI_File_write_at_all`.
-    package func writeTogether(
-        _ buffer: UnsafeRawBufferPointer, at offset: Int
+    /// The corresponding C functions are `MPI_File_write_at` and `MPI_File_write_at_all`.
+    package func write(
+        _ buffer: UnsafeRawBufferPointer, at offset: Int, together: Bool = false
     ) throws(MPIError) {
-        let function: StaticString = "MPI_File_write_at_all"
-        let stored = try move("write together", buffer.count, at: offset, function) {
-            MPI_File_write_at_all(handle, $0, buffer.baseAddress, $1, cmpi_byte(), $2)
+        let function: StaticString = together ? "MPI_File_write_at_all" : "MPI_File_write_at"
+        let call = together ? MPI_File_write_at_all : MPI_File_write_at
+        let stored = try move(
+            together ? "write together" : "write", buffer.count, at: offset, function
+        ) {
+            call(handle, $0, buffer.baseAddress, $1, cmpi_byte(), $2)
         }
-        try Self.require(stored, of: buffer.count, function)
+        guard stored == buffer.count else {
+            throw .shortWrite(function, stored: stored, of: buffer.count)
+        }
     }
 
     /// Reads up to the length of `buffer` from `offset` on.
     ///
+    /// Together with all ranks it is collective: each has an offset of its own, and one with nothing to read gives an empty
+    /// buffer.
+    ///
     /// - Returns: the bytes read: fewer than asked for at the end of the file. The rest of `buffer` is
     ///   left as it was.
     ///
-    /// The corresponding C function is `MPI_File_read_at`.
+    /// The corresponding C functions are `MPI_File_read_at` and `MPI_File_read_at_all`.
     package func read(
-        into buffer: UnsafeMutableRawBufferPointer, at offset: Int
+        into buffer: UnsafeMutableRawBufferPointer, at offset: Int, together: Bool = false
     ) throws(MPIError) -> Int {
-        min(
-            try move("read", buffer.count, at: offset, "MPI_File_read_at") {
-                MPI_File_read_at(handle, $0, buffer.baseAddress, $1, cmpi_byte(), $2)
-            }, buffer.count)
-    }
-
-    /// Reads into the buffers of all ranks together, each from its own offset on; collective.
-    ///
-    /// A rank with nothing to read gives an empty buffer.
-    ///
-    /// - Returns: the bytes read, as ``read(into:at:)``.
-    ///
-    /// The corresponding C function is `MPI_File_read_at_all`.
-    package func readTogether(
-        into buffer: UnsafeMutableRawBufferPointer, at offset: Int
-    ) throws(MPIError) -> Int {
-        min(
-            try move("read together", buffer.count, at: offset, "MPI_File_read_at_all") {
-                MPI_File_read_at_all(handle, $0, buffer.baseAddress, $1, cmpi_byte(), $2)
-            }, buffer.count)
+        let function: StaticString = together ? "MPI_File_read_at_all" : "MPI_File_read_at"
+        let call = together ? MPI_File_read_at_all : MPI_File_read_at
+        let count = try move(
+            together ? "read together" : "read", buffer.count, at: offset, function
+        ) {
+            call(handle, $0, buffer.baseAddress, $1, cmpi_byte(), $2)
+        }
+        return min(count, buffer.count)
     }
 
     /// Does one transfer, and asks the library how many bytes it says that it has moved.
@@ -162,13 +133,6 @@ package final class SharedFile {
         var moved: MPI_Count = 0
         try check(MPI_Get_elements_x(&status, cmpi_byte(), &moved), "MPI_Get_elements_x")
         return Int(moved)
-    }
-
-    /// Fails where not all was stored.
-    private static func require(
-        _ stored: Int, of count: Int, _ function: StaticString
-    ) throws(MPIError) {
-        guard stored == count else { throw .shortWrite(function, stored: stored, of: count) }
     }
 
     /// Brings what all ranks wrote to stable storage; collective.

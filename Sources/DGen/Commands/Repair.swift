@@ -52,7 +52,7 @@ struct Repair {
         try repair.prepare { execution.report.fileSystem = $0 }
         let result = try repair.write(note: execution.note)
         execution.report.operations = [result.measurement]
-        let search = try subject.damageSearch(execution.pipeline, execution.settings)
+        let search = subject.damageSearch(execution.pipeline)
         execution.report.note(
             result.left, try search.findings(result.left.log.ranges), of: search)
         let isRight = result.left.isRight(spec)

@@ -107,7 +107,7 @@ struct FileTest {
             }
             return FileSystem.type(first)
         }
-        try Sharing(execution.run, writer.files).prove(isReading: true)
+        try Sharing(run: execution.run, files: writer.files).prove(isReading: true)
     }
 
     /// Warm-ups are not reported.
@@ -128,13 +128,13 @@ struct FileTest {
         let (pipeline, files, spec) = (execution.pipeline, writer.files, writer.spec)
         let (found, onOwnNode) = try order.deal(
             session, seed: shuffleSeed &+ UInt64(bitPattern: Int64(iteration))
-        ) { readers in
-            if dropsCache { try files.dropCache(of: files.shards[readers.ranks.rank], session) }
+        ) { readers, onOwnNode throws(Failure) in
+            if dropsCache { try files.dropCache(of: files.shards[readers.rank], session) }
             let comparison = Comparison(
-                pipeline, files, spec, title: phase.rawValue, pattern: writer.pattern,
-                readers: readers.ranks, isCollective: writer.isCollective,
+                pipeline: pipeline, files: files, spec: spec, title: phase.rawValue,
+                pattern: writer.pattern, ranks: readers, isCollective: writer.isCollective,
                 compares: phase == .verify)
-            return (try comparison.run(note: execution.note), readers.onOwnNode)
+            return (try comparison.run(note: execution.note), onOwnNode)
         }
         var measurement = try found.times.measurement(
             of: phase.rawValue, iteration, bytes: min(spec.size, found.fileBytes), execution.run)
@@ -146,8 +146,9 @@ struct FileTest {
             // The ranks of this run have written the file, unless it was there before.
             let seeds = try execution.settings[.alsoKnown]
             let search = DamageSearch(
-                pipeline, files, spec, earlier: try seeds.map { try spec.withSeed($0) },
-                writtenAs: phases.contains(.write) ? writer.pattern : nil)
+                pipeline: pipeline, files: files, spec: spec,
+                earlier: try seeds.map { try spec.withSeed($0) },
+                pattern: phases.contains(.write) ? writer.pattern : nil)
             execution.report.note(found, try search.findings(found.log.ranges), of: search)
         }
         report(measurement)

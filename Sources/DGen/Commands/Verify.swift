@@ -67,14 +67,13 @@ struct Verify {
         let pattern: any AccessPattern =
             sample ?? DealtPattern(subject.shards, transferSize: pipeline.transferSize)
         let found = try Comparison(
-            pipeline, subject.files, spec, title: "verify", pattern: pattern
+            pipeline: pipeline, files: subject.files, spec: spec, title: "verify", pattern: pattern
         ).run(note: execution.note)
         var measurement = try found.times.measurement(
             of: "verify", bytes: min(pattern.bytes, found.fileBytes), execution.run)
         measurement.transferSize = pipeline.transferSize
         execution.report.operations = [measurement]
-        let search = try subject.damageSearch(
-            pipeline, execution.settings, isOfSample: sample != nil)
+        let search = subject.damageSearch(pipeline, isOfSample: sample != nil)
         execution.report.note(found, try search.findings(found.log.ranges), of: search)
         let isRight = found.isRight(spec)
         execution.logger.info("verify \(path): \(isRight ? "every byte is right" : "differs")")

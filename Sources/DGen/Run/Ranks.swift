@@ -66,7 +66,7 @@ final class Ranks {
     func ordered<Result, Problem: Error>(
         by key: Int, _ body: (Ranks) throws(Problem) -> Result
     ) throws(Failure) -> Result {
-        let all = Ranks(try call { all throws(MPIError) in try all.ordered(by: key) })
+        let all = Ranks(try call { all throws(MPIError) in try all.split(key: key) })
         return try all.releasing(after: body)
     }
 
@@ -135,7 +135,7 @@ final class Ranks {
 
     /// Sends bytes, few enough for the library to keep them, without waiting.
     func post(_ bytes: [UInt8], to other: Int, tag: Int) throws(Failure) -> PendingMessage {
-        try call { all throws(MPIError) in try all.post(bytes, to: other, tag: tag) }
+        try call { all throws(MPIError) in try PendingMessage(bytes, to: other, tag: tag, all) }
     }
 
     /// A message that has come, from whoever; nil where there is none.
@@ -145,7 +145,7 @@ final class Ranks {
 
     /// Starts to sum `values` element by element over all ranks without waiting.
     func startSum(_ values: [Int]) throws(Failure) -> PendingSum {
-        try call { all throws(MPIError) in try all.startSum(values) }
+        try call { all throws(MPIError) in try PendingSum(values, all) }
     }
 }
 

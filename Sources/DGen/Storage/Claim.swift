@@ -12,12 +12,6 @@ final class Claim {
     private var lock: FileSystem.Lock?
 
     /// Prepares a claim; collective, since rank 0 draws the number of the run.
-    ///
-    /// - Parameters:
-    ///   - session: the ranks.
-    ///   - path: the data set.
-    ///   - manifest: what will be said of it.
-    /// - Throws: what drawing the number throws.
     init(_ session: Session, _ path: String, _ manifest: Manifest) throws(Failure) {
         self.session = session
         self.path = path
@@ -35,9 +29,7 @@ final class Claim {
     /// Makes a data set that is there that of this run: nobody else writes it, and its manifest no longer says what it held;
     /// collective.
     ///
-    /// - Parameter own: the file that this rank looks after, if it looks after one.
-    /// - Returns: what was there, where a manifest says that.
-    /// - Throws: ``Failure`` where another run has it.
+    /// Tells what was there, where a manifest says that. `own` is the file that this rank looks after.
     func take(_ own: String?) throws(Failure) -> EarlierFiles? {
         try lock(own)
         return try session.onRoot {
@@ -57,12 +49,8 @@ final class Claim {
     /// Gives the locks back.
     func release() { lock = nil }
 
-    /// Says on rank 0 that the data is being written, and no longer what it held before.
-    ///
-    /// - Parameters:
-    ///   - earlier: what it held, the last first.
-    ///   - isNew: whether nothing may be there that says something else.
-    /// - Throws: ``Failure`` where it cannot be said, or something is there that must not be.
+    /// Says on rank 0 that the data is being written, and no longer what it held before, the last first; with `isNew` nothing
+    /// may be there that says something else.
     func begin(earlier: [DataSpec], isNew: Bool = false) throws(Failure) {
         let known = earlier.filter { $0 != manifest.spec }
         manifest.earlier = Array(known.prefix(Manifest.earlierMax))
@@ -70,9 +58,8 @@ final class Claim {
         try manifest.write(for: path, isNew: isNew)
     }
 
-    /// Takes back on rank 0 what ``begin(earlier:isNew:)`` has said of data that does not come to be.
-    ///
-    /// - Throws: ``Failure`` where another run has said something since; that stays.
+    /// Takes back on rank 0 what ``begin(earlier:isNew:)`` has said of data that does not come to be, unless another run has
+    /// said something since.
     func withdraw() throws(Failure) {
         guard try isOurs else { throw takenByAnother }
         try FileSystem.remove(Manifest.path(for: path))

@@ -11,9 +11,7 @@ extension FileLayout {
         let digits = String(rank)
         return path + "." + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
     }
-}
 
-extension FileLayout {
     /// The data set and the rank of it that a file with this name would belong to; nil for a name that no rank has.
     static func rank(of name: String) -> (base: String, rank: Int)? {
         guard let dot = name.lastIndex(of: "."), dot > name.startIndex else { return nil }
@@ -36,10 +34,8 @@ extension FileLayout {
         let parent = String(decoding: path.utf8.prefix(start), as: UTF8.self)
         var found: [(path: String, isLink: Bool)] = []
         while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) {
-                    String(cString: $0)
-                }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
             guard rank(of: name)?.base.lowercased() == base else { continue }
             let type = Int(entry.pointee.d_type)
@@ -72,32 +68,37 @@ struct FileSet {
         let range: Range<Int>
     }
 
-    /// Does something with each of the files that a rank looks after, one after the other: a manifest may tell of millions.
+    /// Does something with each of the files that this rank looks after, one after the other: a manifest may tell of millions.
     ///
-    /// - Parameters:
-    ///   - rank: the rank.
-    ///   - ranks: how many ranks share the files.
-    ///   - body: what is done.
-    /// - Throws: what `body` throws, or an interruption.
-    func forOwn(_ rank: Int, of ranks: Int, _ body: (Part) throws -> Void) throws {
-        for number in stride(from: rank, to: layout == .shared ? 1 : shards.count, by: ranks) {
-            if let interruption = Interruption.failure { throw interruption }
+    /// Of a file that all ranks share the first of all looks after it, or with `onEachNode` the first of each node. Throws
+    /// what `body` throws, and between files an interruption.
+    func forOwn(
+        _ session: Session, onEachNode: Bool = false, _ body: (Part) throws(Failure) -> Void
+    ) throws(Failure) {
+        let isShared = layout == .shared
+        let ranks = isShared && onEachNode ? session.node : session.world
+        for number in stride(from: ranks.rank, to: isShared ? 1 : shards.count, by: ranks.size) {
+            if number > ranks.rank, let interruption = Interruption.failure { throw interruption }
             try body(
-                Part(
-                    path: path(of: number),
-                    range: layout == .shared ? 0..<shards.size : shards[number]))
+                Part(path: path(of: number), range: isShared ? 0..<shards.size : shards[number]))
         }
     }
 
+    /// Fails where the files or the manifest cannot be made or replaced, or the way to one leads through a link of somebody
+    /// else, which is found before anything is written through it.
+    func requireWritable() throws(Failure) {
+        try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
+        _ = try Place(path, mayBeLinkOfOthers: true)
+        _ = try Place(Manifest.path(for: path))
+        try Manifest.requireOwnPlace(for: path)
+    }
+
     /// Fails where two files of ranks are one, by links; collective.
-    ///
-    /// - Throws: ``Failure`` for the first one.
     func requireApart(_ session: Session) throws(Failure) {
         guard layout == .perRank else { return }
-        let (rank, ranks) = (session.world.rank, session.world.size)
         var linked: [String] = []
         try session.together {
-            try forOwn(rank, of: ranks) { own in
+            try forOwn(session) { own in
                 FileSystem.identityOfLinked(own.path).map { linked.append($0) }
             }
         }
@@ -105,7 +106,7 @@ struct FileSet {
         guard !all.isEmpty else { return }
         let counts = Dictionary(all.map { ($0, 1) }, uniquingKeysWith: +)
         try session.together {
-            try forOwn(rank, of: ranks) { own in
+            try forOwn(session) { own throws(Failure) in
                 let path = own.path
                 guard let identity = FileSystem.identity(path), let count = counts[identity],
                     count > 1 || !linked.contains(identity)

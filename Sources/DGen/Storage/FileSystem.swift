@@ -32,26 +32,23 @@ enum FileSystem {
         throw failure(path, "needs \(ByteSize.format(bytes))", Errno(EFBIG))
     }
 
-    /// What is known of a file.
-    struct State: Codable {
-        let size: Int
-        let allocatedBytes: Int
-        let isRegular: Bool
-        let isDirectory: Bool
-
-        init(_ status: stat) {
-            size = Int(status.st_size)
-            allocatedBytes = 512 * Int(status.st_blocks)
-            isRegular = status.st_mode & S_IFMT == S_IFREG
-            isDirectory = status.st_mode & S_IFMT == S_IFDIR
-        }
-    }
-
     /// The state of the file at `path`, links followed; nil where there is none.
-    static func state(_ path: String) throws(Failure) -> State? {
+    static func state(_ path: String) throws(Failure) -> stat? {
         // A name that is too long is that of nothing.
         try System.status(path).unless(ENOENT, ENAMETOOLONG).get(path, "cannot be examined")
-            .map(State.init)
+    }
+
+    /// The state of the regular file at `path`, links followed; nil where there is none and may be none.
+    @discardableResult
+    static func regular(_ path: String, mayBeMissing: Bool = false) throws(Failure) -> stat? {
+        let state = try state(path)
+        guard state != nil || mayBeMissing else {
+            throw Failure(.inputOutput, "\(path): no such file")
+        }
+        guard state?.isRegular ?? true else {
+            throw Failure(.inputOutput, "\(path): not a regular file")
+        }
+        return state
     }
 
     /// The folder that holds `path`.
@@ -123,12 +120,7 @@ enum FileSystem {
         return String(cString: resolved)
     }
 
-    /// Asks the system for the reason why a library could not open a file; nothing is made or changed.
-    ///
-    /// - Parameters:
-    ///   - path: the file.
-    ///   - mode: `O_RDONLY`, `O_WRONLY` or `O_RDWR`.
-    /// - Returns: why it cannot be opened; nil where it can.
+    /// Asks the system for the reason why a library could not open a file, nil where it can; nothing is made or changed.
     static func reasonNotToOpen(_ path: String, _ mode: Int32) -> Failure? {
         do {
             _ = try OpenFile(path, mode | O_NONBLOCK | O_NOCTTY)
@@ -172,7 +164,7 @@ enum FileSystem {
     /// Whether `path` is a symbolic link.
     static func isLink(_ path: String) -> Bool {
         let status = try? System.status(path, followsLink: false).get()
-        return status.map { $0.st_mode & S_IFMT == S_IFLNK } ?? false
+        return status?.isLink ?? false
     }
 
     /// What tells a file from all others, links followed; nil where there is none.
@@ -204,10 +196,7 @@ enum FileSystem {
     final class Lock {
         private let file: OpenFile
 
-        /// Takes the lock of the file at `path`.
-        ///
-        /// - Throws: ``Failure`` if another process has it. File systems that have no locks are left
-        ///   alone.
+        /// Takes the lock of the file at `path`; file systems that have no locks are left alone.
         init(_ path: String) throws(Failure) {
             file = try OpenFile(path, O_RDWR, or: "cannot be opened")
             let number = file.descriptor
@@ -278,15 +267,17 @@ enum FileSystem {
         }
         free(working)
         guard try state(folder(of: path)) != nil else {
-            throw Failure(.inputOutput, "\(folder(of: path)): no such directory")
+            throw noDirectory(folder(of: path))
         }
+    }
+
+    private static func noDirectory(_ folder: String) -> Failure {
+        Failure(.inputOutput, "\(folder): no such directory")
     }
 
     /// Whether this user may make files in `folder`.
     static func requireWritableFolder(_ folder: String) throws(Failure) {
-        guard let state = try state(folder) else {
-            throw Failure(.inputOutput, "\(folder): no such directory")
-        }
+        guard let state = try state(folder) else { throw noDirectory(folder) }
         guard state.isDirectory else { throw Failure(.inputOutput, "\(folder): not a directory") }
         if let failure = requireAccess(folder, or: "not writable") { throw failure }
     }

@@ -11,8 +11,6 @@ final class FolderToken {
     private let path: String
 
     /// Makes a new file in `folder`; nothing that is there is touched.
-    ///
-    /// - Throws: ``Failure`` where this user may not make files there, or there is no room for one.
     init(in folder: String) throws(Failure) {
         let number = [UInt64.random(in: 0...UInt64.max), UInt64.random(in: 0...UInt64.max)]
         name = ".dgen-mpi-" + number.map { String($0, radix: 36) }.joined() + ".token"

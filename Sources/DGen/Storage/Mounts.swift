@@ -18,34 +18,29 @@ extension FileSystem {
     /// Not by device number: btrfs gives its files others than its mounts.
     static func type(of path: String, mounts: String) -> String {
         var best = (length: 0, type: "unknown")
-        // "36 35 98:0 /root /mount/point options [tags] - type source options"
-        for line in mounts.split(separator: "\n") {
-            let fields = line.split(separator: " ")
-            guard fields.count > 4, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count
-            else { continue }
-            let point = fields[4].replacing("\\040", with: " ")
+        for (point, type) in parsed(mounts) {
             let isAbove = point == "/" || path == point || path.hasPrefix(point + "/")
             // A later mount at the same place lies over the earlier one.
-            if isAbove, point.count >= best.length {
-                best = (point.count, String(fields[dash + 1]))
-            }
+            if isAbove, point.count >= best.length { best = (point.count, type) }
         }
         return best.type
     }
 
-    /// The names of what is mounted right in `folder`, a path without links.
-    static func mounts(in folder: String) -> [String] {
-        names(in: folder, mounts: mounts)
+    /// Where each of `mounts` is, and of which type.
+    private static func parsed(_ mounts: String) -> [(point: String, type: String)] {
+        let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        // "36 35 98:0 /root /mount/point options [tags] - type source options"
+        return mounts.split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ")
+            guard fields.count > 4, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count
+            else { return nil }
+            let point = escapes.reduce(String(fields[4])) { $0.replacing($1.0, with: $1.1) }
+            return (point, String(fields[dash + 1]))
+        }
     }
 
-    /// The names of those of `mounts` that lie right in `folder`.
-    static func names(in folder: String, mounts: String) -> [String] {
-        let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        return mounts.split(separator: "\n").compactMap { line in
-            let fields = line.split(separator: " ", maxSplits: 5)
-            guard fields.count > 4 else { return nil }
-            let point = escapes.reduce(String(fields[4])) { $0.replacing($1.0, with: $1.1) }
-            return self.folder(of: point) == folder ? name(of: point) : nil
-        }
+    /// The names of those of `mounts` that lie right in `folder`, a path without links.
+    static func names(in folder: String, mounts: String = mounts) -> [String] {
+        parsed(mounts).map(\.point).filter { self.folder(of: $0) == folder }.map(name)
     }
 }

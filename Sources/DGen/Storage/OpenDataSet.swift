@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
-import Glibc
 import MPI
 
 /// The files of a data set, open on all ranks.
@@ -40,31 +39,20 @@ final class OpenDataSet {
     private let session: Session
     private let watchdog: Watchdog
     private let file: any DataFile
-    /// The same, where all ranks can move in one call.
-    private let collective: (any CollectiveDataFile)?
 
     /// Opens files on all ranks, or on none; collective.
     ///
     /// Ranks begin together: what they did before is not part of the time. Where each rank has a file, it opens its own for
-    /// writing now, and others for reading when it needs them.
-    ///
-    /// - Parameters:
-    ///   - run: the ranks.
-    ///   - files: what is opened.
-    ///   - mode: what for.
-    ///   - access: how.
-    ///   - note: told what the library says of the hints, whatever becomes of the files later.
-    /// - Throws: ``Failure`` with what the library or the system says, the same on every rank.
+    /// writing now, and others for reading when it needs them. `note` is told what the library says of the hints, whatever
+    /// becomes of the files later.
     init(
         _ run: Run, _ files: FileSet, _ mode: SharedFile.Mode, by access: FileAccess = FileAccess(),
         note: (Hints) -> Void = { _ in }
     ) throws(Failure) {
-        let (session, watchdog) = (run.session, run.watchdog)
-        (self.files, self.session, self.watchdog) = (files, session, watchdog)
-        try watchdog.during(.agreement) { () throws(Failure) in try session.world.barrier() }
+        (self.files, session, watchdog) = (files, run.session, run.watchdog)
+        try run.watchdog.during(.agreement, run.session.world.barrier)
         let opener = Opener(run: run, mode: mode, access: access)
-        let file = try times.open { () throws(Failure) in try opener.open(files) }
-        (self.file, collective) = (file, file as? any CollectiveDataFile)
+        file = try times.open { () throws(Failure) in try opener.open(files) }
         // Asked after that, since it says nothing about the file.
         let reported = try session.together { try file.reportedHints() }
         note(Self.hints(reported, given: access.hints))
@@ -94,102 +82,71 @@ final class OpenDataSet {
     /// Where the file that holds the byte at `offset` should end.
     func extentEnd(at offset: Int) -> Int { file.extentEnd(at: offset) }
 
-    /// Cuts what is open to `size` bytes; collective.
-    func cut(to size: Int) throws(Failure) {
-        try session.together { try watchdog.during(.open) { try file.setSize(size) } }
-    }
-
-    /// Writes bytes of this rank at `offset`, file by file.
-    func write(_ part: UnsafeRawBufferPointer, at offset: Int) throws(Failure) {
+    /// Writes bytes of this rank at `offset`, file by file; or `together` those of all ranks, each at its own offset, which
+    /// may be none, and collective then.
+    func write(
+        _ part: UnsafeRawBufferPointer, at offset: Int, together: Bool = false
+    ) throws(Failure) {
+        guard together || !part.isEmpty else { return }
         var done = 0
-        while done < part.count {
+        repeat {
             let here = offset + done
             let count = min(part.count - done, file.extentEnd(at: here) - here)
             let piece = UnsafeRawBufferPointer(rebasing: part[done..<done + count])
-            try transfer(.write, at: here) { try file.write(piece, at: here) }
-            done += count
-        }
-    }
-
-    /// Writes the bytes of all ranks together, each at its own offset, which may be none; collective.
-    func writeTogether(_ part: UnsafeRawBufferPointer, at offset: Int) throws(Failure) {
-        let file = try requireCollective()
-        try transfer(.write, at: offset) { try file.writeTogether(part, at: offset) }
-    }
-
-    /// Reads bytes of this rank, file by file, and tells how many of each were there.
-    ///
-    /// - Parameters:
-    ///   - range: which.
-    ///   - part: where to, as long as `range`.
-    ///   - place: where `part` begins in what `note` speaks of.
-    ///   - note: told of each file.
-    /// - Throws: ``Failure`` where a file cannot be read; that it ends too early is none.
-    func read(
-        _ range: Range<Int>, into part: UnsafeMutableRawBufferPointer, at place: Int = 0,
-        note: (Extent) -> Void
-    ) throws(Failure) {
-        precondition(part.count == range.count, "a transfer fills its part of the buffer")
-        do {
-            try times.transfer {
-                var offset = range.lowerBound
-                while offset < range.upperBound {
-                    let end = min(range.upperBound, file.extentEnd(at: offset))
-                    let start = offset - range.lowerBound
-                    let rest = UnsafeMutableRawBufferPointer(
-                        rebasing: part[start..<start + end - offset])
-                    let read = try watchdog.during(.read, offset: offset) {
-                        try readAll(rest, at: offset)
-                    }
-                    note(Extent(place: place + start, range: offset..<end, read: read))
-                    offset = end
+            try times.transfer { () throws(Failure) in
+                try watchdog.during(.write, offset: here) { () throws(Failure) in
+                    try file.write(piece, at: here, together: together)
                 }
             }
-        } catch {
-            throw Failure(error)
-        }
+            done += count
+        } while done < part.count
     }
 
-    /// Reads the bytes of all ranks together, each from its own offset, which may be none; collective.
+    /// Reads bytes of this rank from `offset` on, file by file; or `together` those of all ranks, each from its own offset,
+    /// which may be none, and collective then.
     ///
-    /// - Parameters:
-    ///   - offset: where they are.
-    ///   - part: where to.
-    ///   - place: where `part` begins in what `note` speaks of.
-    ///   - note: told of what was there, unless nothing was asked for.
-    /// - Throws: ``Failure`` where they cannot be read.
-    func readTogether(
+    /// That a file ends too early is no failure. `note` is told how many bytes of each file were there, and where they are in what has `part` at `place`.
+    func read(
         from offset: Int, into part: UnsafeMutableRawBufferPointer, at place: Int = 0,
-        note: (Extent) -> Void
+        together: Bool = false, note: (Extent) -> Void
     ) throws(Failure) {
-        let file = try requireCollective()
-        let count = try transfer(.read, at: offset) {
-            try file.readTogether(into: part, at: offset)
+        guard together || !part.isEmpty else { return }
+        try times.transfer { () throws(Failure) in
+            var done = 0
+            repeat {
+                let here = offset + done
+                let count = min(part.count - done, file.extentEnd(at: here) - here)
+                let piece = UnsafeMutableRawBufferPointer(rebasing: part[done..<done + count])
+                let read = try watchdog.during(.read, offset: here) { () throws(Failure) in
+                    try readAll(piece, at: here, together: together)
+                }
+                if count > 0 {
+                    note(Extent(place: place + done, range: here..<here + count, read: read))
+                }
+                done += count
+            } while done < part.count
         }
-        guard !part.isEmpty else { return }
-        // A part of it, or nothing: the end of the file, or a failure that was not reported.
-        let rest = UnsafeMutableRawBufferPointer(rebasing: part[count...])
-        let more: Int
-        do { more = try readAll(rest, at: offset + count) } catch { throw Failure(error) }
-        note(Extent(place: place, range: offset..<offset + part.count, read: count + more))
     }
 
-    /// Reads until `part` is full or the file is at its end.
-    private func readAll(_ part: UnsafeMutableRawBufferPointer, at offset: Int) throws -> Int {
-        var done = 0
+    /// Reads until `part` is full or the file is at its end; with others only in the first call.
+    private func readAll(
+        _ part: UnsafeMutableRawBufferPointer, at offset: Int, together: Bool
+    ) throws(Failure) -> Int {
+        // Of a part, or of nothing, the rest is asked for alone: the end of the file, or a failure that was not reported.
+        var done = together ? try file.read(into: part, at: offset, together: true) : 0
         // Where the file was seen to end since the last bytes came.
         var seenEnd = 0
         while done < part.count {
             let rest = UnsafeMutableRawBufferPointer(rebasing: part[done...])
             let here = offset + done
-            let count = try naming(here) { try file.read(into: rest, at: here) }
+            let count = try file.read(into: rest, at: here, together: false)
             if count > 0 {
                 done += count
                 seenEnd = 0
                 continue
             }
             // Open MPI's default component reports a failed read as a success of no bytes.
-            let end = try watchdog.during(.read, offset: here) { try file.storedEnd(at: here) }
+            let end = try file.storedEnd(at: here)
             guard here < end else { break }
             // What was not there may have been written since, by another rank of a repair.
             guard here >= seenEnd else {
@@ -206,14 +163,10 @@ final class OpenDataSet {
     /// Brings one transfer to stable storage, among the others: by the open file, which all ranks that share it do together,
     /// or the file that this rank looks after by its path.
     func syncTransfer(_ path: String?) throws(Failure) {
-        do {
-            try times.syncTransfer {
-                try watchdog.during(.sync) {
-                    if let path { try FileSystem.synchronize(path) } else { try file.sync() }
-                }
+        try times.syncTransfer { () throws(Failure) in
+            try watchdog.during(.sync) { () throws(Failure) in
+                if let path { try FileSystem.synchronize(path) } else { try file.sync() }
             }
-        } catch {
-            throw Failure(error)
         }
     }
 
@@ -224,18 +177,17 @@ final class OpenDataSet {
         }
     }
 
-    /// Brings the files that each rank looks after to stable storage, by their paths; collective.
+    /// Brings the files to stable storage by their paths, what all ranks share on each node; collective.
     ///
     /// Not `MPI_File_sync`: after a collective write that has lost data without saying so, Open MPI 4.1 fails it on one
     /// rank and hangs it on the others. May go when OMPIO reports failed collective writes.
-    ///
-    /// - Parameter forEach: does something with each of them.
-    /// - Throws: ``Failure`` of any rank.
-    func syncFiles(_ forEach: ((String) throws -> Void) throws -> Void) throws(Failure) {
+    func syncFiles() throws(Failure) {
         try session.together {
             try times.sync {
-                try forEach { path in
-                    try watchdog.during(.sync) { try FileSystem.synchronize(path) }
+                try files.forOwn(session, onEachNode: true) { own throws(Failure) in
+                    try watchdog.during(.sync) { () throws(Failure) in
+                        try FileSystem.synchronize(own.path)
+                    }
                 }
             }
         }
@@ -245,38 +197,6 @@ final class OpenDataSet {
     func close() throws(Failure) {
         try session.together {
             try times.close { try watchdog.during(.close) { try file.close() } }
-        }
-    }
-
-    private func requireCollective() throws(Failure) -> any CollectiveDataFile {
-        guard let collective else {
-            throw Failure(
-                .usage, "collective: \(files.path): only one file, by MPI-IO, is moved together")
-        }
-        return collective
-    }
-
-    /// One call that moves bytes, timed for itself.
-    private func transfer<Result>(
-        _ phase: Watchdog.Phase, at offset: Int, _ call: () throws -> Result
-    ) throws(Failure) -> Result {
-        do {
-            return try times.transfer {
-                try watchdog.during(phase, offset: offset) { try naming(offset, call) }
-            }
-        } catch {
-            throw Failure(error)
-        }
-    }
-
-    /// Says of which file and at which offset a call of the library failed.
-    private func naming<Result>(_ offset: Int, _ call: () throws -> Result) throws -> Result {
-        do {
-            return try call()
-        } catch let error as MPIError {
-            throw Failure(
-                Failure(error).status,
-                "\(files.path): \(error.function) at offset \(offset): \(error.text)")
         }
     }
 }
@@ -307,18 +227,11 @@ private struct Opener {
     private func openShards(_ files: FileSet) throws(Failure) -> any DataFile {
         let (rank, ranks) = (session.world.rank, session.world.size)
         let alone = try Ranks.alone()
-        let shards = ShardFiles(files.shards, rank: rank, of: ranks) { shard in
-            let path = files.path(of: shard)
-            let state = try FileSystem.state(path)
-            guard state != nil || mode == .update else {
-                throw Failure(.inputOutput, "\(path): no such file")
-            }
+        let shards = ShardFiles(files.shards, rank: rank, of: ranks) { shard throws(Failure) in
             // A pipe would be waited for.
-            guard state?.isRegular ?? true else {
-                throw Failure(.inputOutput, "\(path): not a regular file")
-            }
+            let state = try FileSystem.regular(files.path(of: shard), mayBeMissing: mode == .update)
             return state?.size ?? 0
-        } open: { shard in
+        } open: { shard throws(Failure) in
             let path = files.path(of: shard)
             if access.access == .posix, mode != .read {
                 try PosixFile.create(path, isNew: mode == .createNew)
@@ -339,18 +252,14 @@ private struct Opener {
             do {
                 let hints = access.hints.isEmpty ? [] : access.hints + [Self.probe]
                 return try ranks.lend { communicator throws(MPIError) in
-                    try SharedFile(
-                        path, mode, hints: hints, on: communicator, logger: run.mpiLogger)
+                    LibraryFile(
+                        path,
+                        try SharedFile(
+                            path, mode, hints: hints, on: communicator, logger: run.mpiLogger))
                 }
             } catch {
                 // Libraries have no words for much of what the system may say.
-                let flags =
-                    switch mode {
-                    case .read: O_RDONLY
-                    case .update: O_RDWR
-                    case .createNew, .createOrOpen: O_WRONLY
-                    }
-                throw FileSystem.reasonNotToOpen(path, flags)
+                throw FileSystem.reasonNotToOpen(path, mode.systemFlags)
                     ?? Failure(.inputOutput, "\(path): \(error)")
             }
         }

@@ -22,11 +22,9 @@ final class Place {
 
     /// Goes to `path`; the file itself need not be there.
     ///
-    /// - Parameters:
-    ///   - path: where to go.
-    ///   - mayBeLinkOfOthers: whether the file itself may be a link of another user, where not all may have put it there.
-    /// - Throws: ``Failure`` where there is no such folder, where the way leads through a link that the kernel should not follow
-    ///   in a folder that all may write to, or where the file itself is a link of another user.
+    /// Fails where there is no such folder, where the way leads through a link that the kernel should not follow in a folder
+    /// that all may write to, or where the file itself is a link of another user; with `mayBeLinkOfOthers` only where all may
+    /// have put it there.
     init(_ path: String, mayBeLinkOfOthers: Bool = false) throws(Failure) {
         self.path = path
         folder = try Self.start(of: path, path)
@@ -46,7 +44,7 @@ final class Place {
                 return
             }
             let status = try next.status().get(path, "cannot be examined")
-            if status.st_mode & S_IFMT == S_IFLNK {
+            if status.isLink {
                 try requireTrust(in: status, always: isLast && !mayBeLinkOfOthers)
                 if isLast, isOfProc {
                     (name, isMagic) = (component, true)
@@ -64,7 +62,7 @@ final class Place {
                 name = component
                 return
             } else {
-                guard status.st_mode & S_IFMT == S_IFDIR else {
+                guard status.isDirectory else {
                     throw Failure(.inputOutput, "\(path): leads through what is no directory")
                 }
                 folder = next

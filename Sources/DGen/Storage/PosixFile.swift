@@ -24,21 +24,10 @@ final class PosixFile: DataFile {
         #endif
     }
 
-    /// Opens the file at `path`, which rank 0 has made.
-    ///
-    /// - Parameters:
-    ///   - path: the file.
-    ///   - mode: what is done with it.
-    ///   - isDirect: whether the system's caches are passed by, where offset and length allow it.
-    /// - Throws: ``Failure`` with what the system says.
+    /// Opens the file at `path`, which rank 0 has made; `isDirect` past the system's caches, where offset and length allow it.
     init(_ path: String, _ mode: SharedFile.Mode, isDirect: Bool) throws(Failure) {
         self.path = path
-        let mode =
-            switch mode {
-            case .read: O_RDONLY
-            case .update: O_RDWR
-            case .createNew, .createOrOpen: O_WRONLY
-            }
+        let mode = mode.systemFlags
         file = try OpenFile(path, mode, or: "cannot be opened")
         guard isDirect else { return }
         direct = try OpenFile(
@@ -57,18 +46,11 @@ final class PosixFile: DataFile {
         return Int(status.st_size)
     }
 
-    // One file holds all bytes.
-    func extentEnd(at offset: Int) -> Int { .max }
-    func storedEnd(at offset: Int) throws(Failure) -> Int { try size() }
-
-    func setSize(_ size: Int) throws(Failure) {
-        // The same on every rank, before any of them writes.
-        try System.call { ftruncate(descriptor, off_t(size)) }
-            .get(path, "cannot be cut to \(size) bytes")
-    }
-
     /// The corresponding C function is `pwrite`.
-    func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(Failure) {
+    func write(
+        _ buffer: UnsafeRawBufferPointer, at offset: Int, together: Bool
+    ) throws(Failure) {
+        precondition(!together, "only what MPI-IO has open is written together")
         var done = 0
         while done < buffer.count {
             let rest = UnsafeRawBufferPointer(rebasing: buffer[done...])
@@ -85,7 +67,10 @@ final class PosixFile: DataFile {
     }
 
     /// The corresponding C function is `pread`.
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Failure) -> Int {
+    func read(
+        into buffer: UnsafeMutableRawBufferPointer, at offset: Int, together: Bool
+    ) throws(Failure) -> Int {
+        precondition(!together, "only what MPI-IO has open is read together")
         let file = descriptor(for: offset, buffer.count)
         return try System.call { pread(file, buffer.baseAddress, buffer.count, off_t(offset)) }
             .get(path, "pread at offset \(offset)")
@@ -110,4 +95,15 @@ final class PosixFile: DataFile {
     }
 
     func reportedHints() -> [(key: String, value: String)] { [] }
+}
+
+extension SharedFile.Mode {
+    /// How the system would open the file: `O_RDONLY`, `O_WRONLY` or `O_RDWR`.
+    var systemFlags: Int32 {
+        switch self {
+        case .read: O_RDONLY
+        case .update: O_RDWR
+        case .createNew, .createOrOpen: O_WRONLY
+        }
+    }
 }

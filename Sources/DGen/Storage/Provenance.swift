@@ -19,15 +19,9 @@ enum Provenance {
     private static let placesMax = 1024
     private static let placeBytes = 4096
 
-    /// Looks at a file that should hold a part of a data set.
+    /// Looks at a file that should hold `range` of one of the data sets: the one that should be there, and those that may have
+    /// been there before it; bytes beyond the end of one are not its.
     ///
-    /// - Parameters:
-    ///   - path: the file.
-    ///   - range: which part.
-    ///   - specs: the data set, and those that may have been there before it; bytes beyond the end of one are not its.
-    ///   - kernel: what makes them.
-    /// - Returns: what was found.
-    /// - Throws: ``Failure`` where it cannot be read.
     /// - Complexity: 4 MiB at most are read, and made for each of the specifications.
     static func of(
         _ path: String, _ range: Range<Int>, specs: [DataSpec], kernel: Kernel

@@ -16,8 +16,8 @@ extension FileSystem {
             throw Failure(
                 .inputOutput, "\(path): is of another user (\(existing.st_uid)); give another file")
         }
-        if let existing, existing.st_mode & S_IFMT != S_IFREG {
-            guard existing.st_mode & S_IFMT != S_IFDIR else {
+        if let existing, !existing.isRegular {
+            guard !existing.isDirectory else {
                 throw Failure(.inputOutput, "\(path): is a directory; give a file")
             }
             return try overwrite(place, with: bytes)
@@ -30,9 +30,7 @@ extension FileSystem {
         }
     }
 
-    /// Makes a file with `bytes` at `path`, where there must be nothing.
-    ///
-    /// - Throws: ``Failure`` also where there is no file but a link that leads nowhere.
+    /// Makes a file with `bytes` at `path`, where there must be nothing, not even a link that leads nowhere.
     static func make(_ path: String, with bytes: [UInt8]) throws(Failure) {
         guard try !isTaken(path) else {
             throw Failure(.inputOutput, "\(path): has come to be there meanwhile")

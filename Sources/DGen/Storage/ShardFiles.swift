@@ -9,21 +9,15 @@ final class ShardFiles: DataFile {
     private let shards: Shards
     /// The files that this rank asks for their length.
     private let counted: StrideTo<Int>
-    private let lengthOfShard: (Int) throws -> Int
-    private let open: (Int) throws -> any DataFile
+    private let lengthOfShard: (Int) throws(Failure) -> Int
+    private let open: (Int) throws(Failure) -> any DataFile
     private var current: (shard: Int, file: any DataFile)?
 
-    /// Prepares to open files.
-    ///
-    /// - Parameters:
-    ///   - shards: what each file holds.
-    ///   - rank: this rank.
-    ///   - ranks: how many ranks have the files open together.
-    ///   - length: the length of a shard's file.
-    ///   - open: opens a shard's file, by this rank alone.
+    /// Prepares to open files, each by the rank alone that asks for it; `ranks` have them open together.
     init(
-        _ shards: Shards, rank: Int, of ranks: Int, length: @escaping (Int) throws -> Int,
-        open: @escaping (Int) throws -> any DataFile
+        _ shards: Shards, rank: Int, of ranks: Int,
+        length: @escaping (Int) throws(Failure) -> Int,
+        open: @escaping (Int) throws(Failure) -> any DataFile
     ) {
         self.shards = shards
         counted = stride(from: rank, to: shards.count, by: ranks)
@@ -32,9 +26,9 @@ final class ShardFiles: DataFile {
     }
 
     /// Opens the file of a shard.
-    func open(shard: Int) throws { _ = try file(of: shard) }
+    func open(shard: Int) throws(Failure) { _ = try file(of: shard) }
 
-    private func file(of shard: Int) throws -> any DataFile {
+    private func file(of shard: Int) throws(Failure) -> any DataFile {
         if let current, current.shard == shard { return current.file }
         try close()
         let file = try open(shard)
@@ -44,17 +38,19 @@ final class ShardFiles: DataFile {
 
     func extentEnd(at offset: Int) -> Int { shards[shards.rank(of: offset)].upperBound }
 
-    func storedEnd(at offset: Int) throws -> Int {
+    func storedEnd(at offset: Int) throws(Failure) -> Int {
         let shard = shards.rank(of: offset)
         return Self.sum(shards[shard].lowerBound, try file(of: shard).size())
     }
 
-    func size() throws -> Int {
-        try counted.reduce(0) {
+    func size() throws(Failure) -> Int {
+        var bytes = 0
+        for shard in counted {
             // There may be millions.
             if let interruption = Interruption.failure { throw interruption }
-            return Self.sum($0, try lengthOfShard($1))
+            bytes = Self.sum(bytes, try lengthOfShard(shard))
         }
+        return bytes
     }
 
     /// Files with holes may have more bytes together than there are numbers: then the largest one.
@@ -63,29 +59,29 @@ final class ShardFiles: DataFile {
         return isTooLarge ? .max : sum
     }
 
-    /// Cuts the file that is open.
-    func setSize(_ size: Int) throws { try current?.file.setSize(size) }
-
-    func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws {
+    func write(
+        _ buffer: UnsafeRawBufferPointer, at offset: Int, together: Bool
+    ) throws(Failure) {
         let shard = shards.rank(of: offset)
-        try file(of: shard).write(buffer, at: offset - shards[shard].lowerBound)
+        try file(of: shard).write(
+            buffer, at: offset - shards[shard].lowerBound, together: together)
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws -> Int {
+    func read(
+        into buffer: UnsafeMutableRawBufferPointer, at offset: Int, together: Bool
+    ) throws(Failure) -> Int {
         let shard = shards.rank(of: offset)
         precondition(
             offset + buffer.count <= shards[shard].upperBound, "a read must end with its shard")
-        return try file(of: shard).read(into: buffer, at: offset - shards[shard].lowerBound)
+        return try file(of: shard).read(
+            into: buffer, at: offset - shards[shard].lowerBound, together: together)
     }
 
-    func sync() throws { try current?.file.sync() }
+    func sync() throws(Failure) { try current?.file.sync() }
 
-    func close() throws {
-        defer { current = nil }
-        try current?.file.close()
-    }
+    func close() throws(Failure) { try current.take()?.file.close() }
 
-    func reportedHints() throws -> [(key: String, value: String)] {
+    func reportedHints() throws(Failure) -> [(key: String, value: String)] {
         try current?.file.reportedHints() ?? []
     }
 }

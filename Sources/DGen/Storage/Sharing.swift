@@ -12,16 +12,11 @@ import MPI
 /// Costs three messages and a few calls of the file system on each rank; where ranks do not share the files, some seconds
 /// more, since file systems may show a new file late.
 struct Sharing {
-    private let run: Run
-    private let files: FileSet
+    let run: Run
+    let files: FileSet
 
     private var session: Session { run.session }
     private var path: String { files.path }
-
-    init(_ run: Run, _ files: FileSet) {
-        self.run = run
-        self.files = files
-    }
 
     /// What rank 0 has to show, where the data is or will be.
     private struct Evidence: Codable {
@@ -49,11 +44,9 @@ struct Sharing {
     /// The pauses between looks: the first, and the longest.
     private static let pauseMicroseconds: (first: UInt32, longest: UInt32) = (5_000, 500_000)
 
-    /// Returns where all ranks mean the same files; collective.
+    /// Fails with the nodes and ranks that do not see what rank 0 sees; collective.
     ///
-    /// - Parameter isReading: whether nothing is written, so that it is enough where no token can be made that the data
-    ///   looks the same to all ranks.
-    /// - Throws: ``Failure`` with the nodes and ranks that do not see what rank 0 sees, the same on every rank.
+    /// With `isReading` nothing is written: where no token can be made it is enough that the data looks the same to all.
     func prove(isReading: Bool) throws(Failure) {
         guard session.world.size > 1 else { return }
         var token: FolderToken?
@@ -72,17 +65,15 @@ struct Sharing {
             return evidence
         }
         // Ranks on the node of rank 0 see at once what it does.
-        let isNear = try together { () throws(Failure) in
-            try session.node.allReduce(session.isRoot ? 1 : 0, .maximum)
-        }
+        let isNear = try isAny(session.isRoot, of: session.node)
         let isSeen = wait(
-            isNear == 1 ? Self.patienceMilliseconds.own : Self.patienceMilliseconds.other
+            isNear ? Self.patienceMilliseconds.own : Self.patienceMilliseconds.other
         ) {
             sees(evidence)
         }
         try session.agree(isSeen ? nil : Interruption.failure)
         try require(isSeen, evidence)
-        try proveMountedFiles(isNear == 1, evidence)
+        try proveMountedFiles(isNear, evidence)
     }
 
     /// The data of this rank, behind links; the file itself where all ranks share one.
@@ -150,15 +141,11 @@ struct Sharing {
     private func proveMountedFiles(_ isNear: Bool, _ evidence: Evidence) throws(Failure) {
         let place = place
         let name = FileSystem.name(of: place)
-        let mounts = FileSystem.mounts(in: FileSystem.resolved(FileSystem.folder(of: place)))
+        let mounts = FileSystem.names(in: FileSystem.resolved(FileSystem.folder(of: place)))
         let isMounted = mounts.contains {
             files.layout == .shared ? $0 == name : $0.hasPrefix(name + ".")
         }
-        guard
-            try together({ () throws(Failure) in
-                try session.world.allReduce(isMounted ? 1 : 0, .maximum)
-            }) == 1
-        else { return }
+        guard try isAny(isMounted, of: session.world) else { return }
         var status = stat()
         let numbers =
             stat(place, &status) == 0 ? [UInt64(status.st_dev), UInt64(status.st_ino)] : []
@@ -166,19 +153,16 @@ struct Sharing {
         try require(files.layout == .shared && isNear && isSame, evidence)
     }
 
-    /// Calls all ranks under watch.
-    private func together<Result>(_ call: () throws(Failure) -> Result) throws(Failure) -> Result {
-        try run.watchdog.during(.agreement, call)
+    /// Whether it is so on any of the ranks, under watch.
+    private func isAny(_ isSo: Bool, of ranks: Ranks) throws(Failure) -> Bool {
+        try run.watchdog.during(.agreement) { () throws(Failure) in
+            try ranks.allReduce(isSo ? 1 : 0, .maximum) == 1
+        }
     }
 
     /// Fails on all ranks where one of them does not see the same.
     private func require(_ isSeen: Bool, _ evidence: Evidence) throws(Failure) {
-        guard
-            try together({ () throws(Failure) in try session.world.allReduce(isSeen ? 0 : 1, .sum) }
-            ) > 0
-        else {
-            return
-        }
+        guard try isAny(!isSeen, of: session.world) else { return }
         let rank = session.world.rank
         let mine = Stranger(rank: rank, host: session.host, folder: absoluteFolder)
         let strangers = try session.collect(isSeen ? [] : [mine])

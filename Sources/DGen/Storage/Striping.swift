@@ -37,9 +37,7 @@ struct Striping: Codable {
     var isSet: Bool { isKnown && (count != nil || size != nil) }
 
     /// Makes a file with the stripes that were asked for, in the place of one that is there: stripes are for life.
-    ///
-    /// - Throws: ``Failure`` with what `lfs` says.
-    func create(_ path: String) throws {
+    func create(_ path: String) throws(Failure) {
         let target = FileSystem.resolved(path)
         try FileSystem.remove(target)
         let words =

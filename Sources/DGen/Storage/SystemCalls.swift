@@ -47,6 +47,16 @@ enum System {
     }
 }
 
+extension stat {
+    private var kind: mode_t { st_mode & S_IFMT }
+
+    var size: Int { Int(st_size) }
+    var allocatedBytes: Int { 512 * Int(st_blocks) }
+    var isRegular: Bool { kind == S_IFREG }
+    var isDirectory: Bool { kind == S_IFDIR }
+    var isLink: Bool { kind == S_IFLNK }
+}
+
 extension Result where Failure == Errno {
     /// The result, nil for some errors.
     func unless(_ codes: Int32...) -> Result<Success?, Errno> {

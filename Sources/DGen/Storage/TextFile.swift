@@ -9,13 +9,7 @@ extension FileSystem {
 
     /// A small text file, whole, in bounded time and memory.
     ///
-    /// - Parameters:
-    ///   - path: a regular file, or /dev/null.
-    ///   - bytesMax: the longest text.
-    ///   - what: what messages call the file.
-    ///   - mayBePipe: whether it may also be a pipe, such as a shell's `<(...)`.
-    /// - Returns: the text.
-    /// - Throws: ``Failure`` in one line.
+    /// A regular one, /dev/null, or with `mayBePipe` also a pipe, such as a shell's `<(...)`. Messages call it `what`.
     static func readText(
         _ path: String, bytesMax: Int, what: String, mayBePipe: Bool = false
     ) throws(Failure) -> String {

@@ -11,15 +11,10 @@ import MPI
 /// most.
 final class Agreement {
     /// The sums of all ranks.
-    struct Sums {
+    private struct Sums {
         var doneBytes = 0
         var atEnd = 0
         var failed = 0
-
-        fileprivate init(_ values: [Int]) {
-            (doneBytes, atEnd, failed) = (values[0], values[1], values[2])
-        }
-        fileprivate init() {}
     }
 
     private let session: Session
@@ -33,12 +28,7 @@ final class Agreement {
         didSet { if let failure { rollCall.know(failure) } }
     }
 
-    /// Starts an operation.
-    ///
-    /// - Parameters:
-    ///   - run: the ranks.
-    ///   - title: what progress calls it.
-    ///   - totalBytes: what all of them move.
+    /// Starts an operation, which progress calls `title`, and in which all ranks together move so many bytes.
     init(_ run: Run, title: String, totalBytes: Int) {
         session = run.session
         progress = run.progress(title: title, totalBytes: totalBytes)
@@ -62,19 +52,19 @@ final class Agreement {
     var allDoneBytes: Int { sums.doneBytes }
 
     /// Does one transfer of this rank, and notes what becomes of it.
-    func transfer(_ bytes: Int, _ body: () throws -> Void) {
+    func transfer(_ bytes: Int, _ body: () throws(Failure) -> Void) {
         noteInterruption()
         guard failure == nil else { return }
         do {
             try body()
             doneBytes += bytes
         } catch {
-            failure = Failure(error)
+            failure = error
         }
     }
 
     /// Hears and tells without waiting; after each transfer.
-    func exchange() throws {
+    func exchange() throws(Failure) {
         if let pending {
             guard let result = try pending.sums() else { return try rollCall.attend() }
             self.pending = nil
@@ -84,14 +74,10 @@ final class Agreement {
         }
     }
 
-    /// Hears and tells with waiting: every rank is in the same round, and gets the same answer.
-    ///
-    /// - Parameter wish: what rank 0 wants of all; 0 on the others.
-    /// - Returns: what it wants.
-    /// - Throws: what MPI throws.
+    /// Hears and tells with waiting: every rank is in the same round, and gets the same answer, which is what rank 0 wishes.
     @discardableResult
-    func exchangeTogether(wish: Int = 0) throws -> Int {
-        let result = try watchdog.during(.round) {
+    func exchangeTogether(wish: Int = 0) throws(Failure) -> Int {
+        let result = try watchdog.during(.round) { () throws(Failure) in
             try session.sums.allReduce([doneBytes, 0, failure == nil ? 0 : 1, wish], .sum)
         }
         take(result)
@@ -99,7 +85,7 @@ final class Agreement {
     }
 
     /// Waits until every rank is at its end; almost without using the processor where that takes long.
-    func finish() throws {
+    func finish() throws(Failure) {
         watchdog.enter(.othersToFinish)
         let patience = Patience()
         while sums.atEnd < session.sums.size {
@@ -120,18 +106,18 @@ final class Agreement {
     }
 
     /// Makes the failure of any rank that of all; collective.
-    func settle() throws { try session.agree(failure) }
+    func settle() throws(Failure) { try session.agree(failure) }
 
     /// Takes the progress bar away; the failure of this rank, or of another, stays known.
     func end() { progress?.finish() }
 
-    private func tell(atEnd: Bool) throws {
+    private func tell(atEnd: Bool) throws(Failure) {
         pending = try session.sums.startSum([doneBytes, atEnd ? 1 : 0, failure == nil ? 0 : 1])
         clock = Stopwatch(isCoarse: true)
     }
 
     private func take(_ result: [Int]) {
-        sums = Sums(result)
+        sums = Sums(doneBytes: result[0], atEnd: result[1], failed: result[2])
         progress?.update(doneBytes: sums.doneBytes)
     }
 }

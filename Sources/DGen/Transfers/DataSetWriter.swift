@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import Glibc
 import Logging
 import MPI
 import Options
@@ -17,7 +18,6 @@ final class DataSetWriter {
         case ours
     }
 
-    let path: String
     let spec: DataSpec
     let isCollective: Bool
     /// The files, and how they are dealt to ranks.
@@ -35,71 +35,60 @@ final class DataSetWriter {
     /// Whether it was proven that all ranks mean the same files.
     private var isShared = false
 
+    var path: String { files.path }
     private var batches: Batches { Batches(pattern, depth: pipeline.depth) }
     private var session: Session { pipeline.run.session }
-    private var shards: Shards { files.shards }
     private var rank: Int { session.world.rank }
     /// Whether every rank does each transfer at the same time as the others.
     private var isInStep: Bool {
         isCollective
             || (sync == .each && pipeline.access.access == .mpi && files.layout == .shared)
     }
-    /// The file that this rank looks after: its own, or, on one rank of some, the one that all share.
-    private func ownFile(of shared: Ranks) -> String? {
-        switch files.layout {
-        case .perRank: files.path(of: rank)
-        case .shared: shared.rank == 0 ? path : nil
-        }
-    }
 
     /// Reads the options; the same on every rank; collective, since rank 0 draws the seed.
     ///
-    /// - Parameters:
-    ///   - pipeline: how bytes are moved.
-    ///   - settings: the options.
-    ///   - isTest: whether all that is written will be taken away again, so that not even a manifest without files is
-    ///     replaced.
-    /// - Throws: `InvalidField` or ``Failure`` for the first option that is wrong.
-    init(_ pipeline: Pipeline, _ settings: Settings, isTest: Bool = false) throws {
+    /// With `isTest` all that is written will be taken away again, so that not even a manifest without files is replaced.
+    init(_ pipeline: Pipeline, _ settings: Settings, isTest: Bool = false) throws(Failure) {
         self.pipeline = pipeline
         self.isTest = isTest
         let session = pipeline.run.session
-        let path = try settings.dataPath(
-            missing: "output: missing; give the file to write with -o FILE")
-        self.path = path
-        // The seed below 2^53, so that every reader of JSON keeps it exactly.
-        let drawn = try session.onRoot { UInt64.random(in: 0..<(1 << 53)) }
-        spec = try settings.spec(over: nil, drawingSeed: { drawn })
-        guard spec.size >= 1 else {
-            throw InvalidField(
-                field: "size", value: settings.text(.size) ?? "", accepted: "1 byte at least")
+        do {
+            let path = try settings.dataPath(
+                missing: "output: missing; give the file to write with -o FILE")
+            // The seed below 2^53, so that every reader of JSON keeps it exactly.
+            let drawn = try session.onRoot { UInt64.random(in: 0..<(1 << 53)) }
+            spec = try settings.spec(over: nil, drawingSeed: { drawn })
+            guard spec.size >= 1 else {
+                throw InvalidField(
+                    field: "size", value: settings.text(.size) ?? "", accepted: "1 byte at least")
+            }
+            let (stripeCount, stripeSize) = try settings.stripes()
+            let folder = FileSystem.folder(of: FileSystem.resolved(path))
+            stripes = try session.onRoot {
+                Striping(folder: folder, count: stripeCount, size: stripeSize)
+            }
+            let align =
+                try settings.has(.align)
+                ? settings.alignment() : stripes.folderStripeSize ?? settings.alignment()
+            files = FileSet(
+                path: path, layout: try settings.layout(),
+                shards: Shards(size: spec.size, ranks: session.world.size, alignment: align))
+            pattern = DealtPattern(
+                files.shards, transferSize: pipeline.transferSize, cut: try settings.cut(),
+                order: try settings[.order], seed: try settings[.shuffleSeed])
+            claim = try Claim(
+                session, path,
+                Manifest(
+                    status: .writing, spec: spec, layout: files.layout, ranks: files.shards.count,
+                    align: align, cut: pattern.cut, transferSize: pipeline.transferSize))
+            isCollective = try settings[.collective]
+            sync = try settings[.sync]
+            overwrites = try settings[.overwrite]
+            checksSpace = try settings[.spaceCheck]
+            preallocates = try settings[.preallocate]
+        } catch {
+            throw Failure(error)
         }
-        let (stripeCount, stripeSize) = try settings.stripes()
-        let folder = FileSystem.folder(of: FileSystem.resolved(path))
-        stripes = try session.onRoot {
-            Striping(folder: folder, count: stripeCount, size: stripeSize)
-        }
-        let align =
-            try settings.has(.align)
-            ? settings.alignment() : stripes.folderStripeSize ?? settings.alignment()
-        files = FileSet(
-            path: path, layout: try settings.layout(),
-            shards: Shards(
-                size: spec.size, ranks: session.world.size, alignment: align))
-        pattern = DealtPattern(
-            files.shards, transferSize: pipeline.transferSize, cut: try settings.cut(),
-            order: try settings[.order],
-            seed: try settings[.shuffleSeed])
-        claim = try Claim(
-            session, path,
-            Manifest(
-                status: .writing, spec: spec, layout: files.layout, ranks: files.shards.count,
-                align: align, cut: pattern.cut, transferSize: pipeline.transferSize))
-        isCollective = try settings[.collective]
-        sync = try settings[.sync]
-        overwrites = try settings[.overwrite]
-        checksSpace = try settings[.spaceCheck]
-        preallocates = try settings[.preallocate]
     }
 
     /// How fast a data set was written, and what the storage says of it.
@@ -120,8 +109,8 @@ final class DataSetWriter {
     /// - Throws: ``Failure`` where it is not stored whole.
     func write(
         iteration: Int = 0, over isOurs: Bool = false, note: (OpenDataSet.Hints) -> Void,
-        prove: () throws -> Double?
-    ) throws -> Result {
+        prove: () throws(Failure) -> Double?
+    ) throws(Failure) -> Result {
         // Bytes are there when the file is open.
         let relay = try makeBytes()
         defer { relay.finish() }
@@ -133,53 +122,48 @@ final class DataSetWriter {
             try checkStored()
             result.measurement.proofSeconds = try prove()
         } catch {
-            throw explained(Failure(error))
+            throw explained(error)
         }
         try claim.complete()
         return result
     }
 
     /// Takes the data and its manifest away, which this run has written; collective.
-    func remove() throws {
+    func remove() throws(Failure) {
         // The manifest first: what another run has made its own meanwhile stays.
         try session.onRoot { try claim.withdraw() }
+        claim.release()
         try session.together {
-            claim.release()
-            guard let own = ownFile(of: session.world) else { return }
-            // A link stays, and so does what it leads to, without contents.
-            if FileSystem.isLink(own) {
-                try FileSystem.cut(own, to: 0)
-            } else {
-                try FileSystem.remove(own)
+            try files.forOwn(session) { own throws(Failure) in
+                // A link stays, and so does what it leads to, without contents.
+                if FileSystem.isLink(own.path) {
+                    try FileSystem.cut(own.path, to: 0)
+                } else {
+                    try FileSystem.remove(own.path)
+                }
             }
         }
     }
 
     /// Finds out everything that can be known before the first byte; collective, rank 0 looks, all hear.
     ///
-    /// - Parameter note: told the type of the file system as soon as it is known.
-    /// - Throws: ``Failure`` where the data set may not be written.
-    func prepare(note: (String?) -> Void) throws {
+    /// `note` is told the type of the file system as soon as it is known.
+    func prepare(note: (String?) -> Void) throws(Failure) {
         let fileSystem = try session.onRoot {
             try files.requireShortNames()
             try FileSystem.requireNoDanglingLink(path)
-            let folder = dataFolder
             let existing = try requireReplaceable(path)
-            try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
-            // Links of others are found before anything is written through them.
-            _ = try Place(path, mayBeLinkOfOthers: true)
-            _ = try Place(Manifest.path(for: path))
-            try Manifest.requireOwnPlace(for: path)
+            try files.requireWritable()
             try requireNoForeignManifest()
             if checksSpace {
                 try FileSystem.requireSpace(
                     for: path, bytes: spec.size - (existing?.allocatedBytes ?? 0))
             }
-            return FileSystem.type(folder)
+            return FileSystem.type(dataFolder)
         }
         note(fileSystem)
         if !isShared {
-            try Sharing(pipeline.run, files).prove(isReading: false)
+            try Sharing(run: pipeline.run, files: files).prove(isReading: false)
             isShared = true
         }
         if files.layout == .perRank {
@@ -193,7 +177,7 @@ final class DataSetWriter {
         // Each rank may have limits of its own.
         try session.together {
             try FileSystem.requireLength(
-                files.layout == .perRank ? shards[rank].count : spec.size, of: path)
+                files.layout == .perRank ? files.shards[rank].count : spec.size, of: path)
         }
         warn(stripes.warning(pipeline.access.access))
     }
@@ -203,7 +187,7 @@ final class DataSetWriter {
     }
 
     /// What is at a path that is to be written, which is nothing, or a file that may be replaced.
-    private func requireReplaceable(_ path: String) throws -> FileSystem.State? {
+    private func requireReplaceable(_ path: String) throws(Failure) -> stat? {
         guard let existing = try FileSystem.state(path) else { return nil }
         guard !existing.isDirectory else {
             throw Failure(.inputOutput, "output: \(path) is a directory; give a file")
@@ -223,7 +207,7 @@ final class DataSetWriter {
 
     /// The manifest's place may be taken: by that of a data set whose files have other names, or by a file that is none,
     /// and that nobody has asked to overwrite.
-    private func requireNoForeignManifest() throws {
+    private func requireNoForeignManifest() throws(Failure) {
         let manifest = Manifest.path(for: path)
         guard try FileSystem.isTaken(manifest) else { return }
         guard try Manifest.isThere(for: path) else {
@@ -245,8 +229,9 @@ final class DataSetWriter {
 
     /// Makes the open file that of this run before the first byte: nobody else writes it, and its
     /// manifest no longer says what it held.
-    private func take(_ data: OpenDataSet, _ existing: Existing) throws {
-        let own = ownFile(of: session.world)
+    private func take(_ data: OpenDataSet, _ existing: Existing) throws(Failure) {
+        // What this rank looks after.
+        let own = files.layout == .perRank || session.isRoot ? files.path(of: rank) : nil
         var earlier: Claim.EarlierFiles?
         do {
             // The manifest of a new file was there before it; of this run itself it is the same data set, over what was there
@@ -260,41 +245,23 @@ final class DataSetWriter {
             }
             throw error
         }
+        let watchdog = pipeline.run.watchdog
         // MPI's "create" leaves the tail of a longer file.
         if existing == .replaced {
-            try data.cut(to: 0)
-            try session.together { try removeLeftovers(of: earlier) }
-        }
-        if preallocates {
-            let bytes = files.layout == .shared ? spec.size : shards[rank].count
             try session.together {
-                guard let own, bytes > 0 else { return }
-                try pipeline.run.watchdog.during(.open) {
-                    try FileSystem.allocate(own, bytes: bytes)
-                }
+                if let own { try watchdog.during(.open) { try FileSystem.cut(own, to: 0) } }
+                try removeLeftovers(of: earlier)
             }
         }
-    }
-
-    /// Says what a new file will hold before there is one: whatever becomes of this run, what it leaves is known to be
-    /// its own.
-    private func announce() throws {
-        try session.onRoot {
-            let isNew = try !FileSystem.isTaken(Manifest.path(for: path))
-            try claim.begin(earlier: [], isNew: isNew)
-        }
-    }
-
-    /// Opens the file, or takes back what was said of it.
-    private func opening<Opened>(
-        _ existing: Existing, _ open: () throws -> Opened
-    ) throws -> Opened {
-        do {
-            return try open()
-        } catch {
-            // What was made by then stays, and its manifest, so that it can be finished.
-            if existing == .refused, try !FileSystem.isTaken(files.path(of: 0)) { withdraw() }
-            throw error
+        if preallocates {
+            try session.together {
+                try files.forOwn(session) { own throws(Failure) in
+                    guard !own.range.isEmpty else { return }
+                    try watchdog.during(.open) { () throws(Failure) in
+                        try FileSystem.allocate(own.path, bytes: own.range.count)
+                    }
+                }
+            }
         }
     }
 
@@ -306,14 +273,15 @@ final class DataSetWriter {
 
     /// Takes away the files of a data set that was here before, where they are not those of this one: as its manifest
     /// has them.
-    private func removeLeftovers(of earlier: Claim.EarlierFiles?) throws {
+    private func removeLeftovers(of earlier: Claim.EarlierFiles?) throws(Failure) {
         guard let earlier else { return }
         guard earlier.layout == .perRank else {
             if files.layout == .perRank, session.isRoot { try FileSystem.remove(path) }
             return
         }
-        let kept = files.layout == .perRank ? shards.count : 0
-        for number in stride(from: rank, to: max(1, earlier.ranks), by: shards.count)
+        let ranks = files.shards.count
+        let kept = files.layout == .perRank ? ranks : 0
+        for number in stride(from: rank, to: max(1, earlier.ranks), by: ranks)
         where number >= kept {
             let file = earlier.layout.path(path, rank: number)
             // What a manifest says is not true for ever.
@@ -326,42 +294,45 @@ final class DataSetWriter {
     private func write(
         _ iteration: Int, from relay: Relay, over existing: Existing,
         note: (OpenDataSet.Hints) -> Void
-    ) throws -> Result {
+    ) throws(Failure) -> Result {
         var mode = existing == .refused ? SharedFile.Mode.createNew : .createOrOpen
-        if existing == .refused { try announce() }
+        if existing == .refused {
+            // Before there is a file: whatever becomes of this run, what it leaves is known to be its own.
+            try session.onRoot {
+                let isNew = try !FileSystem.isTaken(Manifest.path(for: path))
+                try claim.begin(earlier: [], isNew: isNew)
+            }
+        }
         if existing != .ours, stripes.isSet {
             try session.together {
-                try ownFile(of: session.world).map { try stripes.create($0) }
+                try files.forOwn(session) { own throws(Failure) in try stripes.create(own.path) }
             }
             mode = .createOrOpen
         }
-        let data = try opening(existing) {
-            try OpenDataSet(pipeline.run, files, mode, by: pipeline.access, note: note)
+        let data: OpenDataSet
+        do {
+            data = try OpenDataSet(pipeline.run, files, mode, by: pipeline.access, note: note)
+        } catch {
+            // What was made by then stays, and its manifest, so that it can be finished.
+            if existing == .refused, try !FileSystem.isTaken(files.path(of: 0)) { withdraw() }
+            throw error
         }
         // Not part of writing the data, nor is it timed.
         try take(data, existing)
         try writeTransfers(from: relay, to: data)
         if sync == .end, !isCollective { try data.sync() }
         try data.close()
-        if sync == .end, isCollective { try synchronize(data) }
+        if sync == .end, isCollective { try data.syncFiles() }
         var measurement = try data.times.measurement(
             of: "write", iteration, bytes: spec.size, pipeline.run)
         measurement.transferSize = pipeline.transferSize
         measurement.collective = isCollective
         // The manifest speaks of stable storage, whatever is measured.
-        if sync == .none { try synchronize(data) }
-        return Result(
-            measurement: measurement, stripes: try foundStripes())
+        if sync == .none { try data.syncFiles() }
+        return Result(measurement: measurement, stripes: try foundStripes())
     }
 
-    /// Brings what each node, or each rank, holds of the data to stable storage, by the paths of the files; collective.
-    private func synchronize(_ data: OpenDataSet) throws {
-        try data.syncFiles { synchronize in
-            try ownFile(of: session.node).map { try synchronize($0) }
-        }
-    }
-
-    private func foundStripes() throws -> Striping.Stripes? {
+    private func foundStripes() throws(Failure) -> Striping.Stripes? {
         guard stripes.isKnown else { return nil }
         let first = files.path(of: 0)
         let found = try session.onRoot { stripes.found(first) }
@@ -381,7 +352,7 @@ final class DataSetWriter {
     }
 
     /// Begins to make the bytes of this rank's transfers.
-    private func makeBytes() throws -> Relay {
+    private func makeBytes() throws(Failure) -> Relay {
         let generator = pipeline.generator(spec)
         let (batches, rank) = (batches, rank)
         return try pipeline.relay(
@@ -395,23 +366,22 @@ final class DataSetWriter {
         }
     }
 
-    private func writeTransfers(from relay: Relay, to data: OpenDataSet) throws {
+    private func writeTransfers(from relay: Relay, to data: OpenDataSet) throws(Failure) {
         let batches = batches
         let agreement = Agreement(pipeline.run, title: "write", totalBytes: spec.size)
-        let loop = TransferLoop(batches, rank: rank, isInStep: isInStep, agreement)
+        let loop = TransferLoop(
+            batches: batches, rank: rank, isInStep: isInStep, agreement: agreement)
         let readBack =
             isCollective
             ? ReadBack(
                 pipeline.run, path, stretchBytes: batches.stretchBytes * session.world.size,
                 mayFill: !preallocates) : nil
         try readBack?.begin(agreement)
-        // Where ranks share no file that all of them bring to stable storage, each does that with its own.
-        let ownFile = isCollective ? ownFile(of: session.node) : nil
-        try loop.run(relay, on: data) { transfer in
+        try loop.run(relay, on: data) { transfer throws(Failure) in
             if isInStep {
-                try writeInStep(transfer, loop, data, readBack, ownFile)
+                try writeInStep(transfer, loop, data, readBack)
             } else {
-                try loop.move(transfer) { part in
+                try loop.move(transfer) { part throws(Failure) in
                     try data.write(UnsafeRawBufferPointer(part), at: transfer.range.lowerBound)
                     if sync == .each { try data.syncTransfer(nil) }
                 }
@@ -427,8 +397,8 @@ final class DataSetWriter {
     /// after each piece, or where ranks agree.
     private func writeInStep(
         _ transfer: TransferLoop.Transfer, _ loop: TransferLoop, _ data: OpenDataSet,
-        _ readBack: ReadBack?, _ ownFile: String?
-    ) throws {
+        _ readBack: ReadBack?
+    ) throws(Failure) {
         let (part, agreement) = (transfer.part, loop.agreement)
         let isScarce = readBack?.isScarce ?? false
         // As many pieces on every rank, whatever it has to write.
@@ -438,15 +408,10 @@ final class DataSetWriter {
             let range = min(start, part.count)..<min(start + step, part.count)
             let piece = UnsafeMutableRawBufferPointer(rebasing: part[range])
             let offset = transfer.range.lowerBound + range.lowerBound
-            loop.moveTogether(piece) { given in
-                let bytes = UnsafeRawBufferPointer(given)
-                if isCollective {
-                    try data.writeTogether(bytes, at: offset)
-                } else {
-                    try data.write(bytes, at: offset)
-                }
+            loop.moveTogether(piece) { given throws(Failure) in
+                try data.write(UnsafeRawBufferPointer(given), at: offset, together: isCollective)
             }
-            if sync == .each { try syncTogether(data, agreement, ownFile) }
+            if sync == .each { try syncTogether(data, agreement) }
             if let readBack, isScarce || transfer.endsStretch || sync == .each {
                 try readBack.check(UnsafeRawBufferPointer(piece), at: offset, agreement)
             }
@@ -454,30 +419,28 @@ final class DataSetWriter {
     }
 
     /// Brings one transfer of all ranks to stable storage, unless one of them has failed.
-    private func syncTogether(
-        _ data: OpenDataSet, _ agreement: Agreement, _ ownFile: String?
-    ) throws {
+    private func syncTogether(_ data: OpenDataSet, _ agreement: Agreement) throws(Failure) {
         try agreement.exchangeTogether()
         guard !agreement.mustStopTogether else { return }
-        agreement.transfer(0) {
+        agreement.transfer(0) { () throws(Failure) in
             // A file that ranks of one node have written together is brought there by one of them.
-            guard !isCollective || ownFile != nil else { return }
-            try data.syncTransfer(ownFile)
+            guard !isCollective || session.node.rank == 0 else { return }
+            try data.syncTransfer(isCollective ? path : nil)
         }
         try agreement.exchangeTogether()
     }
 
     /// The data has the length that it should have, as every node sees it.
-    private func checkStored() throws {
-        let wanted = files.layout == .shared ? spec.size : shards[rank].count
+    private func checkStored() throws(Failure) {
         try session.together {
-            guard let own = ownFile(of: session.node) else { return }
-            let found = try FileSystem.state(own)?.size
-            guard found == wanted else {
-                throw Failure(
-                    .inputOutput,
-                    "the file has \(found.map(String.init) ?? "no") bytes after writing, not "
-                        + "\(wanted)")
+            try files.forOwn(session, onEachNode: true) { own throws(Failure) in
+                let (found, wanted) = (try FileSystem.state(own.path)?.size, own.range.count)
+                guard found == wanted else {
+                    throw Failure(
+                        .inputOutput,
+                        "the file has \(found.map(String.init) ?? "no") bytes after writing, not "
+                            + "\(wanted)")
+                }
             }
         }
     }

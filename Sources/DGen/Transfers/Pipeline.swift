@@ -52,20 +52,11 @@ final class Pipeline {
         return new
     }
 
-    /// Buffers for batches of `spec`, which are made or compared beside the thread that moves them; collective.
-    ///
-    /// - Parameters:
-    ///   - batches: what is moved.
-    ///   - spec: the data set.
-    ///   - side: when bytes are worked on.
-    ///   - depth: how many buffers there are.
-    ///   - work: what is done to each batch, if anything is.
-    /// - Returns: the buffers, which go to and fro.
-    /// - Throws: ``Failure`` where a rank has too little memory for them.
+    /// So many buffers as `depth` for batches of `spec`, on which `work` is done beside the thread that moves them; collective.
     func relay(
         _ batches: Batches, _ spec: DataSpec, _ side: Relay.Side, depth: Int,
         work: ((Int, UnsafeMutableRawBufferPointer) -> Void)?
-    ) throws -> Relay {
+    ) throws(Failure) -> Relay {
         let placer = run.threads.placer
         let buffers = try run.session.together { try transferBuffers(batches, spec, depth) }
         return Relay(
@@ -78,7 +69,7 @@ final class Pipeline {
     /// Buffers for batches, each part of them on the node of the thread that makes it.
     private func transferBuffers(
         _ batches: Batches, _ spec: DataSpec, _ depth: Int
-    ) throws -> [UnsafeMutableRawBufferPointer] {
+    ) throws(Failure) -> [UnsafeMutableRawBufferPointer] {
         let generator = generator(spec)
         let (count, bytes) = (min(depth, max(batches.count, 1)), batches.bufferBytes)
         return try buffers.take(count, bytes: bytes, sharers: run.session.node.size) { buffer in

@@ -51,13 +51,7 @@ final class ReadBack {
     /// How often a rank looks again before it calls something lost that another node may have written.
     private static let triesMax = 8
 
-    /// Prepares to look.
-    ///
-    /// - Parameters:
-    ///   - run: the ranks.
-    ///   - path: the file that they write.
-    ///   - stretchBytes: what all of them write between two agreements.
-    ///   - mayFill: whether the room is not reserved.
+    /// Prepares to look at the file at `path`.
     init(_ run: Run, _ path: String, stretchBytes: Int, mayFill: Bool) {
         self.run = run
         self.path = path
@@ -71,31 +65,29 @@ final class ReadBack {
 
     /// Hears how far all ranks are, and looks at what this one has written last where rank 0 wants all to look; collective.
     ///
-    /// - Parameters:
-    ///   - part: what this rank has written.
-    ///   - offset: where.
-    ///   - transfers: how far all ranks are; a rank that does not find what it has written fails.
-    /// - Throws: what telling the others throws.
+    /// That a rank does not find it is noted as the failure of a transfer.
     func check(
         _ part: UnsafeRawBufferPointer, at offset: Int, _ transfers: Agreement
-    ) throws {
+    ) throws(Failure) {
         let wish = try wish(transfers)
         guard wish != .nothing, !transfers.mustStopTogether else { return }
         if session.nodeCount > 1 {
-            transfers.transfer(0) { try publish() }
+            transfers.transfer(0, publish)
             try transfers.exchangeTogether()
         }
-        transfers.transfer(0) {
-            try run.watchdog.during(.read, offset: offset) { try look(part, at: offset) }
+        transfers.transfer(0) { () throws(Failure) in
+            try run.watchdog.during(.read, offset: offset) { () throws(Failure) in
+                try look(part, at: offset)
+            }
         }
         try transfers.exchangeTogether()
     }
 
     /// Finds out, before the first byte, whether room is scarce; collective.
-    func begin(_ transfers: Agreement) throws { _ = try wish(transfers) }
+    func begin(_ transfers: Agreement) throws(Failure) { _ = try wish(transfers) }
 
     /// What rank 0 wants; collective.
-    private func wish(_ transfers: Agreement) throws -> Wish {
+    private func wish(_ transfers: Agreement) throws(Failure) -> Wish {
         let own = session.isRoot ? ownWish(doneBytes: transfers.allDoneBytes) : .nothing
         let all = Wish(rawValue: try transfers.exchangeTogether(wish: own.rawValue)) ?? .nothing
         isScarce = all == .lookEachTime
@@ -127,15 +119,13 @@ final class ReadBack {
     }
 
     /// Brings what this node has written to where other nodes see it.
-    private func publish() throws {
+    private func publish() throws(Failure) {
         guard session.node.rank == 0 else { return }
-        try run.watchdog.during(.sync) { try FileSystem.synchronize(path) }
+        try run.watchdog.during(.sync) { () throws(Failure) in try FileSystem.synchronize(path) }
     }
 
-    /// Looks at the end of what this rank has written at `offset`.
-    ///
-    /// - Throws: ``Failure`` where it is not there.
-    private func look(_ part: UnsafeRawBufferPointer, at offset: Int) throws {
+    /// Fails where the end of what this rank has written at `offset` is not there.
+    private func look(_ part: UnsafeRawBufferPointer, at offset: Int) throws(Failure) {
         let tail = UnsafeRawBufferPointer(rebasing: part.suffix(Self.sampleBytes))
         guard !tail.isEmpty else { return }
         for attempt in 1... {

@@ -4,20 +4,8 @@ import MPI
 import Options
 
 extension ReadOrder {
-    /// The ranks in the order of what they read, and how many of them read what their own node wrote.
-    struct Readers {
-        let ranks: Ranks
-        let onOwnNode: Int
-    }
-
-    /// Whose data the rank at a place reads, and at which place its own is read; ranks are counted node after node.
-    ///
-    /// - Parameters:
-    ///   - place: 0 ..< `count`.
-    ///   - count: all ranks.
-    ///   - ranksPerNode: the most ranks on one node.
-    ///   - seed: for ``shuffle``.
-    /// - Returns: the two places.
+    /// At which place the rank is whose data the rank at `place` reads, and the one that reads its own; ranks are counted
+    /// node after node, `ranksPerNode` at most on one.
     func partners(
         of place: Int, among count: Int, ranksPerNode: Int, seed: UInt64
     ) -> (target: Int, origin: Int) {
@@ -33,18 +21,12 @@ extension ReadOrder {
         }
     }
 
-    /// Runs `body` with the shards dealt to readers; collective.
+    /// Runs `body` with the ranks in the order of what they read, and how many read what their own node wrote; collective.
     ///
     /// O(1) memory for each rank, and a sort of all ranks by the library (`MPI_Comm_split`).
-    ///
-    /// - Parameters:
-    ///   - session: the ranks.
-    ///   - seed: for ``shuffle``.
-    ///   - body: reads.
-    /// - Returns: what `body` gives.
-    /// - Throws: ``Failure`` of MPI, and what `body` throws.
     func deal<Result>(
-        _ session: Session, seed: UInt64, _ body: (Readers) throws -> Result
+        _ session: Session, seed: UInt64,
+        _ body: (_ readers: Ranks, _ onOwnNode: Int) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         let (world, node) = (session.world, session.node)
         // Ranks node after node: the place of this one, and where its node begins.
@@ -62,7 +44,7 @@ extension ReadOrder {
         let isOwn = (start..<start + node.size).contains(target)
         let onOwnNode = try world.allReduce(isOwn ? 1 : 0, .sum)
         return try world.ordered(by: shard) {
-            try body(Readers(ranks: $0, onOwnNode: onOwnNode))
+            try body($0, onOwnNode)
         }
     }
 }

@@ -32,18 +32,13 @@ final class TransferBuffers {
 
     deinit { free() }
 
-    /// At least `count` buffers of `bytes` bytes each; what others have of it is theirs no longer.
+    /// Exactly `count` buffers of exactly `bytes` bytes, aligned to pages; what others have of them is theirs no longer.
     ///
-    /// - Parameters:
-    ///   - count: how many.
-    ///   - bytes: how long each is.
-    ///   - sharers: the ranks that want as much of the same memory.
-    ///   - touch: called for each new one before anything else, to choose its pages and to write to them.
-    /// - Returns: exactly `count` buffers of exactly `bytes` bytes, aligned to pages.
-    /// - Throws: ``Failure`` where there is too little memory for them.
+    /// `sharers` ranks want as much of the same memory. `touch` is called for each new buffer before anything else, to choose
+    /// its pages and to write to them.
     func take(
         _ count: Int, bytes: Int, sharers: Int, touch: (UnsafeMutableRawBufferPointer) -> Void
-    ) throws -> [UnsafeMutableRawBufferPointer] {
+    ) throws(Failure) -> [UnsafeMutableRawBufferPointer] {
         if buffers.count < count || buffers.contains(where: { $0.count < bytes }) {
             free()
             let distance = bytes.dividedRoundingUp(by: Self.pageBytes) * Self.pageBytes
@@ -68,7 +63,7 @@ final class TransferBuffers {
     /// Memory that the system has; not by `allocate`, which ends the process where there is none.
     private static func memory(
         _ bytes: Int, alignment: Int, for purpose: String, sharers: Int
-    ) throws -> UnsafeMutableRawBufferPointer {
+    ) throws(Failure) -> UnsafeMutableRawBufferPointer {
         let advice = "; give a smaller --transfer-size or --queue-depth"
         if bytes >= doubtfulBytesMin, let free = FreeMemory.bytes(), bytes > free / sharers {
             throw Failure(

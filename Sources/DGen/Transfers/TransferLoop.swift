@@ -21,24 +21,10 @@ struct TransferLoop {
         let endsStretch: Bool
     }
 
+    let batches: Batches
+    let rank: Int
+    let isInStep: Bool
     let agreement: Agreement
-    private let batches: Batches
-    private let rank: Int
-    private let isInStep: Bool
-
-    /// Prepares to do transfers.
-    ///
-    /// - Parameters:
-    ///   - batches: which ones.
-    ///   - rank: whose.
-    ///   - isInStep: whether every rank does each at the same time as the others.
-    ///   - agreement: how far all ranks are.
-    init(_ batches: Batches, rank: Int, isInStep: Bool, _ agreement: Agreement) {
-        self.batches = batches
-        self.rank = rank
-        self.isInStep = isInStep
-        self.agreement = agreement
-    }
 
     /// Does all of them, unless a rank cannot go on; collective.
     ///
@@ -47,11 +33,11 @@ struct TransferLoop {
     ///   - data: what is told the time.
     ///   - transfer: does a transfer, by ``move(_:_:)``.
     ///   - batchEnd: called after each batch with the number of the next one; tells how many of them to leave out.
-    /// - Throws: ``Failure`` of any rank, the same on every rank, and what MPI throws.
+    /// - Throws: ``Failure`` of any rank, the same on every rank.
     func run(
-        _ relay: Relay, on data: OpenDataSet, _ transfer: (Transfer) throws -> Void,
-        batchEnd: (_ next: Int) throws -> Int = { _ in 0 }
-    ) throws {
+        _ relay: Relay, on data: OpenDataSet, _ transfer: (Transfer) throws(Failure) -> Void,
+        batchEnd: (_ next: Int) -> Int = { _ in 0 }
+    ) throws(Failure) {
         let transfers = batches.transfers
         data.times.begin(.transfers)
         do {
@@ -74,7 +60,7 @@ struct TransferLoop {
                     if mustStop { break }
                 }
                 index += 1
-                index += try batchEnd(index)
+                index += batchEnd(index)
             }
         }
         if !isInStep { try agreement.finish() }
@@ -86,20 +72,15 @@ struct TransferLoop {
 
     private var mustStop: Bool { isInStep ? agreement.mustStopTogether : agreement.mustStop }
 
-    /// Moves the bytes of a transfer, and tells and hears how far all ranks are.
-    ///
-    /// - Parameters:
-    ///   - transfer: what is moved.
-    ///   - call: moves the bytes that it is given.
-    /// - Throws: what MPI throws; a failure of `call` is noted.
+    /// Moves the bytes of a transfer by `call`, whose failure is noted, and tells and hears how far all ranks are.
     func move(
-        _ transfer: Transfer, _ call: (UnsafeMutableRawBufferPointer) throws -> Void
-    ) throws {
+        _ transfer: Transfer, _ call: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
         if isInStep {
             moveTogether(transfer.part, call)
             if transfer.endsStretch { try agreement.exchangeTogether() }
         } else {
-            agreement.transfer(transfer.part.count) {
+            agreement.transfer(transfer.part.count) { () throws(Failure) in
                 if !transfer.part.isEmpty { try call(transfer.part) }
             }
             try agreement.exchange()
@@ -109,11 +90,11 @@ struct TransferLoop {
     /// Moves bytes of all ranks in one round, which every rank takes part in whatever has happened to it.
     func moveTogether(
         _ part: UnsafeMutableRawBufferPointer,
-        _ call: (UnsafeMutableRawBufferPointer) throws -> Void
+        _ call: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
     ) {
         agreement.noteInterruption()
         let given = agreement.failure == nil ? part : .init(rebasing: part[..<0])
-        let outcome = Result { try call(given) }
-        agreement.transfer(given.count) { try outcome.get() }
+        let outcome = Result { () throws(Failure) in try call(given) }
+        agreement.transfer(given.count, outcome.get)
     }
 }

@@ -21,16 +21,21 @@ struct Comparison {
     /// The most ranges that a report lists; all are counted.
     static let rangesMax = 1000
 
-    private let pipeline: Pipeline
-    private let files: FileSet
-    private let spec: DataSpec
-    private let title: String
-    private let compares: Bool
-    private let isCollective: Bool
-    /// The ranks in the order of what they read.
-    private let readers: Ranks
-    /// What each of them reads.
-    private let pattern: any AccessPattern
+    let pipeline: Pipeline
+    let files: FileSet
+    let spec: DataSpec
+    /// What progress calls it.
+    let title: String
+    /// Which reader reads what.
+    let pattern: any AccessPattern
+    /// All ranks in the order of what they read; in rank order if not given.
+    var ranks: Ranks?
+    /// Whether all of them read together.
+    var isCollective = false
+    /// Whether what is read is looked at.
+    var compares = true
+
+    private var readers: Ranks { ranks ?? pipeline.run.session.world }
     /// How many buffers there are; what is only read needs no other.
     private var depth: Int { compares ? pipeline.depth : 1 }
     /// What is compared, or agreed on, at once; what is only read need not wait for more.
@@ -38,43 +43,10 @@ struct Comparison {
         compares || isCollective ? Batches(pattern, depth: depth) : Batches(oneByOne: pattern)
     }
 
-    /// Prepares a comparison.
-    ///
-    /// - Parameters:
-    ///   - pipeline: how bytes are moved.
-    ///   - files: what is read.
-    ///   - spec: what they should hold.
-    ///   - title: what progress calls it.
-    ///   - pattern: which reader reads what; a shard each, if not given.
-    ///   - readers: all ranks in the order of what they read; in rank order if not given.
-    ///   - isCollective: whether all ranks read together.
-    ///   - compares: whether what is read is looked at.
-    init(
-        _ pipeline: Pipeline, _ files: FileSet, _ spec: DataSpec, title: String,
-        pattern: (any AccessPattern)? = nil,
-        readers: Ranks? = nil, isCollective: Bool = false, compares: Bool = true
-    ) {
-        self.pipeline = pipeline
-        self.files = files
-        self.spec = spec
-        self.title = title
-        self.compares = compares
-        self.isCollective = isCollective
-        self.readers = readers ?? pipeline.run.session.world
-        self.pattern =
-            pattern
-            ?? DealtPattern(
-                Shards(
-                    size: spec.size, ranks: self.readers.size, alignment: files.shards.alignment),
-                transferSize: pipeline.transferSize)
-    }
-
     /// Reads and compares; collective.
     ///
-    /// - Parameter note: told what the library says of the hints of the files.
-    /// - Returns: what was found in all files.
-    /// - Throws: ``Failure`` where a file cannot be read; that it ends too early is none.
-    func run(note: (OpenDataSet.Hints) -> Void = { _ in }) throws -> Result {
+    /// That a file ends too early is no failure. `note` is told what the library says of the hints of the files.
+    func run(note: (OpenDataSet.Hints) -> Void = { _ in }) throws(Failure) -> Result {
         let damage = DamageCollector(
             spec, compares ? pipeline.generator(spec) : nil, depth: depth)
         let relay = try pipeline.relay(
@@ -83,12 +55,11 @@ struct Comparison {
         let data = try OpenDataSet(pipeline.run, files, .read, by: pipeline.access, note: note)
         let fileBytes = try data.size()
         let loop = TransferLoop(
-            batches, rank: readers.rank, isInStep: isCollective,
-            Agreement(pipeline.run, title: title, totalBytes: spec.size))
+            batches: batches, rank: readers.rank, isInStep: isCollective,
+            agreement: Agreement(pipeline.run, title: title, totalBytes: spec.size))
         try readTransfers(loop, of: data, through: relay, damage)
         try data.close()
-        return Result(
-            log: try join(damage.log), fileBytes: fileBytes, times: data.times)
+        return Result(log: try join(damage.log), fileBytes: fileBytes, times: data.times)
     }
 
     /// What a batch brought, from the thread that reads to the one that compares.
@@ -150,22 +121,18 @@ struct Comparison {
     private func readTransfers(
         _ loop: TransferLoop, of data: OpenDataSet, through relay: Relay,
         _ damage: DamageCollector
-    ) throws {
+    ) throws(Failure) {
         // Batches that were read, which may be fewer than those that were gone past, and the last transfer of this one.
         var taken = 0
         var last: OpenDataSet.Extent?
-        try loop.run(relay, on: data) { transfer in
-            try loop.move(transfer) { part in
-                func note(_ extent: OpenDataSet.Extent) {
+        try loop.run(relay, on: data) { transfer throws(Failure) in
+            try loop.move(transfer) { part throws(Failure) in
+                try data.read(
+                    from: transfer.range.lowerBound, into: part, at: transfer.place,
+                    together: isCollective
+                ) { extent in
                     last = extent
                     damage.note(extent, ofBatch: taken)
-                }
-                let (range, place) = (transfer.range, transfer.place)
-                if isCollective {
-                    try data.readTogether(
-                        from: range.lowerBound, into: part, at: place, note: note)
-                } else {
-                    try data.read(range, into: part, at: place, note: note)
                 }
             }
         } batchEnd: { next in
@@ -205,7 +172,7 @@ struct Comparison {
     /// Joins the logs of all ranks as if one rank had compared all bytes; collective.
     ///
     /// Memory and messages are bounded by the ranges that are kept, whatever the number of ranks.
-    private func join(_ log: DamageLog) throws -> DamageLog {
+    private func join(_ log: DamageLog) throws(Failure) -> DamageLog {
         let (spec, limit) = (spec, Self.rangesMax)
         let numbers = try readers.combine(numbers: log.numbers) { lower, higher in
             var log = DamageLog(spec, numbers: lower, limit: limit)

@@ -18,36 +18,17 @@ struct DamageSearch {
         let diagnosis: Diagnosis
     }
 
+    let pipeline: Pipeline
+    let files: FileSet
     let spec: DataSpec
+    /// Data sets that may have been there before.
+    let earlier: [DataSpec]
     /// How the data set was written, where that is known.
     let pattern: DealtPattern?
-    private let run: Run
-    private let access: FileAccess
-    private let files: FileSet
-    private let earlier: [DataSpec]
     /// Whether only some blocks were looked at.
-    private let isOfSample: Bool
+    var isOfSample = false
 
-    /// Prepares to look at damage.
-    ///
-    /// - Parameters:
-    ///   - pipeline: how files are reached.
-    ///   - files: where it is.
-    ///   - spec: what should be there.
-    ///   - earlier: data sets that may have been there before.
-    ///   - pattern: which rank wrote what.
-    ///   - isOfSample: whether only some blocks were looked at.
-    init(
-        _ pipeline: Pipeline, _ files: FileSet, _ spec: DataSpec, earlier: [DataSpec],
-        writtenAs pattern: DealtPattern?, isOfSample: Bool = false
-    ) {
-        (run, access) = (pipeline.run, pipeline.access)
-        self.isOfSample = isOfSample
-        self.files = files
-        self.spec = spec
-        self.earlier = earlier
-        self.pattern = pattern
-    }
+    private var run: Run { pipeline.run }
 
     private struct Numbered: Codable {
         let index: Int
@@ -55,10 +36,10 @@ struct DamageSearch {
     }
 
     /// Says what each range is; collective, and the ranges the same on every rank.
-    func findings(_ ranges: [Damage]) throws -> [Finding] {
+    func findings(_ ranges: [Damage]) throws(Failure) -> [Finding] {
         guard !ranges.isEmpty else { return [] }
         let (session, world) = (run.session, run.session.world)
-        let data = try OpenDataSet(run, files, .read, by: access)
+        let data = try OpenDataSet(run, files, .read, by: pipeline.access)
         let mine = Array(stride(from: world.rank, to: ranges.count, by: world.size))
         var write: (@Sendable (Int) -> Range<Int>)?
         if let pattern { write = { pattern.write(of: $0) } }
@@ -113,24 +94,26 @@ struct DamageSearch {
     /// What is found in a range now.
     private func evidence(
         _ data: OpenDataSet, _ range: Damage
-    ) throws -> [Examination.Evidence] {
-        try Examination.evidenceWanted(of: range).flatMap { part in
+    ) throws(Failure) -> [Examination.Evidence] {
+        var evidence: [Examination.Evidence] = []
+        for part in Examination.evidenceWanted(of: range) {
             let memory = UnsafeMutableRawBufferPointer.allocate(
                 byteCount: part.count, alignment: 64)
             defer { memory.deallocate() }
-            var evidence: [Examination.Evidence] = []
-            try data.read(part, into: memory) { extent in
+            try data.read(from: part.lowerBound, into: memory) { extent in
                 evidence.append(
                     Examination.Evidence(
                         offset: extent.range.lowerBound,
                         bytes: Array(memory[extent.place..<extent.place + extent.read])))
             }
-            return evidence
         }
+        return evidence
     }
 
     /// Looks for words of all ranks in the data set; the displacements of each range.
-    private func search(_ mine: [Needles.Needle], around offset: Int) throws -> [Int: [Int]] {
+    private func search(_ mine: [Needles.Needle], around offset: Int) throws(Failure) -> [Int:
+        [Int]]
+    {
         let world = run.session.world
         let all = try world.combine(
             numbers: mine.flatMap { [$0.range, $0.offset, Int(bitPattern: UInt($0.word))] }

@@ -16,41 +16,36 @@ final class DataSetRepair {
 
     private let pipeline: Pipeline
     private let subject: StoredDataSet
-    private let earlier: [DataSpec]
     private let claim: Claim
     private let pattern: DealtPattern
     private let checksSpace: Bool
 
     private var run: Run { pipeline.run }
     private var session: Session { run.session }
-    private var path: String { subject.path }
     private var spec: DataSpec { subject.spec }
     private var files: FileSet { subject.files }
 
     /// Reads the options; the same on every rank; collective.
-    ///
-    /// - Parameters:
-    ///   - pipeline: how bytes are moved.
-    ///   - subject: the data set.
-    ///   - settings: the options.
-    /// - Throws: `InvalidField` or ``Failure`` for the first option that is wrong.
-    init(_ pipeline: Pipeline, _ subject: StoredDataSet, _ settings: Settings) throws {
+    init(_ pipeline: Pipeline, _ subject: StoredDataSet, _ settings: Settings) throws(Failure) {
         self.pipeline = pipeline
         self.subject = subject
         let (spec, shards) = (subject.spec, subject.shards)
         pattern = DealtPattern(shards, transferSize: pipeline.transferSize)
-        checksSpace = try settings[.spaceCheck]
-        guard spec.size >= 1 else {
-            throw InvalidField(field: "size", value: "0", accepted: "1 byte at least")
+        do {
+            checksSpace = try settings[.spaceCheck]
+            guard spec.size >= 1 else {
+                throw InvalidField(field: "size", value: "0", accepted: "1 byte at least")
+            }
+        } catch {
+            throw Failure(error)
         }
         // What is there is mended as what it was begun as, not turned into something else.
-        try subject.requireAgreement(settings)
-        earlier = try subject.earlier(settings)
+        try subject.requireAgreement()
         // Whoever repairs it, it stays the data set of the ranks that have written it.
         let written = subject.manifest
         let isKnown = written?.pattern != nil
         claim = try Claim(
-            pipeline.run.session, subject.path,
+            pipeline.run.session, subject.files.path,
             Manifest(
                 status: .writing, spec: spec, layout: subject.files.layout,
                 ranks: isKnown ? written?.ranks ?? 1 : shards.count,
@@ -61,26 +56,15 @@ final class DataSetRepair {
 
     /// Repairs the data set, after ``prepare(note:)``; collective.
     ///
-    /// - Parameter note: told what the library says of the hints of the files.
-    /// - Returns: what was written anew, and what is wrong after that.
-    /// - Throws: ``Failure`` where a file cannot be read or written.
-    func write(note: (OpenDataSet.Hints) -> Void) throws -> Result {
+    /// `note` is told what the library says of the hints of the files.
+    func write(note: (OpenDataSet.Hints) -> Void) throws(Failure) -> Result {
         let batches = Batches(oneByOne: pattern)
         let relay = try pipeline.relay(batches, spec, .afterGivenBack, depth: 1, work: nil)
         let data = try OpenDataSet(run, files, .update, by: pipeline.access, note: note)
         try take()
         try dropCache()
         let mended = try mend(data, batches, relay)
-        if files.layout == .shared {
-            try data.sync()
-        } else {
-            // Each its own rank's, or that of the rank that asks.
-            try data.syncFiles { synchronize in
-                try files.forOwn(session.world.rank, of: session.world.size) {
-                    try synchronize($0.path)
-                }
-            }
-        }
+        if files.layout == .shared { try data.sync() } else { try data.syncFiles() }
         try data.close()
         let left = try check(mended)
         var measurement = try data.times.measurement(of: "repair", bytes: spec.size, run)
@@ -94,48 +78,40 @@ final class DataSetRepair {
 
     /// Does something with each file that this rank looks after, under watch.
     private func forOwnFiles(
-        _ phase: Watchdog.Phase = .open, _ body: (FileSet.Part) throws -> Void
-    ) throws {
-        try files.forOwn(session.world.rank, of: session.world.size) { own in
-            try run.watchdog.during(phase) { try body(own) }
+        _ phase: Watchdog.Phase = .open, _ body: (FileSet.Part) throws(Failure) -> Void
+    ) throws(Failure) {
+        try files.forOwn(session) { own throws(Failure) in
+            if let interruption = Interruption.failure { throw interruption }
+            try run.watchdog.during(phase) { () throws(Failure) in try body(own) }
         }
     }
 
     /// Finds out everything that can be known before anything is changed; collective.
     ///
-    /// - Parameter note: told the type of the file system as soon as it is known.
-    /// - Throws: ``Failure`` where the data set may not be repaired.
-    func prepare(note: (String?) -> Void) throws {
+    /// `note` is told the type of the file system as soon as it is known.
+    func prepare(note: (String?) -> Void) throws(Failure) {
         let fileSystem = try session.onRoot {
             try files.requireShortNames()
-            let folder = FileSystem.folder(of: FileSystem.resolved(files.path(of: 0)))
-            try FileSystem.requireWritableFolder(FileSystem.folder(of: path))
-            // Links of others are found before anything is written through them.
-            _ = try Place(path, mayBeLinkOfOthers: true)
-            _ = try Place(Manifest.path(for: path))
-            try Manifest.requireOwnPlace(for: path)
-            return FileSystem.type(folder)
+            try files.requireWritable()
+            return FileSystem.type(
+                FileSystem.folder(of: FileSystem.resolved(files.path(of: 0))))
         }
         note(fileSystem)
-        try Sharing(run, files).prove(isReading: false)
-        let allocated = try session.together {
-            var sum = 0
-            try forOwnFiles { own in
+        try Sharing(run: run, files: files).prove(isReading: false)
+        var allocated = 0
+        try session.together {
+            try forOwnFiles { own throws(Failure) in
                 try FileSystem.requireNoDanglingLink(own.path)
-                guard let state = try FileSystem.state(own.path) else { return }
-                guard state.isRegular else {
-                    throw Failure(.inputOutput, "\(own.path): not a regular file")
-                }
-                sum += state.allocatedBytes
+                allocated +=
+                    try FileSystem.regular(own.path, mayBeMissing: true)?.allocatedBytes ?? 0
             }
-            return sum
         }
         try files.requireApart(session)
         try requireOurs()
         let stored = try session.world.allReduce(allocated, .sum)
         try session.together {
             guard session.isRoot, checksSpace else { return }
-            try FileSystem.requireSpace(for: path, bytes: spec.size - stored)
+            try FileSystem.requireSpace(for: files.path, bytes: spec.size - stored)
         }
     }
 
@@ -143,12 +119,12 @@ final class DataSetRepair {
     ///
     /// A manifest is believed where the file is as long as it says, or has anything of what it says; without one the
     /// bytes of the file alone tell.
-    private func requireOurs() throws {
-        let specs = [spec] + earlier
+    private func requireOurs() throws(Failure) {
+        let specs = [spec] + subject.earlier
         let hasManifest = subject.manifest != nil
-        let proven = try session.together {
-            var proven = 0
-            try forOwnFiles(.read) { own in
+        var proven = 0
+        try session.together {
+            try forOwnFiles(.read) { own throws(Failure) in
                 guard let state = try FileSystem.state(own.path) else { return }
                 proven += 1
                 // So few bytes may all be damaged.
@@ -171,9 +147,9 @@ final class DataSetRepair {
                     "\(own.path): has \(state.size) bytes, \(why); it is left as it is (generate "
                         + "--overwrite replaces it)")
             }
-            return proven
         }
-        guard try hasManifest || session.world.allReduce(proven, .sum) > 0 else {
+        guard !hasManifest else { return }
+        guard try session.world.allReduce(proven, .sum) > 0 else {
             throw Failure(.inputOutput, "\(files.path(of: 0)): no such file")
         }
     }
@@ -182,7 +158,7 @@ final class DataSetRepair {
     private static let fewBytes = 512
 
     /// Makes the data set that of this run before anything is changed; every file is there afterwards, none too long.
-    private func take() throws {
+    private func take() throws(Failure) {
         // The first file stands for all: whoever writes the data set has its lock.
         let first = files.path(of: 0)
         try session.onRoot {
@@ -190,7 +166,7 @@ final class DataSetRepair {
         }
         _ = try claim.take(session.isRoot ? first : nil)
         try session.together {
-            try forOwnFiles { own in
+            try forOwnFiles { own throws(Failure) in
                 if let state = try FileSystem.state(own.path) {
                     if state.size > own.range.count {
                         try FileSystem.cut(own.path, to: own.range.count)
@@ -205,7 +181,7 @@ final class DataSetRepair {
     /// Has every node read from the store, as far as the system lets go of what it has in memory; collective.
     ///
     /// What one rank writes, another node may have read before, more of the file than it was asked for, and go on with.
-    private func dropCache() throws {
+    private func dropCache() throws(Failure) {
         try files.dropCache(of: subject.shards[session.world.rank], session)
     }
 
@@ -232,13 +208,13 @@ final class DataSetRepair {
     /// Reads this rank's share, and writes what is wrong.
     private func mend(
         _ data: OpenDataSet, _ batches: Batches, _ relay: Relay
-    ) throws -> Rewritten {
+    ) throws(Failure) -> Rewritten {
         let loop = TransferLoop(
-            batches, rank: session.world.rank, isInStep: false,
-            Agreement(run, title: "repair", totalBytes: spec.size))
+            batches: batches, rank: session.world.rank, isInStep: false,
+            agreement: Agreement(run, title: "repair", totalBytes: spec.size))
         var mended = Rewritten(spec)
-        try loop.run(relay, on: data) { transfer in
-            try loop.move(transfer) { part in
+        try loop.run(relay, on: data) { transfer throws(Failure) in
+            try loop.move(transfer) { part throws(Failure) in
                 try mend(transfer, in: part, of: data, noting: &mended)
             }
         }
@@ -249,10 +225,10 @@ final class DataSetRepair {
     private func mend(
         _ transfer: TransferLoop.Transfer, in part: UnsafeMutableRawBufferPointer,
         of data: OpenDataSet, noting mended: inout Rewritten
-    ) throws {
+    ) throws(Failure) {
         let (generator, range) = (pipeline.generator(spec), transfer.range)
         var extents: [OpenDataSet.Extent] = []
-        try data.read(range, into: part) { extents.append($0) }
+        try data.read(from: range.lowerBound, into: part) { extents.append($0) }
         var wrong = DamageLog(spec, limit: 1000)
         data.times.generate {
             for extent in extents { wrong.add(extent, in: part, comparedBy: generator) }
@@ -276,12 +252,14 @@ final class DataSetRepair {
     }
 
     /// Reads again what was written; what is wrong now, and the bytes of the files; collective.
-    private func check(_ mended: Rewritten) throws -> Comparison.Result {
+    private func check(_ mended: Rewritten) throws(Failure) -> Comparison.Result {
         try dropCache()
         let again = RoundsPattern(
             pattern, mended.rounds,
             rounds: try session.world.allReduce(
                 mended.rounds.reduce(0) { $0 + $1.count }, .maximum), rank: session.world.rank)
-        return try Comparison(pipeline, files, spec, title: "check", pattern: again).run()
+        return try Comparison(
+            pipeline: pipeline, files: files, spec: spec, title: "check", pattern: again
+        ).run()
     }
 }

@@ -6,16 +6,19 @@ extension DataSetWriter {
     /// Writes the data; what collective calls claim to have written is read back, since they may have lost it; collective.
     func writeProven(
         iteration: Int = 0, over isOurs: Bool = false, note: (OpenDataSet.Hints) -> Void
-    ) throws -> Result {
-        try write(iteration: iteration, over: isOurs, note: note) {
+    ) throws(Failure) -> Result {
+        try write(iteration: iteration, over: isOurs, note: note) { () throws(Failure) in
             isCollective ? try prove() : nil
         }
     }
 
     /// Reads all of it; seconds of the slowest rank.
-    private func prove() throws -> Double {
+    private func prove() throws(Failure) -> Double {
         let clock = Stopwatch()
-        let log = try Comparison(pipeline, files, spec, title: "prove").run().log
+        let log = try Comparison(
+            pipeline: pipeline, files: files, spec: spec, title: "prove",
+            pattern: DealtPattern(files.shards, transferSize: pipeline.transferSize)
+        ).run().log
         guard log.rangeCount == 0 else {
             throw Failure(
                 .inputOutput,
