@@ -29,9 +29,16 @@ struct Failure: Error, Codable {
 
     /// Makes a call of MPI, with such a failure.
     static func mapping<Result: ~Copyable>(
-        _ call: () throws(MPIError) -> Result
+        _ call: @autoclosure () throws(MPIError) -> Result
     ) throws(Failure) -> Result {
         do { return try call() } catch { throw Failure(error) }
+    }
+
+    /// Reads what options say; a value that is refused is a wrong use.
+    static func reading<Result>(
+        _ value: @autoclosure () throws(InvalidField) -> Result
+    ) throws(Failure) -> Result {
+        do { return try value() } catch { throw Failure(error) }
     }
 
     /// Gives an error of another kind its place among the exit statuses.

@@ -28,9 +28,7 @@ final class Session {
     /// - Throws: ``Failure`` where the launcher started several tasks and MPI knows of one: each would
     ///   write the whole file; and where ranks have different command lines.
     init(_ launcher: Launcher?) throws(Failure) {
-        try Failure.mapping { () throws(MPIError) in
-            try MPIRuntime.start(isAlone: launcher == nil)
-        }
+        try Failure.mapping(MPIRuntime.start(isAlone: launcher == nil))
         world = try Ranks.world()
         if let launcher, launcher.tasks > 1, world.size == 1 {
             throw Failure(
@@ -43,16 +41,10 @@ final class Session {
         node = try world.splitByNode()
         nodeCount = try world.allReduce(node.rank == 0 ? 1 : 0, .sum)
         ranksPerNode = try world.allReduce(node.size, .maximum)
-        host = try Failure.mapping(MPIRuntime.processorName)
+        host = try Failure.mapping(MPIRuntime.processorName())
         sums = try world.duplicate()
         watchdog = Watchdog(place: "rank \(world.rank) on \(host)")
-        let hosts = try world.combine(Array(host.utf8) + [UInt8(ascii: "\n")]) { $0 + $1 }
-        rollCall = RollCall(
-            on: sums,
-            hosts: hosts.split(separator: UInt8(ascii: "\n")).map {
-                String(decoding: $0, as: UTF8.self)
-            },
-            watchdog: watchdog)
+        rollCall = RollCall(on: sums, hosts: try world.collect([host]), watchdog: watchdog)
     }
 
     /// Watches all steps from now on; once.
@@ -94,7 +86,7 @@ final class Session {
             }
         }
         let mine = if let outcome { try JSON.pack(outcome) } else { [UInt8]() }
-        let bytes = try waiting { () throws(Failure) in try world.broadcast(mine) }
+        let bytes = try waiting(world.broadcast(mine))
         switch try JSON.unpack(bytes, as: Outcome<Result>.self) {
         case .success(let result): return result
         case .failure(let failure): throw failure
@@ -111,10 +103,8 @@ final class Session {
 
     /// Calls other ranks under watch.
     private func waiting<Result>(
-        _ call: () throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        try watchdog.during(.agreement, call)
-    }
+        _ call: @autoclosure () throws(Failure) -> Result
+    ) throws(Failure) -> Result { try watchdog.during(.agreement, call) }
 
     private enum Outcome<Result: Codable>: Codable {
         case success(Result)
@@ -129,10 +119,9 @@ final class Session {
             ($0.status == .interrupted ? world.size : 0) + world.rank
         }
         if let failure { rollCall.know(failure) }
-        let counts = try waiting { () throws(Failure) in
-            // A look, while others are waited for, at whether they are there.
-            try world.startSum([failure == nil ? 0 : 1]).wait(rollCall.attend)[0]
-        }
+        // A look, while others are waited for, at whether they are there.
+        let counts = try waiting(
+            world.startSum([failure == nil ? 0 : 1]).wait(rollCall.attend)[0])
         guard counts > 0 else { return }
         let first = try world.allReduce(order ?? .max, .minimum) % world.size
         let place = world.size > 1 ? "rank \(world.rank) on \(host): " : ""
@@ -152,20 +141,9 @@ final class Session {
         return result
     }
 
-    /// The values of all ranks, in rank order, on every rank; collective.
-    ///
-    /// For a few values: every rank holds all of them.
+    /// The values of all ranks, in rank order, on every rank: for a few values, since every rank holds all of them; collective.
     func collect<Value: Codable>(_ values: [Value]) throws(Failure) -> [Value] {
-        let mine = try JSON.pack(values)
-        let all = try waiting { () throws(Failure) in
-            // One list a rank, in rank order, told apart by lines: JSON has none of its own.
-            try world.combine(mine + [UInt8(ascii: "\n")]) { $0 + $1 }
-        }
-        var result: [Value] = []
-        for part in all.split(separator: UInt8(ascii: "\n")) {
-            result += try JSON.unpack(part, as: [Value].self)
-        }
-        return result
+        try waiting(world.collect(values))
     }
 
     /// The largest of a value over all ranks, and the lowest rank that has it; collective.
