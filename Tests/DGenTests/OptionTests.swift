@@ -142,11 +142,10 @@ import Testing
             environment: ["DGEN_REPEAT": "2", "DGEN_DEDUP_RATIOS": "1,1.5"], jobFile: file,
             rows: rows)
         try settings.check()
-        let options = try BenchOptions(settings)
-        #expect(options.bufferSizes == [4096, 1 << 20])
-        #expect(options.threads == [3])
-        #expect(options.operations == [.fill, .random])
-        #expect(options.repeats == 2)
-        #expect(options.dedupRatios == [1, 1.5])
+        #expect(try settings[.benchBufferSizes] == [4096, 1 << 20])
+        #expect(try settings[.benchThreads] == [3])
+        #expect(try settings[.benchOperations] == [.fill, .random])
+        #expect(try settings[.benchRepeats] == 2)
+        #expect(try settings[.benchDedupRatios] == [1, 1.5])
     }
 }

@@ -21,6 +21,8 @@ final class Execution {
 
     var session: Session { run.session }
     var logger: Logger { run.logger }
+    /// Whether wrong bytes are shown one by one.
+    var isDetailed: Bool { logger.logLevel <= .info }
 
     /// The default of `--queue-depth` of a rank with so many processors: with none to spare, overlap only costs.
     private static func queueDepthDefault(processors: Int) -> Int { processors > 1 ? 2 : 1 }
@@ -31,36 +33,30 @@ final class Execution {
 
     /// Reads the options that all operations share; the same on every rank; collective.
     ///
-    /// - Parameters:
-    ///   - session: the ranks.
-    ///   - settings: the options.
-    ///   - reportPath: where the report is wanted; `-` for stdout, nil for nowhere.
-    /// - Throws: `InvalidField` for the first option that is wrong.
-    init(_ session: Session, _ settings: Settings, reportPath: String?) throws {
+    /// The report is wanted at `reportPath`; `-` is stdout, nil nowhere.
+    init(_ session: Session, _ settings: Settings, reportPath: String?) throws(Failure) {
         self.settings = settings
         self.reportPath = reportPath
-        isQuiet = try settings[.quiet]
-        let transferSize = try settings[.transferSize]
-        let hints = try settings.hints()
-        let (access, isDirect) = try settings.access()
+        isQuiet = try Failure.reading(settings[.quiet])
+        let (transferSize, hints) = try Failure.reading((settings[.transferSize], settings.hints()))
+        let (access, isDirect) = try Failure.reading(settings.access())
+        let (askedThreads, askedDepth) = try Failure.reading(
+            (settings[.threads], settings[.queueDepth]))
         // Each node has processors of its own.
         let kernel = try session.together { try settings.kernel() }
         let share = try session.threadShare()
         // Who asks for one thread has one processor in mind.
-        let processors = try settings[.threads] ?? share
-        let askedDepth = try settings[.queueDepth]
+        let processors = askedThreads ?? share
         let depth = askedDepth ?? Self.queueDepthDefault(processors: processors)
-        let threads =
-            try settings[.threads] ?? Self.threadsDefault(processors: share, queueDepth: depth)
+        let threads = askedThreads ?? Self.threadsDefault(processors: share, queueDepth: depth)
         let placement = try session.together {
             try settings.placement(threads: threads, topology: Topology())
         }
-        let progress = try settings.progressStyle()
-        let limit = try settings[.watchdog]
-        if let seconds = try settings[.timeLimit] {
+        let progress = try Failure.reading(settings.progressStyle())
+        if let seconds = try Failure.reading(settings[.timeLimit]) {
             Interruption.stop(afterSeconds: seconds)
         }
-        session.watch(limitSeconds: limit)
+        session.watch(limitSeconds: try Failure.reading(settings[.watchdog]))
         run = Run(
             session,
             threads: Run.Threads(
@@ -88,7 +84,7 @@ final class Execution {
     func carryOut(_ command: (Execution) throws -> ExitStatus) -> ExitStatus {
         var status: ExitStatus
         var message: String?
-        var isReporting = true
+        var isReporting = false
         if session.isRoot, let reportPath {
             session.rollCall.last = { [unowned self] failure in
                 report.end(failure.status, error: failure.message)
@@ -97,12 +93,8 @@ final class Execution {
             }
         }
         do {
-            do {
-                try writeReport(to: reportPath == "-" ? nil : reportPath)
-            } catch {
-                isReporting = false
-                throw error
-            }
+            try writeReport(to: reportPath == "-" ? nil : reportPath)
+            isReporting = true
             status = try command(self)
         } catch {
             let failure = Failure(error)
@@ -119,16 +111,15 @@ final class Execution {
         do {
             if isReporting { try writeReport(to: reportPath) }
             try session.onRoot {
-                guard let path = try settings[.csv] else { return }
-                try FileSystem.replace(path, with: Array(OperationsTable.text(report).utf8))
-            }
-            // After the report: it must not be lost with a reader of stdout that went away.
-            try session.onRoot {
+                if let path = try settings[.csv] {
+                    try FileSystem.replace(path, with: Array(OperationsTable.text(report).utf8))
+                }
+                // After the report: it must not be lost with a reader of stdout that went away.
                 if let table { try StandardOutput.write(table.text.utf8) }
             }
         } catch {
-            if message == nil { complain(Failure(error).message) }
-            if status == .done { status = Failure(error).status }
+            if message == nil { complain(error.message) }
+            if status == .done { status = error.status }
         }
         return status
     }
@@ -137,7 +128,7 @@ final class Execution {
         if session.isRoot { StandardError.write("dgen-mpi: error: \(message)\n") }
     }
 
-    private func writeReport(to path: String?) throws {
+    private func writeReport(to path: String?) throws(Failure) {
         try session.onRoot {
             if let path { try report.write(to: path) }
         }

@@ -5,18 +5,14 @@ import DataGen
 import Logging
 import Options
 
-struct GenerateCommand: ParsableCommand, RunsUnderMPI {
+struct GenerateCommand: RunsUnderMPI {
     static let configuration = CommandConfiguration(
         commandName: "generate", abstract: "Write a data set into one shared file (the default).")
 
     @Flag(.resume) var resume: Bool?
 
     @OptionGroup(title: "File") var write: WriteOptions
-    @OptionGroup(title: "Data") var spec: SpecOptions
-    @OptionGroup(title: "Run") var run: RunOptions
-    @OptionGroup(title: "Result") var result: ResultOptions
-
-    var job: String? { result.job }
+    @OptionGroup var shared: SharedOptions
 
     func run(_ execution: Execution) throws -> ExitStatus {
         // Where no subcommand is named, the job file may say what to do.
@@ -90,7 +86,7 @@ struct Generate {
         let layout = Layout(spec)
         var table = Table()
         table.row("written", path)
-        table.row("size", "\(ByteSize.format(spec.size)) (\(spec.size) bytes)")
+        table.row("size", bytes: spec.size)
         table.row("seed", "\(spec.seed)")
         table.row(
             "ratios",

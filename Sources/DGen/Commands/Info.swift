@@ -7,8 +7,9 @@ import Logging
 import MPI
 import NUMA
 import Options
+import Synchronization
 
-struct InfoCommand: ParsableCommand, RunsAlone {
+struct InfoCommand: RunsAlone {
     static let configuration = CommandConfiguration(
         commandName: "info",
         abstract: "Print version, kernels, processors, memory nodes and the MPI library.",
@@ -21,18 +22,15 @@ struct InfoCommand: ParsableCommand, RunsAlone {
     var sysRoot = "/"
 
     @OptionGroup(title: "Placement") var placement: PlacementOptions
-    @OptionGroup(title: "Result") var output: ResultOptions
+    @OptionGroup(title: "Result") var result: ResultOptions
 
-    var job: String? { output.job }
-
-    func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
-        let info = try Info(settings, root: sysRoot)
-        return (info.table, info)
+    func answer(_ settings: Settings) throws(Failure) -> any Answer {
+        try Info(settings, root: sysRoot)
     }
 }
 
 /// `dgen-mpi info`: what this program is and what it found on this machine.
-struct Info: Encodable {
+struct Info: Answer {
     struct Library: Encodable {
         let library: String
         let standard: String
@@ -97,15 +95,15 @@ struct Info: Encodable {
     let mpi: Library
 
     /// Looks at the machine; `root` stands for `/` where the memory nodes are read.
-    init(_ settings: Settings, root: String) throws {
+    init(_ settings: Settings, root: String) throws(Failure) {
         let topology = Topology(root: root)
         numa = Memory(topology)
         processors = Processors.usable
         let isPlacementAsked = [.threads, .numa, .numaNode].contains(where: settings.has)
         placement =
             isPlacementAsked
-            ? try Self.place(settings, threadsDefault: processors, topology) : nil
-        kernel = try settings.kernel().rawValue
+            ? try Failure.reading(Self.place(settings, threadsDefault: processors, topology)) : nil
+        kernel = try Failure.reading(settings.kernel().rawValue)
         let components = IOComponents()
         mpi = Library(
             library: MPIRuntime.libraryVersion, standard: MPIRuntime.standardVersion,
@@ -115,7 +113,7 @@ struct Info: Encodable {
     /// Fills a buffer as a run would, and asks the kernel where everything is.
     private static func place(
         _ settings: Settings, threadsDefault: Int, _ topology: Topology
-    ) throws -> [ThreadPlace] {
+    ) throws(InvalidField) -> [ThreadPlace] {
         let threads = try settings[.threads] ?? threadsDefault
         let placement = try settings.placement(threads: threads, topology: topology)
         let placer = Placer(placement, logger: Logger(label: "command"))
@@ -129,14 +127,7 @@ struct Info: Encodable {
         placer.pin(thread: 0)
         generator.fill(buffer, at: 0)
         let parts = generator.parts(of: size)
-        // Each thread answers for itself.
-        nonisolated(unsafe) let places = UnsafeMutableBufferPointer<ThreadPlace?>.allocate(
-            capacity: threads)
-        places.initialize(repeating: nil)
-        defer {
-            places.deinitialize()
-            places.deallocate()
-        }
+        let places = Mutex<[ThreadPlace]>([])
         nonisolated(unsafe) let start = UnsafeRawPointer(buffer.baseAddress.unsafelyUnwrapped)
         generator.onEachThread { thread in
             let part = thread < parts.count ? parts[thread] : 0..<0
@@ -145,12 +136,13 @@ struct Info: Encodable {
                 let node = try? MemoryPolicy.node(of: start + offset)
                 pages[node.map(String.init) ?? "unknown", default: 0] += 1
             }
-            places[thread] = ThreadPlace(
+            let place = ThreadPlace(
                 thread: thread, nodeWanted: placement.isOn ? placement.threads[thread].node : nil,
                 cpu: MemoryPolicy.currentProcessor(),
                 cpusAllowed: Processors.allowedForThread ?? [], pagesByNode: pages)
+            places.withLock { $0.append(place) }
         }
-        return places.compactMap { $0 }
+        return places.withLock { $0.sorted { $0.thread < $1.thread } }
     }
 
     var table: Table {

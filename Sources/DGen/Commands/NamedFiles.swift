@@ -23,7 +23,7 @@ struct NamedFiles {
     private let data: String?
 
     /// The files that options name.
-    init(_ settings: Settings) throws {
+    init(_ settings: Settings) throws(Failure) {
         data = settings.text(.output).flatMap { $0.isEmpty ? nil : $0 }
         if let data {
             files.append(File(option: .output, path: data, what: "the data"))
@@ -37,8 +37,8 @@ struct NamedFiles {
             files.append(File(option: .hintsFile, path: hints, what: "the hints file"))
         }
         for (option, path, what) in [
-            (OptionRow.report, try settings[.report], "the report"),
-            (.csv, try settings[.csv], "the table"),
+            (OptionRow.report, try Failure.reading(settings[.report]), "the report"),
+            (.csv, try Failure.reading(settings[.csv]), "the table"),
         ] {
             guard let path, path != "-" || option == .csv else { continue }
             files.append(File(option: option, path: path, what: what, isResult: true))

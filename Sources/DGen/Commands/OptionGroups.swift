@@ -48,6 +48,13 @@ struct RunOptions: ParsableArguments {
     @Option(.csv) var csv: String?
 }
 
+/// What all commands have that run under MPI.
+struct SharedOptions: ParsableArguments {
+    @OptionGroup(title: "Data") var spec: SpecOptions
+    @OptionGroup(title: "Run") var run: RunOptions
+    @OptionGroup(title: "Result") var result: ResultOptions
+}
+
 /// How a file is written.
 struct WriteOptions: ParsableArguments {
     @Option(.output) var output: String?

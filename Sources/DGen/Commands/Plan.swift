@@ -5,7 +5,7 @@ import DataGen
 import Foundation
 import Options
 
-struct PlanCommand: ParsableCommand, RunsAlone {
+struct PlanCommand: RunsAlone {
     static let configuration = CommandConfiguration(
         commandName: "plan",
         abstract: "Print shards, blocks and the expected stored size; touches nothing.")
@@ -15,18 +15,13 @@ struct PlanCommand: ParsableCommand, RunsAlone {
     @Option(.ranks) var ranks: String?
 
     @OptionGroup var transfer: TransferOptions
-    @OptionGroup(title: "Result") var output: ResultOptions
+    @OptionGroup(title: "Result") var result: ResultOptions
 
-    var job: String? { output.job }
-
-    func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
-        let plan = try Plan(settings)
-        return (plan.table, plan)
-    }
+    func answer(_ settings: Settings) throws(Failure) -> any Answer { try Plan(settings) }
 }
 
 /// `dgen-mpi plan`: what `generate` would write, by arithmetic; touches nothing.
-struct Plan: Encodable {
+struct Plan: Answer {
     /// Bytes that a rank writes in a row.
     struct Shard: Encodable {
         let rank: Int
@@ -64,19 +59,26 @@ struct Plan: Encodable {
     let emptyRanks: Int
     let transfersPerRankMaximum: Int
 
-    init(_ settings: Settings) throws {
+    init(_ settings: Settings) throws(Failure) {
         // The seed does not change the plan.
         let spec = try settings.spec(over: nil, drawingSeed: { 0 })
         let reduction = Layout(spec)
         self.spec = EncodedSpec(spec)
-        ranks = try settings[.ranks]
-        align = try settings.alignment()
-        transferSize = try settings[.transferSize]
-        layout = try settings.layout()
-        let order: Order = try settings[.order]
+        let order: Order
+        let cut: Cut
+        do throws(InvalidField) {
+            ranks = try settings[.ranks]
+            align = try settings.alignment()
+            transferSize = try settings[.transferSize]
+            layout = try settings.layout()
+            order = try settings[.order]
+            cut = try settings.cut()
+        } catch {
+            throw Failure(error)
+        }
         let pattern = DealtPattern(
             Shards(size: spec.size, ranks: ranks, alignment: align), transferSize: transferSize,
-            cut: try settings.cut(), order: order)
+            cut: cut, order: order)
         strided = pattern.cut == .strided
         segments = pattern.segmentCount
         self.order = order.rawValue
@@ -122,11 +124,9 @@ struct Plan: Encodable {
 
     var table: Table {
         var table = Table()
-        table.row("logical", "\(ByteSize.format(logicalBytes)) (\(logicalBytes) bytes)")
-        table.row(
-            "expected stored",
-            "\(ByteSize.format(expectedStoredBytes)) (\(expectedStoredBytes) bytes)")
-        table.row("after dedup", "\(ByteSize.format(distinctBytes)) (\(distinctBytes) bytes)")
+        table.row("logical", bytes: logicalBytes)
+        table.row("expected stored", bytes: expectedStoredBytes)
+        table.row("after dedup", bytes: distinctBytes)
         table.row("blocks", "\(blocks), \(distinctBlocks) distinct")
         table.row(
             "ranks", "\(ranks)" + (emptyRanks > 0 ? ", \(emptyRanks) with nothing to do" : ""))

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 internal import CStart
+import DataGen
 import Foundation
 import Logging
 import MPI
@@ -51,8 +52,8 @@ package enum Program {
 
     /// Starts MPI, or ends the process with the status that `failed` gives.
     private static func starting<Result>(
-        _ start: () throws -> Result, orEnd failed: @escaping () -> ExitStatus
-    ) rethrows -> Result {
+        _ start: @autoclosure () throws(Failure) -> Result, orEnd failed: @escaping () -> ExitStatus
+    ) throws(Failure) -> Result {
         whenStartFails = failed
         cstart_on_exit { endInsteadOfMPI() }
         atexit { endInsteadOfMPI() }
@@ -68,21 +69,12 @@ package enum Program {
         let text = RootCommand.fullMessage(for: error)
         guard RootCommand.exitCode(for: error) != .success else {
             return onFirstTask(launcher) {
-                do {
-                    try StandardOutput.write((text + "\n").utf8)
-                    return .done
-                } catch {
-                    complain(Failure(error))
-                    return Failure(error).status
-                }
+                status { () throws(Failure) in try StandardOutput.write((text + "\n").utf8) }
             }
         }
         let reason = RootCommand.message(for: error).split(whereSeparator: \.isNewline)
             .joined(separator: " ")
-        return onFirstTask(launcher, others: .usage) {
-            complain(Failure(.usage, reason))
-            return .usage
-        }
+        return onFirstTask(launcher, others: .usage) { complain(Failure(.usage, reason)) }
     }
 
     /// Does on the first task of a launch what needs no other, once it is known that all were asked for the same.
@@ -103,9 +95,9 @@ package enum Program {
         guard launcher.tellsMPI else { return isFirst ? body() : others }
         var status = others
         do {
-            try starting {
-                try MPIRuntime.start(isAlone: false)
-            } orEnd: {
+            try starting(
+                Failure.mapping { () throws(MPIError) in try MPIRuntime.start(isAlone: false) }
+            ) {
                 if isFirst { return body() }
                 sleep(1)
                 return others
@@ -114,53 +106,57 @@ package enum Program {
             do {
                 try CommandLines.requireSame(world)
                 status = try share(isFirst ? body() : .done, world)
-            } catch let failure as Failure {
+            } catch {
                 // What the library reports on another task the first one may not know.
-                if isFirst || failure.status == .mpi { complain(failure) }
-                status = failure.status
+                if isFirst || error.status == .mpi { complain(error) }
+                status = error.status
             }
             // All know how it ends, and whoever is first to leave with a status has the others killed.
             Interruption.become(.polite)
-            try MPIRuntime.stop()
+            try Failure.mapping(MPIRuntime.stop)
         } catch {
-            complain(Failure(error))
+            complain(error)
             if status == .done { status = .mpi }
         }
         return status
     }
 
     /// Gives the status of the first task to all others, which take almost nothing of the processors while they wait.
-    private static func share(_ status: ExitStatus, _ world: Ranks) throws -> ExitStatus {
+    private static func share(
+        _ status: ExitStatus, _ world: Ranks
+    ) throws(Failure) -> ExitStatus {
         let sum = try world.startSum([Int(status.rawValue)]).wait()
         return ExitStatus(rawValue: Int32(clamping: sum[0])) ?? status
     }
 
-    private static func complain(_ failure: Failure) {
+    /// Says why the run cannot go on, and gives the status that this leads to.
+    @discardableResult
+    private static func complain(_ failure: Failure) -> ExitStatus {
         let hint = failure.status == .usage ? " (dgen-mpi --help)" : ""
         StandardError.write("dgen-mpi: error: \(failure.message)\(hint)\n")
+        return failure.status
+    }
+
+    /// How `body` ends.
+    private static func status(of body: () throws(Failure) -> Void) -> ExitStatus {
+        do {
+            try body()
+            return .done
+        } catch {
+            return complain(error)
+        }
     }
 
     private static func runAlone(
         _ command: any RunsAlone, _ environment: [String: String]
     ) -> ExitStatus {
-        do {
-            let settings = try Settings(
-                commandLine: command.commandLine, jobPath: command.job, environment: environment,
-                command: command.command)
-            try settings.check()
+        status { () throws(Failure) in
+            let settings = try command.settings(environment)
+            try Failure.reading(settings.check())
             let destination = try destination(settings)
-            let (table, json) = try command.result(settings)
-            switch destination {
-            case "-": try StandardOutput.write(try JSON.encode(json))
-            case let path?:
-                try FileSystem.replace(path, with: try JSON.encode(json))
-                try StandardOutput.write(table.text.utf8)
-            case nil: try StandardOutput.write(table.text.utf8)
-            }
-            return .done
-        } catch {
-            complain(Failure(error))
-            return Failure(error).status
+            let answer = try command.answer(settings)
+            if let destination { try answer.write(to: destination) }
+            if destination != "-" { try StandardOutput.write(answer.table.text.utf8) }
         }
     }
 
@@ -170,11 +166,9 @@ package enum Program {
         var status: ExitStatus
         var isFirst = (launcher?.task ?? 0) == 0
         var watchdog: Watchdog?
-        do {
+        do throws(Failure) {
             Interruption.become(.starting)
-            let session = try starting {
-                try Session(launcher)
-            } orEnd: { [isFirst] in
+            let session = try starting(Session(launcher)) { [isFirst] in
                 let failure = Failure(
                     .mpi, "MPI does not start: \(MPIRuntime.libraryVersion) ended the process")
                 if isFirst {
@@ -189,16 +183,12 @@ package enum Program {
             (isFirst, watchdog) = (session.isRoot, session.watchdog)
             Interruption.become(.polite)
             // Other nodes may have another environment, and need not read the job file at all.
-            let settings = try session.onRoot {
-                try Settings(
-                    commandLine: command.commandLine, jobPath: command.job,
-                    environment: environment)
-            }
+            let settings = try session.onRoot { try command.settings(environment) }
             let reportPath = try session.onRoot { try destination(settings) }
-            do {
+            do throws(Failure) {
                 try session.agree(Interruption.failure)
-                try settings.check()
-                try logLevels(settings).install(
+                try Failure.reading(settings.check())
+                try Failure.reading(logLevels(settings)).install(
                     origin: "rank \(session.world.rank) \(session.host)")
                 let execution = try Execution(session, settings, reportPath: reportPath)
                 if isFirst { warn(of: settings.unknownVariables, execution.logger) }
@@ -208,9 +198,8 @@ package enum Program {
                 throw error
             }
         } catch {
-            let failure = Failure(error)
-            if isFirst { complain(failure) }
-            status = failure.status
+            if isFirst { complain(error) }
+            status = error.status
         }
         do {
             // The end may hang too, after a call that failed.
@@ -225,9 +214,8 @@ package enum Program {
     }
 
     /// The levels that `settings` ask for: `DGEN_LOG`, and for what it does not name `--verbose` or `--quiet`.
-    private static func logLevels(_ settings: Settings) throws -> LogLevels {
-        let isVerbose = try settings[.verbose]
-        let isQuiet = try settings[.quiet]
+    private static func logLevels(_ settings: Settings) throws(InvalidField) -> LogLevels {
+        let (isVerbose, isQuiet) = try (settings[.verbose], settings[.quiet])
         return try LogLevels(
             settings.environment["DGEN_LOG"],
             default: isVerbose ? .info : isQuiet ? .error : .warning)
@@ -236,14 +224,13 @@ package enum Program {
     /// Where `settings` want the report, `-` being stdout; nil for nowhere.
     ///
     /// - Throws: ``Failure`` where that, or another file of the run, is one with a second one.
-    private static func destination(_ settings: Settings) throws -> String? {
+    private static func destination(_ settings: Settings) throws(Failure) -> String? {
         try NamedFiles(settings).requireApart()
-        return try settings[.report]
+        return try Failure.reading(settings[.report])
     }
 
     /// A report of an earlier run must not stand for one that was refused.
-    private static func refuseInReport(_ error: any Error, _ path: String) throws {
-        let failure = Failure(error)
+    private static func refuseInReport(_ failure: Failure, _ path: String) throws(Failure) {
         var report = Report()
         report.end(failure.status, error: failure.message)
         try report.write(to: path)
@@ -254,9 +241,7 @@ package enum Program {
         _ failure: Failure, _ command: any RunsUnderMPI, _ environment: [String: String]
     ) {
         guard
-            let settings = try? Settings(
-                commandLine: command.commandLine, jobPath: command.job, environment: environment),
-            let path = try? destination(settings)
+            let settings = try? command.settings(environment), let path = try? destination(settings)
         else { return }
         try? refuseInReport(failure, path)
     }

@@ -5,7 +5,7 @@ import DataGen
 import Logging
 import Options
 
-struct RepairCommand: ParsableCommand, RunsUnderMPI {
+struct RepairCommand: RunsUnderMPI {
     static let configuration = CommandConfiguration(
         commandName: "repair",
         abstract: "Write what differs from its specification anew, and leave the rest.",
@@ -20,11 +20,7 @@ struct RepairCommand: ParsableCommand, RunsUnderMPI {
     @Flag(.spaceCheck) var spaceCheck: Bool?
 
     @OptionGroup(title: "Damage") var damage: DamageOptions
-    @OptionGroup(title: "Data") var spec: SpecOptions
-    @OptionGroup(title: "Run") var run: RunOptions
-    @OptionGroup(title: "Result") var result: ResultOptions
-
-    var job: String? { result.job }
+    @OptionGroup var shared: SharedOptions
 
     func run(_ execution: Execution) throws -> ExitStatus { try Repair(execution).run() }
 }
@@ -66,11 +62,11 @@ struct Repair {
         table.row("repaired", subject.path)
         table.row(
             "result", isRight ? "every byte is right now" : "STILL DIFFERS from its specification")
-        table.row("size", "\(ByteSize.format(spec.size)) (\(spec.size) bytes)")
+        table.row("size", bytes: spec.size)
         table.row(
             "written anew",
             "\(operation.repairedBytes ?? 0) bytes in \(operation.repairedRanges ?? 0) ranges")
-        table.addDamage(execution.report, isDetailed: execution.logger.logLevel <= .info)
+        table.addDamage(execution.report, isDetailed: execution.isDetailed)
         table.addRates(operation, execution.session)
         return table
     }

@@ -31,7 +31,7 @@ struct RootCommand: ParsableCommand {
 
 /// A subcommand that takes options.
 protocol GivesOptions: ParsableCommand {
-    var job: String? { get }
+    var result: ResultOptions { get }
 }
 
 extension GivesOptions {
@@ -40,14 +40,31 @@ extension GivesOptions {
 
     /// The texts that were given for its options.
     var commandLine: Settings.Given { given(rows: OptionRow.rows(of: command)) }
+
+    /// The options that all places give.
+    func settings(_ environment: [String: String]) throws(Failure) -> Settings {
+        try Settings(
+            commandLine: commandLine, jobPath: result.job, environment: environment,
+            command: command)
+    }
 }
 
 /// A subcommand that all ranks run together.
 protocol RunsUnderMPI: GivesOptions {
+    var shared: SharedOptions { get }
     func run(_ execution: Execution) throws -> ExitStatus
 }
 
-/// A subcommand that one process runs, with a result for people and for programs.
+extension RunsUnderMPI {
+    var result: ResultOptions { shared.result }
+}
+
+/// A subcommand that one process runs.
 protocol RunsAlone: GivesOptions {
-    func result(_ settings: Settings) throws -> (table: Table, json: any Encodable)
+    func answer(_ settings: Settings) throws(Failure) -> any Answer
+}
+
+/// A result for programs, and for people.
+protocol Answer: WritableResult {
+    var table: Table { get }
 }

@@ -6,7 +6,7 @@ import Logging
 import MPI
 import Options
 
-struct TestCommand: ParsableCommand, RunsUnderMPI {
+struct TestCommand: RunsUnderMPI {
     static let configuration = CommandConfiguration(
         commandName: "test",
         abstract: "Write, read back and verify a file over and over, with statistics.",
@@ -26,11 +26,7 @@ struct TestCommand: ParsableCommand, RunsUnderMPI {
 
     @OptionGroup(title: "File") var write: WriteOptions
     @OptionGroup(title: "Damage") var damage: DamageOptions
-    @OptionGroup(title: "Data") var spec: SpecOptions
-    @OptionGroup(title: "Run") var run: RunOptions
-    @OptionGroup(title: "Result") var result: ResultOptions
-
-    var job: String? { result.job }
+    @OptionGroup var shared: SharedOptions
 
     func run(_ execution: Execution) throws -> ExitStatus { try FileTest(execution).run() }
 }
@@ -176,7 +172,7 @@ struct FileTest {
         let spec = writer.spec
         var table = Table()
         table.row("tested", path)
-        table.row("size", "\(ByteSize.format(spec.size)) (\(spec.size) bytes)")
+        table.row("size", bytes: spec.size)
         table.row("seed", "\(spec.seed)")
         table.addRanks(session)
         table.row("transfers", accessName)
@@ -219,7 +215,7 @@ struct FileTest {
             table.row(
                 "result", isRight ? "every byte is right" : "DIFFERS from its specification")
             table.addDamage(
-                execution.report, isDetailed: execution.logger.logLevel <= .info)
+                execution.report, isDetailed: execution.isDetailed)
         }
         return table
     }

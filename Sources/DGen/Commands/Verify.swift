@@ -6,7 +6,7 @@ import Logging
 import MPI
 import Options
 
-struct VerifyCommand: ParsableCommand, RunsUnderMPI {
+struct VerifyCommand: RunsUnderMPI {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Regenerate a data set and compare a file with it.",
@@ -22,11 +22,7 @@ struct VerifyCommand: ParsableCommand, RunsUnderMPI {
     @Option(.sampleSeed) var sampleSeed: String?
 
     @OptionGroup(title: "Damage") var damage: DamageOptions
-    @OptionGroup(title: "Data") var spec: SpecOptions
-    @OptionGroup(title: "Run") var run: RunOptions
-    @OptionGroup(title: "Result") var result: ResultOptions
-
-    var job: String? { result.job }
+    @OptionGroup var shared: SharedOptions
 
     func run(_ execution: Execution) throws -> ExitStatus { try Verify(execution).run() }
 }
@@ -92,7 +88,7 @@ struct Verify {
             !isRight
                 ? "DIFFERS from its specification"
                 : sample == nil ? "every byte is right" : "every byte of the sample is right")
-        table.row("size", "\(ByteSize.format(spec.size)) (\(spec.size) bytes)")
+        table.row("size", bytes: spec.size)
         if found.fileBytes != spec.size {
             let difference = found.fileBytes - spec.size
             table.row(
@@ -104,7 +100,7 @@ struct Verify {
             table.row("manifest", "says 'writing': the run that wrote it did not finish")
         }
         if let sample { add(sample, to: &table) }
-        table.addDamage(execution.report, isDetailed: execution.logger.logLevel <= .info)
+        table.addDamage(execution.report, isDetailed: execution.isDetailed)
         table.addRates(operation, execution.session)
         table.row(
             "slowest rank",

@@ -6,7 +6,7 @@ import Options
 /// A file of options in YAML (JSON is YAML): one mapping whose keys are the options in snake case, and what those who
 /// start the job want to know.
 enum JobFile {
-    static func read(_ path: String, rows: [OptionRow] = OptionRow.all) throws -> Settings.Given {
+    static func read(_ path: String, rows: [OptionRow] = OptionRow.all) throws(Failure) -> Settings.Given {
         let text = try FileSystem.readText(
             path, bytesMax: 1 << 20, what: "job file", mayBePipe: true)
         return try parse(text, name: path, rows: rows)
@@ -22,7 +22,7 @@ enum JobFile {
     /// - Throws: ``Failure`` in one line that says where and what.
     static func parse(
         _ text: String, name: String, rows: [OptionRow] = OptionRow.all
-    ) throws -> Settings.Given {
+    ) throws(Failure) -> Settings.Given {
         var given: Settings.Given = [:]
         guard let root = try YAML.read(text, name: name), !root.isNull else { return given }
         guard case .mapping(let entries) = root else {

@@ -15,16 +15,15 @@ extension Settings {
     ///   - jobPath: the job file that the command line names.
     ///   - environment: all variables.
     ///   - command: whose options they are; nil for those of all commands but `bench`.
-    /// - Throws: ``Failure`` or `InvalidField`.
     init(
         commandLine: Given, jobPath: String?, environment: [String: String], command: Command? = nil
-    ) throws {
+    ) throws(Failure) {
         let path = jobPath ?? environment["DGEN_JOB"]
         let rows = OptionRow.rows(of: command)
         self.init(
             commandLine: commandLine, environment: environment,
-            jobFile: try path.map { try JobFile.read($0, rows: rows) } ?? [:], jobPath: path,
-            rows: rows)
+            jobFile: try path.map { path throws(Failure) in try JobFile.read(path, rows: rows) }
+                ?? [:], jobPath: path, rows: rows)
         if let path = text(.hintsFile), !path.isEmpty {
             let text = try FileSystem.readText(
                 path, bytesMax: 1 << 20, what: "hints file", mayBePipe: true)
@@ -33,13 +32,9 @@ extension Settings {
         }
     }
 
-    /// The path of the data file.
-    ///
-    /// - Parameter missing: what to say where there is none.
-    /// - Returns: a path that every MPI library takes as it is.
-    /// - Throws: ``Failure`` or `InvalidField` for none, or one that they do not.
-    func dataPath(missing: String) throws -> String {
-        guard has(.output), let path = try self[.output] else { throw Failure(.usage, missing) }
+    /// The path of the data file, or a failure that says what is `missing`.
+    func dataPath(missing: String) throws(Failure) -> String {
+        guard let path = try Failure.reading(self[.output]) else { throw Failure(.usage, missing) }
         return path
     }
 
@@ -68,14 +63,16 @@ extension Settings {
     ///   - base: the specification of a manifest.
     ///   - seed: gives the seed where neither does; without it a seed is required.
     /// - Returns: the specification, validated.
-    /// - Throws: `InvalidField` or ``Failure`` for the first field that is wrong or missing.
-    func spec(over base: DataSpec?, drawingSeed seed: (() -> UInt64)?) throws -> DataSpec {
-        guard let size = try self[.size] ?? base?.size else {
+    /// - Throws: ``Failure`` for the first field that is wrong or missing.
+    func spec(
+        over base: DataSpec?, drawingSeed seed: (() -> UInt64)?
+    ) throws(Failure) -> DataSpec {
+        guard let size = try Failure.reading(self[.size]) ?? base?.size else {
             throw Failure(.usage, "size: missing; give \(ByteSize.accepted)")
         }
-        guard let seed = try self[.seed] ?? base?.seed ?? seed?() else {
+        guard let seed = try Failure.reading(self[.seed]) ?? base?.seed ?? seed?() else {
             throw Failure(.usage, "seed: missing; give \(OptionRow.seed.accepted)")
         }
-        return try spec(over: base, size: size, seed: seed)
+        return try Failure.reading(spec(over: base, size: size, seed: seed))
     }
 }

@@ -46,9 +46,9 @@ indirect enum YAML {
     /// - Returns: nil for a file that says nothing.
     /// - Throws: ``Failure`` in one line.
     /// - Complexity: O(length of `text`), whatever its aliases stand for.
-    static func read(_ text: String, name: String) throws -> YAML? {
+    static func read(_ text: String, name: String) throws(Failure) -> YAML? {
         let bytes = try checked(text, name: name)
-        return try bytes.withUnsafeBufferPointer { bytes in
+        return try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
             let events = try Events(bytes, name: name)
             defer { events.close() }
             var reader = Reader(events: events)
@@ -57,7 +57,7 @@ indirect enum YAML {
     }
 
     /// The bytes that are parsed: without a byte order mark, and of characters that every parser takes for the same.
-    private static func checked(_ text: String, name: String) throws -> [UInt8] {
+    private static func checked(_ text: String, name: String) throws(Failure) -> [UInt8] {
         var scalars = text.unicodeScalars[...]
         if scalars.first == "\u{FEFF}" { scalars.removeFirst() }
         var line = 1
@@ -107,7 +107,7 @@ private struct Events {
     private let parser: UnsafeMutablePointer<yaml_parser_t>
 
     /// Begins with `bytes`, which stay where they are until ``close()``.
-    init(_ bytes: UnsafeBufferPointer<UInt8>, name: String) throws {
+    init(_ bytes: UnsafeBufferPointer<UInt8>, name: String) throws(Failure) {
         self.name = name
         parser = .allocate(capacity: 1)
         guard yaml_parser_initialize(parser) == 1 else {
@@ -125,7 +125,7 @@ private struct Events {
     }
 
     /// The next event; none follow the end of the stream.
-    func next() throws -> Event {
+    func next() throws(Failure) -> Event {
         var event = yaml_event_t()
         guard yaml_parser_parse(parser, &event) == 1 else { throw complaint }
         defer { yaml_event_delete(&event) }
@@ -207,7 +207,7 @@ private struct Reader {
 
     init(events: Events) { self.events = events }
 
-    mutating func document() throws -> YAML? {
+    mutating func document() throws(Failure) -> YAML? {
         _ = try events.next()
         guard case let start = try events.next(), case .documentStart = start.kind else {
             return nil
@@ -226,7 +226,7 @@ private struct Reader {
     }
 
     /// The part of the tree that begins with an event, inside of `depth` lists and mappings.
-    private mutating func part(_ event: Event, depth: Int) throws -> Part {
+    private mutating func part(_ event: Event, depth: Int) throws(Failure) -> Part {
         guard !event.hasTag else {
             throw refusal(
                 event, "tags, as '!!int', are not accepted; values are as they are written")
@@ -261,7 +261,7 @@ private struct Reader {
         return part
     }
 
-    private mutating func count(_ part: Part, _ event: Event) throws {
+    private mutating func count(_ part: Part, _ event: Event) throws(Failure) {
         nodes += part.nodes
         bytes += part.bytes
         guard nodes <= YAML.nodesMax, bytes <= YAML.bytesMax else {
@@ -271,13 +271,13 @@ private struct Reader {
         }
     }
 
-    private func requireShallow(_ depth: Int, _ event: Event) throws {
+    private func requireShallow(_ depth: Int, _ event: Event) throws(Failure) {
         guard depth <= YAML.depthMax else {
             throw refusal(event, "lists and mappings are nested more than \(YAML.depthMax) deep")
         }
     }
 
-    private mutating func list(depth: Int, _ start: Event) throws -> Part {
+    private mutating func list(depth: Int, _ start: Event) throws(Failure) -> Part {
         try requireShallow(depth + 1, start)
         var elements: [YAML] = []
         var whole = Part(value: .list([]), height: 1)
@@ -291,7 +291,7 @@ private struct Reader {
         return whole.with(.list(elements))
     }
 
-    private mutating func mapping(depth: Int, _ start: Event) throws -> Part {
+    private mutating func mapping(depth: Int, _ start: Event) throws(Failure) -> Part {
         try requireShallow(depth + 1, start)
         var entries: [YAML.Entry] = []
         var keys: Set<[UInt8]> = []

@@ -4,8 +4,23 @@ import DataGen
 import Foundation
 import Options
 
-/// What a run tells programs: one JSON object, valid also after a failure.
-struct Report: Encodable {
+/// What programs are told, as one JSON object.
+protocol WritableResult: Encodable {}
+
+extension WritableResult {
+    /// Writes it to `destination`, `-` being stdout.
+    func write(to destination: String) throws(Failure) {
+        let bytes = try JSON.encode(self)
+        if destination == "-" {
+            try StandardOutput.write(bytes)
+        } else {
+            try FileSystem.replace(destination, with: bytes)
+        }
+    }
+}
+
+/// What a run tells programs, valid also after a failure.
+struct Report: WritableResult {
     struct Launch: Encodable {
         let library: String
         var ioComponent: String?
@@ -242,15 +257,5 @@ struct Report: Encodable {
         summary = Self.summary(of: operations)
         self.error = error
         finished = Date()
-    }
-
-    /// Writes the report to `destination`, `-` being stdout.
-    func write(to destination: String) throws(Failure) {
-        let bytes = try JSON.encode(self)
-        if destination == "-" {
-            try StandardOutput.write(bytes)
-        } else {
-            try FileSystem.replace(destination, with: bytes)
-        }
     }
 }

@@ -8,6 +8,11 @@ extension Table {
     /// The most damaged ranges that a table lists.
     private static let rangesMax = 20
 
+    /// Adds a number of bytes, rounded and exact.
+    mutating func row(_ name: String, bytes: Int) {
+        row(name, "\(ByteSize.format(bytes)) (\(bytes) bytes)")
+    }
+
     /// Adds how many ranks there are, and on how many nodes.
     mutating func addRanks(_ session: Session) {
         row(

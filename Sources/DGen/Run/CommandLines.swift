@@ -40,7 +40,7 @@ enum CommandLines {
         let encoded = try JSON.pack(mine)
         let isSame = try world.broadcast(encoded) == encoded
         guard try world.allReduce(isSame ? 0 : 1, .sum) > 0 else { return }
-        let name = "rank \(world.rank) on \(try Failure.mapping(MPIRuntime.processorName()))"
+        let name = "rank \(world.rank) on \(try Failure.mapping(MPIRuntime.processorName))"
         let group = Group(arguments: mine, names: [name], count: 1, hasRoot: world.rank == 0)
         let bytes = try world.combine(try JSON.pack([group])) { lower, higher in
             let groups = (try? merged(JSON.unpack(lower), JSON.unpack(higher))) ?? []

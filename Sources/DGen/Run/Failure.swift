@@ -29,7 +29,7 @@ struct Failure: Error, Codable {
 
     /// Makes a call of MPI, with such a failure.
     static func mapping<Result: ~Copyable>(
-        _ call: @autoclosure () throws(MPIError) -> Result
+        _ call: () throws(MPIError) -> Result
     ) throws(Failure) -> Result {
         do { return try call() } catch { throw Failure(error) }
     }

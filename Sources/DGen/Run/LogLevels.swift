@@ -14,7 +14,7 @@ struct LogLevels: Equatable {
     private var levels: [String: Logger.Level] = [:]
 
     /// Reads `DGEN_LOG`; what it does not name logs from `common` on.
-    init(_ text: String?, default common: Logger.Level) throws {
+    init(_ text: String?, default common: Logger.Level) throws(InvalidField) {
         self.common = common
         let accepted =
             "LEVEL or PART=LEVEL, joined by commas; levels: error warning info debug trace; "

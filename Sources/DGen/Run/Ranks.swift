@@ -33,10 +33,12 @@ final class Ranks {
 
     private func call<Result: ~Copyable>(
         _ call: (borrowing Communicator) throws(MPIError) -> Result
-    ) throws(Failure) -> Result { try Failure.mapping(lend(to: call)) }
+    ) throws(Failure) -> Result {
+        try Failure.mapping { () throws(MPIError) in try lend(to: call) }
+    }
 
-    static func world() throws(Failure) -> Ranks { Ranks(try Failure.mapping(Communicator.world())) }
-    static func alone() throws(Failure) -> Ranks { Ranks(try Failure.mapping(Communicator.alone())) }
+    static func world() throws(Failure) -> Ranks { Ranks(try Failure.mapping(Communicator.world)) }
+    static func alone() throws(Failure) -> Ranks { Ranks(try Failure.mapping(Communicator.alone)) }
 
     func duplicate() throws(Failure) -> Ranks {
         Ranks(try call { all throws(MPIError) in try all.duplicate() })
@@ -126,5 +128,5 @@ final class Ranks {
 }
 
 extension PendingSum {
-    func sums() throws(Failure) -> [Int]? { try Failure.mapping(result()) }
+    func sums() throws(Failure) -> [Int]? { try Failure.mapping(result) }
 }

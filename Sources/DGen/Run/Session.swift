@@ -28,7 +28,9 @@ final class Session {
     /// - Throws: ``Failure`` where the launcher started several tasks and MPI knows of one: each would
     ///   write the whole file; and where ranks have different command lines.
     init(_ launcher: Launcher?) throws(Failure) {
-        try Failure.mapping(MPIRuntime.start(isAlone: launcher == nil))
+        try Failure.mapping { () throws(MPIError) in
+            try MPIRuntime.start(isAlone: launcher == nil)
+        }
         world = try Ranks.world()
         if let launcher, launcher.tasks > 1, world.size == 1 {
             throw Failure(
@@ -41,7 +43,7 @@ final class Session {
         node = try world.splitByNode()
         nodeCount = try world.allReduce(node.rank == 0 ? 1 : 0, .sum)
         ranksPerNode = try world.allReduce(node.size, .maximum)
-        host = try Failure.mapping(MPIRuntime.processorName())
+        host = try Failure.mapping(MPIRuntime.processorName)
         sums = try world.duplicate()
         watchdog = Watchdog(place: "rank \(world.rank) on \(host)")
         rollCall = RollCall(on: sums, hosts: try world.collect([host]), watchdog: watchdog)

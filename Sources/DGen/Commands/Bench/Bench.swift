@@ -2,9 +2,10 @@
 
 import ArgumentParser
 import DataGen
+import NUMA
 import Options
 
-struct BenchCommand: ParsableCommand, RunsAlone {
+struct BenchCommand: RunsAlone {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measure how fast bytes are made in memory; no file, no MPI.",
@@ -22,13 +23,10 @@ struct BenchCommand: ParsableCommand, RunsAlone {
     @Option(.benchRepeats) var `repeat`: String?
     @Option(.benchMilliseconds) var milliseconds: String?
 
-    @OptionGroup(title: "Result") var output: ResultOptions
+    @OptionGroup(title: "Result") var result: ResultOptions
 
-    var job: String? { output.job }
-
-    func result(_ settings: Settings) throws -> (table: Table, json: any Encodable) {
-        let bench = try Bench(BenchOptions(settings))
-        return (bench.table, bench)
+    func answer(_ settings: Settings) throws(Failure) -> any Answer {
+        try Failure.reading(Bench(settings))
     }
 }
 
@@ -36,7 +34,7 @@ struct BenchCommand: ParsableCommand, RunsAlone {
 ///
 /// All cases are measured in turn, again and again, so that a machine whose speed drifts treats them
 /// alike.
-struct Bench: Encodable {
+struct Bench: Answer {
     /// What is timed.
     enum Operation: String, CaseIterable, Encodable {
         /// Filling a buffer, each call going on where the last one ended.
@@ -67,15 +65,15 @@ struct Bench: Encodable {
         var nanosecondsPerCall = 0.0
 
         init(
-            _ operation: Operation, kernel: Kernel?, threads: Int, bufferBytes: Int,
+            _ operation: Operation, kernel: String = "libc", threads: Int, bufferBytes: Int,
             compressRatio: Ratio = 1, dedupRatio: Ratio = 1
         ) {
             self.operation = operation
-            self.kernel = kernel?.rawValue ?? "libc"
+            self.kernel = kernel
             self.threads = threads
             self.bufferBytes = bufferBytes
-            self.compressRatio = Double(compressRatio.thousandths) / 1000
-            self.dedupRatio = Double(dedupRatio.thousandths) / 1000
+            self.compressRatio = compressRatio.doubleValue
+            self.dedupRatio = dedupRatio.doubleValue
         }
 
         mutating func summarise(_ rates: [Double]) {
@@ -89,23 +87,21 @@ struct Bench: Encodable {
 
     let format = "dgen-bench/1"
     let version = Version.current
-    let processors: Int
+    /// The processors that this process may use.
+    let processors = Processors.usable
     let repeats: Int
     private(set) var cases: [Case] = []
 
-    /// Measures.
-    ///
-    /// - Parameter options: what to measure.
-    /// - Throws: `InvalidField` for an option that is wrong, ``Failure`` where memory is short.
-    init(_ options: BenchOptions) throws {
-        processors = options.processors
-        repeats = options.repeats
-        var runs = try options.cases().map { try BenchRun($0.case, kernel: $0.kernel) }
+    /// Measures what options say.
+    init(_ settings: Settings) throws(InvalidField) {
+        repeats = try settings[.benchRepeats]
+        let seconds = Double(try settings[.benchMilliseconds]) / 1000
+        var runs = try cases(settings).map { (wanted) throws(InvalidField) in try BenchRun(wanted) }
         var rates = [[Double]](repeating: [], count: runs.count)
         // The first round brings memory and processor into their usual state.
         for round in 0...repeats {
             for index in runs.indices {
-                let rate = runs[index].sample(seconds: options.secondsPerSample)
+                let rate = runs[index].sample(seconds: seconds)
                 if round > 0 { rates[index].append(rate) }
             }
         }
@@ -114,6 +110,45 @@ struct Bench: Encodable {
             result.summarise(rates[index])
             cases.append(result)
         }
+    }
+
+    /// Every combination of the lists, the C library's functions first of each buffer size.
+    private func cases(_ settings: Settings) throws(InvalidField) -> [Case] {
+        let operations = try settings[.benchOperations].compactMap {
+            Operation(rawValue: $0.rawValue)
+        }
+        let isForced = settings.environment["DGEN_KERNEL"] != nil
+        let kernels =
+            try settings.has(.benchKernels)
+            ? settings[.benchKernels] : isForced ? [settings.kernel()] : Kernel.supported
+        let threads =
+            try settings.has(.benchThreads)
+            ? settings[.benchThreads] : processors > 1 ? [1, processors] : [1]
+        let dedupRatios = try settings[.benchDedupRatios]
+        let ratios = try settings[.benchCompressRatios].flatMap { compress in
+            dedupRatios.map { (compress, $0) }
+        }
+        var cases: [Case] = []
+        for bytes in try settings[.benchBufferSizes] {
+            // Small buffers are filled by one thread anyway.
+            for count in threads where count == 1 || bytes >= ParallelGenerator.splitBytesMin {
+                for operation in [Operation.memset, .memcpy] {
+                    cases.append(Case(operation, threads: count, bufferBytes: bytes))
+                }
+                for operation in operations {
+                    // One length tells what a random position costs.
+                    if operation == .random, count > 1 || bytes > 1 << 20 { continue }
+                    for kernel in kernels {
+                        cases += ratios.map { compress, dedup in
+                            Case(
+                                operation, kernel: kernel.rawValue, threads: count,
+                                bufferBytes: bytes, compressRatio: compress, dedupRatio: dedup)
+                        }
+                    }
+                }
+            }
+        }
+        return cases
     }
 
     var table: Table {

@@ -18,16 +18,18 @@ struct BenchRun {
     /// The end of the data set: far enough that every word of an offset counts.
     private static let size = 1 << 62
 
-    init(_ benchCase: Bench.Case, kernel: Kernel) throws {
+    init(_ benchCase: Bench.Case) throws(InvalidField) {
         `case` = benchCase
         spec = try DataSpec(
             size: Self.size, seed: 1,
             dedupRatio: Ratio(floatLiteral: benchCase.dedupRatio),
             compressRatio: Ratio(floatLiteral: benchCase.compressRatio))
-        generator = ParallelGenerator(spec, threads: benchCase.threads, kernel: kernel)
+        generator = ParallelGenerator(
+            spec, threads: benchCase.threads,
+            kernel: Kernel(rawValue: benchCase.kernel) ?? .scalar)
         pool = WorkerPool(count: benchCase.operation.isOurs ? 1 : benchCase.threads)
-        buffer = BenchMemory.first(benchCase.bufferBytes)
-        other = BenchMemory.second(benchCase.bufferBytes)
+        buffer = BenchMemory.buffer(0, benchCase.bufferBytes)
+        other = BenchMemory.buffer(1, benchCase.bufferBytes)
         // Pages that were never written are all the same one.
         if benchCase.operation == .memcpy, let start = other.baseAddress {
             memset(start, 0xA5, other.count)
@@ -92,7 +94,7 @@ struct BenchRun {
         let writer = generator
         let reader = ParallelGenerator(spec, threads: `case`.threads, kernel: writer.kernel)
         let chunk = max(buffer.count, min(1 << 20, BenchMemory.bytes) / buffer.count * buffer.count)
-        let memory = BenchMemory.first(chunk)
+        let memory = BenchMemory.buffer(0, chunk)
         var log = DamageLog(spec, limit: 1)
         repeat {
             writer.fill(memory, at: offset)
@@ -146,11 +148,8 @@ enum BenchMemory {
         return memory
     }
 
-    static func first(_ count: Int) -> UnsafeMutableRawBufferPointer {
-        UnsafeMutableRawBufferPointer(start: memory[0], count: count)
-    }
-
-    static func second(_ count: Int) -> UnsafeMutableRawBufferPointer {
-        UnsafeMutableRawBufferPointer(start: memory[1], count: count)
+    /// The beginning of one of two, 0 or 1.
+    static func buffer(_ index: Int, _ count: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: memory[index], count: count)
     }
 }
