@@ -11,8 +11,7 @@ package struct Kind<Value: Sendable>: Sendable {
 
     /// A kind that `parse` reads, which returns nil for what is not accepted.
     init(_ form: Form, _ parse: @escaping @Sendable (String) -> Value?) {
-        self.form = form
-        read = { (text, field) throws(InvalidField) in
+        self.init(form) { (text, field) throws(InvalidField) in
             guard let value = parse(text) else {
                 throw InvalidField(field: field, value: text, accepted: form.accepted)
             }
@@ -36,9 +35,15 @@ package struct Form: Sendable {
     /// What is accepted, in words.
     package let accepted: String
     /// The least and the most, where it is a number or a size within bounds.
-    package var range: ClosedRange<Int>?
+    package let range: ClosedRange<Int>?
     /// The names to choose from.
-    package var choices: [String] = []
+    package let choices: [String]
+
+    init(
+        _ name: String, _ accepted: String, range: ClosedRange<Int>? = nil, choices: [String] = []
+    ) {
+        (self.name, self.accepted, self.range, self.choices) = (name, accepted, range, choices)
+    }
 }
 
 extension Kind where Value == Int {
@@ -48,7 +53,7 @@ extension Kind where Value == Int {
     ) -> Kind {
         let bounds = "\(ByteSize.format(range.lowerBound)) to \(ByteSize.format(range.upperBound))"
         let words = accepted ?? (range.upperBound == .max ? ByteSize.accepted : bounds)
-        return Kind(Form(name: "size", accepted: words, range: range)) {
+        return Kind(Form("size", words, range: range)) {
             (text, field) throws(InvalidField) in
             let size = try ByteSize.parse(text, field: field)
             guard range.contains(size), size % unit == 0 else {
@@ -61,16 +66,15 @@ extension Kind where Value == Int {
     /// A whole number within bounds.
     static func number(_ range: ClosedRange<Int>) -> Kind {
         let most = range.upperBound == .max ? "2^63 - 1" : "\(range.upperBound)"
-        return Kind(
-            Form(
-                name: "integer", accepted: "a whole number from \(range.lowerBound) to \(most)",
-                range: range)
-        ) { text in Int(text).flatMap { range.contains($0) ? $0 : nil } }
+        let accepted = "a whole number from \(range.lowerBound) to \(most)"
+        return Kind(Form("integer", accepted, range: range)) { text in
+            Int(text).flatMap { range.contains($0) ? $0 : nil }
+        }
     }
 
     /// A time in seconds.
     static var duration: Kind {
-        Kind(Form(name: "duration", accepted: Duration.accepted), Duration.seconds)
+        Kind(Form("duration", Duration.accepted), Duration.seconds)
     }
 }
 
@@ -85,7 +89,7 @@ extension Kind where Value == UInt64 {
 
     /// A number that decides what is drawn.
     static var seed: Kind {
-        Kind(Form(name: "seed", accepted: "a whole number from 0 to 2^64 - 1")) { text in
+        Kind(Form("seed", "a whole number from 0 to 2^64 - 1")) { text in
             text.utf8.first.map { (48...57).contains($0) } == true ? UInt64(text) : nil
         }
     }
@@ -94,11 +98,8 @@ extension Kind where Value == UInt64 {
 extension Kind where Value == Ratio {
     /// A ratio with at most three decimals.
     static var ratio: Kind {
-        let form = Form(
-            name: "ratio",
-            accepted: "a number from 1 up with at most 3 decimals, such as 2 or 1.333")
-        return Kind(form) { (text, field) throws(InvalidField) in
-            try Ratio(parsing: text, field: field)
+        Kind(Form("ratio", "a number from 1 up with at most 3 decimals, such as 2 or 1.333")) {
+            (text, field) throws(InvalidField) in try Ratio(parsing: text, field: field)
         }
     }
 }
@@ -106,7 +107,7 @@ extension Kind where Value == Ratio {
 extension Kind where Value == Bool {
     /// Yes or no.
     static var flag: Kind {
-        Kind(Form(name: "flag", accepted: "true or false")) { text in
+        Kind(Form("flag", "true or false")) { text in
             switch text.lowercased() {
             case "true", "yes", "on", "1": true
             case "false", "no", "off", "0": false
@@ -119,7 +120,7 @@ extension Kind where Value == Bool {
 extension Kind where Value == Double {
     /// A part of a whole: a number up to 1, or with a sign up to 100%.
     static var part: Kind {
-        Kind(Form(name: "part", accepted: "a part above 0 and up to 1, or 0% to 100%")) { text in
+        Kind(Form("part", "a part above 0 and up to 1, or 0% to 100%")) { text in
             let isPercent = text.hasSuffix("%")
             let digits = isPercent ? text.dropLast() : text[...]
             guard digits.allSatisfy({ $0.isASCII && $0.isNumber || $0 == "." }),
@@ -132,18 +133,14 @@ extension Kind where Value == Double {
 }
 
 extension Kind where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
-    /// One of the names of an enumeration.
-    static var choice: Kind {
-        choice(of: Value.allCases.map(\.rawValue), accepted: nil)
-    }
-
-    /// One of some names of an enumeration; those that this machine does not have are refused.
-    static func choice(of names: [String], accepted: String?) -> Kind {
-        Kind(
-            Form(
-                name: "choice", accepted: accepted ?? names.joined(separator: " or "),
-                choices: names)
-        ) { text in names.contains(text) ? Value(rawValue: text) : nil }
+    /// One of some names of an enumeration, all if not given; those that this machine does not have are refused.
+    static func choice(
+        of names: [String] = Value.allCases.map(\.rawValue), accepted: String? = nil
+    ) -> Kind {
+        let words = accepted ?? names.joined(separator: " or ")
+        return Kind(Form("choice", words, choices: names)) { text in
+            names.contains(text) ? Value(rawValue: text) : nil
+        }
     }
 }
 
@@ -153,7 +150,7 @@ extension Kind where Value == String {
     /// ROMIO takes what is before a colon for the type of the file system, and may so write to another file. The
     /// replacement character stands for bytes that were not UTF-8.
     static var dataPath: Kind {
-        Kind(Form(name: "text", accepted: "a path in UTF-8 without colons and line ends")) { text in
+        Kind(Form("text", "a path in UTF-8 without colons and line ends")) { text in
             text.isEmpty
                 || text.unicodeScalars.contains { ":\0\n\u{FFFD}".unicodeScalars.contains($0) }
                 ? nil : text
@@ -162,21 +159,18 @@ extension Kind where Value == String {
 
     /// A path beside the data.
     static func path(_ accepted: String) -> Kind {
-        Kind(Form(name: "text", accepted: accepted)) { $0.isEmpty ? nil : $0 }
+        Kind(Form("text", accepted)) { $0.isEmpty ? nil : $0 }
     }
 
     /// A text of one line with something in it.
     static func line(_ accepted: String = "one line of text") -> Kind {
-        Kind(Form(name: "text", accepted: accepted)) { $0.isEmpty || !$0.isOneLine ? nil : $0 }
+        Kind(Form("text", accepted)) { $0.isEmpty || !$0.isOneLine ? nil : $0 }
     }
 
     /// A name that is good for folders and batch systems.
     static var word: Kind {
-        Kind(
-            Form(
-                name: "word",
-                accepted: "1 to 100 letters, digits, '.', '_' and '-', a letter or digit first")
-        ) { text in
+        Kind(Form("word", "1 to 100 letters, digits, '.', '_' and '-', a letter or digit first")) {
+            text in
             (1...100).contains(text.count) && text.isWord(and: "._-")
                 && text.first.map { !"._-".contains($0) } == true
                 ? text : nil
@@ -185,11 +179,7 @@ extension Kind where Value == String {
 
     /// What starts the ranks.
     static var launcher: Kind {
-        Kind(
-            Form(
-                name: "launcher",
-                accepted: "mpirun, srun, flux, or a command line with {ranks} in it")
-        ) { text in
+        Kind(Form("launcher", "mpirun, srun, flux, or a command line with {ranks} in it")) { text in
             let isKnown = ["mpirun", "srun", "flux"].contains(text)
             return text.isOneLine && (isKnown || Array(text.utf8).contains("{ranks}".utf8))
                 ? text : nil
@@ -207,11 +197,9 @@ extension Kind where Value == Pair {
     /// An MPI-IO hint.
     static var hint: Kind {
         let limit = OptionLimits.hintBytes
-        return Kind(
-            Form(
-                name: "hint",
-                accepted: "KEY=VALUE, the key at most \(limit.key) bytes, the value \(limit.value)")
-        ) { text in
+        let accepted =
+            "KEY=VALUE, the key at most \(limit.key) bytes, the value \(limit.value)"
+        return Kind(Form("hint", accepted)) { text in
             // By bytes: what follows may combine with the sign to one letter.
             guard let sign = text.utf8.firstIndex(of: UInt8(ascii: "=")),
                 case let key = String(text[..<sign]),

@@ -44,8 +44,9 @@ package class OptionRow: Hashable, @unchecked Sendable {
     package let commands: [Command]
 
     fileprivate init(
-        _ name: String, short: Character?, shape: Shape, form: Form, accepted: String?,
-        fallback: String?, otherwise: String?, help: String, example: String, of commands: [Command]
+        _ name: String, short: Character? = nil, shape: Shape = .one, form: Form,
+        accepted: String? = nil, fallback: String? = nil, otherwise: String? = nil, help: String,
+        example: String, of commands: [Command] = []
     ) {
         self.name = name
         self.short = short
@@ -113,8 +114,18 @@ package final class Setting<Value: Sendable>: OptionRow, @unchecked Sendable {
         elements = { [$0] }
         absent = nil
         super.init(
-            name, short: short, shape: .one, form: kind.form, accepted: accepted,
-            fallback: fallback, otherwise: otherwise, help: help, example: example, of: commands)
+            name, short: short, form: kind.form, accepted: accepted, fallback: fallback,
+            otherwise: otherwise, help: help, example: example, of: commands)
+    }
+
+    /// An option that is on or off; the example is the other one than the default.
+    package convenience init(
+        flag name: String, isOn: Bool = false, short: Character? = nil, help: String,
+        of commands: [Command]
+    ) where Value == Bool {
+        self.init(
+            name, .flag, default: isOn ? "yes" : "no", short: short, help: help,
+            example: isOn ? "false" : "true", of: commands)
     }
 
     /// An option that may be left out, whose last value counts.
@@ -126,8 +137,8 @@ package final class Setting<Value: Sendable>: OptionRow, @unchecked Sendable {
         elements = { $0.map { [$0] } ?? [] }
         absent = .some(nil)
         super.init(
-            name, short: short, shape: .one, form: kind.form, accepted: accepted, fallback: nil,
-            otherwise: otherwise, help: help, example: example, of: commands)
+            name, short: short, form: kind.form, accepted: accepted, otherwise: otherwise,
+            help: help, example: example, of: commands)
     }
 
     /// An option with several values.
@@ -154,13 +165,13 @@ package final class Setting<Value: Sendable>: OptionRow, @unchecked Sendable {
         elements = { $0 }
         absent = fallback == nil ? [] : nil
         super.init(
-            name, short: nil, shape: shape, form: kind.form, accepted: accepted,
-            fallback: fallback, otherwise: otherwise, help: help, example: example, of: commands)
+            name, shape: shape, form: kind.form, accepted: accepted, fallback: fallback,
+            otherwise: otherwise, help: help, example: example, of: commands)
     }
 
     /// Names and what they stand for, in job files only.
     package init(mapping name: String, help: String, example: String) where Value == [Pair] {
-        let form = Form(name: "mapping", accepted: "a mapping of names to values of one line")
+        let form = Form("mapping", "a mapping of names to values of one line")
         read = { (texts) throws(InvalidField) in
             var pairs: [Pair] = []
             for index in stride(from: 0, to: texts.count - 1, by: 2) {
@@ -176,8 +187,6 @@ package final class Setting<Value: Sendable>: OptionRow, @unchecked Sendable {
         }
         elements = { $0 }
         absent = []
-        super.init(
-            name, short: nil, shape: .mapping, form: form, accepted: nil, fallback: nil,
-            otherwise: nil, help: help, example: example, of: [])
+        super.init(name, shape: .mapping, form: form, help: help, example: example)
     }
 }

@@ -109,7 +109,7 @@ extension OptionRow {
         accepted: "a multiple of 64 from 512 to 65536 that divides the block",
         help: "Length of a grain, the unit of compression.", example: "4096", of: .ofData)
     package static let fill = Setting(
-        "fill", Kind<DataSpec.Fill>.choice, otherwise: "backref, or from the manifest",
+        "fill", Kind<DataSpec.Fill>.choice(), otherwise: "backref, or from the manifest",
         help: "The compressible part of each grain: a repetition of its beginning, or zeros.",
         example: "zeros", of: .ofData)
 
@@ -121,7 +121,7 @@ extension OptionRow {
             without a name.
             """, example: "/scratch/me/data", of: .ofFiles)
     package static let layout = Setting(
-        "layout", Kind<FileLayout>.choice, default: "shared",
+        "layout", Kind<FileLayout>.choice(), default: "shared",
         otherwise: "shared, or from the manifest",
         help: """
             One file, or one file for each rank: `FILE.00000000` and so on, each the shard of one rank. Not \
@@ -134,18 +134,17 @@ extension OptionRow {
             with `strided`.
             """, example: "4", of: .ofWriting)
     package static let strided = Setting(
-        "strided", .flag, default: "no", help: "The transfers of all ranks take turns in the file.",
-        example: "true", of: .ofWriting)
+        flag: "strided", help: "The transfers of all ranks take turns in the file.", of: .ofWriting)
     package static let order = Setting(
-        "order", Kind<Order>.choice, default: "sequential",
+        "order", Kind<Order>.choice(), default: "sequential",
         help: "The order of each rank's transfers; `random` goes by `shuffle_seed`.",
         example: "random", of: .ofWriting)
     package static let collective = Setting(
-        "collective", .flag, default: "no",
+        flag: "collective",
         help: "Collective MPI-IO calls. What they wrote is read back. With `io: mpi` only.",
-        example: "true", of: .ofWriting)
+        of: .ofWriting)
     package static let sync = Setting(
-        "sync", Kind<Sync>.choice, default: "end",
+        "sync", Kind<Sync>.choice(), default: "end",
         help: """
             When data goes to stable storage while the clock runs. Once at the end, after each transfer, or \
             not at all (then afterwards).
@@ -171,23 +170,21 @@ extension OptionRow {
         help: "Length of a stripe. It is also the default of `align`.", example: "4MiB",
         of: .ofWriting)
     package static let overwrite = Setting(
-        "overwrite", .flag, default: "no",
-        help: "Replace an existing file, and the manifest beside it.", example: "true",
+        flag: "overwrite", help: "Replace an existing file, and the manifest beside it.",
         of: .ofWriting)
     package static let resume = Setting(
-        "resume", .flag, default: "no",
+        flag: "resume",
         help: """
             Finish what an earlier run left, as its manifest says: what is right stays. Starts from the \
             beginning if there is no file.
-            """, example: "true", of: [.generate])
+            """, of: [.generate])
     package static let spaceCheck = Setting(
-        "space_check", .flag, default: "yes",
+        flag: "space_check", isOn: true,
         help: """
             Refuse if the file system has less room than is needed. Say no for stores that reduce data.
-            """, example: "false", of: [.generate, .test, .repair])
+            """, of: [.generate, .test, .repair])
     package static let preallocate = Setting(
-        "preallocate", .flag, default: "no",
-        help: "Have the file system reserve the room before the first byte.", example: "true",
+        flag: "preallocate", help: "Have the file system reserve the room before the first byte.",
         of: .ofWriting)
 
     // Verification
@@ -211,8 +208,7 @@ extension OptionRow {
     // Test
     package static let phases = Setting(
         "phases",
-        listOf: Kind<Phase>.choice(
-            of: Phase.allCases.map(\.rawValue), accepted: "a list of write, read and verify"),
+        listOf: Kind<Phase>.choice(accepted: "a list of write, read and verify"),
         shape: .joined, default: "write,read,verify",
         accepted: "`write`, `read`, `verify`, separated by commas; each as often as it is named",
         help: "What is done with the file, in this order. A job file may have a list.",
@@ -225,13 +221,12 @@ extension OptionRow {
         help: "How often they are gone through before that, without being counted.", example: "1",
         of: [.test])
     package static let freshFile = Setting(
-        "fresh_file", .flag, default: "yes",
-        help: "Write a new file each time. Say no to write the same file over.", example: "false",
-        of: [.test])
+        flag: "fresh_file", isOn: true,
+        help: "Write a new file each time. Say no to write the same file over.", of: [.test])
     package static let keep = Setting(
-        "keep", .flag, default: "no", help: "Leave the file there.", example: "true", of: [.test])
+        flag: "keep", help: "Leave the file there.", of: [.test])
     package static let readOrder = Setting(
-        "read_order", Kind<ReadOrder>.choice, default: "shift",
+        "read_order", Kind<ReadOrder>.choice(), default: "shift",
         help:
             "Who reads what: what a rank on the next node wrote, any rank at random, or itself.",
         example: "shuffle", of: [.test])
@@ -240,19 +235,19 @@ extension OptionRow {
         help: "Decides how `read_order: shuffle` deals, and `order: random` shuffles.",
         example: "1", of: [.test])
     package static let dropCache = Setting(
-        "drop_cache", .flag, default: "no",
-        help: "Ask each node to forget the file before it is read.", example: "true", of: [.test])
+        flag: "drop_cache", help: "Ask each node to forget the file before it is read.",
+        of: [.test])
 
     // Run
     package static let access = Setting(
-        "io", Kind<Access>.choice, default: "mpi",
+        "io", Kind<Access>.choice(), default: "mpi",
         help: "MPI-IO, or system calls of each rank.", example: "posix", of: .ofFiles)
     package static let direct = Setting(
-        "direct", .flag, default: "no",
+        flag: "direct",
         help: """
             Go past the caches of the system (`O_DIRECT`). With `io: posix` only; transfers and alignment are \
             then multiples of 4096.
-            """, example: "true", of: .ofFiles)
+            """, of: .ofFiles)
     package static let transferSize = Setting(
         "transfer_size", .size(1...OptionLimits.transferBytes),
         default: "\(OptionLimits.transferBytesDefault >> 20)MiB", short: "t",
@@ -275,7 +270,7 @@ extension OptionRow {
         otherwise: "the rank's share of its processors, less one if transfers overlap generation",
         help: "Threads of each rank that generate bytes.", example: "4", of: .ofPlacement)
     package static let numa = Setting(
-        "numa", Kind<Placement.Mode>.choice, default: "auto",
+        "numa", Kind<Placement.Mode>.choice(), default: "auto",
         otherwise: "auto: where there are several memory nodes",
         help: "Keep threads and memory on memory nodes.", example: "force", of: .ofPlacement)
     package static let numaNode = Setting(
@@ -304,22 +299,21 @@ extension OptionRow {
         "csv", .path("a file"), help: "Write the operations as a table for spreadsheets.",
         example: "data.csv", of: .ofFiles)
     package static let progress = Setting(
-        "progress", Kind<ProgressStyle>.choice, default: "auto",
+        "progress", Kind<ProgressStyle>.choice(), default: "auto",
         help: "Progress on stderr. `mpirun` hides the terminal, so give `bar` there.",
         example: "lines", of: .ofFiles)
     package static let verbose = Setting(
-        "verbose", .flag, default: "no", short: "v",
-        help: "Log what starts and ends; short for `DGEN_LOG=info`.", example: "true", of: .all)
+        flag: "verbose", short: "v", help: "Log what starts and ends; short for `DGEN_LOG=info`.",
+        of: .all)
     package static let quiet = Setting(
-        "quiet", .flag, default: "no", help: "No table, no progress, errors only.",
-        example: "true", of: .all)
+        flag: "quiet", help: "No table, no progress, errors only.", of: .all)
 
     // Launch: what those who start a job are told. `plan` has the number of ranks too.
     package static let jobName = Setting(
         "name", .word, otherwise: "the name of the file",
         help: "What the job or campaign is called.", example: "my-campaign")
     package static let operation = Setting(
-        "operation", Kind<Operation>.choice, otherwise: "generate", help: "What the job does.",
+        "operation", Kind<Operation>.choice(), otherwise: "generate", help: "What the job does.",
         example: "generate")
     package static let ranks = Setting(
         "ranks", .number(1...1_000_000_000), default: "1", short: "r",
@@ -365,8 +359,7 @@ extension OptionRow {
     // Bench
     package static let benchOperations = Setting(
         "operations",
-        listOf: Kind<BenchOperation>.choice(
-            of: BenchOperation.allCases.map(\.rawValue), accepted: "fill, compare, random"),
+        listOf: Kind<BenchOperation>.choice(accepted: "fill, compare, random"),
         shape: .joined,
         default: "fill,compare,random", help: "What to time.", example: "[fill]", of: [.bench])
     package static let benchKernels = Setting(

@@ -88,17 +88,10 @@ package struct Settings: Codable, Sendable {
         }
     }
 
-    /// The data specification: the options, and where they are silent that of a manifest.
-    ///
-    /// - Parameters:
-    ///   - base: the specification of a manifest.
-    ///   - size: the length, where neither gives it.
-    ///   - seed: the seed, where neither gives it.
-    /// - Returns: the specification, validated.
-    /// - Throws: `InvalidField` for the first field that is wrong.
-    package func spec(over base: DataSpec?, size: Int, seed: UInt64) throws(InvalidField)
-        -> DataSpec
-    {
+    /// The data specification, validated: the options, where they are silent that of a manifest, and then size and seed.
+    package func spec(
+        over base: DataSpec?, size: Int, seed: UInt64
+    ) throws(InvalidField) -> DataSpec {
         try DataSpec(
             size: self[.size] ?? base?.size ?? size, seed: self[.seed] ?? base?.seed ?? seed,
             dedupRatio: self[.dedupRatio] ?? base?.dedupRatio ?? 1,

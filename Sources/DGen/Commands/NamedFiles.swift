@@ -12,37 +12,35 @@ struct NamedFiles {
         let path: String
         let what: String
         /// Whether it is replaced without being asked for.
-        var isResult = false
+        let isResult: Bool
+
+        /// Nil where no path is given.
+        init?(_ option: OptionRow?, _ path: String?, _ what: String, isResult: Bool = false) {
+            guard let path, !path.isEmpty else { return nil }
+            (self.option, self.path, self.what, self.isResult) = (option, path, what, isResult)
+        }
 
         /// The option that names it, as messages have it.
         var field: String { option?.name ?? "job" }
     }
 
-    private var files: [File] = []
+    private let files: [File]
     /// The data, beside which files of ranks may lie.
     private let data: String?
 
     /// The files that options name.
     init(_ settings: Settings) throws(Failure) {
-        data = settings.text(.output).flatMap { $0.isEmpty ? nil : $0 }
-        if let data {
-            files.append(File(option: .output, path: data, what: "the data"))
-            files.append(
-                File(option: .output, path: Manifest.path(for: data), what: "the manifest"))
-        }
-        if let job = settings.jobPath {
-            files.append(File(option: nil, path: job, what: "the job file"))
-        }
-        if let hints = settings.text(.hintsFile), !hints.isEmpty {
-            files.append(File(option: .hintsFile, path: hints, what: "the hints file"))
-        }
-        for (option, path, what) in [
-            (OptionRow.report, try Failure.reading(settings[.report]), "the report"),
-            (.csv, try Failure.reading(settings[.csv]), "the table"),
-        ] {
-            guard let path, path != "-" || option == .csv else { continue }
-            files.append(File(option: option, path: path, what: what, isResult: true))
-        }
+        let data = settings.text(.output).flatMap { $0.isEmpty ? nil : $0 }
+        self.data = data
+        let (report, table) = try Failure.reading((settings[.report], settings[.csv]))
+        files = [
+            File(.output, data, "the data"),
+            File(.output, data.map(Manifest.path(for:)), "the manifest"),
+            File(nil, settings.jobPath, "the job file"),
+            File(.hintsFile, settings.text(.hintsFile), "the hints file"),
+            File(.report, report == "-" ? nil : report, "the report", isResult: true),
+            File(.csv, table, "the table", isResult: true),
+        ].compactMap { $0 }
     }
 
     /// Refuses files that are one, and results in the place of data; before anything is written.
@@ -51,10 +49,9 @@ struct NamedFiles {
     func requireApart() throws(Failure) {
         let identities = files.map { FileIdentity($0.path) }
         for (later, file) in files.enumerated() {
-            for (other, earlier) in zip(identities, files).prefix(later) {
-                if identities[later].isSame(as: other) {
-                    throw Self.refusal(file, earlier.what)
-                }
+            for (other, earlier) in zip(identities, files).prefix(later)
+            where identities[later].isSame(as: other) {
+                throw Self.refusal(file, earlier.what)
             }
         }
         if let data {

@@ -80,13 +80,8 @@ package enum Program {
     /// Does on the first task of a launch what needs no other, once it is known that all were asked for the same.
     ///
     /// Tasks that leave one by one with a status are killed by their launcher, the one with the message perhaps first; so
-    /// they meet in MPI before they leave.
-    ///
-    /// - Parameters:
-    ///   - launcher: what started this process.
-    ///   - others: what the other tasks end with, where MPI cannot tell them how the first has ended.
-    ///   - body: what is done.
-    /// - Returns: how it ended, the same on every task.
+    /// they meet in MPI before they leave, all with the same status. Where MPI cannot tell the others how the first has
+    /// ended, they end as `others` says.
     private static func onFirstTask(
         _ launcher: Launcher?, others: ExitStatus = .done, _ body: @escaping () -> ExitStatus
     ) -> ExitStatus {

@@ -37,9 +37,6 @@ struct FileTest {
     private let writer: DataSetWriter
     private let phases: [Phase]
     private let repetitions: Int
-    private let warmUps: Int
-    private let isFreshFile: Bool
-    private let keeps: Bool
     private let dropsCache: Bool
     private let order: ReadOrder
     private let shuffleSeed: UInt64
@@ -54,9 +51,6 @@ struct FileTest {
         writer = try DataSetWriter(execution.pipeline, settings, isTest: true)
         phases = try settings[.phases]
         repetitions = try settings[.repetitions]
-        warmUps = try settings[.warmUp]
-        isFreshFile = try settings[.freshFile]
-        keeps = try settings[.keep]
         dropsCache = try settings[.dropCache]
         order = try settings[.readOrder]
         shuffleSeed = try settings[.shuffleSeed]
@@ -68,6 +62,9 @@ struct FileTest {
 
     /// Runs all phases of all repetitions; collective.
     func run() throws -> ExitStatus {
+        let (warmUps, isFreshFile, keeps) = try Failure.reading(
+            (execution.settings[.warmUp], execution.settings[.freshFile], execution.settings[.keep])
+        )
         execution.report.describe(writer)
         let writes = phases.contains(.write)
         if !writes { try requireFile() }
@@ -184,8 +181,9 @@ struct FileTest {
                 "\(order.rawValue), \(own) of \(session.world.size) ranks read what their own node "
                     + "wrote" + (own > 0 && !dropsCache ? ": from its cache, maybe" : ""))
         }
+        let widths = [4, 14, 14, 14, 14, 0]
         let heads = ["runs", "median", "least", "most", "deviation", "slowest rank"]
-        table.row("phase", Self.line(heads))
+        table.row("phase", Table.line(heads, widths: widths))
         let summaries = Report.summary(of: execution.report.operations)
         for phase in Phase.allCases where phases.contains(phase) {
             let name = phase.rawValue
@@ -197,10 +195,10 @@ struct FileTest {
             ]
             table.row(
                 name,
-                Self.line(
+                Table.line(
                     ["\(summary.count)"] + rates.map { ByteSize.format(Int($0)) + "/s" } + [
                         slowest.map { "\($0.slowestRank) on \($0.slowestNode)" } ?? ""
-                    ]))
+                    ], widths: widths))
         }
         let latencies = execution.report.operations.filter { $0.iteration == repetitions - 1 }
         for operation in latencies {
@@ -214,17 +212,8 @@ struct FileTest {
         if phases.contains(.verify) {
             table.row(
                 "result", isRight ? "every byte is right" : "DIFFERS from its specification")
-            table.addDamage(
-                execution.report, isDetailed: execution.isDetailed)
+            table.addDamage(execution.report, isDetailed: execution.isDetailed)
         }
         return table
-    }
-
-    /// Texts in columns, flush right but for the last one.
-    private static func line(_ cells: [String]) -> String {
-        let padded = cells.dropLast().enumerated().map { index, text in
-            String(repeating: " ", count: max(0, (index == 0 ? 4 : 14) - text.count)) + text
-        }
-        return (padded + [cells.last ?? ""]).joined(separator: "  ")
     }
 }

@@ -49,33 +49,14 @@ extension Argument where Value == String? {
     }
 }
 
-/// A property of a command that holds options.
-private protocol Declared {
-    /// The texts that were given for it.
-    var texts: [String] { get }
-}
-
-extension Option: Declared {
-    fileprivate var texts: [String] {
-        switch wrappedValue {
-        case let text as String: [text]
-        case let texts as [String]: texts
-        default: []
-        }
-    }
-}
-
-extension Argument: Declared {
-    fileprivate var texts: [String] { (wrappedValue as? String).map { [$0] } ?? [] }
-}
-
-extension Flag: Declared {
-    fileprivate var texts: [String] {
-        // One without a value of its own says nothing unless it is set.
-        guard let isSet = wrappedValue as? Bool, isSet || Value.self == Bool?.self else {
-            return []
-        }
-        return [isSet.description]
+/// The texts that were given for a property of a command that holds an option.
+private func texts(of property: Any) -> [String] {
+    switch property {
+    case let option as Option<String?>: option.wrappedValue.map { [$0] } ?? []
+    case let option as Option<[String]>: option.wrappedValue
+    case let argument as Argument<String?>: argument.wrappedValue.map { [$0] } ?? []
+    case let flag as Flag<Bool?>: flag.wrappedValue.map { [$0.description] } ?? []
+    default: []
     }
 }
 
@@ -94,10 +75,10 @@ extension ParsableArguments {
         func add(_ properties: Mirror) {
             for (label, value) in properties.children {
                 if let group = value as? any Group { add(group.properties) }
-                guard let declared = value as? any Declared, !declared.texts.isEmpty,
-                    let row = rows.first(where: { "_\($0.propertyName)" == label })
-                else { continue }
-                given[row] = declared.texts
+                let texts = texts(of: value)
+                if !texts.isEmpty, let row = rows.first(where: { "_\($0.propertyName)" == label }) {
+                    given[row] = texts
+                }
             }
         }
         add(Mirror(reflecting: self))

@@ -6,20 +6,16 @@ import Options
 /// A file of options in YAML (JSON is YAML): one mapping whose keys are the options in snake case, and what those who
 /// start the job want to know.
 enum JobFile {
-    static func read(_ path: String, rows: [OptionRow] = OptionRow.all) throws(Failure) -> Settings.Given {
+    static func read(
+        _ path: String, rows: [OptionRow] = OptionRow.all
+    ) throws(Failure) -> Settings.Given {
         let text = try FileSystem.readText(
             path, bytesMax: 1 << 20, what: "job file", mayBePipe: true)
         return try parse(text, name: path, rows: rows)
     }
 
-    /// What `text` says.
-    ///
-    /// - Parameters:
-    ///   - text: YAML or JSON.
-    ///   - name: what to call the file in messages.
-    ///   - rows: what may be given.
-    /// - Returns: the options as texts; only those are checked that the program passes over otherwise.
-    /// - Throws: ``Failure`` in one line that says where and what.
+    /// The options that `text` gives, of a file that messages call `name`; only those are checked that the program passes
+    /// over otherwise.
     static func parse(
         _ text: String, name: String, rows: [OptionRow] = OptionRow.all
     ) throws(Failure) -> Settings.Given {

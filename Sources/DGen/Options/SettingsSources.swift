@@ -6,17 +6,11 @@ import NUMA
 import Options
 
 extension Settings {
-    /// Gathers the options of all places.
+    /// Gathers the options of all places for a command.
     ///
-    /// Reads the job file that `--job` or `DGEN_JOB` names, and the file of hints.
-    ///
-    /// - Parameters:
-    ///   - commandLine: the options of the command line.
-    ///   - jobPath: the job file that the command line names.
-    ///   - environment: all variables.
-    ///   - command: whose options they are; nil for those of all commands but `bench`.
+    /// Reads the job file that `--job` (`jobPath`) or `DGEN_JOB` names, and the file of hints.
     init(
-        commandLine: Given, jobPath: String?, environment: [String: String], command: Command? = nil
+        commandLine: Given, jobPath: String?, environment: [String: String], command: Command?
     ) throws(Failure) {
         let path = jobPath ?? environment["DGEN_JOB"]
         let rows = OptionRow.rows(of: command)
@@ -57,13 +51,8 @@ extension Settings {
         }
     }
 
-    /// The data specification: the options, and where they are silent that of a manifest.
-    ///
-    /// - Parameters:
-    ///   - base: the specification of a manifest.
-    ///   - seed: gives the seed where neither does; without it a seed is required.
-    /// - Returns: the specification, validated.
-    /// - Throws: ``Failure`` for the first field that is wrong or missing.
+    /// The data specification: the options, where they are silent that of a manifest, and a seed that is drawn where
+    /// neither has one; without `seed` one is required.
     func spec(
         over base: DataSpec?, drawingSeed seed: (() -> UInt64)?
     ) throws(Failure) -> DataSpec {

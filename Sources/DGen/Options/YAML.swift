@@ -38,13 +38,8 @@ indirect enum YAML {
     /// The most bytes of all texts, aliases followed.
     static let bytesMax = 1 << 20
 
-    /// Reads one document.
+    /// Reads one document without directives and tags, of a file that messages call `name`; nil where it says nothing.
     ///
-    /// - Parameters:
-    ///   - text: YAML without directives and tags.
-    ///   - name: what to call the file in messages.
-    /// - Returns: nil for a file that says nothing.
-    /// - Throws: ``Failure`` in one line.
     /// - Complexity: O(length of `text`), whatever its aliases stand for.
     static func read(_ text: String, name: String) throws(Failure) -> YAML? {
         let bytes = try checked(text, name: name)

@@ -102,13 +102,6 @@ struct Report: WritableResult {
             case seed, flippedBits, bits, tornAt, parts, partCount, sampled, expected, found
         }
 
-        /// Puts together what is known of a range.
-        ///
-        /// - Parameters:
-        ///   - range: what is wrong.
-        ///   - diagnosis: what it is.
-        ///   - spec: what it should be.
-        ///   - pattern: which rank wrote what, where that is known.
         init(
             _ range: Damage, _ diagnosis: Diagnosis, of spec: DataSpec,
             writtenAs pattern: DealtPattern?

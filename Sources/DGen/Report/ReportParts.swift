@@ -6,13 +6,7 @@ import MPI
 // What a report says of the values that operations give.
 
 extension Report {
-    /// Says how all operations of the run go about it.
-    ///
-    /// - Parameters:
-    ///   - run: the ranks.
-    ///   - pipeline: how they move bytes.
-    ///   - threads: the most threads of any rank.
-    ///   - queueDepth: the depth of the longest queue of any rank.
+    /// Says how all operations of the run go about it, with the most threads, and the longest queue, of any rank.
     mutating func describe(_ run: Run, _ pipeline: Pipeline, threads: Int, queueDepth: Int) {
         mpi = Launch(
             library: MPIRuntime.libraryVersion, ranks: run.session.world.size,

@@ -30,11 +30,7 @@ extension Table {
                 + "(\(measurement.seconds.fixed(3)) s)")
     }
 
-    /// Adds what is wrong, and what has become of it.
-    ///
-    /// - Parameters:
-    ///   - report: what tells.
-    ///   - isDetailed: whether bytes are shown.
+    /// Adds what is wrong, and what has become of it; with the bytes themselves where it `isDetailed`.
     mutating func addDamage(_ report: Report, isDetailed: Bool) {
         guard let first = report.damage.first else { return }
         row("first wrong", "offset \(first.offset)")

@@ -17,6 +17,14 @@ struct Table {
                 + "\n"
         }.joined()
     }
+
+    /// Texts in columns of these widths, flush right, or flush left where the width is below 0.
+    static func line(_ cells: [String], widths: [Int]) -> String {
+        zip(cells, widths).map { text, width in
+            let space = String(repeating: " ", count: max(0, abs(width) - text.count))
+            return width < 0 ? text + space : space + text
+        }.joined(separator: "  ")
+    }
 }
 
 extension Double {

@@ -48,8 +48,6 @@ enum Interruption {
     private static let patienceNanoseconds = 1_000_000_000
 
     /// From now on the signals end the process with the status of an interruption, and no other.
-    ///
-    /// - Parameter launcher: what started this process.
     static func install(_ launcher: Launcher?) {
         // Touched before a handler may run, which must not be what initialises them.
         received.store(0, ordering: .relaxed)

@@ -10,26 +10,25 @@ enum JSON {
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.dateEncodingStrategy = .iso8601
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        do {
-            return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
-        } catch {
-            throw Failure(error)
-        }
+        return try coding(Array(encoder.encode(value)) + [UInt8(ascii: "\n")])
     }
 
     /// A message to other ranks, in one line.
     static func pack(_ value: some Encodable) throws(Failure) -> [UInt8] {
-        do { return Array(try JSONEncoder().encode(value)) } catch { throw Failure(error) }
+        try coding(Array(JSONEncoder().encode(value)))
     }
 
     /// Reads a message of another rank.
     static func unpack<Value: Decodable>(
         _ bytes: some Sequence<UInt8>, as type: Value.Type = Value.self
     ) throws(Failure) -> Value {
-        do {
-            return try JSONDecoder().decode(type, from: Data(bytes))
-        } catch {
-            throw Failure(error)
-        }
+        try coding(JSONDecoder().decode(type, from: Data(bytes)))
+    }
+
+    /// Foundation's errors have no type of their own.
+    private static func coding<Value>(
+        _ value: @autoclosure () throws -> Value
+    ) throws(Failure) -> Value {
+        do { return try value() } catch { throw Failure(error) }
     }
 }

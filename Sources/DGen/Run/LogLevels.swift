@@ -35,9 +35,8 @@ struct LogLevels: Equatable {
 
     subscript(part: String) -> Logger.Level { levels[part] ?? common }
 
-    /// Makes every logger that is made from now on follow these levels; once per process.
-    ///
-    /// - Parameter origin: what each line says of where it comes from, such as `rank 3 node7`.
+    /// Makes every logger that is made from now on follow these levels, each line with its `origin`, such as `rank 3 node7`;
+    /// once per process.
     func install(origin: String) {
         LoggingSystem.bootstrap { label in
             LineHandler(label: label, origin: origin, logLevel: self[label])

@@ -24,11 +24,7 @@ struct Patience {
 }
 
 extension PendingSum {
-    /// Waits for the sums of all.
-    ///
-    /// - Parameter look: what is done between looks.
-    /// - Returns: the sums.
-    /// - Throws: ``Failure`` of MPI, or of `look`.
+    /// Waits for the sums of all, and does something else between looks.
     func wait(_ look: () throws(Failure) -> Void = {}) throws(Failure) -> [Int] {
         let patience = Patience()
         while true {

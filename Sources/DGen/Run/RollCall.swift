@@ -16,7 +16,6 @@ final class RollCall {
     private static let pauseNanoseconds = 200_000_000
     /// How much longer those wait who have not been told by a keeper.
     private static let patienceNanoseconds = 5_000_000_000
-
     /// How long others have for an answer, at most; less where the watchdog has less patience.
     private static let answerSecondsMax = 120.0
 
@@ -38,12 +37,7 @@ final class RollCall {
     private var waitedNanoseconds = 0
     private var posted: [PendingMessage] = []
 
-    /// Prepares to call the roll.
-    ///
-    /// - Parameters:
-    ///   - communicator: of all ranks; for these messages, and sums.
-    ///   - hosts: the node of each rank.
-    ///   - watchdog: told what this rank knows.
+    /// Prepares to call the roll of ranks on these hosts, among messages that nobody else sends.
     init(on communicator: Ranks, hosts: [String], watchdog: Watchdog) {
         self.communicator = communicator
         self.hosts = hosts

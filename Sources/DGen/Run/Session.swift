@@ -23,10 +23,6 @@ final class Session {
     var isRoot: Bool { world.rank == 0 }
 
     /// Starts MPI; collective.
-    ///
-    /// - Parameter launcher: what started this process.
-    /// - Throws: ``Failure`` where the launcher started several tasks and MPI knows of one: each would
-    ///   write the whole file; and where ranks have different command lines.
     init(_ launcher: Launcher?) throws(Failure) {
         try Failure.mapping { () throws(MPIError) in
             try MPIRuntime.start(isAlone: launcher == nil)
@@ -49,9 +45,7 @@ final class Session {
         rollCall = RollCall(on: sums, hosts: try world.collect([host]), watchdog: watchdog)
     }
 
-    /// Watches all steps from now on; once.
-    ///
-    /// - Parameter seconds: the longest that one may take; 0 for no limit.
+    /// Watches all steps from now on, each of which may take so long, 0 for no limit; once.
     func watch(limitSeconds seconds: Int) {
         watchdog.start(limitSeconds: seconds)
         rollCall.start(watchdogSeconds: seconds)

@@ -9,9 +9,7 @@ struct Stopwatch {
     private let clock: clockid_t
     private let start: Int
 
-    /// Starts now.
-    ///
-    /// - Parameter isCoarse: whether some milliseconds do not matter, which makes it cheaper to look.
+    /// Starts now; it is cheaper to look where some milliseconds do not matter (`isCoarse`).
     init(isCoarse: Bool = false) {
         clock = isCoarse ? CLOCK_MONOTONIC_COARSE : CLOCK_MONOTONIC
         start = Self.now(clock)

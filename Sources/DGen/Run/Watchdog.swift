@@ -70,15 +70,10 @@ final class Watchdog: Sendable {
     /// The one that the timer looks for, where there is no thread.
     private static let timed = Atomic<UInt>(0)
 
-    /// Notes what it is told, until it is to watch.
-    ///
-    /// - Parameter place: how messages name this rank.
+    /// Notes what it is told, until it is to watch the rank that messages call `place`.
     init(place: String) { self.place = place }
 
-    /// Starts to watch; once.
-    ///
-    /// - Parameter limitSeconds: the longest that one step may take; 0 for no limit. Only time counts in which the process
-    ///   ran.
+    /// Starts to watch, unless there is no limit, 0; only time counts in which the process ran; once.
     func start(limitSeconds: Int) {
         limitNanosecondsStored.store(limitSeconds * 1_000_000_000, ordering: .relaxed)
         guard limitSeconds > 0 else { return }

@@ -153,13 +153,12 @@ struct Bench: Answer {
 
     var table: Table {
         var table = Table()
-        table.row(
-            Self.line(
-                [
-                    "operation", "kernel", "threads", "buffer", "compress", "dedup", "GB/s",
-                    "least",
-                    "most", "of memset", "per call",
-                ]), "")
+        let widths = [-9, -8, 7, 8, 8, 7, 7, 7, 7, 9, 9]
+        let heads = [
+            "operation", "kernel", "threads", "buffer", "compress", "dedup", "GB/s", "least", "most",
+            "of memset", "per call",
+        ]
+        table.row(Table.line(heads, widths: widths), "")
         for result in cases {
             let memset = cases.first {
                 $0.operation == .memset && $0.threads == result.threads
@@ -168,7 +167,7 @@ struct Bench: Answer {
             let isOurs = result.operation.isOurs
             let rates = [result.median, result.minimum, result.maximum].map { ($0 / 1e9).fixed(2) }
             table.row(
-                Self.line(
+                Table.line(
                     [
                         result.operation.rawValue, result.kernel, "\(result.threads)",
                         ByteSize.format(result.bufferBytes),
@@ -177,19 +176,9 @@ struct Bench: Answer {
                     ] + rates + [
                         memset.map { (result.median / $0.median).fixed(2) } ?? "",
                         Self.time(result.nanosecondsPerCall),
-                    ]), "")
+                    ], widths: widths), "")
         }
         return table
-    }
-
-    /// Texts in columns: the first two flush left, numbers flush right.
-    private static func line(_ cells: [String]) -> String {
-        let widths = [9, 8, 7, 8, 8, 7, 7, 7, 7, 9, 9]
-        return zip(cells, widths).enumerated().map { index, column in
-            let (text, width) = column
-            let space = String(repeating: " ", count: max(0, width - text.count))
-            return index < 2 ? text + space : space + text
-        }.joined(separator: "  ")
     }
 
     private static func time(_ nanoseconds: Double) -> String {
