@@ -155,8 +155,8 @@ struct Bench: Answer {
         var table = Table()
         let widths = [-9, -8, 7, 8, 8, 7, 7, 7, 7, 9, 9]
         let heads = [
-            "operation", "kernel", "threads", "buffer", "compress", "dedup", "GB/s", "least", "most",
-            "of memset", "per call",
+            "operation", "kernel", "threads", "buffer", "compress", "dedup", "GB/s", "least",
+            "most", "of memset", "per call",
         ]
         table.row(Table.line(heads, widths: widths), "")
         for result in cases {
