@@ -81,7 +81,7 @@ final class Execution {
     /// Carries the command out on all ranks, and reports how it ended; collective.
     ///
     /// The report exists, valid, from before the first byte on: should the job be killed, it says so.
-    func carryOut(_ command: (Execution) throws -> ExitStatus) -> ExitStatus {
+    func carryOut(_ command: (Execution) throws(Failure) -> ExitStatus) -> ExitStatus {
         var status: ExitStatus
         var message: String?
         var isReporting = false
@@ -97,8 +97,7 @@ final class Execution {
             isReporting = true
             status = try command(self)
         } catch {
-            let failure = Failure(error)
-            (status, message) = (failure.status, failure.message)
+            (status, message) = (error.status, error.message)
         }
         if session.isRoot, pipeline.access.access == .mpi, reportPath != nil,
             let fileSystem = report.fileSystem

@@ -14,10 +14,11 @@ struct GenerateCommand: RunsUnderMPI {
     @OptionGroup(title: "File") var write: WriteOptions
     @OptionGroup var shared: SharedOptions
 
-    func run(_ execution: Execution) throws -> ExitStatus {
+    func run(_ execution: Execution) throws(Failure) -> ExitStatus {
         // Where no subcommand is named, the job file may say what to do.
         let isNamed = CommandLines.words.dropFirst().first == Self.configuration.commandName
-        switch try isNamed ? .generate : execution.settings[.operation] ?? .generate {
+        let asked = try Failure.reading(execution.settings[.operation])
+        switch isNamed ? .generate : asked ?? .generate {
         case .generate: return try Generate.run(execution)
         case .verify: return try Verify(execution).run()
         case .repair: return try Repair(execution).run()
@@ -32,43 +33,42 @@ struct Generate {
     private let writer: DataSetWriter
 
     /// Does what the options say: writes a file, or finishes one; collective.
-    static func run(_ execution: Execution) throws -> ExitStatus {
+    static func run(_ execution: Execution) throws(Failure) -> ExitStatus {
         let (settings, session) = (execution.settings, execution.session)
-        guard try settings[.resume] else {
-            return try Generate(execution).write()
-        }
-        guard try !settings[.overwrite] else {
-            throw InvalidField(
-                field: OptionRow.resume.name, value: "true", accepted: "it without overwrite")
+        let (resumes, overwrites) = try Failure.reading((settings[.resume], settings[.overwrite]))
+        guard resumes else { return try Generate(execution).write() }
+        guard !overwrites else {
+            throw Failure(OptionRow.resume.refusal("true", "it without overwrite"))
         }
         let path = try settings.dataPath(
             missing: "output: missing; give the file to write with -o FILE")
+        let manifest = Manifest.path(for: path)
         let isThere = try session.onRoot {
             // A file of a rank is enough, and so is a link that leads nowhere.
-            let paths = [path, Manifest.path(for: path), FileLayout.perRank.path(path, rank: 0)]
+            let paths = [path, manifest, FileLayout.perRank.path(path, rank: 0)]
             return try paths.contains(where: FileSystem.isTaken)
         }
         guard isThere else { return try Generate(execution).write() }
         try session.onRoot {
-            guard try FileSystem.isTaken(Manifest.path(for: path)) else {
+            guard try FileSystem.isTaken(manifest) else {
                 throw Failure(
                     .usage,
-                    "resume: \(path) exists, and no manifest \(Manifest.path(for: path)) says that a "
-                        + "run of dgen-mpi has begun it; it is left as it is (--overwrite instead of "
-                        + "--resume replaces it)")
+                    "resume: \(path) exists, and no manifest \(manifest) says that a run of dgen-mpi "
+                        + "has begun it; it is left as it is (--overwrite instead of --resume "
+                        + "replaces it)")
             }
         }
         return try Repair(execution).run()
     }
 
     /// Reads the options; the same on every rank; collective, since rank 0 draws the seed.
-    private init(_ execution: Execution) throws {
+    private init(_ execution: Execution) throws(Failure) {
         self.execution = execution
         writer = try DataSetWriter(execution.pipeline, execution.settings)
     }
 
     /// Writes the file; collective.
-    private func write() throws -> ExitStatus {
+    private func write() throws(Failure) -> ExitStatus {
         let (path, spec) = (writer.path, writer.spec)
         execution.report.describe(writer)
         execution.logger.info("generate \(path): \(spec.size) bytes, seed \(spec.seed)")

@@ -22,7 +22,7 @@ struct RepairCommand: RunsUnderMPI {
     @OptionGroup(title: "Damage") var damage: DamageOptions
     @OptionGroup var shared: SharedOptions
 
-    func run(_ execution: Execution) throws -> ExitStatus { try Repair(execution).run() }
+    func run(_ execution: Execution) throws(Failure) -> ExitStatus { try Repair(execution).run() }
 }
 
 /// `dgen-mpi repair`: writes what differs from its specification anew, with any number of ranks, and leaves the rest.
@@ -32,7 +32,7 @@ struct Repair {
     private let repair: DataSetRepair
 
     /// Reads the options; the same on every rank; collective.
-    init(_ execution: Execution) throws {
+    init(_ execution: Execution) throws(Failure) {
         self.execution = execution
         let settings = execution.settings
         subject = try StoredDataSet(
@@ -42,7 +42,7 @@ struct Repair {
     }
 
     /// Repairs the data set; collective.
-    func run() throws -> ExitStatus {
+    func run() throws(Failure) -> ExitStatus {
         let (path, spec) = (subject.path, subject.spec)
         execution.logger.info("repair \(path): \(spec.size) bytes, seed \(spec.seed)")
         try repair.prepare { execution.report.fileSystem = $0 }

@@ -52,7 +52,7 @@ extension GivesOptions {
 /// A subcommand that all ranks run together.
 protocol RunsUnderMPI: GivesOptions {
     var shared: SharedOptions { get }
-    func run(_ execution: Execution) throws -> ExitStatus
+    func run(_ execution: Execution) throws(Failure) -> ExitStatus
 }
 
 extension RunsUnderMPI {

@@ -28,7 +28,7 @@ struct TestCommand: RunsUnderMPI {
     @OptionGroup(title: "Damage") var damage: DamageOptions
     @OptionGroup var shared: SharedOptions
 
-    func run(_ execution: Execution) throws -> ExitStatus { try FileTest(execution).run() }
+    func run(_ execution: Execution) throws(Failure) -> ExitStatus { try FileTest(execution).run() }
 }
 
 /// `dgen-mpi test`: writes, reads and verifies a file over and over, and says how fast.
@@ -45,15 +45,14 @@ struct FileTest {
     private var path: String { writer.path }
 
     /// Reads the options; the same on every rank; collective.
-    init(_ execution: Execution) throws {
+    init(_ execution: Execution) throws(Failure) {
         self.execution = execution
         let settings = execution.settings
         writer = try DataSetWriter(execution.pipeline, settings, isTest: true)
-        phases = try settings[.phases]
-        repetitions = try settings[.repetitions]
-        dropsCache = try settings[.dropCache]
-        order = try settings[.readOrder]
-        shuffleSeed = try settings[.shuffleSeed]
+        (phases, repetitions, dropsCache) = try Failure.reading(
+            (settings[.phases], settings[.repetitions], settings[.dropCache]))
+        (order, shuffleSeed) = try Failure.reading(
+            (settings[.readOrder], settings[.shuffleSeed]))
         guard phases.contains(.write) || settings.has(.seed) else {
             throw Failure(
                 .usage, "seed: missing; a test that does not write needs that of the file")
@@ -61,7 +60,7 @@ struct FileTest {
     }
 
     /// Runs all phases of all repetitions; collective.
-    func run() throws -> ExitStatus {
+    func run() throws(Failure) -> ExitStatus {
         let (warmUps, isFreshFile, keeps) = try Failure.reading(
             (execution.settings[.warmUp], execution.settings[.freshFile], execution.settings[.keep])
         )
@@ -91,7 +90,7 @@ struct FileTest {
         return isRight ? .done : .mismatch
     }
 
-    private func requireFile() throws {
+    private func requireFile() throws(Failure) {
         execution.report.fileSystem = try session.onRoot {
             let first = writer.files.path(of: 0)
             guard try FileSystem.state(first)?.isRegular == true else {
@@ -108,7 +107,7 @@ struct FileTest {
         if measurement.iteration >= 0 { execution.report.operations.append(measurement) }
     }
 
-    private func write(_ iteration: Int, over isOurs: Bool) throws {
+    private func write(_ iteration: Int, over isOurs: Bool) throws(Failure) {
         if !isOurs { try writer.prepare { execution.report.fileSystem = $0 } }
         let result = try writer.writeProven(
             iteration: iteration, over: isOurs, note: execution.note)
@@ -117,7 +116,7 @@ struct FileTest {
     }
 
     /// Reads the file, or verifies it; false where it is not what it should be.
-    private func read(_ phase: Phase, _ iteration: Int) throws -> Bool {
+    private func read(_ phase: Phase, _ iteration: Int) throws(Failure) -> Bool {
         let (pipeline, files, spec) = (execution.pipeline, writer.files, writer.spec)
         let (found, onOwnNode) = try order.deal(
             session, seed: shuffleSeed &+ UInt64(bitPattern: Int64(iteration))
@@ -137,10 +136,12 @@ struct FileTest {
         let isRight = found.isRight(spec)
         if !isRight {
             // The ranks of this run have written the file, unless it was there before.
-            let seeds = try execution.settings[.alsoKnown]
+            let earlier = try Failure.reading(
+                execution.settings[.alsoKnown].map { seed throws(InvalidField) in
+                    try spec.withSeed(seed)
+                })
             let search = DamageSearch(
-                pipeline: pipeline, files: files, spec: spec,
-                earlier: try seeds.map { try spec.withSeed($0) },
+                pipeline: pipeline, files: files, spec: spec, earlier: earlier,
                 pattern: phases.contains(.write) ? writer.pattern : nil)
             execution.report.note(found, try search.findings(found.log.ranges), of: search)
         }

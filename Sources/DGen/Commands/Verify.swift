@@ -24,7 +24,7 @@ struct VerifyCommand: RunsUnderMPI {
     @OptionGroup(title: "Damage") var damage: DamageOptions
     @OptionGroup var shared: SharedOptions
 
-    func run(_ execution: Execution) throws -> ExitStatus { try Verify(execution).run() }
+    func run(_ execution: Execution) throws(Failure) -> ExitStatus { try Verify(execution).run() }
 }
 
 /// `dgen-mpi verify`: regenerates a data set and compares a file with it, or some blocks of it, with any number of ranks.
@@ -37,26 +37,26 @@ struct Verify {
     private var path: String { subject.path }
 
     /// Reads the options; the same on every rank; collective.
-    init(_ execution: Execution) throws {
+    init(_ execution: Execution) throws(Failure) {
         self.execution = execution
         let (settings, session) = (execution.settings, execution.session)
         subject = try StoredDataSet(
             execution.run, settings, missing: "verify: missing; give the file to verify")
         execution.report.describe(subject)
         let spec = subject.spec
-        let count = try settings.sampleCount(of: Layout(spec).blockCount)
-        let seed = try settings[.sampleSeed]
+        let (count, seed) = try Failure.reading(
+            (settings.sampleCount(of: Layout(spec).blockCount), settings[.sampleSeed]))
         let drawn = try session.onRoot { seed ?? UInt64.random(in: 0..<(1 << 53)) }
-        let transferSize = execution.pipeline.transferSize
         sample = count.map {
             SampledPattern(
-                $0, of: spec, ranks: session.world.size, transferSize: transferSize, seed: drawn)
+                $0, of: spec, ranks: session.world.size,
+                transferSize: execution.pipeline.transferSize, seed: drawn)
         }
         execution.report.sample = sample.map(Report.Sampling.init)
     }
 
     /// Compares the file; collective.
-    func run() throws -> ExitStatus {
+    func run() throws(Failure) -> ExitStatus {
         let (spec, pipeline) = (subject.spec, execution.pipeline)
         execution.logger.info("verify \(path): \(spec.size) bytes, seed \(spec.seed)")
         try subject.requireFiles(execution.run) { execution.report.fileSystem = $0 }

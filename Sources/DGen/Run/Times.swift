@@ -4,22 +4,18 @@ import MPI
 
 /// Where the time of one rank went.
 struct Times {
-    /// The parts of an operation: all ranks begin each of them together, and agree after each on whether to go on.
-    enum Stage: Int, CaseIterable {
-        case open, transfers, sync, close
+    /// What is timed. All but making the bytes, and comparing them, is a stage: all ranks begin it together, and agree after it
+    /// on whether to go on.
+    enum Part: Int, CaseIterable {
+        case open, generate, transfers, sync, close
     }
 
-    private(set) var openNanoseconds = 0
-    /// Making the bytes, or making them and comparing.
-    private(set) var generateNanoseconds = 0
-    private(set) var transferNanoseconds = 0
-    private(set) var syncNanoseconds = 0
-    private(set) var closeNanoseconds = 0
+    private var nanoseconds = [Int](repeating: 0, count: Part.allCases.count)
     /// Of each transfer.
     private(set) var latencies = Latencies()
     /// When this rank began its part of each stage and when it was done with it, by the clock of its node.
-    private var begins = [Int](repeating: .max, count: Stage.allCases.count)
-    private var ends = [Int](repeating: 0, count: Stage.allCases.count)
+    private var begins = [Int](repeating: .max, count: Part.allCases.count)
+    private var ends = [Int](repeating: 0, count: Part.allCases.count)
 
     /// The time from the first rank that begins a stage to the last that is done with it, summed over the stages.
     ///
@@ -37,23 +33,25 @@ struct Times {
         of operation: String, _ iteration: Int = 0, bytes: Int, _ run: Run
     ) throws(Failure) -> Measurement {
         let session = run.session
-        let slowest = try session.largest(generateNanoseconds + transferNanoseconds)
+        let (generate, transfers) = (
+            nanoseconds[Part.generate.rawValue], nanoseconds[Part.transfers.rawValue]
+        )
+        let slowest = try session.largest(generate + transfers)
         let all = try session.world.allReduce(
-            [
-                try total(onNode: session.node), openNanoseconds, generateNanoseconds,
-                transferNanoseconds, syncNanoseconds, closeNanoseconds,
-            ], .maximum
+            nanoseconds + [try total(onNode: session.node)], .maximum
         ).map { Double($0) / 1e9 }
+        let seconds = all[Part.allCases.count]
         run.logger.debug(
             """
-            \(operation): generated for \(Double(generateNanoseconds) / 1e9) s, transferred for \
-            \(Double(transferNanoseconds) / 1e9) s
+            \(operation): generated for \(Double(generate) / 1e9) s, transferred for \
+            \(Double(transfers) / 1e9) s
             """)
         return Measurement(
-            operation: operation, iteration: iteration, bytes: bytes, seconds: all[0],
-            bytesPerSecond: all[0] > 0 ? Double(bytes) / all[0] : 0, openSeconds: all[1],
-            generateSeconds: all[2], transferSeconds: all[3], syncSeconds: all[4],
-            closeSeconds: all[5], slowestRank: slowest.rank,
+            operation: operation, iteration: iteration, bytes: bytes, seconds: seconds,
+            bytesPerSecond: seconds > 0 ? Double(bytes) / seconds : 0,
+            openSeconds: all[Part.open.rawValue], generateSeconds: all[Part.generate.rawValue],
+            transferSeconds: all[Part.transfers.rawValue], syncSeconds: all[Part.sync.rawValue],
+            closeSeconds: all[Part.close.rawValue], slowestRank: slowest.rank,
             slowestNode: String(
                 decoding: try session.world.broadcast(
                     Array(session.host.utf8), from: slowest.rank), as: UTF8.self),
@@ -61,74 +59,42 @@ struct Times {
     }
 
     /// This rank begins its part of a stage now.
-    mutating func begin(_ stage: Stage) { begins[stage.rawValue] = Stopwatch.nowNanoseconds }
+    mutating func begin(_ stage: Part) { begins[stage.rawValue] = Stopwatch.nowNanoseconds }
 
-    /// This rank is done with its part of a stage.
-    private mutating func end(_ stage: Stage) { ends[stage.rawValue] = Stopwatch.nowNanoseconds }
+    /// This rank is done with its part of a stage, beside which bytes were made or compared for so long.
+    mutating func end(_ stage: Part, workNanoseconds: Int = 0) {
+        ends[stage.rawValue] = Stopwatch.nowNanoseconds
+        nanoseconds[Part.generate.rawValue] += workNanoseconds
+    }
 
-    /// Runs `step`, which is this rank's part of a stage, and adds the time that it took to one of the sums.
-    private mutating func run<Result, Problem: Error>(
-        _ stage: Stage, addingTo sum: WritableKeyPath<Times, Int>,
-        _ step: () throws(Problem) -> Result
+    /// Runs `step`, which is this rank's part of a stage, and adds the time that it takes.
+    mutating func run<Result, Problem: Error>(
+        _ stage: Part, _ step: () throws(Problem) -> Result
     ) throws(Problem) -> Result {
         begin(stage)
         defer { end(stage) }
-        return try add(to: sum, step)
+        return try add(to: stage, step)
     }
 
-    /// Opens files.
-    mutating func open<Result, Problem: Error>(_ step: () throws(Problem) -> Result) throws(Problem)
-        -> Result
-    {
-        try run(.open, addingTo: \.openNanoseconds, step)
-    }
-
-    /// This rank is done with its part of a stage, beside which bytes were made or compared for so long.
-    mutating func end(_ stage: Stage, workNanoseconds: Int) {
-        end(stage)
-        generateNanoseconds += workNanoseconds
-    }
-
-    /// Runs a transfer, adds the time that it took, and notes it for itself.
-    mutating func transfer<Result, Problem: Error>(_ step: () throws(Problem) -> Result)
-        throws(Problem) -> Result
-    {
+    /// Adds the time that `step` takes, among other steps of a stage or beside them.
+    mutating func add<Result, Problem: Error>(
+        to part: Part, _ step: () throws(Problem) -> Result
+    ) throws(Problem) -> Result {
         let clock = Stopwatch()
-        defer {
-            let nanoseconds = clock.elapsedNanoseconds
-            transferNanoseconds += nanoseconds
-            latencies.record(nanoseconds)
-        }
+        defer { nanoseconds[part.rawValue] += clock.elapsedNanoseconds }
         return try step()
     }
 
-    /// Brings one transfer to stable storage, among the others.
-    mutating func syncTransfer<Problem: Error>(_ step: () throws(Problem) -> Void) throws(Problem) {
-        try add(to: \.syncNanoseconds, step)
-    }
-
-    /// Brings everything to stable storage.
-    mutating func sync<Problem: Error>(_ step: () throws(Problem) -> Void) throws(Problem) {
-        try run(.sync, addingTo: \.syncNanoseconds, step)
-    }
-
-    /// Closes files.
-    mutating func close<Problem: Error>(_ step: () throws(Problem) -> Void) throws(Problem) {
-        try run(.close, addingTo: \.closeNanoseconds, step)
-    }
-
-    /// Makes bytes, or compares them.
-    mutating func generate<Result, Problem: Error>(_ step: () throws(Problem) -> Result)
-        throws(Problem) -> Result
-    {
-        try add(to: \.generateNanoseconds, step)
-    }
-
-    private mutating func add<Result, Problem: Error>(
-        to sum: WritableKeyPath<Times, Int>, _ step: () throws(Problem) -> Result
+    /// Runs a transfer, adds the time that it took, and notes it for itself.
+    mutating func transfer<Result, Problem: Error>(
+        _ step: () throws(Problem) -> Result
     ) throws(Problem) -> Result {
         let clock = Stopwatch()
-        defer { self[keyPath: sum] += clock.elapsedNanoseconds }
+        defer {
+            let elapsed = clock.elapsedNanoseconds
+            nanoseconds[Part.transfers.rawValue] += elapsed
+            latencies.record(elapsed)
+        }
         return try step()
     }
 }

@@ -52,7 +52,7 @@ final class OpenDataSet {
         (self.files, session, watchdog) = (files, run.session, run.watchdog)
         try run.watchdog.during(.agreement, run.session.world.barrier)
         let opener = Opener(run: run, mode: mode, access: access)
-        file = try times.open { () throws(Failure) in try opener.open(files) }
+        file = try times.run(.open) { () throws(Failure) in try opener.open(files) }
         // Asked after that, since it says nothing about the file.
         let reported = try session.together { try file.reportedHints() }
         note(Self.hints(reported, given: access.hints))
@@ -163,7 +163,7 @@ final class OpenDataSet {
     /// Brings one transfer to stable storage, among the others: by the open file, which all ranks that share it do together,
     /// or the file that this rank looks after by its path.
     func syncTransfer(_ path: String?) throws(Failure) {
-        try times.syncTransfer { () throws(Failure) in
+        try times.add(to: .sync) { () throws(Failure) in
             try watchdog.during(.sync) { () throws(Failure) in
                 if let path { try FileSystem.synchronize(path) } else { try file.sync() }
             }
@@ -173,7 +173,7 @@ final class OpenDataSet {
     /// Brings all that was written to stable storage; collective.
     func sync() throws(Failure) {
         try session.together {
-            try times.sync { try watchdog.during(.sync) { try file.sync() } }
+            try times.run(.sync) { try watchdog.during(.sync) { try file.sync() } }
         }
     }
 
@@ -183,7 +183,7 @@ final class OpenDataSet {
     /// rank and hangs it on the others. May go when OMPIO reports failed collective writes.
     func syncFiles() throws(Failure) {
         try session.together {
-            try times.sync {
+            try times.run(.sync) {
                 try files.forOwn(session, onEachNode: true) { own throws(Failure) in
                     try watchdog.during(.sync) { () throws(Failure) in
                         try FileSystem.synchronize(own.path)
@@ -196,7 +196,7 @@ final class OpenDataSet {
     /// Closes the files; collective.
     func close() throws(Failure) {
         try session.together {
-            try times.close { try watchdog.during(.close) { try file.close() } }
+            try times.run(.close) { try watchdog.during(.close) { try file.close() } }
         }
     }
 }

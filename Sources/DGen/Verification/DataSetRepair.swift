@@ -230,7 +230,7 @@ final class DataSetRepair {
         var extents: [OpenDataSet.Extent] = []
         try data.read(from: range.lowerBound, into: part) { extents.append($0) }
         var wrong = DamageLog(spec, limit: 1000)
-        data.times.generate {
+        data.times.add(to: .generate) {
             for extent in extents { wrong.add(extent, in: part, comparedBy: generator) }
         }
         guard wrong.rangeCount > 0 else { return }
