@@ -84,7 +84,7 @@ let package = Package(
         .target(
             name: "DGen",
             dependencies: [
-                "CStart", "DataGen", "MPI", "NUMA", "Options", "Yams",
+                "CStart", "DataGen", "MPI", "NUMA", "Options", "Xoshiro", "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),

@@ -36,15 +36,10 @@ package struct IOComponents: Sendable {
     package func used(on fileSystem: String) -> String {
         // ROMIO is the only one that MPICH has.
         if MPIRuntime.libraryVersion.hasPrefix("MPICH") { return "romio" }
-        let asked = requested.split(separator: ",").map(String.init)
+        let named = requested.drop { $0 == "^" }.split(separator: ",").map(String.init)
         let allowed =
-            requested.isEmpty
-            ? available
-            : requested.hasPrefix("^")
-                ? available.filter {
-                    !requested.dropFirst().split(separator: ",").contains(Substring($0))
-                }
-                : asked
+            requested.isEmpty || requested.hasPrefix("^")
+            ? available.filter { !named.contains($0) } : named
         if allowed.count == 1 { return allowed[0] }
         if allowed.contains("ompio"), fileSystem != "lustre" { return "ompio" }
         return "unknown"

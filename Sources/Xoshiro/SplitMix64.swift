@@ -8,6 +8,9 @@
 /// Source: Guy L. Steele Jr., Doug Lea, Christine H. Flood, "Fast Splittable Pseudorandom Number
 /// Generators", OOPSLA 2014, with the finaliser that Sebastiano Vigna published as `splitmix64.c`.
 public struct SplitMix64: RandomNumberGenerator, Sendable {
+    /// What the state grows by with each output: 2^64 by the golden ratio.
+    package static let step: UInt64 = 0x9E37_79B9_7F4A_7C15
+
     private var state: UInt64
 
     /// Starts the sequence of `seed`.
@@ -17,8 +20,13 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
 
     /// Returns the next of the 2^64 outputs.
     public mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
+        state &+= Self.step
+        return Self.mixed(state)
+    }
+
+    /// The finaliser: another number for each.
+    package static func mixed(_ value: UInt64) -> UInt64 {
+        var z = value
         z = (z ^ (z &>> 30)) &* 0xBF58_476D_1CE4_E5B9
         z = (z ^ (z &>> 27)) &* 0x94D0_49BB_1331_11EB
         return z ^ (z &>> 31)

@@ -38,7 +38,8 @@ struct Repair {
         subject = try StoredDataSet(
             execution.run, settings, missing: "repair: missing; give the file to repair")
         execution.report.describe(subject)
-        repair = try DataSetRepair(execution.pipeline, subject, settings)
+        repair = try DataSetRepair(
+            execution.pipeline, subject, checksSpace: Failure.reading(settings[.spaceCheck]))
     }
 
     /// Repairs the data set; collective.

@@ -12,12 +12,10 @@ struct Batches {
         size = 1
     }
 
-    /// Transfers in groups.
+    /// Transfers in groups, for so many buffers.
     ///
-    /// - Parameters:
-    ///   - transfers: what each rank moves.
-    ///   - depth: how many buffers there are. With one, a group stays in the second-level cache until it is moved; with more,
-    ///     another processor has made it, and groups are larger, so that the two meet less often.
+    /// With one, a group stays in the second-level cache until it is moved; with more, another processor has made it, and
+    /// groups are larger, so that the two meet less often.
     init(_ transfers: any AccessPattern, depth: Int) {
         self.transfers = transfers
         let bytesMax = depth > 1 ? 1 << 20 : 512 << 10

@@ -2,6 +2,7 @@
 
 import DataGen
 import Options
+import Xoshiro
 
 /// Which bytes of a data set each rank moves, transfer by transfer.
 ///
@@ -22,14 +23,8 @@ struct DealtPattern: AccessPattern {
     let cut: Cut
     private let seed: UInt64
 
-    /// Deals a data set.
-    ///
-    /// - Parameters:
-    ///   - shards: its size, the ranks, and the alignment.
-    ///   - transferSize: the most bytes of a transfer.
-    ///   - cut: how it is cut.
-    ///   - order: the order of each rank's transfers.
-    ///   - seed: decides the random order, which differs from rank to rank.
+    /// Deals as many bytes as `shards` has to its ranks, by its alignment; `seed` decides the random order, which differs from
+    /// rank to rank.
     init(
         _ shards: Shards, transferSize: Int, cut: Cut = .segments(1), order: Order = .sequential,
         seed: UInt64 = 0
@@ -73,10 +68,7 @@ struct DealtPattern: AccessPattern {
     subscript(index: Int, rank: Int) -> Range<Int> {
         let place = order == .sequential ? index : permutation(of: rank)[index]
         let (number, part) = place.quotientAndRemainder(dividingBy: transfersPerPiece)
-        let segment = segments[number]
-        let piece = pieces(of: segment)[rank]
-        let transfer = transfer(part, of: piece)
-        return segment.lowerBound + transfer.lowerBound..<segment.lowerBound + transfer.upperBound
+        return transfer(part, of: piece(segment: number, rank: rank))
     }
 
     /// Transfer number `part` of a piece; empty past its end, which may be the largest offset that there is.
@@ -93,11 +85,10 @@ struct DealtPattern: AccessPattern {
 
     /// The piece of a segment that the byte at `offset` lies in, and whose it is.
     private func piece(of offset: Int) -> (rank: Int, range: Range<Int>) {
-        let segment = segments[segments.rank(of: offset)]
-        let pieces = pieces(of: segment)
-        let rank = pieces.rank(of: offset - segment.lowerBound)
-        let piece = pieces[rank]
-        return (rank, segment.lowerBound + piece.lowerBound..<segment.lowerBound + piece.upperBound)
+        let number = segments.rank(of: offset)
+        let segment = segments[number]
+        let rank = pieces(of: segment).rank(of: offset - segment.lowerBound)
+        return (rank, piece(segment: number, rank: rank))
     }
 
     /// How many segments the data set is cut to.
@@ -159,7 +150,7 @@ struct DealtPattern: AccessPattern {
     /// The random order of a rank.
     private func permutation(of rank: Int) -> Permutation {
         Permutation(
-            count: transfersPerRank, seed: seed &+ UInt64(rank) &* 0x9E37_79B9_7F4A_7C15)
+            count: transfersPerRank, seed: seed &+ UInt64(rank) &* SplitMix64.step)
     }
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+import Xoshiro
+
 /// A shuffled order of 0 ..< count, any place of which is found in constant time: a Feistel network over the next
 /// power of 4, walked until it is back in range (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002).
 struct Permutation {
@@ -12,7 +14,7 @@ struct Permutation {
         precondition(count >= 1, "a permutation needs a place")
         self.count = count
         halfBits = max(1, (Int.bitWidth - (count - 1).leadingZeroBitCount + 1) / 2)
-        keys = (1...4).map { Self.mixed(seed &+ $0 &* 0x9E37_79B9_7F4A_7C15) }
+        keys = (1...4).map { SplitMix64.mixed(seed &+ $0 &* SplitMix64.step) }
     }
 
     /// What stands at `place`.
@@ -48,13 +50,7 @@ struct Permutation {
         (value >> UInt64(halfBits) & mask, value & mask)
     }
 
-    private func round(_ half: UInt64, _ key: UInt64) -> UInt64 { Self.mixed(half ^ key) & mask }
-
-    /// The finaliser of SplitMix64.
-    static func mixed(_ value: UInt64) -> UInt64 {
-        var value = value
-        value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-        return value ^ value >> 31
+    private func round(_ half: UInt64, _ key: UInt64) -> UInt64 {
+        SplitMix64.mixed(half ^ key) & mask
     }
 }

@@ -2,6 +2,7 @@
 
 import DataGen
 import Glibc
+import Xoshiro
 
 /// A few blocks of a data set, one at random out of each of as many parts of equal length, dealt to ranks in file order.
 ///
@@ -20,14 +21,7 @@ struct SampledPattern: AccessPattern {
     private let parts: Shards
     private let shares: Shards
 
-    /// Chooses blocks.
-    ///
-    /// - Parameters:
-    ///   - count: how many; all of them where there are no more.
-    ///   - spec: the data set.
-    ///   - ranks: who looks at them.
-    ///   - transferSize: the most bytes of a transfer.
-    ///   - seed: the same blocks for the same seed.
+    /// Chooses so many blocks, or all of them where there are no more; the same ones for the same seed.
     init(_ count: Int, of spec: DataSpec, ranks: Int, transferSize: Int, seed: UInt64) {
         self.spec = spec
         self.seed = seed
@@ -62,27 +56,12 @@ struct SampledPattern: AccessPattern {
     /// The block that is taken out of part `number`: any of them for as many of all seeds.
     private func block(_ number: Int) -> Int {
         let part = parts[number]
-        var draws = Draws(first: Self.mixed(Self.mixed(seed &+ Self.step) ^ UInt64(number)))
+        // Numbers of which each is any one for one of all seeds.
+        let first = SplitMix64.mixed(SplitMix64.mixed(seed &+ SplitMix64.step) ^ UInt64(number))
+        var draws = SplitMix64(seed: first &- SplitMix64.step)
         // Without the bias of a remainder.
         return part.lowerBound + Int.random(in: 0..<part.count, using: &draws)
     }
-
-    /// Numbers of which each is any one for one of all seeds: SplitMix64.
-    private struct Draws: RandomNumberGenerator {
-        private var state: UInt64
-
-        init(first: UInt64) { state = first }
-
-        mutating func next() -> UInt64 {
-            defer { state &+= SampledPattern.step }
-            return SampledPattern.mixed(state)
-        }
-    }
-
-    private static let step: UInt64 = 0x9E37_79B9_7F4A_7C15
-
-    /// The finaliser of SplitMix64: another number for each.
-    private static func mixed(_ value: UInt64) -> UInt64 { Permutation.mixed(value) }
 
     private func range(ofBlock block: Int) -> Range<Int> {
         let start = block * spec.dedupUnit

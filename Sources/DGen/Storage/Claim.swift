@@ -9,7 +9,7 @@ final class Claim {
     private let session: Session
     private let path: String
     private var manifest: Manifest
-    private var lock: FileSystem.Lock?
+    private var lock: OpenFile?
 
     /// Prepares a claim; collective, since rank 0 draws the number of the run.
     init(_ session: Session, _ path: String, _ manifest: Manifest) throws(Failure) {
@@ -42,7 +42,7 @@ final class Claim {
     /// Locks the file that this rank looks after, if it looks after one and has not locked it before; collective.
     func lock(_ own: String?) throws(Failure) {
         try session.together {
-            if lock == nil, let own { lock = try FileSystem.Lock(own) }
+            if lock == nil, let own { lock = try FileSystem.locked(own) }
         }
     }
 

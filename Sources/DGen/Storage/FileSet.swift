@@ -56,10 +56,22 @@ struct FileSet {
     /// The file that holds the shard of a rank that wrote it.
     func path(of rank: Int) -> String { layout.path(path, rank: rank) }
 
-    /// Fails where a name would be too long, that of the manifest among them.
+    /// Fails where a name would be too long for the file system, that of the manifest among them.
     func requireShortNames() throws(Failure) {
-        let last = layout.path("", rank: shards.count - 1)
-        try FileSystem.requireShortNames(path, endings: [Manifest.path(for: ""), last])
+        let endings = [Manifest.path(for: ""), layout.path("", rank: shards.count - 1)]
+        let ending = endings.max { $0.utf8.count < $1.utf8.count } ?? ""
+        var status = statvfs()
+        let known = statvfs(FileSystem.folder(of: path), &status) == 0
+        let nameMax = known && status.f_namemax > 0 ? Int(status.f_namemax) : Int(NAME_MAX)
+        for (what, bytes, max) in [
+            ("name", FileSystem.name(of: path).utf8.count, nameMax),
+            ("path", path.utf8.count, Int(PATH_MAX) - 1),
+        ] where bytes + ending.utf8.count > max {
+            throw Failure(
+                .usage,
+                "output: a \(what) of \(bytes) bytes; at most \(max - ending.utf8.count) are accepted, "
+                    + "since \(max) are the most and one with \(ending) is needed too: \(path)")
+        }
     }
 
     /// A file of the data set, and which part of that it should hold.

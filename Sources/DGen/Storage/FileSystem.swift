@@ -75,23 +75,6 @@ enum FileSystem {
         return overflow ? .max : bytes
     }
 
-    /// Fails where the file system has no names so long as those of the files at `path` with one of `endings` behind it.
-    static func requireShortNames(_ path: String, endings: [String]) throws(Failure) {
-        let ending = endings.max { $0.utf8.count < $1.utf8.count } ?? ""
-        var status = statvfs()
-        let known = statvfs(folder(of: path), &status) == 0
-        let nameMax = known && status.f_namemax > 0 ? Int(status.f_namemax) : Int(NAME_MAX)
-        for (what, bytes, max) in [
-            ("name", name(of: path).utf8.count, nameMax),
-            ("path", path.utf8.count, Int(PATH_MAX) - 1),
-        ] where bytes + ending.utf8.count > max {
-            throw Failure(
-                .usage,
-                "output: a \(what) of \(bytes) bytes; at most \(max - ending.utf8.count) are accepted, "
-                    + "since \(max) are the most and one with \(ending) is needed too: \(path)")
-        }
-    }
-
     /// Fails where fewer than `bytes` bytes may still be stored in the folder of `path`.
     static func requireSpace(for path: String, bytes: Int) throws(Failure) {
         guard let free = try freeBytes(folder(of: resolved(path))), free < bytes else { return }
@@ -192,18 +175,14 @@ enum FileSystem {
         if (try? state(path))??.size == 0 { unlink(path) }
     }
 
-    /// Marks a file as being written by this process, as long as it lives.
-    final class Lock {
-        private let file: OpenFile
-
-        /// Takes the lock of the file at `path`; file systems that have no locks are left alone.
-        init(_ path: String) throws(Failure) {
-            file = try OpenFile(path, O_RDWR, or: "cannot be opened")
-            let number = file.descriptor
-            let locked = System.call { flock(number, LOCK_EX | LOCK_NB) }
-            guard case .failure(Errno(EWOULDBLOCK)) = locked else { return }
+    /// The file at `path`, which is marked as being written by this process as long as it is open; file systems that have no
+    /// locks are left alone.
+    static func locked(_ path: String) throws(Failure) -> OpenFile {
+        let file = try OpenFile(path, O_RDWR, or: "cannot be opened")
+        if case .failure(Errno(EWOULDBLOCK)) = file.lock() {
             throw Failure(.inputOutput, "\(path): another run is writing it")
         }
+        return file
     }
 
     /// Takes a file away, if it is there.
@@ -258,14 +237,13 @@ enum FileSystem {
 
     /// Fails where the folder of `path` is gone.
     static func requireFolder(of path: String) throws(Failure) {
-        guard let working = getcwd(nil, 0) else {
+        guard realPath(".") != nil else {
             // Below a folder that has no name any more nothing can be made, nor found by a library.
             if !path.hasPrefix("/") {
                 throw failure(path, "the working directory is gone", Errno(ENOENT))
             }
             return
         }
-        free(working)
         guard try state(folder(of: path)) != nil else {
             throw noDirectory(folder(of: path))
         }

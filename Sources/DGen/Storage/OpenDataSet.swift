@@ -28,9 +28,17 @@ final class OpenDataSet {
 
     /// What the library says of the hints of the files.
     struct Hints {
-        fileprivate(set) var reported: [String: String] = [:]
+        let reported: [String: String]
         /// Whether it reports whatever it is given; nil where it was given nothing.
-        fileprivate(set) var isEcho: Bool?
+        let isEcho: Bool?
+
+        fileprivate init(
+            _ reported: [(key: String, value: String)], given: [(key: String, value: String)]
+        ) {
+            var all = Dictionary(reported.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
+            let repeats = all.removeValue(forKey: Opener.probe.key) != nil
+            (self.reported, isEcho) = (all, given.isEmpty ? nil : repeats)
+        }
     }
 
     let files: FileSet
@@ -55,18 +63,7 @@ final class OpenDataSet {
         file = try times.run(.open) { () throws(Failure) in try opener.open(files) }
         // Asked after that, since it says nothing about the file.
         let reported = try session.together { try file.reportedHints() }
-        note(Self.hints(reported, given: access.hints))
-    }
-
-    /// What the hints that the library reports say.
-    private static func hints(
-        _ reported: [(key: String, value: String)], given: [(key: String, value: String)]
-    ) -> Hints {
-        var hints = Hints(
-            reported: Dictionary(reported.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
-        let repeats = hints.reported.removeValue(forKey: Opener.probe.key) != nil
-        if !given.isEmpty { hints.isEcho = repeats }
-        return hints
+        note(Hints(reported, given: access.hints))
     }
 
     /// The bytes of the file, or of all files together; collective.

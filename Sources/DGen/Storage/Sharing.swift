@@ -85,10 +85,8 @@ struct Sharing {
     private var absoluteFolder: String {
         let folder = FileSystem.folder(of: place)
         let resolved = FileSystem.resolved(folder)
-        guard !resolved.hasPrefix("/") else { return resolved }
-        guard let here = getcwd(nil, 0) else { return resolved }
-        defer { free(here) }
-        return String(cString: here) + "/" + resolved
+        guard !resolved.hasPrefix("/"), let here = FileSystem.realPath(".") else { return resolved }
+        return here + "/" + resolved
     }
 
     private func sees(_ evidence: Evidence) -> Bool {
@@ -107,12 +105,8 @@ struct Sharing {
 
     private static func look(of path: String) -> String {
         // Opened, so that NFS asks its server.
-        let file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-        defer { if file >= 0 { close(file) } }
-        var status = stat()
-        guard file >= 0 ? fstat(file, &status) == 0 : stat(path, &status) == 0 else {
-            return "none"
-        }
+        let found = (try? OpenFile(path, O_RDONLY | O_NONBLOCK).status()) ?? System.status(path)
+        guard let status = try? found.get() else { return "none" }
         return "\(status.st_size) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
     }
 
@@ -146,10 +140,8 @@ struct Sharing {
             files.layout == .shared ? $0 == name : $0.hasPrefix(name + ".")
         }
         guard try isAny(isMounted, of: session.world) else { return }
-        var status = stat()
-        let numbers =
-            stat(place, &status) == 0 ? [UInt64(status.st_dev), UInt64(status.st_ino)] : []
-        let isSame = try session.onRoot { numbers } == numbers
+        let identity = FileSystem.identity(place)
+        let isSame = try session.onRoot { identity } == identity
         try require(files.layout == .shared && isNear && isSame, evidence)
     }
 

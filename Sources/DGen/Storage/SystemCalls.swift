@@ -117,6 +117,11 @@ struct OpenFile: ~Copyable {
         System.call { pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset)) }
     }
 
+    /// Locks the file for this process alone, or fails with EWOULDBLOCK.
+    ///
+    /// The corresponding C function is `flock`.
+    func lock() -> Result<Int32, Errno> { System.call { flock(descriptor, LOCK_EX | LOCK_NB) } }
+
     /// Brings what was written to stable storage.
     ///
     /// The corresponding C function is `fsync`.

@@ -52,43 +52,38 @@ final class DataSetWriter {
         self.pipeline = pipeline
         self.isTest = isTest
         let session = pipeline.run.session
-        do {
-            let path = try settings.dataPath(
-                missing: "output: missing; give the file to write with -o FILE")
-            // The seed below 2^53, so that every reader of JSON keeps it exactly.
-            let drawn = try session.onRoot { UInt64.random(in: 0..<(1 << 53)) }
-            spec = try settings.spec(over: nil, drawingSeed: { drawn })
-            guard spec.size >= 1 else {
-                throw InvalidField(
-                    field: "size", value: settings.text(.size) ?? "", accepted: "1 byte at least")
-            }
-            let (stripeCount, stripeSize) = try settings.stripes()
-            let folder = FileSystem.folder(of: FileSystem.resolved(path))
-            stripes = try session.onRoot {
-                Striping(folder: folder, count: stripeCount, size: stripeSize)
-            }
-            let align =
-                try settings.has(.align)
-                ? settings.alignment() : stripes.folderStripeSize ?? settings.alignment()
-            files = FileSet(
-                path: path, layout: try settings.layout(),
-                shards: Shards(size: spec.size, ranks: session.world.size, alignment: align))
-            pattern = DealtPattern(
-                files.shards, transferSize: pipeline.transferSize, cut: try settings.cut(),
-                order: try settings[.order], seed: try settings[.shuffleSeed])
-            claim = try Claim(
-                session, path,
-                Manifest(
-                    status: .writing, spec: spec, layout: files.layout, ranks: files.shards.count,
-                    align: align, cut: pattern.cut, transferSize: pipeline.transferSize))
-            isCollective = try settings[.collective]
-            sync = try settings[.sync]
-            overwrites = try settings[.overwrite]
-            checksSpace = try settings[.spaceCheck]
-            preallocates = try settings[.preallocate]
-        } catch {
-            throw Failure(error)
+        let path = try settings.dataPath(
+            missing: "output: missing; give the file to write with -o FILE")
+        // The seed below 2^53, so that every reader of JSON keeps it exactly.
+        let drawn = try session.onRoot { UInt64.random(in: 0..<(1 << 53)) }
+        spec = try settings.spec(over: nil, drawingSeed: { drawn })
+        guard spec.size >= 1 else {
+            throw Failure(
+                InvalidField(
+                    field: "size", value: settings.text(.size) ?? "", accepted: "1 byte at least"))
         }
+        let (layout, asked, alignment) = try Failure.reading(
+            (settings.layout(), settings.stripes(), settings.alignment()))
+        let folder = FileSystem.folder(of: FileSystem.resolved(path))
+        stripes = try session.onRoot {
+            Striping(folder: folder, count: asked.count, size: asked.size)
+        }
+        let align = settings.has(.align) ? alignment : stripes.folderStripeSize ?? alignment
+        files = FileSet(
+            path: path, layout: layout,
+            shards: Shards(size: spec.size, ranks: session.world.size, alignment: align))
+        let (cut, order, seed) = try Failure.reading(
+            (settings.cut(), settings[.order], settings[.shuffleSeed]))
+        pattern = DealtPattern(
+            files.shards, transferSize: pipeline.transferSize, cut: cut, order: order, seed: seed)
+        claim = try Claim(
+            session, path,
+            Manifest(
+                status: .writing, spec: spec, layout: layout, ranks: files.shards.count,
+                align: align, cut: cut, transferSize: pipeline.transferSize))
+        (isCollective, sync) = try Failure.reading((settings[.collective], settings[.sync]))
+        (overwrites, checksSpace, preallocates) = try Failure.reading(
+            (settings[.overwrite], settings[.spaceCheck], settings[.preallocate]))
     }
 
     /// How fast a data set was written, and what the storage says of it.
@@ -98,15 +93,10 @@ final class DataSetWriter {
         let stripes: Striping.Stripes?
     }
 
-    /// Writes the data, and brings it to stable storage; collective.
+    /// Writes the data, brings it to stable storage, and proves that all of it is there before that is said of it; collective.
     ///
-    /// - Parameters:
-    ///   - iteration: how often it was written before.
-    ///   - isOurs: whether what is there was written by this run; otherwise ``prepare(note:)`` comes first.
-    ///   - note: told what the library says of the hints of the file.
-    ///   - prove: what is done to prove that all of it is there, before that is said of it; the seconds that it took.
-    /// - Returns: how fast.
-    /// - Throws: ``Failure`` where it is not stored whole.
+    /// Unless what is there was written by this run, ``prepare(note:)`` comes first. `note` is told what the library says of
+    /// the hints of the file; `prove` tells how many seconds it took.
     func write(
         iteration: Int = 0, over isOurs: Bool = false, note: (OpenDataSet.Hints) -> Void,
         prove: () throws(Failure) -> Double?

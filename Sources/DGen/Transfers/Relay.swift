@@ -48,15 +48,9 @@ final class Relay {
 
     /// Starts the thread if there are several buffers; otherwise makes the first item, if it is made before it is taken.
     ///
-    /// - Parameters:
-    ///   - buffers: memory, which nobody else uses until ``finish()``.
-    ///   - count: how many items there are.
-    ///   - side: when `work` is done.
-    ///   - ownNanoseconds: how long the owner takes for an item: a thread that takes several times as long to make one is
-    ///     let go. Always kept if nil.
-    ///   - awakeNanoseconds: how long a thread that waits for the other stays awake; 0 where both have one processor.
-    ///   - prepare: what the other thread does first.
-    ///   - work: what is done for each item, if anything is; on the other thread, if there is one.
+    /// Nobody else uses `buffers` until ``finish()``. The thread does `prepare` first, and then `work` for each of `count`
+    /// items; one that takes several times `ownNanoseconds`, what its owner takes, is let go. Whoever waits for the other
+    /// stays awake for `awakeNanoseconds`: 0 where both have one processor.
     init(
         _ buffers: [UnsafeMutableRawBufferPointer], count: Int, _ side: Side,
         ownNanoseconds: Int? = nil, awakeNanoseconds: Int = 0, prepare: @escaping () -> Void = {},
@@ -158,8 +152,8 @@ final class Relay {
     private func run() {
         for index in 0..<count {
             workable.wait()
-            // What was given back is compared to the last; what nobody will take is not made.
-            if isStopped.load(ordering: .acquiring), side == .beforeTaken || isThrough(index) {
+            // What was given back is compared to the last, now that nothing more is; what nobody will take is not made.
+            if isStopped.load(ordering: .acquiring), side == .beforeTaken || index >= taken {
                 break
             }
             let nanoseconds = timed(index, buffers[index % buffers.count])
@@ -171,7 +165,4 @@ final class Relay {
         }
         ended.signal()
     }
-
-    /// Whether item `index` was never given back; asked once the owner gives nothing back any more.
-    private func isThrough(_ index: Int) -> Bool { index >= taken }
 }

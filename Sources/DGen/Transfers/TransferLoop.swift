@@ -28,12 +28,8 @@ struct TransferLoop {
 
     /// Does all of them, unless a rank cannot go on; collective.
     ///
-    /// - Parameters:
-    ///   - relay: gives the buffers.
-    ///   - data: what is told the time.
-    ///   - transfer: does a transfer, by ``move(_:_:)``.
-    ///   - batchEnd: called after each batch with the number of the next one; tells how many of them to leave out.
-    /// - Throws: ``Failure`` of any rank, the same on every rank.
+    /// `transfer` does each by ``move(_:_:)``. `batchEnd` is called after each batch with the number of the next one, and tells
+    /// how many of them to leave out. The failure of any rank is that of all.
     func run(
         _ relay: Relay, on data: OpenDataSet, _ transfer: (Transfer) throws(Failure) -> Void,
         batchEnd: (_ next: Int) -> Int = { _ in 0 }

@@ -96,25 +96,22 @@ struct Comparison {
 
         /// Notes what was read of a batch, before its buffer is given back.
         func note(_ extent: OpenDataSet.Extent, ofBatch index: Int) {
-            if generator != nil {
-                batches[index % batches.count].note(extent)
-            } else if !extent.isWhole {
-                var found = DamageLog(spec, limit: Comparison.rangesMax)
-                found.add(missingOf: extent)
-                log.merge(found)
-            }
+            if generator != nil { batches[index % batches.count].note(extent) } else { add(extent) }
         }
 
         /// Compares what a batch brought.
         func compare(batch index: Int, in buffer: UnsafeMutableRawBufferPointer) {
-            guard let generator else { return }
             let batch = batches[index % batches.count]
-            for extent in batch.extents {
-                var found = DamageLog(spec, limit: Comparison.rangesMax)
-                found.add(extent, in: buffer, comparedBy: generator)
-                if found.rangeCount > 0 { log.merge(found) }
-            }
+            for extent in batch.extents { add(extent, in: buffer) }
             batch.forget()
+        }
+
+        private func add(
+            _ extent: OpenDataSet.Extent, in buffer: UnsafeMutableRawBufferPointer? = nil
+        ) {
+            var found = DamageLog(spec, limit: Comparison.rangesMax)
+            found.add(extent, in: buffer, comparedBy: generator)
+            if found.rangeCount > 0 { log.merge(found) }
         }
     }
 
@@ -184,22 +181,17 @@ struct Comparison {
 }
 
 extension DamageLog {
-    /// Adds what is wrong in bytes that were read into `buffer`.
+    /// Adds the bytes that were not there, and what is wrong in those that were read into `buffer`, if that is compared.
     mutating func add(
-        _ extent: OpenDataSet.Extent, in buffer: UnsafeMutableRawBufferPointer,
-        comparedBy generator: ParallelGenerator
+        _ extent: OpenDataSet.Extent, in buffer: UnsafeMutableRawBufferPointer?,
+        comparedBy generator: ParallelGenerator?
     ) {
-        if extent.read > 0 {
-            generator.compare(
+        if let buffer, extent.read > 0 {
+            generator?.compare(
                 UnsafeRawBufferPointer(
                     rebasing: buffer[extent.place..<extent.place + extent.read]),
                 at: extent.range.lowerBound, log: &self)
         }
-        add(missingOf: extent)
-    }
-
-    /// Adds the bytes that were not there.
-    fileprivate mutating func add(missingOf extent: OpenDataSet.Extent) {
         guard !extent.isWhole else { return }
         add(
             offset: extent.range.lowerBound + extent.read,

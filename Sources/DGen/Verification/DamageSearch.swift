@@ -30,11 +30,6 @@ struct DamageSearch {
 
     private var run: Run { pipeline.run }
 
-    private struct Numbered: Codable {
-        let index: Int
-        let diagnosis: Diagnosis
-    }
-
     /// Says what each range is; collective, and the ranges the same on every rank.
     func findings(_ ranges: [Damage]) throws(Failure) -> [Finding] {
         guard !ranges.isEmpty else { return [] }
@@ -76,10 +71,9 @@ struct DamageSearch {
             }
         }
         try data.close()
-        let all = try session.collect(
-            diagnoses.map { Numbered(index: $0.key, diagnosis: $0.value) })
-        return all.sorted { $0.index < $1.index }.map {
-            Finding(range: ranges[$0.index], diagnosis: $0.diagnosis)
+        let all = try session.collect([diagnoses]).reduce(into: [:]) { $0.merge($1) { $1 } }
+        return ranges.indices.compactMap { index in
+            all[index].map { Finding(range: ranges[index], diagnosis: $0) }
         }
     }
 

@@ -25,19 +25,15 @@ final class DataSetRepair {
     private var spec: DataSpec { subject.spec }
     private var files: FileSet { subject.files }
 
-    /// Reads the options; the same on every rank; collective.
-    init(_ pipeline: Pipeline, _ subject: StoredDataSet, _ settings: Settings) throws(Failure) {
+    /// Prepares to repair the data set; collective.
+    init(_ pipeline: Pipeline, _ subject: StoredDataSet, checksSpace: Bool) throws(Failure) {
         self.pipeline = pipeline
         self.subject = subject
         let (spec, shards) = (subject.spec, subject.shards)
         pattern = DealtPattern(shards, transferSize: pipeline.transferSize)
-        do {
-            checksSpace = try settings[.spaceCheck]
-            guard spec.size >= 1 else {
-                throw InvalidField(field: "size", value: "0", accepted: "1 byte at least")
-            }
-        } catch {
-            throw Failure(error)
+        self.checksSpace = checksSpace
+        guard spec.size >= 1 else {
+            throw Failure(InvalidField(field: "size", value: "0", accepted: "1 byte at least"))
         }
         // What is there is mended as what it was begun as, not turned into something else.
         try subject.requireAgreement()

@@ -23,40 +23,37 @@ struct StoredDataSet {
     /// Says `missing` where no file is named.
     init(_ run: Run, _ settings: Settings, missing: String) throws(Failure) {
         let session = run.session
-        do {
-            let path = try settings.dataPath(missing: missing)
-            let text = try session.onRoot {
-                let text = try Manifest.text(for: path)
-                // Without either, what is missing is the file; the files of ranks have other names.
-                if text == nil, try settings.layout() == .shared { try FileSystem.regular(path) }
-                return text
-            }
-            let manifest = try text.map { try Manifest.parse($0, name: Manifest.path(for: path)) }
-            if manifest == nil, !settings.has(.size) || !settings.has(.seed) {
-                throw Failure(
-                    .usage,
-                    "\(path): has no manifest \(Manifest.path(for: path)); give its specification as "
-                        + "options, --size and --seed at least")
-            }
-            let spec = try settings.spec(over: manifest?.spec, drawingSeed: nil)
-            shards = Shards(
-                size: spec.size, ranks: session.world.size, alignment: try settings.alignment())
-            let asked = try settings.layout()
-            let layout = settings.has(.layout) ? asked : manifest?.layout ?? asked
-            // Without a manifest of such files there are as many as ranks.
-            let written =
-                layout == .perRank && manifest?.layout == .perRank
-                ? manifest.map { Shards(size: spec.size, ranks: $0.ranks, alignment: $0.align) }
-                : nil
-            files = FileSet(path: path, layout: layout, shards: written ?? shards)
-            earlier =
-                try (manifest?.earlier ?? []) + settings[.alsoKnown].map { try spec.withSeed($0) }
-            (self.manifest, self.spec) = (manifest, spec)
-            if settings.has(.segments) || settings.has(.strided) {
-                try requireCut(settings.cut())
-            }
-        } catch {
-            throw Failure(error)
+        let path = try settings.dataPath(missing: missing)
+        let (asked, alignment) = try Failure.reading((settings.layout(), settings.alignment()))
+        let text = try session.onRoot {
+            let text = try Manifest.text(for: path)
+            // Without either, what is missing is the file; the files of ranks have other names.
+            if text == nil, asked == .shared { try FileSystem.regular(path) }
+            return text
+        }
+        manifest = try text.map { text throws(Failure) in
+            try Manifest.parse(text, name: Manifest.path(for: path))
+        }
+        if manifest == nil, !settings.has(.size) || !settings.has(.seed) {
+            throw Failure(
+                .usage,
+                "\(path): has no manifest \(Manifest.path(for: path)); give its specification as "
+                    + "options, --size and --seed at least")
+        }
+        let spec = try settings.spec(over: manifest?.spec, drawingSeed: nil)
+        self.spec = spec
+        shards = Shards(size: spec.size, ranks: session.world.size, alignment: alignment)
+        let layout = settings.has(.layout) ? asked : manifest?.layout ?? asked
+        // Without a manifest of such files there are as many as ranks.
+        let written =
+            layout == .perRank && manifest?.layout == .perRank
+            ? manifest.map { Shards(size: spec.size, ranks: $0.ranks, alignment: $0.align) } : nil
+        files = FileSet(path: path, layout: layout, shards: written ?? shards)
+        let reseeded = try Failure.reading(
+            settings[.alsoKnown].map { seed throws(InvalidField) in try spec.withSeed(seed) })
+        earlier = (manifest?.earlier ?? []) + reseeded
+        if settings.has(.segments) || settings.has(.strided) {
+            try requireCut(Failure.reading(settings.cut()))
         }
         guard session.isRoot else { return }
         if manifest?.status == .writing {
