@@ -10,7 +10,6 @@ import Xoshiro
 /// segment a rank has one shard; with as many as it has transfers, the transfers of all ranks take turns. All transfers
 /// of all ranks together are the data set, each byte once. O(1) in time and memory.
 struct DealtPattern: AccessPattern {
-    /// The most bytes of a transfer.
     let transferSize: Int
     private let ranks: Int
     private let segments: Shards
@@ -54,17 +53,12 @@ struct DealtPattern: AccessPattern {
         transfersPerPiece = max(1, longPieces.longest.dividedRoundingUp(by: transferSize))
     }
 
-    /// The transfers of every rank; some of them may be empty.
     var transfersPerRank: Int { segments.count * transfersPerPiece }
 
     var bytes: Int { segments.size }
 
-    /// The bytes of the longest transfer of any rank.
-    var longestTransfer: Int {
-        min(transferSize, longPieces.longest)
-    }
+    var longestTransfer: Int { min(transferSize, longPieces.longest) }
 
-    /// Transfer number `index` of a rank, in the order in which it goes through them.
     subscript(index: Int, rank: Int) -> Range<Int> {
         let place = order == .sequential ? index : permutation(of: rank)[index]
         let (number, part) = place.quotientAndRemainder(dividingBy: transfersPerPiece)

@@ -102,7 +102,8 @@ final class OpenDataSet {
     /// Reads bytes of this rank from `offset` on, file by file; or `together` those of all ranks, each from its own offset,
     /// which may be none, and collective then.
     ///
-    /// That a file ends too early is no failure. `note` is told how many bytes of each file were there, and where they are in what has `part` at `place`.
+    /// That a file ends too early is no failure. `note` is told how many bytes of each file were there, and where they are in
+    /// what has `part` at `place`.
     func read(
         from offset: Int, into part: UnsafeMutableRawBufferPointer, at place: Int = 0,
         together: Bool = false, note: (Extent) -> Void

@@ -34,9 +34,8 @@ struct Sharing {
     /// A rank that does not see what rank 0 shows.
     private struct Stranger: Codable {
         let rank: Int
-        let host: String
-        /// Where it has looked.
-        let folder: String
+        /// Its node, and where it has looked if that is another folder than rank 0's.
+        let place: String
     }
 
     /// For how long a rank of another node, or of rank 0's own, looks for what it does not see.
@@ -155,8 +154,10 @@ struct Sharing {
     /// Fails on all ranks where one of them does not see the same.
     private func require(_ isSeen: Bool, _ evidence: Evidence) throws(Failure) {
         guard try isAny(!isSeen, of: session.world) else { return }
-        let rank = session.world.rank
-        let mine = Stranger(rank: rank, host: session.host, folder: absoluteFolder)
+        let folder = absoluteFolder
+        let mine = Stranger(
+            rank: session.world.rank,
+            place: "on \(session.host)" + (folder == evidence.folder ? "" : " in \(folder)"))
         let strangers = try session.collect(isSeen ? [] : [mine])
         throw Failure(.inputOutput, message(strangers, evidence))
     }
@@ -165,24 +166,18 @@ struct Sharing {
     private static let namesMax = 8
 
     private func message(_ strangers: [Stranger], _ evidence: Evidence) -> String {
-        func place(_ stranger: Stranger) -> String {
-            "on \(stranger.host)"
-                + (stranger.folder == evidence.folder ? "" : " in \(stranger.folder)")
-        }
         var places: [String] = []
-        for one in strangers where !places.contains(place(one)) {
-            guard places.count < Self.namesMax else { break }
-            places.append(place(one))
+        for one in strangers where places.count < Self.namesMax && !places.contains(one.place) {
+            places.append(one.place)
         }
-        let groups = places.map { group in
-            let ranks = strangers.filter { place($0) == group }.map(\.rank)
+        let groups = places.map { place in
+            let ranks = strangers.filter { $0.place == place }.map(\.rank)
             let rest = ranks.count - Self.namesMax
             return (ranks.count == 1 ? "rank " : "ranks ")
                 + ranks.prefix(Self.namesMax).map(String.init).joined(separator: ", ")
-                + (rest > 0 ? " and \(rest) more " : " ") + group
+                + (rest > 0 ? " and \(rest) more " : " ") + place
         }
-        let named = strangers.filter { places.contains(place($0)) }.count
-        let rest = strangers.count - named
+        let rest = strangers.count { !places.contains($0.place) }
         let shown =
             evidence.token == nil
             ? "as rank 0 on \(evidence.host) sees it in \(evidence.folder) it is not seen"
