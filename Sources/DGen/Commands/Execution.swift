@@ -24,13 +24,6 @@ final class Execution {
     /// Whether wrong bytes are shown one by one.
     var isDetailed: Bool { logger.logLevel <= .info }
 
-    /// The default of `--queue-depth` of a rank with so many processors: with none to spare, overlap only costs.
-    private static func queueDepthDefault(processors: Int) -> Int { processors > 1 ? 2 : 1 }
-    /// The default of `--threads`: where bytes are moved meanwhile, that takes a processor of its own.
-    private static func threadsDefault(processors: Int, queueDepth: Int) -> Int {
-        queueDepth > 1 ? max(1, processors - 1) : processors
-    }
-
     /// Reads the options that all operations share; the same on every rank; collective.
     ///
     /// The report is wanted at `reportPath`; `-` is stdout, nil nowhere.
@@ -47,8 +40,10 @@ final class Execution {
         let share = try session.threadShare()
         // Who asks for one thread has one processor in mind.
         let processors = askedThreads ?? share
-        let depth = askedDepth ?? Self.queueDepthDefault(processors: processors)
-        let threads = askedThreads ?? Self.threadsDefault(processors: share, queueDepth: depth)
+        // With no processor to spare, overlap only costs.
+        let depth = askedDepth ?? (processors > 1 ? 2 : 1)
+        // Where bytes are moved meanwhile, that takes a processor of its own.
+        let threads = askedThreads ?? (depth > 1 ? max(1, share - 1) : share)
         let placement = try session.together {
             try settings.placement(threads: threads, topology: Topology())
         }

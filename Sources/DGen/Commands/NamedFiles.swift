@@ -142,8 +142,8 @@ struct NamedFiles {
 /// otherwise its folder and its name.
 struct FileIdentity {
     private enum Key: Equatable {
-        case file(device: UInt64, number: UInt64)
-        case place(device: UInt64, number: UInt64, folder: String)
+        case file(String)
+        case place(String, folder: String)
         case text(String)
         /// A device, a pipe, a folder: what is written to it replaces nothing.
         case none
@@ -158,14 +158,10 @@ struct FileIdentity {
     /// Finds out what a path leads to.
     init(_ path: String) {
         var place = Self.trimmed(path)
-        var status = stat()
-        if stat(place, &status) == 0 {
-            let isRegular = status.st_mode & S_IFMT == S_IFREG
-            key =
-                isRegular
-                ? .file(device: UInt64(status.st_dev), number: UInt64(status.st_ino)) : .none
+        if let status = try? System.status(place).get() {
+            key = status.isRegular ? .file("\(status.st_dev):\(status.st_ino)") : .none
             name = FileSystem.name(of: FileSystem.resolved(place))
-            isLinked = isRegular && status.st_nlink > 1
+            isLinked = status.isRegular && status.st_nlink > 1
             return
         }
         isLinked = false
@@ -178,12 +174,9 @@ struct FileIdentity {
         }
         name = FileSystem.name(of: place)
         let folder = FileSystem.folder(of: place)
-        if stat(folder, &status) == 0 {
-            key = .place(
-                device: UInt64(status.st_dev), number: UInt64(status.st_ino), folder: folder)
-        } else {
-            key = .text(URL(filePath: place).standardizedFileURL.path)
-        }
+        key =
+            FileSystem.identity(folder).map { .place($0, folder: folder) }
+            ?? .text(URL(filePath: place).standardizedFileURL.path)
     }
 
     /// A path without what it may end with and mean the same.
@@ -197,8 +190,8 @@ struct FileIdentity {
     func isSame(as other: FileIdentity) -> Bool {
         switch (key, other.key) {
         case (.none, _), (_, .none): false
-        case (.place(let device, let number, let folder), .place(let device2, let number2, _)):
-            device == device2 && number == number2
+        case (.place(let one, let folder), .place(let two, _)):
+            one == two
                 && (name.utf8.elementsEqual(other.name.utf8)
                     || Self.isOneName(name, other.name, in: folder))
         default: key == other.key

@@ -100,7 +100,10 @@ package enum Program {
             let world = try Ranks.world()
             do {
                 try CommandLines.requireSame(world)
-                status = try share(isFirst ? body() : .done, world)
+                // The others take almost nothing of the processors while they wait for the status of the first.
+                status = isFirst ? body() : .done
+                let sum = try world.startSum([Int(status.rawValue)]).wait()[0]
+                status = ExitStatus(rawValue: Int32(clamping: sum)) ?? status
             } catch {
                 // What the library reports on another task the first one may not know.
                 if isFirst || error.status == .mpi { complain(error) }
@@ -114,14 +117,6 @@ package enum Program {
             if status == .done { status = .mpi }
         }
         return status
-    }
-
-    /// Gives the status of the first task to all others, which take almost nothing of the processors while they wait.
-    private static func share(
-        _ status: ExitStatus, _ world: Ranks
-    ) throws(Failure) -> ExitStatus {
-        let sum = try world.startSum([Int(status.rawValue)]).wait()
-        return ExitStatus(rawValue: Int32(clamping: sum[0])) ?? status
     }
 
     /// Says why the run cannot go on, and gives the status that this leads to.
@@ -168,7 +163,12 @@ package enum Program {
                     .mpi, "MPI does not start: \(MPIRuntime.libraryVersion) ended the process")
                 if isFirst {
                     complain(failure)
-                    refuseInReport(failure, command, environment)
+                    // What is wrong with the options is not what is told then.
+                    if let settings = try? command.settings(environment),
+                        let path = try? destination(settings)
+                    {
+                        try? refuseInReport(failure, path)
+                    }
                 } else {
                     // The first one to leave has all others killed, the one with the message among them.
                     sleep(1)
@@ -216,9 +216,7 @@ package enum Program {
             default: isVerbose ? .info : isQuiet ? .error : .warning)
     }
 
-    /// Where `settings` want the report, `-` being stdout; nil for nowhere.
-    ///
-    /// - Throws: ``Failure`` where that, or another file of the run, is one with a second one.
+    /// Where `settings` want the report, `-` being stdout, nil nowhere; no file of the run may be one with another.
     private static func destination(_ settings: Settings) throws(Failure) -> String? {
         try NamedFiles(settings).requireApart()
         return try Failure.reading(settings[.report])
@@ -229,16 +227,6 @@ package enum Program {
         var report = Report()
         report.end(failure.status, error: failure.message)
         try report.write(to: path)
-    }
-
-    /// The same where MPI did not start; what is wrong with the options is not what is told then.
-    private static func refuseInReport(
-        _ failure: Failure, _ command: any RunsUnderMPI, _ environment: [String: String]
-    ) {
-        guard
-            let settings = try? command.settings(environment), let path = try? destination(settings)
-        else { return }
-        try? refuseInReport(failure, path)
     }
 
     private static func warn(

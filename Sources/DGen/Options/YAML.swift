@@ -84,15 +84,11 @@ indirect enum YAML {
 /// What libyaml tells of a text, step by step.
 private struct Events {
     struct Event {
-        enum Kind {
-            case streamStart, streamEnd, documentStart, documentEnd
-            case alias(String)
-            case scalar(String, isPlain: Bool)
-            case listStart, listEnd, mappingStart, mappingEnd
-        }
-
-        let kind: Kind
+        let type: yaml_event_type_t
         let line: Int
+        /// Of a scalar, or the name of an alias.
+        var text = ""
+        var isPlain = false
         /// What aliases call it.
         var anchor: String?
         var hasTag = false
@@ -129,34 +125,24 @@ private struct Events {
             let count = count ?? String(cString: start).utf8.count
             return String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
         }
-        let line = event.start_mark.line + 1
+        var told = Event(type: event.type, line: event.start_mark.line + 1)
         switch event.type {
-        case YAML_STREAM_END_EVENT: return Event(kind: .streamEnd, line: line)
-        case YAML_DOCUMENT_START_EVENT: return Event(kind: .documentStart, line: line)
-        case YAML_DOCUMENT_END_EVENT: return Event(kind: .documentEnd, line: line)
-        case YAML_ALIAS_EVENT:
-            return Event(kind: .alias(text(event.data.alias.anchor) ?? ""), line: line)
+        case YAML_ALIAS_EVENT: told.text = text(event.data.alias.anchor) ?? ""
         case YAML_SCALAR_EVENT:
             let scalar = event.data.scalar
-            return Event(
-                kind: .scalar(
-                    text(scalar.value, scalar.length) ?? "",
-                    isPlain: scalar.style == YAML_PLAIN_SCALAR_STYLE),
-                // Some versions pass over the tag '!' of a text themselves.
-                line: line, anchor: text(scalar.anchor), hasTag: text(scalar.tag) ?? "!" != "!")
+            told.text = text(scalar.value, scalar.length) ?? ""
+            told.isPlain = scalar.style == YAML_PLAIN_SCALAR_STYLE
+            // Some versions pass over the tag '!' of a text themselves.
+            (told.anchor, told.hasTag) = (text(scalar.anchor), text(scalar.tag) ?? "!" != "!")
         case YAML_SEQUENCE_START_EVENT:
             let start = event.data.sequence_start
-            return Event(
-                kind: .listStart, line: line, anchor: text(start.anchor), hasTag: start.tag != nil)
-        case YAML_SEQUENCE_END_EVENT: return Event(kind: .listEnd, line: line)
+            (told.anchor, told.hasTag) = (text(start.anchor), start.tag != nil)
         case YAML_MAPPING_START_EVENT:
             let start = event.data.mapping_start
-            return Event(
-                kind: .mappingStart, line: line, anchor: text(start.anchor),
-                hasTag: start.tag != nil)
-        case YAML_MAPPING_END_EVENT: return Event(kind: .mappingEnd, line: line)
-        default: return Event(kind: .streamStart, line: line)
+            (told.anchor, told.hasTag) = (text(start.anchor), start.tag != nil)
+        default: break
         }
+        return told
     }
 
     /// What libyaml says is wrong, in one line.
@@ -204,13 +190,11 @@ private struct Reader {
 
     mutating func document() throws(Failure) -> YAML? {
         _ = try events.next()
-        guard case let start = try events.next(), case .documentStart = start.kind else {
-            return nil
-        }
+        guard try events.next().type == YAML_DOCUMENT_START_EVENT else { return nil }
         let root = try part(try events.next(), depth: 0)
         _ = try events.next()
         let end = try events.next()
-        guard case .streamEnd = end.kind else {
+        guard end.type == YAML_STREAM_END_EVENT else {
             throw refusal(end, "a second document; give one")
         }
         return root.value
@@ -227,22 +211,23 @@ private struct Reader {
                 event, "tags, as '!!int', are not accepted; values are as they are written")
         }
         let part: Part
-        switch event.kind {
-        case .alias(let name):
-            guard let known = anchors[Array(name.utf8)] else {
-                throw refusal(event, "the alias '*\(name)' stands for nothing before it")
+        switch event.type {
+        case YAML_ALIAS_EVENT:
+            guard let known = anchors[Array(event.text.utf8)] else {
+                throw refusal(event, "the alias '*\(event.text)' stands for nothing before it")
             }
             part = known
             try count(part, event)
-        case .scalar(let text, let isPlain):
+        case YAML_SCALAR_EVENT:
+            let text = event.text
             guard !text.utf8.contains(0) else { throw refusal(event, "a NUL in a text") }
-            let isNull = isPlain && ["", "~", "null", "Null", "NULL"].contains(text)
+            let isNull = event.isPlain && ["", "~", "null", "Null", "NULL"].contains(text)
             part = Part(value: .scalar(text, isNull: isNull), bytes: text.utf8.count)
             try count(part, event)
-        case .listStart:
+        case YAML_SEQUENCE_START_EVENT:
             try count(Part(value: .list([])), event)
             part = try list(depth: depth, event)
-        case .mappingStart:
+        case YAML_MAPPING_START_EVENT:
             try count(Part(value: .mapping([])), event)
             part = try mapping(depth: depth, event)
         default: throw refusal(event, "nothing where a value should be")
@@ -278,7 +263,7 @@ private struct Reader {
         var whole = Part(value: .list([]), height: 1)
         while true {
             let event = try events.next()
-            if case .listEnd = event.kind { break }
+            if event.type == YAML_SEQUENCE_END_EVENT { break }
             let element = try part(event, depth: depth + 1)
             elements.append(element.value)
             whole.add(element)
@@ -293,11 +278,12 @@ private struct Reader {
         var whole = Part(value: .mapping([]), height: 1)
         while true {
             let event = try events.next()
-            if case .mappingEnd = event.kind { break }
-            guard case .scalar(let key, let isPlain) = event.kind else {
+            if event.type == YAML_MAPPING_END_EVENT { break }
+            guard event.type == YAML_SCALAR_EVENT else {
                 throw refusal(event, "an option's name must be a word")
             }
-            guard !isPlain || key != "<<" else {
+            let key = event.text
+            guard !event.isPlain || key != "<<" else {
                 throw refusal(event, "merge keys (<<) are not accepted")
             }
             guard keys.insert(Array(key.utf8)).inserted else {

@@ -78,8 +78,7 @@ enum Interruption {
         }
     }
 
-    private static func handle(_ signal: Int32, _ handler: @escaping @convention(c) (Int32) -> Void)
-    {
+    static func handle(_ signal: Int32, _ handler: @escaping @convention(c) (Int32) -> Void) {
         var action = sigaction()
         action.__sigaction_handler.sa_handler = handler
         action.sa_flags = SA_RESTART
@@ -163,11 +162,12 @@ enum Interruption {
         return Failure(.interrupted, "stopped by \(name(of: number))")
     }
 
-    /// Whether the launcher has begun to end the job, which says why.
-    static var isEndedByLauncher: Bool {
-        received.load(ordering: .relaxed) == SIGTERM
-            && sender.load(ordering: .relaxed) == getppid()
-            && Launcher(ProcessInfo.processInfo.environment) != nil
+    /// The launcher, once it has begun to end the job; it says why.
+    static var endingLauncher: Launcher? {
+        guard received.load(ordering: .relaxed) == SIGTERM,
+            sender.load(ordering: .relaxed) == getppid()
+        else { return nil }
+        return Launcher(ProcessInfo.processInfo.environment)
     }
 
     /// A signal, and what it tells of why it came.
@@ -179,9 +179,7 @@ enum Interruption {
         case SIGXCPU: return "SIGXCPU: its processor time is over (ulimit -t)"
         default:
             // `mpirun` of Open MPI 4 that got a signal has decided on its own status before it tells anybody.
-            guard isEndedByLauncher, let launcher = Launcher(ProcessInfo.processInfo.environment),
-                launcher.hasOwnStatus
-            else { return "SIGTERM" }
+            guard let launcher = endingLauncher, launcher.hasOwnStatus else { return "SIGTERM" }
             return
                 "SIGTERM from \(launcher.name), whose own exit status, often 1, says nothing of the data"
         }

@@ -117,8 +117,7 @@ final class Watchdog: Sendable {
     private func watchByTimer() {
         Self.timed.store(
             UInt(bitPattern: Unmanaged.passRetained(self).toOpaque()), ordering: .releasing)
-        var action = sigaction()
-        action.__sigaction_handler.sa_handler = { _ in
+        Interruption.handle(SIGALRM) { _ in
             guard
                 let pointer = UnsafeRawPointer(
                     bitPattern: Watchdog.timed.load(ordering: .acquiring))
@@ -127,8 +126,6 @@ final class Watchdog: Sendable {
             // leaves with a status.
             Unmanaged<Watchdog>.fromOpaque(pointer).takeUnretainedValue().look { _exit($0) }
         }
-        action.sa_flags = SA_RESTART
-        sigaction(SIGALRM, &action, nil)
         let tick = timeval(tv_sec: 0, tv_usec: Int(Self.tickMicroseconds))
         var timer = itimerval(it_interval: tick, it_value: tick)
         setitimer(__itimer_which_t(ITIMER_REAL.rawValue), &timer, nil)
@@ -145,6 +142,7 @@ final class Watchdog: Sendable {
         }
         let ran = ranNanoseconds.add(Stopwatch.ran(gap), ordering: .relaxed).newValue
         let phase = Phase(rawValue: phase.load(ordering: .relaxed)) ?? .idle
+        guard phase != .idle else { return }
         // Whoever waits for others is patient a little longer: the one who is stuck speaks first.
         var limit = phase.isWaiting ? limitNanoseconds * 5 / 4 + 2_000_000_000 : limitNanoseconds
         let answer = answerNanoseconds.load(ordering: .relaxed)
@@ -152,7 +150,7 @@ final class Watchdog: Sendable {
             // Where the main thread can look for answers itself, it knows more.
             let isLooking = phase == .agreement || phase == .othersToFinish
             limit = min(limit, isLooking ? answer + 8_000_000_000 : answer)
-            if phase != .idle, ran > limit, let failure = known.withLock({ $0 }) {
+            if ran > limit, let failure = known.withLock({ $0 }) {
                 return end(
                     Failure(
                         failure.status,
@@ -160,25 +158,20 @@ final class Watchdog: Sendable {
                             + "(\(phase.name)); ending the job"), abort: abort)
             }
         }
-        if phase != .idle, ran > limit {
-            end(phase, waitedSeconds: ran / 1_000_000_000, abort: abort)
-        }
-    }
-
-    private func end(_ phase: Phase, waitedSeconds: Int, abort: (Int32) -> Void) {
+        guard ran > limit else { return }
         let offset = offset.load(ordering: .relaxed)
         end(
             Failure(
                 phase.status,
                 "\(place): stuck in \(phase.name)" + (offset >= 0 ? " at offset \(offset)" : "")
-                    + " for \(waitedSeconds) s (limit --watchdog)\(phase.advice); ending the job"),
+                    + " for \(ran / 1_000_000_000) s (limit --watchdog)\(phase.advice); ending the job"),
             abort: abort)
     }
 
     /// Ends the job, whatever other ranks do, and says why.
     func end(_ failure: Failure, abort: (Int32) -> Void = { MPIRuntime.abort(status: $0) }) {
         // Another rank has said why, or whoever stopped the launcher knows.
-        if !Interruption.isEndedByLauncher {
+        if Interruption.endingLauncher == nil {
             StandardError.write("dgen-mpi: error: \(failure.message)\n")
         }
         // A launcher that is told to end the job may forget what it has not yet passed on.

@@ -52,29 +52,17 @@ struct Bench: Answer {
     /// One line of the result.
     struct Case: Encodable {
         let operation: Operation
-        let kernel: String
+        var kernel = "libc"
         let threads: Int
         let bufferBytes: Int
-        let compressRatio: Double
-        let dedupRatio: Double
+        var compressRatio = 1.0
+        var dedupRatio = 1.0
         /// Bytes per second: median, least and most of the rounds.
         var median = 0.0
         var minimum = 0.0
         var maximum = 0.0
         /// The median time of one call.
         var nanosecondsPerCall = 0.0
-
-        init(
-            _ operation: Operation, kernel: String = "libc", threads: Int, bufferBytes: Int,
-            compressRatio: Ratio = 1, dedupRatio: Ratio = 1
-        ) {
-            self.operation = operation
-            self.kernel = kernel
-            self.threads = threads
-            self.bufferBytes = bufferBytes
-            self.compressRatio = compressRatio.doubleValue
-            self.dedupRatio = dedupRatio.doubleValue
-        }
 
         mutating func summarise(_ rates: [Double]) {
             let sorted = rates.sorted()
@@ -133,7 +121,7 @@ struct Bench: Answer {
             // Small buffers are filled by one thread anyway.
             for count in threads where count == 1 || bytes >= ParallelGenerator.splitBytesMin {
                 for operation in [Operation.memset, .memcpy] {
-                    cases.append(Case(operation, threads: count, bufferBytes: bytes))
+                    cases.append(Case(operation: operation, threads: count, bufferBytes: bytes))
                 }
                 for operation in operations {
                     // One length tells what a random position costs.
@@ -141,8 +129,9 @@ struct Bench: Answer {
                     for kernel in kernels {
                         cases += ratios.map { compress, dedup in
                             Case(
-                                operation, kernel: kernel.rawValue, threads: count,
-                                bufferBytes: bytes, compressRatio: compress, dedupRatio: dedup)
+                                operation: operation, kernel: kernel.rawValue, threads: count,
+                                bufferBytes: bytes, compressRatio: compress.doubleValue,
+                                dedupRatio: dedup.doubleValue)
                         }
                     }
                 }
