@@ -4,14 +4,10 @@ package import DataGen
 
 /// The options of a run as texts, each from the strongest place that gave it: command line, environment, job file.
 package struct Settings: Codable, Sendable {
-    /// Where an option was given.
-    private enum Source: String, Codable {
-        case jobFile, environment, commandLine
-    }
-
     private struct Entry: Codable {
-        var texts: [String]
-        let source: Source
+        let texts: [String]
+        /// Whether nothing stronger gives it.
+        var isOfJobFile = false
     }
 
     private enum CodingKeys: CodingKey {
@@ -36,15 +32,13 @@ package struct Settings: Codable, Sendable {
         self.environment = environment.filter { $0.key.hasPrefix("DGEN_") }
         self.jobPath = jobPath
         self.rows = rows
-        for (row, texts) in jobFile { entries[row.name] = Entry(texts: texts, source: .jobFile) }
+        for (row, texts) in jobFile { entries[row.name] = Entry(texts: texts, isOfJobFile: true) }
         for row in rows {
             guard let text = row.variable.flatMap({ environment[$0] }) else { continue }
             let texts = row.isList ? text.split(separator: ",").map(String.init) : [text]
-            entries[row.name] = Entry(texts: texts, source: .environment)
+            entries[row.name] = Entry(texts: texts)
         }
-        for (row, texts) in commandLine {
-            entries[row.name] = Entry(texts: texts, source: .commandLine)
-        }
+        for (row, texts) in commandLine { entries[row.name] = Entry(texts: texts) }
     }
 
     /// Checks every option that was given, also those that the command at hand does not read.
@@ -60,16 +54,14 @@ package struct Settings: Codable, Sendable {
     package func has(_ row: OptionRow) -> Bool { entries[row.name] != nil }
 
     /// Whether a job file gives it, and nothing stronger.
-    func isOfJobFile(_ row: OptionRow) -> Bool { entries[row.name]?.source == .jobFile }
-
-    package func texts(_ row: OptionRow) -> [String] { entries[row.name]?.texts ?? [] }
+    func isOfJobFile(_ row: OptionRow) -> Bool { entries[row.name]?.isOfJobFile == true }
 
     package func text(_ row: OptionRow) -> String? { entries[row.name]?.texts.last }
 
     /// Puts texts before those that were given for an option.
     package mutating func prepend(_ texts: [String], to row: OptionRow) {
-        let entry = entries[row.name] ?? Entry(texts: [], source: .jobFile)
-        entries[row.name] = Entry(texts: texts + entry.texts, source: entry.source)
+        let entry = entries[row.name] ?? Entry(texts: [], isOfJobFile: true)
+        entries[row.name] = Entry(texts: texts + entry.texts, isOfJobFile: entry.isOfJobFile)
     }
 
     /// The value of an option, or its default.

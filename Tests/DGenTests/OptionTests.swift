@@ -90,7 +90,7 @@ import Testing
 
     /// An option that nobody has.
     private static let colour = Setting(
-        "colour_of_bytes", Kind<DataSpec.Fill>.choice, default: "zeros", short: "c",
+        "colour_of_bytes", Kind<DataSpec.Fill>.choice(), default: "zeros", short: "c",
         help: "Which colour the bytes have.", example: "backref", of: [.generate])
 
     private struct Coloured: ParsableCommand {

@@ -136,7 +136,8 @@ final class Execution {
     /// Notes what the library says of the hints of the files; says once that this proves nothing where it does not.
     func note(_ hints: OpenDataSet.Hints) {
         let isNews = hints.isEcho == true && report.hints?.reportIsEcho != true
-        report.note(hints)
+        report.hints?.reported = hints.reported
+        if let isEcho = hints.isEcho { report.hints?.reportIsEcho = isEcho }
         guard session.isRoot, isNews else { return }
         logger.warning(
             """

@@ -76,7 +76,6 @@ struct Info: Answer {
         let thread: Int
         /// The node that it was given; nil where nothing is placed.
         let nodeWanted: Int?
-        /// The processor that it ran on, and the processors that it may run on.
         let cpu: Int
         let cpusAllowed: [Int]
         /// Pages of its part by the node that they lie on.
@@ -87,7 +86,6 @@ struct Info: Answer {
     let version = Version.current
     let kernels = Kernel.supported.map(\.rawValue)
     let kernel: String
-    /// The processors that this process may use.
     let processors: Int
     let numa: Memory
     /// Where threads and pages went, if that was asked.

@@ -14,7 +14,6 @@ struct NamedFiles {
         /// Whether it is replaced without being asked for.
         let isResult: Bool
 
-        /// Nil where no path is given.
         init?(_ option: OptionRow?, _ path: String?, _ what: String, isResult: Bool = false) {
             guard let path, !path.isEmpty else { return nil }
             (self.option, self.path, self.what, self.isResult) = (option, path, what, isResult)
@@ -28,7 +27,6 @@ struct NamedFiles {
     /// The data, beside which files of ranks may lie.
     private let data: String?
 
-    /// The files that options name.
     init(_ settings: Settings) throws(Failure) {
         let data = settings.text(.output).flatMap { $0.isEmpty ? nil : $0 }
         self.data = data
@@ -44,8 +42,6 @@ struct NamedFiles {
     }
 
     /// Refuses files that are one, and results in the place of data; before anything is written.
-    ///
-    /// - Throws: ``Failure`` for the first two.
     func requireApart() throws(Failure) {
         let identities = files.map { FileIdentity($0.path) }
         for (later, file) in files.enumerated() {
@@ -155,7 +151,6 @@ struct FileIdentity {
     /// Whether a regular file has several names.
     let isLinked: Bool
 
-    /// Finds out what a path leads to.
     init(_ path: String) {
         var place = Self.trimmed(path)
         if let status = try? System.status(place).get() {

@@ -55,7 +55,6 @@ struct SharedOptions: ParsableArguments {
     @OptionGroup(title: "Result") var result: ResultOptions
 }
 
-/// How a file is written.
 struct WriteOptions: ParsableArguments {
     @Option(.output) var output: String?
     @Flag(.collective) var collective: Bool?
@@ -72,7 +71,6 @@ struct WriteOptions: ParsableArguments {
     @Flag(.preallocate) var preallocate: Bool?
 }
 
-/// What damage is told by.
 struct DamageOptions: ParsableArguments {
     @Option(.alsoKnown) var alsoKnown: [String]
 }

@@ -64,18 +64,9 @@ struct Plan: Answer {
         let spec = try settings.spec(over: nil, drawingSeed: { 0 })
         let reduction = Layout(spec)
         self.spec = EncodedSpec(spec)
-        let order: Order
-        let cut: Cut
-        do throws(InvalidField) {
-            ranks = try settings[.ranks]
-            align = try settings.alignment()
-            transferSize = try settings[.transferSize]
-            layout = try settings.layout()
-            order = try settings[.order]
-            cut = try settings.cut()
-        } catch {
-            throw Failure(error)
-        }
+        (ranks, align, transferSize, layout) = try Failure.reading(
+            (settings[.ranks], settings.alignment(), settings[.transferSize], settings.layout()))
+        let (cut, order) = try Failure.reading((settings.cut(), settings[.order]))
         let pattern = DealtPattern(
             Shards(size: spec.size, ranks: ranks, alignment: align), transferSize: transferSize,
             cut: cut, order: order)

@@ -4,7 +4,6 @@ import ArgumentParser
 import DataGen
 import Options
 
-/// The root command.
 struct RootCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dgen-mpi",
@@ -35,13 +34,11 @@ protocol GivesOptions: ParsableCommand {
 }
 
 extension GivesOptions {
-    /// Which one it is.
     var command: Command? { Self.configuration.commandName.flatMap(Command.init(rawValue:)) }
 
     /// The texts that were given for its options.
     var commandLine: Settings.Given { given(rows: OptionRow.rows(of: command)) }
 
-    /// The options that all places give.
     func settings(_ environment: [String: String]) throws(Failure) -> Settings {
         try Settings(
             commandLine: commandLine, jobPath: result.job, environment: environment,

@@ -20,14 +20,12 @@ extension OptionRow {
 }
 
 extension Option where Value == String? {
-    /// The option of a row.
     init(_ row: OptionRow) {
         self.init(name: row.names, help: row.argumentHelp)
     }
 }
 
 extension Option where Value == [String] {
-    /// The option of a row that may be repeated.
     init(_ row: OptionRow) {
         self.init(wrappedValue: [], name: row.names, help: row.argumentHelp)
     }

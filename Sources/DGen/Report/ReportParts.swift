@@ -40,12 +40,6 @@ extension Report {
         manifestStatus = subject.manifest?.status.rawValue
     }
 
-    /// Says what the library says of hints.
-    mutating func note(_ hints: OpenDataSet.Hints) {
-        self.hints?.reported = hints.reported
-        if let isEcho = hints.isEcho { self.hints?.reportIsEcho = isEcho }
-    }
-
     /// Says what is wrong with a data set, and what has become of it.
     mutating func note(
         _ found: Comparison.Result, _ findings: [DamageSearch.Finding], of search: DamageSearch

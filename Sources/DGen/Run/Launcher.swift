@@ -2,9 +2,7 @@
 
 /// What the program that started this process says of it, before MPI is asked.
 struct Launcher {
-    /// What it is called in messages.
     let name: String
-    /// How many tasks it started together.
     let tasks: Int
     /// The number of this task, from 0.
     let task: Int
@@ -24,7 +22,6 @@ struct Launcher {
         (name: "srun", tasks: "SLURM_STEP_NUM_TASKS", task: "SLURM_PROCID"),
     ]
 
-    /// The launcher that `environment` shows, if any.
     init?(_ environment: [String: String]) {
         for launcher in Self.known {
             guard let tasks = environment[launcher.tasks].flatMap({ Int($0) }), tasks > 0 else {

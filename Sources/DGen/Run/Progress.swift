@@ -46,7 +46,6 @@ struct Progress {
         StandardError.write(hasBar ? "\r\u{1B}[K\(text)" : "dgen-mpi: \(text)\n")
     }
 
-    /// Takes the bar away.
     func finish() {
         if hasBar { StandardError.write("\r\u{1B}[K") }
     }

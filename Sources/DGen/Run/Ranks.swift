@@ -10,9 +10,7 @@ import MPI
 final class Ranks {
     /// Nothing once it is given back.
     private var communicator: Communicator?
-    /// The number of this process in the group, from 0.
     let rank: Int
-    /// The number of processes in the group.
     let size: Int
 
     private init(_ communicator: consuming Communicator) {

@@ -51,11 +51,14 @@ final class RollCall {
         limitNanoseconds = Int(min(Self.answerSecondsMax, 0.75 * Double(watchdogSeconds)) * 1e9)
     }
 
-    /// Notes that this rank cannot go on.
-    func know(_ failure: Failure) {
+    /// Notes that this rank cannot go on; the failure with the place of the rank.
+    @discardableResult
+    func know(_ failure: Failure) -> Failure {
         let rank = communicator.rank
         let place = communicator.size > 1 ? "rank \(rank) on \(hosts[rank]): " : ""
-        hear(Failure(failure.status, place + failure.message))
+        let placed = Failure(failure.status, place + failure.message)
+        hear(placed)
+        return placed
     }
 
     /// Notes why the job ends, the first time.

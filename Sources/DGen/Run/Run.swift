@@ -28,10 +28,7 @@ final class Run {
 
     var watchdog: Watchdog { session.watchdog }
 
-    /// Puts together what is known.
-    init(
-        _ session: Session, threads: Threads = Threads(), progress: ProgressStyle = .none
-    ) {
+    init(_ session: Session, threads: Threads = Threads(), progress: ProgressStyle = .none) {
         self.session = session
         self.threads = threads
         progressStyle = progress

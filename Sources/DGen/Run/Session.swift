@@ -114,15 +114,14 @@ final class Session {
         let order = failure.map {
             ($0.status == .interrupted ? world.size : 0) + world.rank
         }
-        if let failure { rollCall.know(failure) }
+        let placed = failure.map(rollCall.know)
         // A look, while others are waited for, at whether they are there.
         let counts = try waiting(
             world.startSum([failure == nil ? 0 : 1]).wait(rollCall.attend)[0])
         guard counts > 0 else { return }
         let first = try world.allReduce(order ?? .max, .minimum) % world.size
-        let place = world.size > 1 ? "rank \(world.rank) on \(host): " : ""
         let others = counts > 1 ? " (and \(counts - 1) more of \(world.size) ranks)" : ""
-        let whole = failure.map { Failure($0.status, place + $0.message + others) }
+        let whole = placed.map { Failure($0.status, $0.message + others) }
         let bytes = try world.broadcast(try JSON.pack(whole), from: first)
         throw try JSON.unpack(bytes, as: Failure.self)
     }

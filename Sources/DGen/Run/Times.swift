@@ -4,8 +4,10 @@ import MPI
 
 /// Where the time of one rank went.
 struct Times {
-    /// What is timed. All but making the bytes, and comparing them, is a stage: all ranks begin it together, and agree after it
-    /// on whether to go on.
+    /// What is timed.
+    ///
+    /// All but making the bytes, and comparing them, is a stage: all ranks begin it together, and agree after it on whether
+    /// to go on.
     enum Part: Int, CaseIterable {
         case open, generate, transfers, sync, close
     }

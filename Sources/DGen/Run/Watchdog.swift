@@ -42,9 +42,7 @@ final class Watchdog: Sendable {
         /// Whether it is other ranks that are waited for.
         var isWaiting: Bool { self == .agreement || self == .round || self == .othersToFinish }
 
-        var status: ExitStatus {
-            isWaiting ? .mpi : .inputOutput
-        }
+        var status: ExitStatus { isWaiting ? .mpi : .inputOutput }
     }
 
     private let place: String
@@ -78,7 +76,13 @@ final class Watchdog: Sendable {
         limitNanosecondsStored.store(limitSeconds * 1_000_000_000, ordering: .relaxed)
         guard limitSeconds > 0 else { return }
         // Safe to share: nothing but what is atomic changes.
-        if !SystemThread.start({ [self] in watch() }) { watchByTimer() }
+        let isWatched = SystemThread.start { [self] in
+            while !isStopped.load(ordering: .relaxed) {
+                usleep(Self.tickMicroseconds)
+                look { MPIRuntime.abort(status: $0) }
+            }
+        }
+        if !isWatched { watchByTimer() }
     }
 
     /// Runs a step under watch.
@@ -105,13 +109,6 @@ final class Watchdog: Sendable {
     }
 
     func stop() { isStopped.store(true, ordering: .relaxed) }
-
-    private func watch() {
-        while !isStopped.load(ordering: .relaxed) {
-            usleep(Self.tickMicroseconds)
-            look { MPIRuntime.abort(status: $0) }
-        }
-    }
 
     /// Has a signal come whenever it is time to look: no thread is left to do that.
     private func watchByTimer() {
@@ -164,7 +161,8 @@ final class Watchdog: Sendable {
             Failure(
                 phase.status,
                 "\(place): stuck in \(phase.name)" + (offset >= 0 ? " at offset \(offset)" : "")
-                    + " for \(ran / 1_000_000_000) s (limit --watchdog)\(phase.advice); ending the job"),
+                    + " for \(ran / 1_000_000_000) s (limit --watchdog)\(phase.advice); "
+                    + "ending the job"),
             abort: abort)
     }
 

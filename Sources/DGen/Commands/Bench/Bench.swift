@@ -75,12 +75,10 @@ struct Bench: Answer {
 
     let format = "dgen-bench/1"
     let version = Version.current
-    /// The processors that this process may use.
     let processors = Processors.usable
     let repeats: Int
     private(set) var cases: [Case] = []
 
-    /// Measures what options say.
     init(_ settings: Settings) throws(InvalidField) {
         repeats = try settings[.benchRepeats]
         let seconds = Double(try settings[.benchMilliseconds]) / 1000

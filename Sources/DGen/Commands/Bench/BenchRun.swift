@@ -7,7 +7,6 @@ import Glibc
 struct BenchRun {
     let `case`: Bench.Case
     private let buffer: UnsafeMutableRawBufferPointer
-    /// For copying from.
     private let other: UnsafeMutableRawBufferPointer
     private let generator: ParallelGenerator
     private let pool: WorkerPool
