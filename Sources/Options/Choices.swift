@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // What options choose between.
 
-/// A command of the program.
 package enum Command: String, CaseIterable, Sendable {
     case generate, verify, repair, test, plan, info, bench
 }
 
-/// What a job does.
 package enum Operation: String, CaseIterable, Sendable {
     case generate, verify, test, repair
 }

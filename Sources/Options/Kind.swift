@@ -63,7 +63,6 @@ extension Kind where Value == Int {
         }
     }
 
-    /// A whole number within bounds.
     static func number(_ range: ClosedRange<Int>) -> Kind {
         let most = range.upperBound == .max ? "2^63 - 1" : "\(range.upperBound)"
         let accepted = "a whole number from \(range.lowerBound) to \(most)"
@@ -96,7 +95,6 @@ extension Kind where Value == UInt64 {
 }
 
 extension Kind where Value == Ratio {
-    /// A ratio with at most three decimals.
     static var ratio: Kind {
         Kind(Form("ratio", "a number from 1 up with at most 3 decimals, such as 2 or 1.333")) {
             (text, field) throws(InvalidField) in try Ratio(parsing: text, field: field)
@@ -105,7 +103,6 @@ extension Kind where Value == Ratio {
 }
 
 extension Kind where Value == Bool {
-    /// Yes or no.
     static var flag: Kind {
         Kind(Form("flag", "true or false")) { text in
             switch text.lowercased() {
@@ -157,7 +154,6 @@ extension Kind where Value == String {
         }
     }
 
-    /// A path beside the data.
     static func path(_ accepted: String) -> Kind {
         Kind(Form("text", accepted)) { $0.isEmpty ? nil : $0 }
     }
@@ -177,7 +173,6 @@ extension Kind where Value == String {
         }
     }
 
-    /// What starts the ranks.
     static var launcher: Kind {
         Kind(Form("launcher", "mpirun, srun, flux, or a command line with {ranks} in it")) { text in
             let isKnown = ["mpirun", "srun", "flux"].contains(text)
@@ -194,7 +189,6 @@ package struct Pair: Sendable {
 }
 
 extension Kind where Value == Pair {
-    /// An MPI-IO hint.
     static var hint: Kind {
         let limit = OptionLimits.hintBytes
         let accepted =

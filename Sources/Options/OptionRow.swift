@@ -28,9 +28,7 @@ package class OptionRow: Hashable, @unchecked Sendable {
     /// Its letter on the command line.
     package let short: Character?
     package let shape: Shape
-    /// What its values are.
     package let form: Form
-    /// What is accepted, in words.
     package let accepted: String
     /// The value that it has where it is not given.
     package let fallback: String?
@@ -72,10 +70,7 @@ package class OptionRow: Hashable, @unchecked Sendable {
     /// Whether a list in a job file is one value.
     package var isList: Bool { [.joined, .several, .pairs, .list].contains(shape) }
 
-    /// Reads texts that were given for it.
-    ///
-    /// - Returns: its value, or the values of a list.
-    /// - Throws: `InvalidField` for what is not accepted.
+    /// Reads texts that were given for it: its value, or the values of a list.
     package func values(_ texts: [String]) throws(InvalidField) -> [any Sendable] { [] }
 
     /// The error for a value that does not fit.

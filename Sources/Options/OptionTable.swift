@@ -27,9 +27,7 @@ extension OptionRow {
         OptionTopic(title: "Job", about: "What is done.", rows: [.jobName, .operation]),
         OptionTopic(
             title: "Data", about: "What the bytes are. Only these options change them.",
-            rows: [
-                .size, .seed, .dedupRatio, .compressRatio, .dedupUnit, .compressUnit, .fill,
-            ]),
+            rows: [.size, .seed, .dedupRatio, .compressRatio, .dedupUnit, .compressUnit, .fill]),
         OptionTopic(
             title: "File", about: "The file, and how it is written.",
             rows: [
@@ -207,8 +205,7 @@ extension OptionRow {
 
     // Test
     package static let phases = Setting(
-        "phases",
-        listOf: Kind<Phase>.choice(accepted: "a list of write, read and verify"),
+        "phases", listOf: Kind<Phase>.choice(accepted: "a list of write, read and verify"),
         shape: .joined, default: "write,read,verify",
         accepted: "`write`, `read`, `verify`, separated by commas; each as often as it is named",
         help: "What is done with the file, in this order. A job file may have a list.",
@@ -227,8 +224,7 @@ extension OptionRow {
         flag: "keep", help: "Leave the file there.", of: [.test])
     package static let readOrder = Setting(
         "read_order", Kind<ReadOrder>.choice(), default: "shift",
-        help:
-            "Who reads what: what a rank on the next node wrote, any rank at random, or itself.",
+        help: "Who reads what: what a rank on the next node wrote, any rank at random, or itself.",
         example: "shuffle", of: [.test])
     package static let shuffleSeed = Setting(
         "shuffle_seed", .draw, default: "0",
@@ -358,10 +354,9 @@ extension OptionRow {
 
     // Bench
     package static let benchOperations = Setting(
-        "operations",
-        listOf: Kind<BenchOperation>.choice(accepted: "fill, compare, random"),
-        shape: .joined,
-        default: "fill,compare,random", help: "What to time.", example: "[fill]", of: [.bench])
+        "operations", listOf: Kind<BenchOperation>.choice(accepted: "fill, compare, random"),
+        shape: .joined, default: "fill,compare,random", help: "What to time.", example: "[fill]",
+        of: [.bench])
     package static let benchKernels = Setting(
         "kernels",
         listOf: Kind<Kernel>.choice(

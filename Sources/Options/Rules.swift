@@ -10,7 +10,6 @@ extension Settings {
         try checkRanks()
     }
 
-    /// How files are written and read, and whether past the system's caches.
     package func access() throws(InvalidField) -> (Access, isDirect: Bool) {
         let (access, isDirect) = try (self[.access], self[.direct])
         guard access == .posix else {
@@ -36,7 +35,6 @@ extension Settings {
         return try self[.align] ?? stripe ?? OptionLimits.alignment
     }
 
-    /// Into how many files a data set is written.
     package func layout() throws(InvalidField) -> FileLayout {
         let layout = try self[.layout]
         if layout == .perRank, try self[.collective] {
@@ -45,7 +43,6 @@ extension Settings {
         return layout
     }
 
-    /// How a data set is cut before it is dealt to ranks.
     package func cut() throws(InvalidField) -> Cut {
         let (segments, isStrided) = try (self[.segments], self[.strided])
         if isStrided, segments > 1 { throw refusal(.segments, "no segments with strided") }
@@ -53,11 +50,6 @@ extension Settings {
             throw refusal(isStrided ? .strided : .segments, "it with layout shared only")
         }
         return isStrided ? .strided : .segments(segments)
-    }
-
-    /// What the file system is asked to stripe a file by; nil for what is left to it.
-    package func stripes() throws(InvalidField) -> (count: Int?, size: Int?) {
-        try (self[.stripeCount], self[.stripeSize])
     }
 
     /// How many of `count` blocks are looked at; nil for all bytes.
@@ -80,7 +72,8 @@ extension Settings {
     package func hints() throws(InvalidField) -> [(key: String, value: String)] {
         var hints: [(key: String, value: String)] = []
         // Names that MPI reserves; where nobody knows them they are passed over.
-        let (count, size) = try access().0 == .mpi ? stripes() : (nil, nil)
+        let isMPI = try access().0 == .mpi
+        let (count, size) = try isMPI ? (self[.stripeCount], self[.stripeSize]) : (nil, nil)
         let stripes = [
             count.map { Pair(key: "striping_factor", value: "\($0)") },
             size.map { Pair(key: "striping_unit", value: "\($0)") },
@@ -102,7 +95,6 @@ extension Settings {
         }
     }
 
-    /// How progress is shown.
     package func progressStyle() throws(InvalidField) -> ProgressStyle {
         try self[.quiet] ? .none : self[.progress]
     }

@@ -52,11 +52,9 @@ package struct Settings: Codable, Sendable {
     }
 
     package func has(_ row: OptionRow) -> Bool { entries[row.name] != nil }
-
+    package func text(_ row: OptionRow) -> String? { entries[row.name]?.texts.last }
     /// Whether a job file gives it, and nothing stronger.
     func isOfJobFile(_ row: OptionRow) -> Bool { entries[row.name]?.isOfJobFile == true }
-
-    package func text(_ row: OptionRow) -> String? { entries[row.name]?.texts.last }
 
     /// Puts texts before those that were given for an option.
     package mutating func prepend(_ texts: [String], to row: OptionRow) {

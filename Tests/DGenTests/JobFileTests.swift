@@ -139,6 +139,7 @@ import Testing
             commandLine: [.hint: ["a=\u{301}b"], .output: ["/a:\u{301}b"]], environment: [:],
             jobFile: [:])
         #expect(try settings.hints().map(\.key) == ["a"])
-        #expect(throws: InvalidField.self) { try settings.dataPath(missing: "") }
+        let refused = #expect(throws: Failure.self) { try settings.dataPath(missing: "") }
+        #expect(refused?.message.utf8.starts(with: "output: '/a:".utf8) == true)
     }
 }

@@ -36,9 +36,10 @@ import Testing
         let unit = try settings([.dedupUnit: ["1MiB"]]).spec(over: manifest, drawingSeed: nil)
         #expect(unit.compressUnit == 512)
         let grain = try DataSpec(size: 1, seed: 1, dedupUnit: 4096, compressUnit: 4096)
-        #expect(throws: InvalidField.self) {
+        let refused = #expect(throws: Failure.self) {
             try settings([.dedupUnit: ["2KiB"]]).spec(over: grain, drawingSeed: nil)
         }
+        #expect(refused?.message.hasPrefix("compress_unit: '4096' is not accepted; ") == true)
     }
 
     @Test func missingSizeOrSeedIsAUsageError() {

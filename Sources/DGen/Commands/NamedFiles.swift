@@ -56,20 +56,19 @@ struct NamedFiles {
         for file in files where file.isResult {
             // Also finds out whether it may be written at all.
             _ = try Place(file.path)
-            try requireNoData(file)
-            try requireResult(file)
+            let target = FileSystem.resolved(file.path)
+            guard let state = try FileSystem.state(target), state.isRegular else { continue }
+            try requireNoData(file, at: target)
+            // An empty file has nothing to lose.
+            if state.size > 0 { try requireResult(file, at: target) }
         }
     }
 
     /// The longest result of an earlier run that is looked at.
     private static let resultBytesMax = 64 << 20
 
-    /// Refuses to replace what is not a result of this program; an empty file has nothing to lose.
-    private func requireResult(_ file: File) throws(Failure) {
-        let target = FileSystem.resolved(file.path)
-        guard let state = try FileSystem.state(target), state.isRegular, state.size > 0 else {
-            return
-        }
+    /// Refuses to replace what is not a result of this program.
+    private func requireResult(_ file: File, at target: String) throws(Failure) {
         let isTable = file.option == .csv
         let text = try? FileSystem.readText(
             target, bytesMax: Self.resultBytesMax, what: "earlier result")
@@ -110,9 +109,7 @@ struct NamedFiles {
     }
 
     /// Refuses to replace a data set that another run has made, or its manifest.
-    private func requireNoData(_ file: File) throws(Failure) {
-        let target = FileSystem.resolved(file.path)
-        guard try FileSystem.state(target)?.isRegular == true else { return }
+    private func requireNoData(_ file: File, at target: String) throws(Failure) {
         var names = [target]
         if let base = FileLayout.rank(of: target)?.base { names.append(base) }
         let suffix = Manifest.path(for: "")
@@ -126,10 +123,7 @@ struct NamedFiles {
             {
                 continue
             }
-            throw Failure(
-                .usage,
-                "\(file.field): '\(file.path)' is of the data set \(name), as its manifest says; give "
-                    + "another file")
+            throw Self.refusal(file, "of the data set \(name), as its manifest says")
         }
     }
 }

@@ -36,8 +36,6 @@ struct Plan: Answer {
 
     /// The most shards that are listed one by one.
     static let shardsListed = 16
-    /// What stands for a file that nobody has named.
-    private static let nameless = "FILE"
 
     let format = "dgen-plan/1"
     let spec: EncodedSpec
@@ -79,7 +77,7 @@ struct Plan: Answer {
         distinctBytes = reduction.distinctBytes
         expectedStoredBytes = reduction.expectedStoredBytes
         shards = Self.shards(
-            pattern, ranks, layout, settings.text(.output) ?? Self.nameless)
+            pattern, ranks, layout, settings.text(.output) ?? "FILE")
         // Rank order is size order, also in each segment.
         (shardBytesMaximum, transfersPerRankMaximum) = pattern.share(of: 0)
         shardBytesMinimum = pattern.share(of: ranks - 1).bytes

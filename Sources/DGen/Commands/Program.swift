@@ -186,7 +186,10 @@ package enum Program {
                 try Failure.reading(logLevels(settings)).install(
                     origin: "rank \(session.world.rank) \(session.host)")
                 let execution = try Execution(session, settings, reportPath: reportPath)
-                if isFirst { warn(of: settings.unknownVariables, execution.logger) }
+                for (name, nearest) in isFirst ? settings.unknownVariables : [] {
+                    let advice = nearest.map { "; did you mean \($0)?" } ?? ""
+                    execution.logger.warning("environment: \(name) is not known here\(advice)")
+                }
                 status = execution.carryOut(command.run)
             } catch {
                 if isFirst, let reportPath { try refuseInReport(error, reportPath) }
@@ -227,14 +230,5 @@ package enum Program {
         var report = Report()
         report.end(failure.status, error: failure.message)
         try report.write(to: path)
-    }
-
-    private static func warn(
-        of variables: [(name: String, nearest: String?)], _ logger: Logger
-    ) {
-        for variable in variables {
-            let advice = variable.nearest.map { "; did you mean \($0)?" } ?? ""
-            logger.warning("environment: \(variable.name) is not known here\(advice)")
-        }
     }
 }

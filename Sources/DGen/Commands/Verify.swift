@@ -99,7 +99,19 @@ struct Verify {
         if subject.manifest?.status == .writing {
             table.row("manifest", "says 'writing': the run that wrote it did not finish")
         }
-        if let sample { add(sample, to: &table) }
+        if let sample {
+            table.row(
+                "sample",
+                "\(sample.count) of \(sample.blockCount) blocks of "
+                    + "\(ByteSize.format(spec.dedupUnit)), seed \(sample.seed)")
+            for blocks in sample.damageOfInterest {
+                let probability = sample.missProbability(damagedBlocks: blocks)
+                table.row(
+                    "",
+                    "damage to \(blocks) \(blocks == 1 ? "block" : "blocks") is missed with a probability "
+                        + "of at most \((100 * probability).significantRoundedUp(3)) %")
+            }
+        }
         table.addDamage(execution.report, isDetailed: execution.isDetailed)
         table.addRates(operation, execution.session)
         table.row(
@@ -107,19 +119,5 @@ struct Verify {
             "read \(operation.transferSeconds.fixed(3)) s, generate and compare "
                 + "\(operation.generateSeconds.fixed(3)) s")
         return table
-    }
-
-    private func add(_ sample: SampledPattern, to table: inout Table) {
-        table.row(
-            "sample",
-            "\(sample.count) of \(sample.blockCount) blocks of "
-                + "\(ByteSize.format(subject.spec.dedupUnit)), seed \(sample.seed)")
-        for blocks in sample.damageOfInterest {
-            let probability = sample.missProbability(damagedBlocks: blocks)
-            table.row(
-                "",
-                "damage to \(blocks) \(blocks == 1 ? "block" : "blocks") is missed with a probability "
-                    + "of at most \((100 * probability).significantRoundedUp(3)) %")
-        }
     }
 }

@@ -43,6 +43,7 @@ indirect enum YAML {
     /// - Complexity: O(length of `text`), whatever its aliases stand for.
     static func read(_ text: String, name: String) throws(Failure) -> YAML? {
         let bytes = try checked(text, name: name)
+        guard !bytes.isEmpty else { return nil }
         return try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
             let events = try Events(bytes, name: name)
             defer { events.close() }
@@ -97,7 +98,7 @@ private struct Events {
     let name: String
     private let parser: UnsafeMutablePointer<yaml_parser_t>
 
-    /// Begins with `bytes`, which stay where they are until ``close()``.
+    /// Begins with `bytes`, some at least, which stay where they are until ``close()``.
     init(_ bytes: UnsafeBufferPointer<UInt8>, name: String) throws(Failure) {
         self.name = name
         parser = .allocate(capacity: 1)
@@ -106,8 +107,7 @@ private struct Events {
             throw Failure(.inputOutput, "\(name): no memory to read it")
         }
         yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
-        yaml_parser_set_input_string(
-            parser, bytes.baseAddress ?? UnsafePointer(emptyText), bytes.count)
+        yaml_parser_set_input_string(parser, bytes.baseAddress, bytes.count)
     }
 
     func close() {
@@ -154,16 +154,13 @@ private struct Events {
     }
 }
 
-/// Where an empty text begins: libyaml wants an address.
-nonisolated(unsafe) private let emptyText = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
-
 /// Makes a tree of events, within bounds.
 private struct Reader {
     private typealias Event = Events.Event
 
     /// A part of the tree, and what it amounts to with all aliases followed.
     private struct Part {
-        let value: YAML
+        var value: YAML
         var nodes = 1
         var bytes = 0
         /// How deep lists and mappings are nested in it.
@@ -174,10 +171,6 @@ private struct Reader {
             nodes += element.nodes
             bytes += element.bytes
             height = max(height, element.height + 1)
-        }
-
-        func with(_ value: YAML) -> Part {
-            Part(value: value, nodes: nodes, bytes: bytes, height: height)
         }
     }
 
@@ -268,7 +261,8 @@ private struct Reader {
             elements.append(element.value)
             whole.add(element)
         }
-        return whole.with(.list(elements))
+        whole.value = .list(elements)
+        return whole
     }
 
     private mutating func mapping(depth: Int, _ start: Event) throws(Failure) -> Part {
@@ -294,6 +288,7 @@ private struct Reader {
             whole.add(value)
             entries.append(YAML.Entry(key: key, line: event.line, value: value.value))
         }
-        return whole.with(.mapping(entries))
+        whole.value = .mapping(entries)
+        return whole
     }
 }

@@ -59,13 +59,12 @@ enum CommandLines {
             groups[index].count += group.count
             groups[index].names += group.names.prefix(max(0, namesMax - groups[index].names.count))
         }
+        // The largest first, and of two that are as large the one of rank 0.
+        let sorted = groups.sorted {
+            ($0.count, $0.hasRoot ? 1 : 0) > ($1.count, $1.hasRoot ? 1 : 0)
+        }
         // As many as are shown, beside the one that they are compared with, and one that tells that there are more.
-        return Array(groups.sorted(by: isBefore).prefix(groupsMax + 2))
-    }
-
-    /// The largest first, and of two that are as large the one of rank 0.
-    private static func isBefore(_ one: Group, _ other: Group) -> Bool {
-        (one.count, one.hasRoot ? 1 : 0) > (other.count, other.hasRoot ? 1 : 0)
+        return Array(sorted.prefix(groupsMax + 2))
     }
 
     private static func message(_ groups: [Group]) -> String {

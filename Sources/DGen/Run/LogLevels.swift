@@ -10,27 +10,26 @@ struct LogLevels: Equatable {
     /// The parts that have a level of their own, by the label of their logger.
     static let parts = ["command", "generator", "mpi"]
 
+    private static let accepted: [Logger.Level] = [.error, .warning, .info, .debug, .trace]
+
     private var common: Logger.Level
     private var levels: [String: Logger.Level] = [:]
 
     /// Reads `DGEN_LOG`; what it does not name logs from `common` on.
     init(_ text: String?, default common: Logger.Level) throws(InvalidField) {
         self.common = common
+        let names = Self.accepted.map(\.rawValue).joined(separator: " ")
         let accepted =
-            "LEVEL or PART=LEVEL, joined by commas; levels: error warning info debug trace; "
+            "LEVEL or PART=LEVEL, joined by commas; levels: \(names); "
             + "parts: \(Self.parts.joined(separator: " "))"
         for word in (text ?? "").split(separator: ",") {
             let sides = word.split(separator: "=", omittingEmptySubsequences: false)
-            guard sides.count <= 2, let level = Self.level(String(sides[sides.count - 1])),
+            guard sides.count <= 2, let name = sides.last,
+                let level = Self.accepted.first(where: { $0.rawValue == name }),
                 sides.count == 1 || Self.parts.contains(String(sides[0]))
             else { throw InvalidField(field: "DGEN_LOG", value: String(word), accepted: accepted) }
             if sides.count == 2 { levels[String(sides[0])] = level } else { self.common = level }
         }
-    }
-
-    private static func level(_ name: String) -> Logger.Level? {
-        ["error", "warning", "info", "debug", "trace"].contains(name)
-            ? Logger.Level(rawValue: name) : nil
     }
 
     subscript(part: String) -> Logger.Level { levels[part] ?? common }

@@ -24,6 +24,8 @@ struct Patience {
 }
 
 extension PendingSum {
+    func sums() throws(Failure) -> [Int]? { try Failure.mapping(result) }
+
     /// Waits for the sums of all, and does something else between looks.
     func wait(_ look: () throws(Failure) -> Void = {}) throws(Failure) -> [Int] {
         let patience = Patience()

@@ -124,7 +124,3 @@ final class Ranks {
         return result
     }
 }
-
-extension PendingSum {
-    func sums() throws(Failure) -> [Int]? { try Failure.mapping(result) }
-}

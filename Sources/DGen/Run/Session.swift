@@ -13,6 +13,8 @@ final class Session {
     /// The most ranks on one node.
     let ranksPerNode: Int
     let host: String
+    /// Of each rank.
+    let hosts: [String]
     /// Watches every step, once it is told for how long one may take.
     let watchdog: Watchdog
     /// Finds out who does not answer, from then on.
@@ -42,7 +44,8 @@ final class Session {
         host = try Failure.mapping(MPIRuntime.processorName)
         sums = try world.duplicate()
         watchdog = Watchdog(place: "rank \(world.rank) on \(host)")
-        rollCall = RollCall(on: sums, hosts: try world.collect([host]), watchdog: watchdog)
+        hosts = try world.collect([host])
+        rollCall = RollCall(on: sums, hosts: hosts, watchdog: watchdog)
     }
 
     /// Watches all steps from now on, each of which may take so long, 0 for no limit; once.

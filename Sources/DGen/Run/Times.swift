@@ -54,9 +54,7 @@ struct Times {
             openSeconds: all[Part.open.rawValue], generateSeconds: all[Part.generate.rawValue],
             transferSeconds: all[Part.transfers.rawValue], syncSeconds: all[Part.sync.rawValue],
             closeSeconds: all[Part.close.rawValue], slowestRank: slowest.rank,
-            slowestNode: String(
-                decoding: try session.world.broadcast(
-                    Array(session.host.utf8), from: slowest.rank), as: UTF8.self),
+            slowestNode: session.hosts[slowest.rank],
             latencyNs: try latencies.merged(over: session.world))
     }
 

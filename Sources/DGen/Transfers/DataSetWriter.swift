@@ -62,12 +62,10 @@ final class DataSetWriter {
                 InvalidField(
                     field: "size", value: settings.text(.size) ?? "", accepted: "1 byte at least"))
         }
-        let (layout, asked, alignment) = try Failure.reading(
-            (settings.layout(), settings.stripes(), settings.alignment()))
+        let (layout, alignment) = try Failure.reading((settings.layout(), settings.alignment()))
+        let (count, size) = try Failure.reading((settings[.stripeCount], settings[.stripeSize]))
         let folder = FileSystem.folder(of: FileSystem.resolved(path))
-        stripes = try session.onRoot {
-            Striping(folder: folder, count: asked.count, size: asked.size)
-        }
+        stripes = try session.onRoot { Striping(folder: folder, count: count, size: size) }
         let align = settings.has(.align) ? alignment : stripes.folderStripeSize ?? alignment
         files = FileSet(
             path: path, layout: layout,
