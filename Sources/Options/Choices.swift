@@ -38,7 +38,6 @@ package enum Cut: Equatable, Sendable {
     }
 }
 
-/// In which order a rank goes through its transfers.
 package enum Order: String, CaseIterable, Sendable {
     case sequential, random
 }
@@ -53,7 +52,6 @@ package enum Sync: String, CaseIterable, Sendable {
     case each
 }
 
-/// What a test does with its file.
 package enum Phase: String, CaseIterable, Sendable {
     case write, read, verify
 }
@@ -70,7 +68,6 @@ package enum ReadOrder: String, CaseIterable, Sendable {
     case shuffle
 }
 
-/// How progress is shown.
 package enum ProgressStyle: String, CaseIterable, Sendable {
     /// A bar on a terminal, lines elsewhere.
     case auto

@@ -4,7 +4,6 @@ internal import DataGen
 
 /// What the texts of an option are read as, and what people and editors are told of it.
 package struct Kind<Value: Sendable>: Sendable {
-    /// What is told of it.
     package let form: Form
     /// Reads a text; the name of the field is for the error.
     let read: @Sendable (_ text: String, _ field: String) throws(InvalidField) -> Value
@@ -36,7 +35,6 @@ package struct Form: Sendable {
     package let accepted: String
     /// The least and the most, where it is a number or a size within bounds.
     package let range: ClosedRange<Int>?
-    /// The names to choose from.
     package let choices: [String]
 
     init(

@@ -38,7 +38,6 @@ package class OptionRow: Hashable, @unchecked Sendable {
     package let help: String
     /// A value, as job files have it.
     package let example: String
-    /// Which commands have it.
     package let commands: [Command]
 
     fileprivate init(
@@ -73,7 +72,6 @@ package class OptionRow: Hashable, @unchecked Sendable {
     /// Reads texts that were given for it: its value, or the values of a list.
     package func values(_ texts: [String]) throws(InvalidField) -> [any Sendable] { [] }
 
-    /// The error for a value that does not fit.
     package func refusal(_ value: String, _ accepted: String? = nil) -> InvalidField {
         InvalidField(field: name, value: value, accepted: accepted ?? self.accepted)
     }

@@ -42,8 +42,6 @@ package struct Settings: Codable, Sendable {
     }
 
     /// Checks every option that was given, also those that the command at hand does not read.
-    ///
-    /// - Throws: `InvalidField` for the first that no command accepts.
     package func check() throws(InvalidField) {
         for row in rows {
             if let texts = entries[row.name]?.texts { _ = try row.values(texts) }
@@ -53,7 +51,6 @@ package struct Settings: Codable, Sendable {
 
     package func has(_ row: OptionRow) -> Bool { entries[row.name] != nil }
     package func text(_ row: OptionRow) -> String? { entries[row.name]?.texts.last }
-    /// Whether a job file gives it, and nothing stronger.
     func isOfJobFile(_ row: OptionRow) -> Bool { entries[row.name]?.isOfJobFile == true }
 
     /// Puts texts before those that were given for an option.

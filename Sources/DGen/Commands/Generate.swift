@@ -67,7 +67,6 @@ struct Generate {
         writer = try DataSetWriter(execution.pipeline, execution.settings)
     }
 
-    /// Writes the file; collective.
     private func write() throws(Failure) -> ExitStatus {
         let (path, spec) = (writer.path, writer.spec)
         execution.report.describe(writer)

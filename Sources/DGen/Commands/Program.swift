@@ -19,7 +19,6 @@ private func endInsteadOfMPI() {
 }
 
 /// From arguments to an exit status: every message once, every rank the same status.
-
 package enum Program {
     package static func main() {
         let environment = ProcessInfo.processInfo.environment

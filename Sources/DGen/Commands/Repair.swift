@@ -42,7 +42,6 @@ struct Repair {
             execution.pipeline, subject, checksSpace: Failure.reading(settings[.spaceCheck]))
     }
 
-    /// Repairs the data set; collective.
     func run() throws(Failure) -> ExitStatus {
         let (path, spec) = (subject.path, subject.spec)
         execution.logger.info("repair \(path): \(spec.size) bytes, seed \(spec.seed)")

@@ -36,7 +36,6 @@ protocol GivesOptions: ParsableCommand {
 extension GivesOptions {
     var command: Command? { Self.configuration.commandName.flatMap(Command.init(rawValue:)) }
 
-    /// The texts that were given for its options.
     var commandLine: Settings.Given { given(rows: OptionRow.rows(of: command)) }
 
     func settings(_ environment: [String: String]) throws(Failure) -> Settings {

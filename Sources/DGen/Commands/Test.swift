@@ -59,7 +59,6 @@ struct FileTest {
         }
     }
 
-    /// Runs all phases of all repetitions; collective.
     func run() throws(Failure) -> ExitStatus {
         let (warmUps, isFreshFile, keeps) = try Failure.reading(
             (execution.settings[.warmUp], execution.settings[.freshFile], execution.settings[.keep])
@@ -149,7 +148,6 @@ struct FileTest {
         return isRight
     }
 
-    /// How files are accessed, for people.
     private var accessName: String {
         let (pipeline, pattern) = (execution.pipeline, writer.pattern)
         var words = ["\(ByteSize.format(pipeline.transferSize)), \(pipeline.access.name)"]

@@ -55,7 +55,6 @@ struct Verify {
         execution.report.sample = sample.map(Report.Sampling.init)
     }
 
-    /// Compares the file; collective.
     func run() throws(Failure) -> ExitStatus {
         let (spec, pipeline) = (subject.spec, execution.pipeline)
         execution.logger.info("verify \(path): \(spec.size) bytes, seed \(spec.seed)")

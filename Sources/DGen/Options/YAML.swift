@@ -20,7 +20,6 @@ indirect enum YAML {
         let value: YAML
     }
 
-    /// The text of a scalar.
     var text: String? {
         guard case .scalar(let text, _) = self else { return nil }
         return text
@@ -166,7 +165,6 @@ private struct Reader {
         /// How deep lists and mappings are nested in it.
         var height = 0
 
-        /// Counts what it holds.
         mutating func add(_ element: Part) {
             nodes += element.nodes
             bytes += element.bytes

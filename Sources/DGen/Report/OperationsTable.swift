@@ -39,7 +39,6 @@ enum OperationsTable {
             ("slowest_node", { $1.slowestNode }),
         ]
 
-    /// The table of a report's operations.
     static func text(_ report: Report) -> String {
         let lines = report.operations.map { operation in
             columns.map { quoted($0.value(report, operation)) }

@@ -61,7 +61,6 @@ struct Report: WritableResult {
         }
     }
 
-    /// The summary of each operation by its name.
     static func summary(of operations: [Measurement]) -> [String: Summary] {
         Dictionary(grouping: operations, by: \.operation)
             .mapValues { Summary($0.map(\.bytesPerSecond)) }
@@ -225,7 +224,6 @@ struct Report: WritableResult {
     var spec: EncodedSpec?
     var operations: [Measurement] = []
     var summary: [String: Summary] = [:]
-    /// What was looked at, where not every byte was.
     var sample: Sampling?
     var damage: [DamagedRange] = []
     var damageRanges = 0
@@ -237,7 +235,6 @@ struct Report: WritableResult {
     var fileBytes: Int?
     var manifestStatus: String?
 
-    /// Notes how the run ended.
     mutating func end(_ status: ExitStatus, error: String?) {
         self.status =
             switch status {

@@ -13,7 +13,6 @@ extension Table {
         row(name, "\(ByteSize.format(bytes)) (\(bytes) bytes)")
     }
 
-    /// Adds how many ranks there are, and on how many nodes.
     mutating func addRanks(_ session: Session) {
         row(
             "ranks",
@@ -21,7 +20,6 @@ extension Table {
                 + (session.nodeCount == 1 ? "node" : "nodes"))
     }
 
-    /// Adds who did an operation, and how fast.
     mutating func addRates(_ measurement: Measurement, _ session: Session) {
         addRanks(session)
         row(

@@ -28,7 +28,6 @@ struct Table {
 }
 
 extension Double {
-    /// A number with a fixed count of decimals.
     func fixed(_ decimals: Int) -> String {
         String(format: "%.\(decimals)f", self)
     }

@@ -19,7 +19,6 @@ enum CommandLines {
         /// The first of them, and where they are.
         var names: [String]
         var count: Int
-        /// Whether rank 0 is one of them.
         var hasRoot: Bool
     }
 
@@ -29,11 +28,9 @@ enum CommandLines {
     /// The most bytes of arguments that it shows.
     private static let bytesMax = 200
 
-    /// Returns where all ranks have the same arguments; collective.
+    /// Fails, on every rank with the same ranks that differ from most of them, unless all have the same arguments; collective.
     ///
     /// Costs two messages. Only ranks that differ tell each other more.
-    ///
-    /// - Throws: ``Failure`` with the ranks that differ from most of them, the same on every rank.
     static func requireSame(_ world: Ranks) throws(Failure) {
         guard world.size > 1 else { return }
         let mine = Array(words.dropFirst())

@@ -14,7 +14,6 @@ private let speakingLauncher = Atomic<Int32>(0)
 /// Whether progress was asked for.
 private let isAsked = Atomic<Bool>(false)
 
-/// What a signal does, as ``Interruption/Manner`` has it.
 private let manner = Atomic<Int>(Interruption.Manner.atOnce.rawValue)
 
 /// When the time is over, by the monotonic clock in nanoseconds; 0 for never.
@@ -143,7 +142,6 @@ enum Interruption {
         _exit(ExitStatus.interrupted.rawValue)
     }
 
-    /// Stops the run after that many seconds from now.
     static func stop(afterSeconds seconds: Int) {
         deadline.store(Stopwatch.nowNanoseconds + seconds * 1_000_000_000, ordering: .relaxed)
     }

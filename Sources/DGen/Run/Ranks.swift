@@ -19,7 +19,6 @@ final class Ranks {
         self.communicator = consume communicator
     }
 
-    /// Lends the communicator to a call.
     func lend<Result: ~Copyable, Problem: Error>(
         to call: (borrowing Communicator) throws(Problem) -> Result
     ) throws(Problem) -> Result {

@@ -8,7 +8,6 @@ import Options
 /// What all operations of a run know, the same from its begin to its end: the ranks, who watches them, and which threads
 /// of each make bytes.
 final class Run {
-    /// The threads of a rank.
     struct Threads {
         /// Those that make bytes, at most.
         var count = 1

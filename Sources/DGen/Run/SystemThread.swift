@@ -5,15 +5,12 @@ import Glibc
 /// Threads that one can do without: Foundation's `Thread` does not tell when the system gives none (`ulimit -u`, a control
 /// group), and whoever waits for it waits for ever.
 enum SystemThread {
-    /// What a new thread is told.
     private final class Assignment {
         let body: () -> Void
         init(_ body: @escaping () -> Void) { self.body = body }
     }
 
-    /// Runs `body` on a thread of its own, which takes no signals.
-    ///
-    /// - Returns: whether there is one; otherwise nothing was done.
+    /// Runs `body` on a thread of its own, which takes no signals; false where there is none, and nothing was done.
     static func start(stackBytes: Int = 1 << 20, _ body: @escaping () -> Void) -> Bool {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)

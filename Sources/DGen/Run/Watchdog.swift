@@ -39,7 +39,6 @@ final class Watchdog: Sendable {
                 + "the library (Open MPI: --mca io romio321)"
         }
 
-        /// Whether it is other ranks that are waited for.
         var isWaiting: Bool { self == .agreement || self == .round || self == .othersToFinish }
 
         var status: ExitStatus { isWaiting ? .mpi : .inputOutput }
@@ -85,7 +84,6 @@ final class Watchdog: Sendable {
         if !isWatched { watchByTimer() }
     }
 
-    /// Runs a step under watch.
     func during<Result, Problem: Error>(
         _ phase: Phase, offset: Int = -1, _ step: () throws(Problem) -> Result
     ) throws(Problem) -> Result {

@@ -49,7 +49,6 @@ struct Bench: Answer {
         var isOurs: Bool { self != .memset && self != .memcpy }
     }
 
-    /// One line of the result.
     struct Case: Encodable {
         let operation: Operation
         var kernel = "libc"

@@ -133,7 +133,6 @@ struct BenchRun {
 
 /// The memory of all cases: they are measured one after the other.
 enum BenchMemory {
-    /// The largest buffer.
     static let bytes = 1 << 30
     // Mapped, so that pages which no case touches cost nothing.
     nonisolated(unsafe) private static let memory = [map(), map()]
