@@ -11,7 +11,6 @@ package enum Operation: String, CaseIterable, Sendable {
 
 /// How files are written and read.
 package enum Access: String, CaseIterable, Sendable {
-    /// MPI-IO.
     case mpi
     /// System calls of each rank: `pwrite`, `pread`.
     case posix
