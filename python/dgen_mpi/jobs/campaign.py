@@ -168,7 +168,7 @@ class Campaign:
         files.refuse_unknown(content, [*Job.model_fields, *OWN_KEYS], name)
         own = {key: content.pop(key) for key in OWN_KEYS if key in content}
         default_name = re.sub(r"[^A-Za-z0-9._-]+", "-", default_name).strip("._-") or "campaign"
-        title = _value(name, "name", content.pop("name", default_name))
+        title = options.value("name", content.pop("name", default_name), f"{name}: name")
         for key in content.keys() & NOT_SWEPT:
             raise JobError(f"{name}: {key}: a campaign keeps the reports in its folder")
         axes = {key: value for key, value in content.items() if is_axis(key, value)}
@@ -184,7 +184,7 @@ class Campaign:
         fixed = {key: value for key, value in content.items() if key not in axes}
         runs = _runs(name, str(own.get("runs", 1)))
         # As every flag is read.
-        removes = _value(f"{name}: remove_data", "overwrite", own.get("remove_data", False))
+        removes = options.value("overwrite", own.get("remove_data", False), f"{name}: remove_data")
         steps = _mappings(own.get("steps", [{}]), f"{name}: steps") or [{}]
         combinations = _combinations(axes, own, name, runs)
         count = len(combinations) * runs
@@ -235,14 +235,6 @@ def is_axis(key: str, value: Any) -> bool:
     if options.shape_of(key) not in options.LISTS:
         return True
     return bool(value) and all(isinstance(element, list | dict) for element in value)
-
-
-def _value(where: str, key: str, value: Any) -> Any:
-    """Return what an option reads; its refusal says where."""
-    try:
-        return options.read({key: value})[key]
-    except ValueError as error:
-        raise JobError(f"{where}: {str(error).removeprefix('overwrite: ')}") from error
 
 
 def _runs(name: str, text: str) -> int:

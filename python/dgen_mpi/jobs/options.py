@@ -49,6 +49,14 @@ def read(given: Mapping[str, Any], operation: str = "") -> dict[str, Any]:
     return values
 
 
+def value(name: str, given: object, where: str) -> Any:
+    """Return what one option reads; raises `JobError` that says where it was given."""
+    try:
+        return read({name: given})[name]
+    except ValueError as error:
+        raise JobError(f"{where}: {str(error).removeprefix(f'{name}: ')}") from error
+
+
 def _texts(row: Row, value: object) -> list[str]:
     """Return a value as the texts that the program reads."""
     shape = row["shape"]

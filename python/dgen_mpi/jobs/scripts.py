@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -14,7 +15,48 @@ from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import Job
 from dgen_mpi.manifest import PER_RANK_DIGITS
 
-SCHEDULERS = ("slurm", "pbs", "lsf", "flux")
+_DIRECTIVES = {
+    # The signal goes to the script alone, which hands it on.
+    "slurm": """\
+#SBATCH --job-name={name}
+#SBATCH --output={log}
+#SBATCH --ntasks={ranks}
+#SBATCH --nodes={nodes}
+#SBATCH --ntasks-per-node={ranks_per_node}
+#SBATCH --time={time}
+#SBATCH --signal=B:TERM@{stop_seconds}
+#SBATCH --account={account}
+#SBATCH --partition={partition}""",
+    "pbs": """\
+#PBS -N {name:.15}
+#PBS -o {log}
+#PBS -j oe
+#PBS -l select={nodes_or_one}:ncpus={most_on_node}:mpiprocs={most_on_node}
+#PBS -l walltime={time}
+#PBS -A {account}
+#PBS -q {partition}""",
+    "lsf": """\
+#BSUB -J {name}
+#BSUB -o {log}
+#BSUB -n {ranks}
+#BSUB -R "span[ptile={ranks_per_node}]"
+#BSUB -W {time_in_minutes}
+#BSUB -wt {stop_minutes} -wa TERM
+#BSUB -P {account}
+#BSUB -q {partition}""",
+    "flux": """\
+#flux: --job-name={name}
+#flux: --output={log}
+#flux: --ntasks={ranks}
+#flux: --nodes={nodes}
+#flux: --time-limit={seconds}s
+#flux: --signal=SIGTERM@{stop_seconds}s
+#flux: --bank={account}
+#flux: --queue={partition}""",
+}
+"""What batch systems read of a script; lines are left out for which nothing is asked."""
+
+SCHEDULERS = tuple(_DIRECTIVES)
 """The batch systems that scripts are written for."""
 
 STOP_BEFORE = 60
@@ -27,7 +69,6 @@ place=
 unbegun=
 unprepared=
 worst=0
-has_run=
 
 # A batch system that ends the job says so first: dgen-mpi then stops at the next transfer, and
 # its report is valid.
@@ -95,13 +136,12 @@ step() {
     printf 'dgen-step %s\n' "${report##*/}" >&2
     "$@" "--report=$report" < /dev/null &
     child=$!
-    wait "$child"
-    status=$?
     # A signal ends the wait, but not yet the command.
-    while [ "$status" -gt 128 ] && kill -0 "$child" 2> /dev/null; do
+    while
         wait "$child"
         status=$?
-    done
+        [ "$status" -gt 128 ] && kill -0 "$child" 2> /dev/null
+    do :; done
     child=
     return "$status"
 }
@@ -243,6 +283,14 @@ end() {
 }
 """
 
+_CALLED_BY = {
+    "lost": ["lost"],
+    "before": ["before", "again"],
+    "mended": ["mended"],
+    "remove": ["A data set", "written", "remove"],
+}
+"""Functions that only those scripts have in which a command stands."""
+
 
 def script(
     cases: Sequence[Case],
@@ -272,56 +320,39 @@ def script(
         script.
     """
     for field, text in [("name", name), *(("case", case.name) for case in cases)]:
-        try:
-            options.read({"name": text})
-        except ValueError as error:
-            told = str(error).removeprefix("name: ")
-            raise JobError(f"{field}: {told}") from error
+        options.value("name", text, field)
     lines = ["#!/bin/bash"]
     if scheduler is not None:
-        lines += map(shell.comment, directives(cases, scheduler, name, folder))
+        lines += map(shell.comment, _directives(cases, scheduler, name, folder))
     count = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
     shown = f"`dgen report {shell.word(str(folder))}` shows the results."
     lines += [shell.comment(f"# {name}: {count} of dgen-mpi; {shown}"), "set -u"]
     if scheduler == "pbs":
         lines.append('cd "${PBS_O_WORKDIR:-.}" || exit 2')
-    lines += ["top=$PWD", *_functions(cases)]
+    body: list[str] = []
     before: list[str] = []
     for case in cases:
-        place = _place(PurePath(folder) / case.name)
+        path = PurePath(folder) / case.name
+        place = shell.word(str(path)) if path.is_absolute() else f'"$top"/{shell.word(str(path))}'
         begin = f"begin {place} {case.jobs_digest} {case.origin_digest}"
-        lines += ["", f"# {case.name}", begin]
+        body += ["", f"# {case.name}", begin]
         prepared = _preparation(case.steps[0])
         if prepared != before:
-            lines += [*(["unprepared="] if before else []), *prepared]
+            body += [*(["unprepared="] if before else []), *prepared]
             before = prepared
-        lines += _steps(case, place)
-    return "\n".join([*lines, "", 'exit "$worst"', ""])
+        body += _steps(case, place)
+    functions = _functions("\n".join(body))
+    return "\n".join([*lines, "top=$PWD", functions, *body, "", 'exit "$worst"', ""])
 
 
-def _functions(cases: Sequence[Case]) -> list[str]:
-    """Return the functions that a script calls."""
-    jobs = [job for case in cases for job in case.steps]
-    removing = [case for case in cases if case.remove_data and case.outputs]
-    mends = any(job.operation == "repair" for case in removing for job in case.steps)
-    wanted = {
-        "lost": any(len(case.steps) > 1 and _loses(job) for case in cases for job in case.steps),
-        "before": any(map(_is_noted, jobs)),
-        "again": any(map(_is_noted, jobs)),
-        "A data set": bool(removing),
-        "written": bool(removing),
-        "mended": mends,
-        "remove": bool(removing),
-    }
+def _functions(commands: str) -> str:
+    """Return the functions that commands call."""
     parts = _FUNCTIONS.rstrip().split("\n\n")
-    for name, is_wanted in wanted.items():
-        if not is_wanted:
-            parts = [part for part in parts if not part.startswith(f"# {name} ")]
-    return "\n\n".join(parts).splitlines()
-
-
-def _loses(job: Job) -> bool:
-    return job.operation == "generate" and job.output is not None
+    for command, names in _CALLED_BY.items():
+        if f"\n{command} " not in commands:
+            left_out = tuple(f"# {name} " for name in names)
+            parts = [part for part in parts if not part.startswith(left_out)]
+    return "\n\n".join(parts)
 
 
 def _is_noted(job: Job) -> bool:
@@ -350,18 +381,12 @@ def _preparation(job: Job) -> list[str]:
     return lines
 
 
-def _place(folder: PurePath) -> str:
-    """Return the folder of a case as a word."""
-    place = shell.word(str(folder))
-    return place if folder.is_absolute() else f'"$top"/{place}'
-
-
 def _steps(case: Case, place: str) -> list[str]:
     reports = [f"{place}/{name}.report.json" for name in case.step_names]
     commands = ["ready"]
     if len(case.steps) > 1:
         for job, report in zip(case.steps, reports, strict=True):
-            if _loses(job):
+            if job.operation == "generate" and job.output is not None:
                 first = f"{job.output}.{0:0{PER_RANK_DIGITS}}"
                 file = first if job.layout == "per-rank" else str(job.output)
                 others = " ".join(other for other in reports if other != report)
@@ -397,19 +422,13 @@ def _steps(case: Case, place: str) -> list[str]:
     return [*note, " &&\n".join(commands), 'end "$?"']
 
 
-def clock(seconds: int) -> str:
-    """Return a duration as batch systems read it: ``H:MM:SS``."""
-    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-
-
-def directives(
+def _directives(
     cases: Sequence[Case], scheduler: str, name: str, folder: str | PurePath
 ) -> list[str]:
     """Return the lines of a batch script that the batch system reads.
 
     They ask for what the largest of the jobs needs, for the time that all cases need together.
     """
-    jobs = [job for case in cases for job in case.steps]
     wanted = Resources.of(cases)
     # A relative folder is not there yet, and a batch system makes none.
     is_there = PurePath(folder).is_absolute() and len(cases) == 1
@@ -419,65 +438,37 @@ def directives(
             f"folder: {str(folder)!a} is not accepted; give a batch system a path without "
             "control characters"
         )
-    more = list(dict.fromkeys(line for job in jobs for line in job.directives or []))
-    seconds, stop = wanted.seconds, wanted.stop_before
-    account = wanted.account and shell.word(wanted.account)
-    partition = wanted.partition and shell.word(wanted.partition)
-    time = None if seconds is None else clock(seconds)
-    options: list[str | int | None]
-    if scheduler == "slurm":
-        mark = "#SBATCH"
-        options = [
-            f"--job-name={name}",
-            f"--output={log}",
-            f"--ntasks={wanted.ranks}",
-            wanted.nodes and f"--nodes={wanted.nodes}",
-            wanted.ranks_per_node and f"--ntasks-per-node={wanted.ranks_per_node}",
-            time and f"--time={time}",
-            # To the script alone, which hands it on.
-            stop and f"--signal=B:TERM@{stop}",
-            account and f"--account={account}",
-            partition and f"--partition={partition}",
-        ]
-    elif scheduler == "pbs":
-        mark = "#PBS"
-        nodes, on_node = wanted.nodes or 1, wanted.ranks_per_node or wanted.ranks
-        options = [
-            f"-N {name[:15]}",
-            f"-o {log}",
-            "-j oe",
-            f"-l select={nodes}:ncpus={on_node}:mpiprocs={on_node}",
-            time and f"-l walltime={time}",
-            account and f"-A {account}",
-            partition and f"-q {partition}",
-        ]
-    elif scheduler == "lsf":
-        mark = "#BSUB"
-        options = [
-            f"-J {name}",
-            f"-o {log}",
-            f"-n {wanted.ranks}",
-            wanted.ranks_per_node and f'-R "span[ptile={wanted.ranks_per_node}]"',
-            seconds and f"-W {-(-seconds // 60) // 60}:{-(-seconds // 60) % 60:02}",
-            stop and f"-wt {-(-stop // 60)} -wa TERM",
-            account and f"-P {account}",
-            partition and f"-q {partition}",
-        ]
-    elif scheduler == "flux":
-        mark = "#flux:"
-        options = [
-            f"--job-name={name}",
-            f"--output={log}",
-            f"--ntasks={wanted.ranks}",
-            wanted.nodes and f"--nodes={wanted.nodes}",
-            seconds and f"--time-limit={seconds}s",
-            stop and f"--signal=SIGTERM@{stop}s",
-            account and f"--bank={account}",
-            partition and f"--queue={partition}",
-        ]
-    else:
+    if scheduler not in _DIRECTIVES:
         raise JobError(f"scheduler: '{scheduler}' is not accepted; give {' or '.join(SCHEDULERS)}")
-    return [f"{mark} {option}" for option in [*options, *more] if option]
+    asked: dict[str, object] = {
+        "name": name,
+        "log": log,
+        "ranks": wanted.ranks,
+        "nodes": wanted.nodes,
+        "nodes_or_one": wanted.nodes or 1,
+        "ranks_per_node": wanted.ranks_per_node,
+        "most_on_node": wanted.ranks_per_node or wanted.ranks,
+        "account": wanted.account and shell.word(wanted.account),
+        "partition": wanted.partition and shell.word(wanted.partition),
+    }
+    if wanted.seconds:
+        minutes = -(-wanted.seconds // 60)
+        hours = f"{wanted.seconds // 3600}:{wanted.seconds // 60 % 60:02}"
+        asked |= {"seconds": wanted.seconds, "time": f"{hours}:{wanted.seconds % 60:02}"}
+        asked["time_in_minutes"] = f"{minutes // 60}:{minutes % 60:02}"
+    if wanted.stop_before:
+        asked |= {"stop_seconds": wanted.stop_before, "stop_minutes": -(-wanted.stop_before // 60)}
+    lines = _DIRECTIVES[scheduler].splitlines()
+    mark = lines[0].split()[0]
+    found = [
+        line.format_map(asked)
+        for line in lines
+        if all(asked.get(field) is not None for field in re.findall(r"{(\w+)", line))
+    ]
+    more = dict.fromkeys(
+        line for case in cases for job in case.steps for line in job.directives or [] if line
+    )
+    return [*found, *(f"{mark} {line}" for line in more)]
 
 
 @dataclass(frozen=True)
