@@ -50,28 +50,11 @@ class _Process(NamedTuple):
 def start(
     script: Path, *, log: Path, lock: Path, folder: Path, environment: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Start a script in the background, in a session of its own.
+    """Start a script in the folder `folder`; return what `is_running` and `stop` want to know.
 
-    Parameters
-    ----------
-    script, log
-        The script, and the file that gets what it prints.
-    lock
-        A file that the job's processes keep locked, for those who do not see processes.
-    folder
-        Where it starts.
-    environment
-        Variables beside those of this process.
-
-    Returns
-    -------
-    dict
-        What `is_running` and `stop` want to know.
-
-    Raises
-    ------
-    OSError
-        Where a file cannot be opened, or bash not be started.
+    It has a session of its own, and `environment` beside the variables of this process. `log` gets
+    what it prints. Its processes keep `lock` locked, for those who do not see them. Raises
+    `OSError` where a file cannot be opened, or bash not be started.
     """
     secret = secrets.token_hex(16)
     with os.fdopen(open_own(log), "ab") as printed, os.fdopen(open_own(lock), "ab") as held:
@@ -111,22 +94,11 @@ def is_running(job: Mapping[str, Any]) -> bool | None:
 
 
 def stop(jobs: Mapping[str, Mapping[str, Any]]) -> None:
-    """End jobs, and return when they have gone.
+    """End jobs, what `start` returned by their names, and return when they have gone.
 
     They are told to stop, which `dgen-mpi` does at the next transfer; what is still there after
-    `STOP_SECONDS` is killed.
-
-    Parameters
-    ----------
-    jobs
-        What `start` returned, by the names of the jobs.
-
-    Raises
-    ------
-    JobError
-        For the first that cannot be seen from here.
-    TimeoutError
-        For the first that does not go.
+    `STOP_SECONDS` is killed. Raises `JobError` for the first that cannot be seen from here, and
+    `TimeoutError` for the first that does not go.
     """
     for name, job in jobs.items():
         if is_running(job) is None:
@@ -156,8 +128,8 @@ def stop(jobs: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _first(job: Mapping[str, Any]) -> _Process | None:
     """Return the process that was started, if it is there."""
-    ticks, number = job.get("start_ticks"), job.get("native_id")
-    if not isinstance(ticks, int) or not isinstance(number, str) or not number.isdecimal():
+    ticks, number = job.get("start_ticks"), str(job.get("native_id"))
+    if not isinstance(ticks, int) or not number.isdecimal():
         return None
     process = _Process(int(number), ticks)
     return process if _is_there(process) else None
@@ -180,9 +152,9 @@ def _processes(jobs: Iterable[Mapping[str, Any]]) -> list[_Process]:
                 continue
             ticks = _start_ticks(number)
             variables = (place / "environ").read_bytes().split(b"\0")
-            process = _Process(number, ticks) if ticks is not None else None
-            is_ours = number != os.getpid() and not wanted.isdisjoint(variables)
-            if process is not None and is_ours and process not in found:
+            if ticks is None or number == os.getpid() or wanted.isdisjoint(variables):
+                continue
+            if (process := _Process(number, ticks)) not in found:
                 found.append(process)
     return found
 
@@ -222,10 +194,13 @@ def _is_locked(job: Mapping[str, Any]) -> bool:
     """Return whether the job's processes lock its file, as seen from another container too."""
     if not isinstance(job.get("lock"), str) or _first(job) is not None:
         return False
-    if job.get("processes") == _number_space():
-        return False
+    return job.get("processes") != _number_space() and is_locked(job["lock"])
+
+
+def is_locked(path: str | Path) -> bool:
+    """Return whether somebody has locked a file, as far as that can be seen."""
     with contextlib.suppress(OSError, ValueError):
-        file = os.open(job["lock"], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import itertools
 import json
@@ -86,15 +87,7 @@ class StepResult:
 
 
 class CampaignFolder:
-    """A campaign with a folder of its own.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    campaign
-        What it holds; its jobs have absolute paths here.
-    """
+    """A campaign with a folder of its own; its jobs have absolute paths."""
 
     def __init__(self, path: Path, campaign: Campaign) -> None:
         self.path = path
@@ -131,12 +124,8 @@ class CampaignFolder:
         # Before it is made: scripts must be able to name it.
         shell.word(str(path))
         program = program or os.environ.get("DGEN_MPI_PROGRAM")
-        placed = Campaign(
-            campaign.name,
-            tuple(_placed(case, program) for case in campaign.cases),
-            campaign.text,
-        )
-        folder = cls(path, placed)
+        cases = tuple(_placed(case, program) for case in campaign.cases)
+        folder = cls(path, dataclasses.replace(campaign, cases=cases))
         folder._refuse_own_files()
         folder._require_own()
         path.mkdir(parents=True, exist_ok=True)
@@ -151,16 +140,14 @@ class CampaignFolder:
         cases = {case.name for case in self.campaign.cases}
         top = {LOCK, self.index.name, "campaign.yaml", *cases}
         for case in self.campaign.cases:
-            for job in case.steps:
-                if job.output is None:
-                    continue
-                parts = Path(os.path.relpath(os.path.realpath(job.output), own)).parts
+            for output in filter(None, (job.output for job in case.steps)):
+                parts = Path(os.path.relpath(os.path.realpath(output), own)).parts
                 is_ours = not parts or (len(parts) == 1 and parts[0] in top)
                 if len(parts) == 2 and parts[0] in cases:
                     is_ours = _OWN.fullmatch(parts[1]) is not None
                 if is_ours:
                     raise JobError(
-                        f"{case.name}: output: '{job.output}' is a file of the campaign's folder; "
+                        f"{case.name}: output: '{output}' is a file of the campaign's folder; "
                         "give another file"
                     )
         refuse_clashes(self.campaign.cases, self.campaign.name)
@@ -177,17 +164,17 @@ class CampaignFolder:
 
     def _write(self) -> None:
         """Write scripts and the index, whatever of them is there."""
-        old = self._read_index() if self.index.exists() else None
-        before = {case["name"]: case for case in (old or {}).get("cases", [])}
+        old = self._read_index() if self.index.exists() else {}
+        before = {case["name"]: case for case in old.get("cases", [])}
         entries = {case.name: _entry(case) for case in self.campaign.cases}
         for name, entry in before.items():
             self._require_free(name, entry, entries.get(name))
         index = {
             "format": INDEX_FORMAT,
             "name": self.campaign.name,
-            "created": (old or {}).get("created") or datetime.now(UTC).isoformat(),
+            "created": old.get("created") or datetime.now(UTC).isoformat(),
         }
-        if old is None:
+        if not old:
             # What follows may not come to its end; what is there is then known to be ours.
             write_json(self.index, index | {"cases": []})
         for name, entry in before.items():
@@ -196,8 +183,7 @@ class CampaignFolder:
             place = self.place(case)
             place.mkdir(exist_ok=True)
             self._stamp(place, "unknown unknown")
-            if not (place / STAMP).exists():
-                files.replace(place / STAMP, _stamp_of(entries[case.name]) + "\n")
+            self._stamp(place, _stamp_of(entries[case.name]), needs_results=False)
             if not self._submitted(place):
                 text = script([case], self.path, name=self.title(case))
                 keep_and_replace(self.script(case), text)
@@ -227,9 +213,12 @@ class CampaignFolder:
             return None
         return submission
 
-    def _stamp(self, place: Path, stamp: str) -> None:
+    @staticmethod
+    def _stamp(place: Path, stamp: str, *, needs_results: bool = True) -> None:
         """Note which jobs the results of a case are of, where there are any and nothing says it."""
-        if not (place / STAMP).exists() and any(found.exists() for found in _results_in(place)):
+        if not (place / STAMP).exists() and (
+            not needs_results or any(found.exists() for found in _results_in(place))
+        ):
             files.replace(place / STAMP, stamp + "\n")
 
     def is_current(self, case: Case) -> bool:
@@ -255,8 +244,7 @@ class CampaignFolder:
             (place / STAMP).unlink(missing_ok=True)
         if keeps_log and self.log(case).exists() and self.log(case).stat().st_size:
             set_aside(self.log(case))
-        if not (place / STAMP).exists():
-            files.replace(place / STAMP, f"{case.jobs_digest} {case.origin_digest}\n")
+        self._stamp(place, _stamp_of(_entry(case)), needs_results=False)
 
     def require_unchanged(self) -> None:
         """Refuse to go on where somebody has changed the campaign since this object was made."""
@@ -267,13 +255,7 @@ class CampaignFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> CampaignFolder:
-        """Return the campaign of a folder that was made before.
-
-        Raises
-        ------
-        JobError
-            For what is no folder of a campaign.
-        """
+        """Return the campaign of a folder that was made before; raises `JobError` for any other."""
         folder = cls(Path(path).absolute(), Campaign("", ()))
         index = folder._read_index()
         cases = tuple(
@@ -338,10 +320,7 @@ class CampaignFolder:
     def submission(self, case: Case) -> dict[str, Any] | None:
         """Return how a case was given to a batch system; None for one that was not.
 
-        Raises
-        ------
-        JobError
-            For a file that does not tell: it may run.
+        Raises `JobError` for a file that does not tell: it may run.
         """
         return _submission(self.place(case)) if self.is_current(case) else None
 
@@ -378,20 +357,7 @@ class CampaignFolder:
 
     def is_running(self) -> bool:
         """Return whether somebody runs this campaign on this machine; writes nothing."""
-        try:
-            descriptor = os.open(self.path / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            # A file system without locks.
-            return False
-        finally:
-            os.close(descriptor)
-        return False
+        return background.is_locked(self.path / LOCK)
 
     def unfinished(self) -> list[Case]:
         """Return the cases that have not ended well."""
@@ -401,15 +367,8 @@ class CampaignFolder:
     def locked(self, wait_seconds: float = 15) -> Iterator[int]:
         """Keep others from running this campaign at the same time.
 
-        Yields
-        ------
-        int
-            A file descriptor that holds the lock. A process that inherits it holds the lock too.
-
-        Raises
-        ------
-        JobError
-            Where somebody does, and does not end within `wait_seconds`.
+        Yields a file descriptor that holds the lock; so does a process that inherits it. Raises
+        `JobError` where somebody runs it, and does not end within `wait_seconds`.
         """
         with os.fdopen(files.open_own(self.path / LOCK), "ab") as file:
             end = time.monotonic() + wait_seconds
@@ -417,12 +376,10 @@ class CampaignFolder:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
-                    if time.monotonic() > end:
-                        raise JobError(
-                            f"{self.path}: this campaign is being run already"
-                        ) from error
-                    time.sleep(0.2)
-                    continue
+                    if time.monotonic() <= end:
+                        time.sleep(0.2)
+                        continue
+                    raise JobError(f"{self.path}: this campaign is being run already") from error
                 except OSError as error:
                     # A file system without locks.
                     LOGGER.warning("%s: no lock: %s", self.path, error)
@@ -441,7 +398,7 @@ def _placed(case: Case, program: str | None) -> Case:
         if program is not None and job.program is None:
             given["program"] = program
         steps.append(Job.from_mapping(given, case.name))
-    return Case(case.name, case.values, tuple(steps), case.remove_data, case.origin_digest)
+    return dataclasses.replace(case, steps=tuple(steps), origin=case.origin_digest)
 
 
 def _entry(case: Case) -> dict[str, Any]:
@@ -480,13 +437,9 @@ def _submission(place: Path) -> dict[str, Any] | None:
 
 def set_aside(path: Path) -> None:
     """Keep a file, if there is one, under a name with a number: ``log.txt.~1~``."""
-    if not path.exists() and not path.is_symlink():
-        return
-    for number in itertools.count(1):
-        other = path.with_name(f"{path.name}.~{number}~")
-        if not other.exists() and not other.is_symlink():
-            path.rename(other)
-            return
+    if os.path.lexists(path):
+        others = (path.with_name(f"{path.name}.~{number}~") for number in itertools.count(1))
+        path.rename(next(other for other in others if not os.path.lexists(other)))
 
 
 def keep_and_replace(path: Path, text: str) -> None:
@@ -494,8 +447,7 @@ def keep_and_replace(path: Path, text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         if files.read_text(path, len(text.encode())) == text:
             return
-    is_empty = path.is_file() and path.stat().st_size == 0
-    if path.is_symlink() or (path.exists() and not is_empty):
+    if path.is_symlink() or not path.is_file() or path.stat().st_size:
         set_aside(path)
     files.replace(path, text)
 

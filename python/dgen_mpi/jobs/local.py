@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import json
 import logging
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from dgen_mpi._files import open_own
 from dgen_mpi.jobs import logs
@@ -63,14 +65,8 @@ def run(folder: CampaignFolder, *, stop_at_failure: bool = False) -> Iterator[Ev
     """Run the cases of a campaign that have not ended well, one after the other.
 
     Whoever stops iterating, or is interrupted, stops the case that runs: it ends at the next
-    transfer, with a valid report. So does the death of this process.
-
-    Parameters
-    ----------
-    folder
-        The campaign.
-    stop_at_failure
-        Whether cases after one that fails are left alone.
+    transfer, with a valid report. So does the death of this process. With `stop_at_failure`, cases
+    after one that fails are left alone.
 
     Yields
     ------
@@ -85,32 +81,29 @@ def run(folder: CampaignFolder, *, stop_at_failure: bool = False) -> Iterator[Ev
     with folder.locked() as lock:
         folder.require_unchanged()
         for case in folder.campaign.cases:
-            if folder.state(case) is State.DONE:
-                yield Ended(case, State.DONE, was_done=True)
-                continue
             state = folder.state(case)
+            if state is State.DONE:
+                yield Ended(case, state, was_done=True)
+                continue
             if state in (State.QUEUED, State.RUNNING):
                 system = (folder.submission(case) or {}).get("executor")
                 advice = f"{system} has it; dgen status asks how it is, dgen cancel takes it back"
                 yield Ended(case, state, advice)
                 continue
             yield Started(case)
-            message = ""
-            for event in _run_case(folder, case, lock):
-                if isinstance(event, str):
-                    message = event
-                else:
-                    yield event
+            message = yield from _run_case(folder, case, lock)
             state = folder.state(case)
-            if state is not State.DONE and not message:
-                message = logs.reason(folder.log(case)) or f"no report; see {folder.log(case)}"
-            yield Ended(case, state, "" if state is State.DONE else message)
-            if state is not State.DONE and stop_at_failure:
+            if state is State.DONE:
+                yield Ended(case, state)
+                continue
+            log = folder.log(case)
+            yield Ended(case, state, message or logs.reason(log) or f"no report; see {log}")
+            if stop_at_failure:
                 return
 
 
-def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Iterator[Progressed | str]:
-    """Run a case; texts are errors that were printed."""
+def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Generator[Progressed, None, str]:
+    """Run a case; returns the last error that was printed."""
     folder.take(case)
     # What an earlier run was given to is over.
     (folder.place(case) / "submission.json").unlink(missing_ok=True)
@@ -129,9 +122,12 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Iterator[Progres
             # Interrupts from the terminal come to this process, which hands them on.
             start_new_session=True,
             pass_fds=(lock,),
-            preexec_fn=_dies_with_parent(),
+            # It is told to stop when this process dies.
+            preexec_fn=functools.partial(
+                ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0
+            ),
         )
-        step = ""
+        step = message = ""
         try:
             assert process.stderr is not None
             for line in process.stderr:
@@ -144,14 +140,14 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Iterator[Progres
                     continue
                 log.write(line)
                 log.flush()
-                for mark in logs.ERRORS:
-                    if line.startswith(mark):
-                        yield f"{line.removeprefix(mark).strip()}; see {folder.log(case)}"
+                if error := logs.error_in(line):
+                    message = f"{error}; see {folder.log(case)}"
             status = process.wait()
             kept = folder.place(case) / "exit_status"
             if status and not os.path.lexists(kept):
                 # A script that is killed cannot say so.
                 kept.write_text(f"{5 if status < 0 else 3}\n", encoding="ascii")
+            return message
         finally:
             if process.poll() is None:
                 logging.getLogger("dgen_mpi.jobs").info("%s: stopping", case.name)
@@ -179,17 +175,9 @@ def _let_end(process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def _dies_with_parent() -> Callable[[], None]:
-    """Return what a child process calls so that it is told to stop when this process dies."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-
 def _progress(case: Case, step: str, line: str) -> Progressed | None:
-    if not line.startswith("{"):
-        return None
     try:
-        said = json.loads(line)
+        said: Any = json.loads(line) if line.startswith("{") else None
         return Progressed(
             case,
             step,

@@ -17,9 +17,8 @@ LINE_MAX = 300
 STEP = "dgen-step "
 """What stands in a log before a step, and before what a run prints."""
 
-ERRORS = ("dgen-mpi: error: ", "dgen: error: ")
-"""What our own programs begin their last words with."""
-
+# What our own programs begin their last words with.
+_ERROR = re.compile(r"(?:dgen-mpi|dgen): error: (.*)")
 _RULE = re.compile(r"^\s*[-=*]{10,}\s*$", re.MULTILINE)
 
 # What Open MPI says after the reason, of whatever reason.
@@ -42,18 +41,20 @@ def telling(text: str) -> str:
     begins = [number for number, line in enumerate(lines) if line.startswith(STEP)]
     lines = [line for line in lines[begins[-1] + 1 if begins else 0 :] if line.strip()]
     for line in reversed(lines):
-        for mark in ERRORS:
-            if line.startswith(mark):
-                return _cut(line.removeprefix(mark))
+        if error := error_in(line):
+            return _cut(error)
     last = text[text.rfind(STEP) :] if begins else text
     framed = [_cut(part.strip().split("\n\n")[0]) for part in _RULE.split(last)[1:-1]]
-    framed = [part for part in framed if part]
-    if framed:
+    if framed := list(filter(None, framed)):
         return next((part for part in reversed(framed) if not _COMMON.match(part)), framed[-1])
-    lines = [line for line in lines if not _RULE.match(line)]
-    return _cut(next((line for line in reversed(lines) if _TELLING.search(line)), "")) or _cut(
-        lines[-1] if lines else ""
-    )
+    lines = [line for line in reversed(lines) if not _RULE.match(line)]
+    return _cut(next(filter(_TELLING.search, lines), lines[0] if lines else ""))
+
+
+def error_in(line: str) -> str:
+    """Return what a line of our own programs says is wrong; nothing for any other line."""
+    found = _ERROR.match(line)
+    return found[1].strip() if found else ""
 
 
 def _cut(text: str) -> str:

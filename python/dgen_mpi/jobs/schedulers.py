@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,9 @@ LOGGER = logging.getLogger("dgen_mpi.jobs")
 class BatchSystem:
     """A batch system, or processes of this machine that are started in the background.
 
-    Parameters
-    ----------
-    name
-        ``"slurm"``, ``"pbs"``, ``"lsf"``, ``"flux"``, ``"local"``, or another one that PSI/J knows.
-    polling_seconds
-        How often it is asked how jobs are.
-
-    Raises
-    ------
-    JobError
-        For a batch system that PSI/J does not know.
+    Its name is ``"slurm"``, ``"pbs"``, ``"lsf"``, ``"flux"``, ``"local"``, or another one that
+    PSI/J knows; it is asked how jobs are every `polling_seconds`. Raises `JobError` for a batch
+    system that PSI/J does not know.
     """
 
     def __init__(self, name: str, polling_seconds: int = 5) -> None:
@@ -65,64 +57,47 @@ class BatchSystem:
             config.initial_queue_polling_delay = min(2, polling_seconds)
 
     def submit(self, folder: CampaignFolder, cases: Sequence[Case]) -> dict[str, str]:
-        """Give cases to the batch system.
+        """Give cases to the batch system; return its names of their jobs.
 
-        Returns
-        -------
-        dict
-            The batch system's name of the job of each case.
-
-        Raises
-        ------
-        JobError
-            For the first that is not taken; those before are in the batch system.
+        Raises `JobError` for the first that is not taken; those before are in the batch system.
         """
+        give = self._start if self.name == background.LOCAL else self._queue
         names = {}
         for case in cases:
             if folder.state(case) in (State.QUEUED, State.RUNNING):
                 raise JobError(f"{case.name}: an earlier run of it goes on; dgen cancel ends it")
             # Logs are begun anew.
             folder.take(case, keeps_log=True)
-            if self.name == background.LOCAL:
-                names[case.name] = self._start(folder, case)
-                continue
-            spec = self._spec(folder, case)
-            job = psij.Job(spec)
             (folder.place(case) / "exit_status").unlink(missing_ok=True)
-            try:
-                self._executor.submit(job)
-            except psij.SubmitException as error:
-                reason = " ".join(str(error).split())
-                raise JobError(f"{case.name}: {self.name} does not take it: {reason}") from error
-            names[case.name] = str(job.native_id)
-            self._jobs[names[case.name]] = job
-            LOGGER.info("%s: %s job %s", case.name, self.name, job.native_id)
-            write_json(
-                folder.place(case) / "submission.json",
-                {
-                    "executor": self.name,
-                    "native_id": str(job.native_id),
-                    "submitted": datetime.datetime.now(datetime.UTC).isoformat(),
-                },
-            )
+            names[case.name] = give(folder, case)
         return names
+
+    def _queue(self, folder: CampaignFolder, case: Case) -> str:
+        """Give a case to the batch system, and note it."""
+        job = psij.Job(self._spec(folder, case))
+        with _refusals(f"{case.name}: {self.name} does not take it"):
+            self._executor.submit(job)
+        name = str(job.native_id)
+        self._jobs[name] = job
+        LOGGER.info("%s: %s job %s", case.name, self.name, name)
+        submitted = datetime.datetime.now(datetime.UTC).isoformat()
+        _note(folder, case, {"executor": self.name, "native_id": name, "submitted": submitted})
+        return name
 
     @staticmethod
     def _start(folder: CampaignFolder, case: Case) -> str:
         """Start a case in the background, and note it; one that cannot be noted is ended."""
-        place = folder.place(case)
         work = Path(case.steps[0].working_directory or folder.path)
-        (place / "exit_status").unlink(missing_ok=True)
         job = background.start(
             folder.script(case),
             log=folder.log(case),
-            lock=place / ".lock",
+            lock=folder.place(case) / ".lock",
             # What is not there is told by the script.
             folder=work if work.is_dir() else folder.path,
             environment=_environment(Resources.of([case])),
         )
         try:
-            write_json(place / "submission.json", job)
+            _note(folder, case, job)
         except BaseException:
             background.stop({case.name: job})
             raise
@@ -179,12 +154,8 @@ class BatchSystem:
             return found
         asked = []
         for case in cases:
-            submission = folder.submission(case)
-            if (
-                found[case.name] is State.QUEUED
-                and submission is not None
-                and submission.get("executor") == self.name
-            ):
+            submission = self._submission(folder, case)
+            if submission is not None and found[case.name] is State.QUEUED:
                 asked.append((case, submission, self._attached(submission["native_id"])))
         deadline = time.monotonic() + ANSWER_SECONDS
         for case, submission, job in asked:
@@ -195,9 +166,14 @@ class BatchSystem:
                 note = {"ended": str(state), "message": job.status.message}
                 # Whoever may only look sees the same.
                 with contextlib.suppress(OSError):
-                    write_json(folder.place(case) / "submission.json", submission | note)
+                    _note(folder, case, submission | note)
             found[case.name] = state
         return found
+
+    def _submission(self, folder: CampaignFolder, case: Case) -> dict[str, Any] | None:
+        """Return how a case was given to this batch system."""
+        submission = folder.submission(case)
+        return submission if (submission or {}).get("executor") == self.name else None
 
     def _attached(self, native_id: str) -> psij.Job:
         if native_id not in self._jobs:
@@ -227,61 +203,42 @@ class BatchSystem:
     ) -> dict[str, State]:
         """Wait until all of some cases have ended.
 
-        Returns
-        -------
-        dict
-            How each ended, or how far it is when the time is over.
+        Returns how each ended, or how far it is when the time is over.
         """
         end = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while True:
             states = self.states(folder, cases)
-            is_over = end is not None and time.monotonic() > end
-            if is_over or not any(
-                states[case.name] in (State.QUEUED, State.RUNNING) for case in cases
-            ):
+            is_open = any(states[case.name] in (State.QUEUED, State.RUNNING) for case in cases)
+            if not is_open or (end is not None and time.monotonic() > end):
                 return states
             time.sleep(0.5)
 
     def cancel(self, folder: CampaignFolder, cases: Sequence[Case]) -> list[str]:
-        """Cancel the jobs of cases that have not ended.
+        """Cancel the jobs of cases that have not ended; return the names of these cases.
 
-        Returns
-        -------
-        list
-            The names of the cases whose jobs were cancelled.
-
-        Raises
-        ------
-        JobError
-            For the first that the batch system does not cancel.
-        TimeoutError
-            For the first that has not gone after a minute and a half.
+        Raises `JobError` for the first that the batch system does not cancel, and `TimeoutError`
+        for the first that has not gone after a minute and a half.
         """
         cancelled = []
-        local: dict[str, dict[str, Any]] = {}
-        asked: dict[str, dict[str, Any]] = {}
-        for case in cases:
-            submission = folder.submission(case)
-            if submission is None or folder.state(case).is_final:
-                continue
-            if submission.get("executor") != self.name:
-                continue
-            if self.name == background.LOCAL:
-                local[case.name] = submission
-                continue
-            try:
-                self._executor.cancel(self._attached(submission["native_id"]))
-            except psij.SubmitException as error:
-                reason = " ".join(str(error).split())
-                raise JobError(f"{case.name}: {self.name} does not cancel it: {reason}") from error
-            asked[case.name] = submission
-        background.stop(local)
+        jobs = {
+            case.name: submission
+            for case in cases
+            if (submission := self._submission(folder, case)) is not None
+            and not folder.state(case).is_final
+        }
+        is_local = self.name == background.LOCAL
+        if is_local:
+            background.stop(jobs)
+        else:
+            for name, submission in jobs.items():
+                with _refusals(f"{name}: {self.name} does not cancel it"):
+                    self._executor.cancel(self._attached(submission["native_id"]))
         end = time.monotonic() + CANCEL_SECONDS
         for case in cases:
-            submission = local.get(case.name) or asked.get(case.name)
-            if submission is None:
+            if case.name not in jobs:
                 continue
-            if case.name in asked and not self._has_ended(submission, end - time.monotonic()):
+            submission = jobs[case.name]
+            if not is_local and not self._has_ended(submission, end - time.monotonic()):
                 raise TimeoutError(
                     f"{case.name}: {self.name} was told to cancel it, and it is not gone yet; "
                     "dgen status tells when"
@@ -289,7 +246,7 @@ class BatchSystem:
             # One that was quicker has ended by itself.
             if folder.state(case) is not State.DONE:
                 note = {"ended": str(State.CANCELLED), "message": None}
-                write_json(folder.place(case) / "submission.json", submission | note)
+                _note(folder, case, submission | note)
                 cancelled.append(case.name)
         return cancelled
 
@@ -298,6 +255,19 @@ class BatchSystem:
         job = self._attached(submission["native_id"])
         status = job.wait(datetime.timedelta(seconds=max(0.1, seconds)))
         return status is not None and bool(status.final)
+
+
+@contextlib.contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """Have the batch system's refusal told in one line."""
+    try:
+        yield
+    except psij.SubmitException as error:
+        raise JobError(f"{what}: {' '.join(str(error).split())}") from error
+
+
+def _note(folder: CampaignFolder, case: Case, submission: dict[str, Any]) -> None:
+    write_json(folder.place(case) / "submission.json", submission)
 
 
 def _environment(wanted: Resources) -> dict[str, str]:
