@@ -14,7 +14,6 @@ place=
 unbegun=
 unprepared=
 worst=0
-has_run=
 
 # A batch system that ends the job says so first: dgen-mpi then stops at the next transfer, and
 # its report is valid.
@@ -82,13 +81,12 @@ step() {
     printf 'dgen-step %s\n' "${report##*/}" >&2
     "$@" "--report=$report" < /dev/null &
     child=$!
-    wait "$child"
-    status=$?
     # A signal ends the wait, but not yet the command.
-    while [ "$status" -gt 128 ] && kill -0 "$child" 2> /dev/null; do
+    while
         wait "$child"
         status=$?
-    done
+        [ "$status" -gt 128 ] && kill -0 "$child" 2> /dev/null
+    do :; done
     child=
     return "$status"
 }

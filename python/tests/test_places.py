@@ -178,5 +178,5 @@ def test_many_outputs_are_compared_quickly(here: Path) -> None:
         (str(number), [job.model_copy(update={"output": f"a/{number}"})]) for number in range(2000)
     ]
     started = time.process_time()
-    assert list(places.clashes(listed)) == []
+    places.refuse_clashes(listed, "c")
     assert time.process_time() - started < 5

@@ -41,9 +41,8 @@ from dgen_mpi.jobs import (
     shell,
 )
 from dgen_mpi.jobs import run as run_cases
-from dgen_mpi.jobs.campaign import refuse_clashes
 from dgen_mpi.jobs.folder import keep_and_replace
-from dgen_mpi.jobs.places import needed_files
+from dgen_mpi.jobs.places import needed_files, refuse_clashes
 
 STATUS_OF = {
     State.DONE: DONE,
@@ -129,11 +128,10 @@ def render(options: argparse.Namespace) -> int:
         if options.single == "-":
             print(text, end="")
             return DONE
-        inputs: list[tuple[str | Path, str]] = [(options.file, "the campaign file")]
-        for path, what in needed_files((case.name, case.steps) for case in campaign.cases):
-            inputs.append((path, what))
+        jobs = [(case.name, case.steps) for case in campaign.cases]
+        inputs = [(options.file, "the campaign file"), *needed_files(jobs)]
         require_output("single", options.single, inputs, SCRIPT_MARK)
-        refuse_clashes(campaign.cases, "single", [(options.single, "the script")])
+        refuse_clashes(jobs, "single", [(options.single, "the script")])
         replace(options.single, text)
         written = [options.single]
     else:

@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,8 +76,7 @@ class Case:
     @property
     def outputs(self) -> list[str]:
         """The files that it writes."""
-        written = [job.output for job in self.steps if job.writes and job.output]
-        return list(dict.fromkeys(written))
+        return list(dict.fromkeys(job.output for job in self.steps if job.writes and job.output))
 
     @property
     def bytes_written(self) -> int:
@@ -144,21 +143,10 @@ class Campaign:
     def from_yaml(
         cls, text: str, name: str = "campaign", default_name: str = "campaign"
     ) -> Campaign:
-        """Return the campaign that YAML describes.
+        """Return the campaign of a text, which is called `name` in errors.
 
-        Parameters
-        ----------
-        text
-            A campaign or job file.
-        name
-            What the file is called in errors.
-        default_name
-            The name of a campaign that has none.
-
-        Raises
-        ------
-        JobError
-            For the first thing that is not accepted.
+        `default_name` is the name of a campaign that has none. Raises `JobError` for the first
+        thing that is not accepted.
         """
         return cls._from_yaml(text, name, default_name, None)
 
@@ -214,7 +202,8 @@ class Campaign:
                         fields["output"] = output.replace("{campaign}", title)
                     jobs.append(_job({"name": case_name, **fields}, where))
                 cases.append(Case(case_name, chosen, tuple(jobs), removes))
-        refuse_clashes(cases, name, [(path, "the campaign file")] if path else [])
+        taken = [(path, "the campaign file")] if path else []
+        places.refuse_clashes(((case.name, case.steps) for case in cases), name, taken)
         return cls(title, tuple(cases), text)
 
     @property
@@ -266,10 +255,9 @@ def _combinations(
         for key in rule:
             if key not in axes:
                 raise JobError(f"{name}: exclude: '{in_one_line(key)}' has no list of values")
-        keys = tuple(key for key in axes if key in rule)
-        if keys:
-            same = tuple(canonical(key, rule[key]) for key in keys)
-            rules.setdefault(keys, set()).add(same)
+        named = tuple(key for key in axes if key in rule)
+        if named:
+            rules.setdefault(named, set()).add(tuple(canonical(key, rule[key]) for key in named))
     count = math.prod(map(len, axes.values()))
     most = COMBINATIONS_MAX // len(rules) if rules else CASES_MAX
     if count > most:
@@ -277,8 +265,8 @@ def _combinations(
             f"{name}: {count * runs} cases; give 1 to {CASES_MAX}"
             + (f", of {most} combinations at most with these rules" if rules else "")
         )
-    places = {key: place for place, key in enumerate(axes)}
-    looked_at = [([places[key] for key in keys], left_out) for keys, left_out in rules.items()]
+    keys = list(axes)
+    looked_at = [(list(map(keys.index, named)), left_out) for named, left_out in rules.items()]
     values_of = [[(canonical(key, value), value) for value in axes[key]] for key in axes]
     found = []
     for chosen in itertools.product(*values_of):
@@ -320,28 +308,6 @@ def _job(fields: dict[str, Any], where: str) -> Job:
     except JobError as error:
         raise JobError(f"{where}: {error}") from error
     return job
-
-
-def refuse_clashes(cases: Sequence[Case], name: str, taken: Sequence[tuple[str, str]] = ()) -> None:
-    """Refuse cases that would write over each other's files: they may run at the same time.
-
-    Raises
-    ------
-    JobError
-        For the first file that two would write, and for one of `taken`: paths, and what they are.
-    """
-    for clash in places.clashes(((case.name, case.steps) for case in cases), taken):
-        if clash.is_needed:
-            raise JobError(f"{name}: output: '{clash.path}' of {clash.second} is {clash.first}")
-        if clash.first == clash.second:
-            raise JobError(
-                f"{name}: output: '{clash.path}' belongs to two outputs of {clash.first}; "
-                "give another name to one"
-            )
-        raise JobError(
-            f"{name}: output: '{clash.path}' is written by {clash.first} and {clash.second}; "
-            "put {name} into it"
-        )
 
 
 def campaign_schema() -> dict[str, Any]:

@@ -22,8 +22,8 @@ from typing import Any
 from dgen_mpi import _files as files
 from dgen_mpi import _records
 from dgen_mpi._records import INDEX_FORMAT, RecordError
-from dgen_mpi.jobs import background, shell
-from dgen_mpi.jobs.campaign import Campaign, Case, digest_of, refuse_clashes
+from dgen_mpi.jobs import background, places, shell
+from dgen_mpi.jobs.campaign import Campaign, Case, digest_of
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import Job
 from dgen_mpi.jobs.scripts import script
@@ -150,7 +150,9 @@ class CampaignFolder:
                         f"{case.name}: output: '{output}' is a file of the campaign's folder; "
                         "give another file"
                     )
-        refuse_clashes(self.campaign.cases, self.campaign.name)
+        places.refuse_clashes(
+            ((case.name, case.steps) for case in self.campaign.cases), self.campaign.name
+        )
 
     def _require_own(self) -> None:
         """Refuse a folder of something else; one that was only begun is a campaign's."""

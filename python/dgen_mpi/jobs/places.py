@@ -6,12 +6,14 @@ from __future__ import annotations
 import array
 import contextlib
 import fcntl
+import functools
 import os
 import re
 from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import Job
 from dgen_mpi.manifest import PER_RANK_DIGITS, beside, shard_path
 
@@ -22,144 +24,117 @@ _GET_FLAGS = 0x80086601
 _CASEFOLD = 0x40000000
 
 
-class Clash(NamedTuple):
-    """Two that would write one file."""
-
-    path: Path
-    """What the second one writes."""
-    first: str
-    """Who writes it too, or what it is needed as."""
-    second: str
-    is_needed: bool
-
-
 class _Owner(NamedTuple):
-    """Whose a file is, and of which data set it is a part."""
+    """Whose a file is, or what it is needed as, and of which data set it is a part."""
 
     name: str
     part_of: Hashable = None
     is_needed: bool = False
 
 
-class _Named(NamedTuple):
-    """A name in a folder, which is known by its numbers, or by its name in one that is there."""
-
-    folder: Hashable
-    name: str
-
-
 class _Places:
     """Files by where they are: spellings, links, mounts and the case of letters make no difference.
 
-    What is not there yet is known by the nearest folder that is.
+    What is not there yet is known by the nearest folder that is. Each folder is looked at once.
+    Refusals begin with `where`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, where: str = "") -> None:
+        self._where = where
         self._files: dict[Hashable, _Owner] = {}
         # Data sets of a file for each rank, and files that have the name of one of a rank.
-        self._sets: dict[_Named, _Owner] = {}
-        self._shards: dict[_Named, _Owner] = {}
-        self._real_folders: dict[Path, Path] = {}
-        self._folders: dict[Path, tuple[Hashable, bool]] = {}
-        self._listed: dict[Path, dict[str, list[Path]]] = {}
+        self._sets: dict[Hashable, _Owner] = {}
+        self._shards: dict[Hashable, _Owner] = {}
+        self._real_folder = functools.cache(_real)
+        self._ignores_case = functools.cache(ignores_case)
+        self._folder = functools.cache(self._identified)
+        self._rank_files = functools.cache(_rank_files)
 
-    def named(self, path: Path) -> _Named:
+    def _identified(self, folder: Path) -> tuple[Hashable, bool]:
+        """Return what a folder is known by, and whether names in it are the same in any case."""
+        for there in (folder, *folder.parents):
+            with contextlib.suppress(OSError):
+                status = there.stat()
+                folds = self._ignores_case(there)
+                missing = _folded(str(folder.relative_to(there)), folds)
+                return (status.st_dev, status.st_ino, missing), folds
+        return str(folder), False
+
+    def _named(self, path: Path) -> Hashable:
         """Return the folder and name of a file; links are not followed at its end."""
         identity, folds = self._folder(self._real_folder(path.parent))
-        return _Named(identity, path.name.casefold() if folds else path.name)
+        return identity, _folded(path.name, folds)
+
+    def _resolved(self, path: Path) -> Path:
+        if path.name in ("", "..") or path.is_symlink():
+            return _real(path)
+        return self._real_folder(path.parent) / path.name
 
     def keys(self, path: Path) -> list[Hashable]:
         """Return what a file is known by: folder and name, and its number where it is there."""
-        real = self._real(path)
-        found: list[Hashable] = [self.named(real)]
+        real = self._resolved(path)
+        found = [self._named(real)]
         with contextlib.suppress(OSError):
             status = real.stat()
             found.append((status.st_dev, status.st_ino))
         return found
 
-    def _real(self, path: Path) -> Path:
-        """Return a path without links; folders are looked for once."""
-        if path.name in ("", "..") or path.is_symlink():
-            return Path(os.path.realpath(path))
-        return self._real_folder(path.parent) / path.name
-
-    def _real_folder(self, path: Path) -> Path:
-        if path not in self._real_folders:
-            self._real_folders[path] = Path(os.path.realpath(path))
-        return self._real_folders[path]
-
-    def claim(self, path: Path, owner: _Owner) -> Clash | None:
-        """Have a file belong to an owner; returns who has it already."""
+    def claim(self, path: Path, owner: _Owner) -> None:
+        """Have a file belong to an owner; raises `JobError` where it is another one's."""
         for key in self.keys(path):
-            other = self._files.setdefault(key, owner)
-            if other != owner:
-                return Clash(path, other.name, owner.name, other.is_needed)
-        real = self._real(path)
-        shard = _SHARD.fullmatch(real.name)
-        if shard is None:
-            return None
-        key = self.named(real.with_name(shard[1]))
-        self._shards.setdefault(key, owner)
-        other = self._sets.get(key, owner)
-        if other != owner:
-            return Clash(path, other.name, owner.name, other.is_needed)
-        return None
+            self._require_same(self._files.setdefault(key, owner), owner, path)
+        real = self._resolved(path)
+        if shard := _SHARD.fullmatch(real.name):
+            key = self._named(real.with_name(shard[1]))
+            self._shards.setdefault(key, owner)
+            self._require_same(self._sets.get(key, owner), owner, path)
 
-    def claim_output(self, job: Job, name: str) -> Clash | None:
-        """Have all files that a job writes belong to it; returns who has one already."""
+    def claim_output(self, job: Job, name: str) -> None:
+        """Have all files that a job writes belong to it, as `claim` does."""
         if job.output is None or not (job.writes or job.operation == "repair"):
-            return None
+            return
         output = Path(job.working_directory or ".") / job.output
         owner = _Owner(name, self.keys(output)[0])
-        paths = [beside(output)]
-        if job.layout != "per-rank":
-            paths.insert(0, output)
+        paths = [beside(output)] if job.layout == "per-rank" else [output, beside(output)]
         # A repair, or a write that goes on, may find either layout.
         is_open = job.layout is None and (job.operation == "repair" or job.resume)
         if job.layout == "per-rank" or is_open:
             # These names are made of the path as it is given, not of what it leads to.
-            key = self.named(output)
+            key = self._named(output)
             for other in (self._shards.get(key, owner), self._sets.setdefault(key, owner)):
-                if other != owner:
-                    return Clash(shard_path(output, 0), other.name, name, other.is_needed)
-            paths += self._existing_shards(output)
+                self._require_same(other, owner, shard_path(output, 0))
+            paths += self._rank_files(output.parent).get(output.name, [])
         for path in paths:
-            clash = self.claim(path, owner)
-            if clash is not None:
-                return clash
-        return None
+            self.claim(path, owner)
 
-    def _existing_shards(self, output: Path) -> list[Path]:
-        """Return the files of ranks that are there: they may be links."""
-        folder = output.parent
-        if folder not in self._listed:
-            found: dict[str, list[Path]] = {}
-            with contextlib.suppress(OSError):
-                for other in folder.iterdir():
-                    shard = _SHARD.fullmatch(other.name)
-                    if shard is not None:
-                        found.setdefault(shard[1], []).append(other)
-            self._listed[folder] = found
-        return self._listed[folder].get(output.name, [])
+    def _require_same(self, owner: _Owner, other: _Owner, path: Path) -> None:
+        if owner == other:
+            return
+        if owner.is_needed:
+            reason = f"of {other.name} is {owner.name}"
+        elif owner.name == other.name:
+            reason = f"belongs to two outputs of {owner.name}; give another name to one"
+        else:
+            reason = f"is written by {owner.name} and {other.name}; put {{name}} into it"
+        raise JobError(f"{self._where}: output: '{path}' {reason}")
 
-    def _folder(self, path: Path) -> tuple[Hashable, bool]:
-        """Return what a folder is known by, and whether names in it are the same in any case."""
-        if path not in self._folders:
-            try:
-                status = path.stat()
-                found: tuple[Hashable, bool] = (
-                    (status.st_dev, status.st_ino),
-                    ignores_case(path),
-                )
-            except OSError:
-                if path.parent == path:
-                    found = (str(path), False)
-                else:
-                    identity, folds = self._folder(path.parent)
-                    name = path.name.casefold() if folds else path.name
-                    found = (_Named(identity, name), folds)
-            self._folders[path] = found
-        return self._folders[path]
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _folded(name: str, folds: bool) -> str:
+    return name.casefold() if folds else name
+
+
+def _rank_files(folder: Path) -> dict[str, list[Path]]:
+    """Return the files of ranks in a folder, which may be links, by the names of their data."""
+    found: dict[str, list[Path]] = {}
+    with contextlib.suppress(OSError):
+        for other in folder.iterdir():
+            if shard := _SHARD.fullmatch(other.name):
+                found.setdefault(shard[1], []).append(other)
+    return found
 
 
 def ignores_case(folder: Path) -> bool:
@@ -167,17 +142,14 @@ def ignores_case(folder: Path) -> bool:
 
     Nothing is written for it.
     """
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        flags = array.array("i", [0, 0])
-        # A file system may have no such attributes.
-        with contextlib.suppress(OSError):
+    flags = array.array("i", [0, 0])
+    # A file system may have no such attributes.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
             fcntl.ioctl(descriptor, _GET_FLAGS, flags, True)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
     if flags[0] & _CASEFOLD:
         return True
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -199,28 +171,26 @@ def needed_files(cases: Iterable[tuple[str, Iterable[Job]]]) -> Iterator[tuple[P
                 yield work / job.program, f"the program of {name}"
 
 
-def clashes(
-    cases: Iterable[tuple[str, Iterable[Job]]], taken: Iterable[tuple[str, str]] = ()
-) -> Iterator[Clash]:
-    """Yield where cases would write one file, or one that is needed for something else.
+def refuse_clashes(
+    cases: Iterable[tuple[str, Iterable[Job]]],
+    where: str,
+    taken: Iterable[tuple[str, str]] = (),
+) -> None:
+    """Refuse cases that would write over each other's files: they may run at the same time.
 
-    Parameters
-    ----------
-    cases
-        The name of each case, and its jobs.
-    taken
-        Paths that no case may write, and what they are.
+    Cases are given by their names and jobs; the work grows with them, not with their square. Raises
+    `JobError` for the first file that two would write, or that one would and another needs. Nor may
+    any write those of `taken`: paths, and what they are.
     """
-    places = _Places()
+    places = _Places(where)
     listed = [(name, list(jobs)) for name, jobs in cases]
-    # One file may be needed more than once.
     for path, what in [*((Path(path), what) for path, what in taken), *needed_files(listed)]:
-        places.claim(path, _Owner(what, is_needed=True))
+        # One file may be needed more than once.
+        with contextlib.suppress(JobError):
+            places.claim(path, _Owner(what, is_needed=True))
     for name, jobs in listed:
         for job in jobs:
-            clash = places.claim_output(job, name)
-            if clash is not None:
-                yield clash
+            places.claim_output(job, name)
 
 
 def is_same_file(first: str | Path, second: str | Path) -> bool:
