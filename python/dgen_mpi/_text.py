@@ -30,6 +30,11 @@ def plain(text: object) -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """Return how many of something there are: ``1 case``, ``2 cases``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def cell(text: object) -> Text:
     """Return a text for a table or a bar of rich, which takes nothing in it for markup."""
     from rich.text import Text

@@ -18,14 +18,7 @@ from typing import Any, NoReturn
 import dgen_mpi
 from dgen_mpi._text import plain
 from dgen_mpi.cli import campaigns, files, new, results
-from dgen_mpi.cli.output import (
-    FAILED,
-    INTERRUPTED,
-    USAGE,
-    LogFormatter,
-    abandon_output,
-    complain,
-)
+from dgen_mpi.cli.output import LogFormatter, Status, abandon_output, complain
 from dgen_mpi.jobs import SCHEDULERS
 
 Add = Callable[..., argparse.Action]
@@ -40,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     try:
         if sys.stdout is None:
-            return complain("stdout: closed; give it a place", FAILED)
+            return complain("stdout: closed; give it a place", Status.FAILED)
         if isinstance(sys.stdout, io.TextIOWrapper):
             # Names of files may hold bytes that are no UTF-8.
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -52,13 +45,13 @@ def main(arguments: Sequence[str]) -> int:
             # What cannot be delivered was not done.
             sys.stdout.flush()
     except SystemExit as error:
-        return error.code if isinstance(error.code, int) else USAGE
+        return error.code if isinstance(error.code, int) else Status.USAGE
     except BrokenPipeError:
         # Whoever read our output has gone; nothing more can be said there.
         abandon_output()
-        return FAILED
+        return Status.FAILED
     except KeyboardInterrupt:
-        return complain("interrupted", INTERRUPTED)
+        return complain("interrupted", Status.INTERRUPTED)
     except Exception as error:
         if os.environ.get("DGEN_DEBUG"):
             traceback.print_exc()
@@ -66,29 +59,25 @@ def main(arguments: Sequence[str]) -> int:
     return status
 
 
-def _told(error: Exception) -> tuple[str, int]:
+def _told(error: Exception) -> tuple[str, Status]:
     """Return what is said of an error, and the exit status."""
-    if isinstance(error, OSError) and not isinstance(error, ValueError):
-        try:
-            sys.stdout.flush()
-        except OSError as lost:
-            abandon_output()
-            return f"stdout: {lost.strerror}", FAILED
-        return _reason_of(error), FAILED
-    if isinstance(error, MemoryError):
-        return "not enough memory", FAILED
-    if isinstance(error, ValueError):
-        return str(error) or type(error).__name__, USAGE
     kind = type(error).__name__
-    return f"internal error: {kind}: {error}; DGEN_DEBUG=1 tells where", FAILED
-
-
-def _reason_of(error: OSError) -> str:
+    if isinstance(error, ValueError):
+        return str(error) or kind, Status.USAGE
+    if isinstance(error, MemoryError):
+        return "not enough memory", Status.FAILED
+    if not isinstance(error, OSError):
+        return f"internal error: {kind}: {error}; DGEN_DEBUG=1 tells where", Status.FAILED
+    try:
+        sys.stdout.flush()
+    except OSError as lost:
+        abandon_output()
+        return f"stdout: {lost.strerror}", Status.FAILED
     if error.strerror is None:
-        return str(error) or type(error).__name__
+        return str(error) or kind, Status.FAILED
     name = error.filename
     named = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else "input or output"
-    return f"{named}: {error.strerror}"
+    return f"{named}: {error.strerror}", Status.FAILED
 
 
 def _run_command(arguments: Sequence[str]) -> int:

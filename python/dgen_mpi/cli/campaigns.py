@@ -10,45 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dgen_mpi import _native
+from dgen_mpi import _native, jobs
 from dgen_mpi._files import replace
-from dgen_mpi._text import cell, new_table, plain
+from dgen_mpi._text import cell, counted, new_table, plain
 from dgen_mpi.cli.display import Display
 from dgen_mpi.cli.estimates import duration, expected_rate
-from dgen_mpi.cli.output import (
-    DIFFERS,
-    DONE,
-    FAILED,
-    INTERRUPTED,
-    SCRIPT_MARK,
-    new_console,
-    print_json,
-    require_output,
-    say,
-)
-from dgen_mpi.jobs import (
-    BatchSystem,
-    Campaign,
-    CampaignFolder,
-    Case,
-    Ended,
-    JobError,
-    State,
-    campaign_schema,
-    job_schema,
-    logs,
-    script,
-    shell,
-)
-from dgen_mpi.jobs import run as run_cases
+from dgen_mpi.cli.output import SCRIPT_MARK, Status, new_console, print_json, require_output, say
+from dgen_mpi.jobs import Campaign, CampaignFolder, Case, Ended, JobError, State, logs, shell
 from dgen_mpi.jobs.folder import keep_and_replace
 from dgen_mpi.jobs.places import needed_files, refuse_clashes
 
 STATUS_OF = {
-    State.DONE: DONE,
-    State.MISMATCH: DIFFERS,
-    State.INTERRUPTED: INTERRUPTED,
-    State.CANCELLED: INTERRUPTED,
+    State.DONE: Status.DONE,
+    State.MISMATCH: Status.DIFFERS,
+    State.INTERRUPTED: Status.INTERRUPTED,
+    State.CANCELLED: Status.INTERRUPTED,
 }
 
 
@@ -57,29 +33,26 @@ def check(options: argparse.Namespace) -> int:
     campaign = Campaign.load(options.file)
     if options.json:
         print_json(_plan(campaign))
-        return DONE
+        return Status.DONE
     table = new_table(("case", "steps"), ("writes", "expected stored"))
     for case in campaign.cases:
         table.add_row(
             cell(case.name),
             ", ".join(
-                f"{job.operation} with {job.rank_count}"
-                f" {'rank' if job.rank_count == 1 else 'ranks'}"
-                for job in case.steps
+                f"{job.operation} with {counted(job.rank_count, 'rank')}" for job in case.steps
             ),
             _native.format_size(case.bytes_written),
             _native.format_size(case.expected_stored_bytes),
         )
     new_console().print(table)
     say(f"{campaign.name}: {_total(campaign)}")
-    return DONE
+    return Status.DONE
 
 
 def _total(campaign: Campaign) -> str:
-    count = len(campaign.cases)
     stored = sum(case.expected_stored_bytes for case in campaign.cases)
     return (
-        f"{count} {'case' if count == 1 else 'cases'}, "
+        f"{counted(len(campaign.cases), 'case')}, "
         f"{_native.format_size(campaign.bytes_written)} written, "
         f"{_native.format_size(stored)} expected to be stored"
     )
@@ -106,8 +79,8 @@ def _plan(campaign: Campaign, seconds: dict[str, float] | None = None) -> dict[s
 
 def schema(options: argparse.Namespace) -> int:
     """Print the JSON Schema of job or campaign files, for editors."""
-    print_json(job_schema() if options.kind == "job" else campaign_schema())
-    return DONE
+    print_json(jobs.job_schema() if options.kind == "job" else jobs.campaign_schema())
+    return Status.DONE
 
 
 # render, run, submit, status, cancel
@@ -124,14 +97,14 @@ def render(options: argparse.Namespace) -> int:
     scheduler = options.scheduler
     if options.single:
         folder = options.folder or campaign.name
-        text = script(campaign.cases, folder, scheduler=scheduler, name=campaign.name)
+        text = jobs.script(campaign.cases, folder, scheduler=scheduler, name=campaign.name)
         if options.single == "-":
             print(text, end="")
-            return DONE
-        jobs = [(case.name, case.steps) for case in campaign.cases]
-        inputs = [(options.file, "the campaign file"), *needed_files(jobs)]
+            return Status.DONE
+        steps = [(case.name, case.steps) for case in campaign.cases]
+        inputs = [(options.file, "the campaign file"), *needed_files(steps)]
         require_output("single", options.single, inputs, SCRIPT_MARK)
-        refuse_clashes(jobs, "single", [(options.single, "the script")])
+        refuse_clashes(steps, "single", [(options.single, "the script")])
         replace(options.single, text)
         written = [options.single]
     else:
@@ -140,7 +113,7 @@ def render(options: argparse.Namespace) -> int:
         for case in folder.campaign.cases:
             path = folder.place(case) / f"{scheduler}.sh"
             name = folder.title(case)
-            text = script([case], folder.path, scheduler=scheduler, name=name)
+            text = jobs.script([case], folder.path, scheduler=scheduler, name=name)
             keep_and_replace(path, text)
             written.append(str(path))
     if options.json:
@@ -148,7 +121,7 @@ def render(options: argparse.Namespace) -> int:
     else:
         # Programs read them as they are.
         print("\n".join(map(plain, written) if sys.stdout.isatty() else written))
-    return DONE
+    return Status.DONE
 
 
 def run(options: argparse.Namespace) -> int:
@@ -159,7 +132,7 @@ def run(options: argparse.Namespace) -> int:
     cases = folder.campaign.cases
     ended: list[Ended] = []
     with Display(folder, is_quiet=options.json) as display:
-        for event in run_cases(folder, stop_at_failure=options.stop_at_failure):
+        for event in jobs.run(folder, stop_at_failure=options.stop_at_failure):
             display.show(event)
             if isinstance(event, Ended):
                 ended.append(event)
@@ -173,7 +146,7 @@ def run(options: argparse.Namespace) -> int:
 def _worst(states: Sequence[State]) -> int:
     """Return the exit status of several cases: that of the first that did not end well."""
     bad = [state for state in states if state is not State.DONE]
-    return STATUS_OF.get(bad[0], FAILED) if bad else DONE
+    return STATUS_OF.get(bad[0], Status.FAILED) if bad else Status.DONE
 
 
 def _dry_run(options: argparse.Namespace) -> int:
@@ -184,7 +157,7 @@ def _dry_run(options: argparse.Namespace) -> int:
     if options.json:
         plan = _plan(campaign, seconds)
         print_json(plan | {"bytes_per_second": rate, "rate_source": source})
-        return DONE
+        return Status.DONE
     for case in campaign.cases:
         stored = _native.format_size(case.expected_stored_bytes)
         time_text = f", about {duration(seconds[case.name])}" if seconds else ""
@@ -198,13 +171,13 @@ def _dry_run(options: argparse.Namespace) -> int:
         say(f"about {whole} at {_native.format_size(int(rate))}/s, {source}")
     else:
         say("time: unknown; give --rate, or --measure to measure one")
-    return DONE
+    return Status.DONE
 
 
 def submit(options: argparse.Namespace) -> int:
     """Give a campaign to a batch system."""
     folder = _open(options)
-    system = BatchSystem(options.executor)
+    system = jobs.BatchSystem(options.executor)
     with folder.locked():
         folder.require_unchanged()
         states = system.states(folder, folder.campaign.cases)
@@ -223,29 +196,25 @@ def submit(options: argparse.Namespace) -> int:
         for case, native in names.items():
             say(f"{case}: {options.executor} job {native}")
         say(f"next: dgen status {shell.word(os.path.relpath(folder.path))}")
-    return DONE
+    return Status.DONE
 
 
-def _systems(folder: CampaignFolder) -> dict[str, BatchSystem]:
-    names = {
-        submission["executor"]
-        for case in folder.campaign.cases
-        if (submission := folder.submission(case)) is not None and not folder.state(case).is_final
-    }
-    return {name: BatchSystem(name) for name in sorted(names)}
+def _systems(folder: CampaignFolder) -> dict[jobs.BatchSystem, list[Case]]:
+    """Return the batch systems that have cases which have not ended, and these cases."""
+    cases: dict[str, list[Case]] = {}
+    for case in folder.campaign.cases:
+        submission = folder.submission(case)
+        if submission is not None and not folder.state(case).is_final:
+            cases.setdefault(submission["executor"], []).append(case)
+    return {jobs.BatchSystem(name): cases[name] for name in sorted(cases)}
 
 
 def status(options: argparse.Namespace) -> int:
     """Show how far the cases of a campaign are."""
     folder = CampaignFolder.open(options.folder)
     states = {case.name: folder.state(case) for case in folder.campaign.cases}
-    for name, system in _systems(folder).items():
-        mine = [
-            case
-            for case in folder.campaign.cases
-            if (folder.submission(case) or {}).get("executor") == name
-        ]
-        states |= system.wait(folder, mine) if options.wait else system.states(folder, mine)
+    for system, cases in _systems(folder).items():
+        states |= system.wait(folder, cases) if options.wait else system.states(folder, cases)
     if folder.is_running():
         for case in folder.campaign.cases:
             is_open = folder.exit_status(case) is None and folder.submission(case) is None
@@ -321,11 +290,11 @@ def cancel(options: argparse.Namespace) -> int:
             raise JobError(f"case: '{name}' is not accepted; give one of {' '.join(known)}")
     cases = [known[name] for name in options.cases] or list(known.values())
     cancelled: list[str] = []
-    for system in _systems(folder).values():
+    for system in _systems(folder):
         cancelled += system.cancel(folder, cases)
     if options.json:
         print_json({"cancelled": cancelled})
     else:
         for line in [f"{name}: cancelled" for name in cancelled] or ["nothing to cancel"]:
             say(line)
-    return DONE
+    return Status.DONE

@@ -14,15 +14,7 @@ from dgen_mpi import _native, manifest, report
 from dgen_mpi import analyze as ratios
 from dgen_mpi._files import open_data
 from dgen_mpi.cli.display import progress_of
-from dgen_mpi.cli.output import (
-    DIFFERS,
-    DONE,
-    PICTURE_MARK,
-    new_console,
-    print_json,
-    require_output,
-    say,
-)
+from dgen_mpi.cli.output import PICTURE_MARK, Status, new_console, print_json, require_output, say
 from dgen_mpi.jobs import CampaignFolder, JobError
 from dgen_mpi.jobs.folder import write_json
 from dgen_mpi.jobs.options import size_in
@@ -36,10 +28,7 @@ RANGES_SHOWN = 20
 
 
 def _sizes(text: str, field: str) -> tuple[int, ...]:
-    found = []
-    for part in filter(None, text.split(",")):
-        found.append(size_in(part.strip(), field))
-    return tuple(found)
+    return tuple(size_in(part.strip(), field) for part in text.split(",") if part)
 
 
 def analyze(options: argparse.Namespace) -> int:
@@ -93,7 +82,7 @@ def analyze(options: argparse.Namespace) -> int:
             new_console().print(ratios.table(analysis))
     if options.json:
         print_json(found[0] if len(found) == 1 and len(options.paths) == 1 else found)
-    return DONE
+    return Status.DONE
 
 
 def _compare(
@@ -155,7 +144,7 @@ def verify(options: argparse.Namespace) -> int:
                 "damage": [damaged.as_dict() for damaged in damage],
             }
         )
-        return DONE if is_right else DIFFERS
+        return Status.DONE if is_right else Status.DIFFERS
     rate = report.rate(compared / seconds if seconds else 0)
     say(f"{path}: {_native.format_size(compared)} compared, {rate}")
     for damaged in damage[:RANGES_SHOWN]:
@@ -168,4 +157,4 @@ def verify(options: argparse.Namespace) -> int:
         say(f"  the file has {file_bytes} bytes instead of {spec.size}")
     wrong = f"{damage.wrong_bytes} bytes wrong or missing"
     print("every byte is right" if is_right else wrong)
-    return DONE if is_right else DIFFERS
+    return Status.DONE if is_right else Status.DIFFERS

@@ -11,7 +11,8 @@ from typing import Any
 from rich.prompt import Prompt
 
 from dgen_mpi._files import replace
-from dgen_mpi.cli.output import DONE, print_json, say
+from dgen_mpi._text import counted
+from dgen_mpi.cli.output import Status, print_json, say
 from dgen_mpi.jobs import Campaign, JobError, files, is_axis, options, shell
 from dgen_mpi.jobs.campaign import NOT_SWEPT
 
@@ -35,11 +36,8 @@ def new(arguments: argparse.Namespace) -> int:
         if not equals:
             raise JobError(f"'{setting}' is not accepted; give FIELD=VALUE")
         # Other fields have braces where names of cases are put in.
-        is_mapping = options.shape_of(key) in ("pairs", "mapping") and (text[:1], text[-1:]) == (
-            "{",
-            "}",
-        )
-        is_structure = is_mapping or (text[:1], text[-1:]) == ("[", "]")
+        takes_braces = options.shape_of(key) in ("pairs", "mapping")
+        is_structure = text[:1] + text[-1:] in (["[]", "{}"] if takes_braces else ["[]"])
         given |= files.parse(f"{key}: {text}", setting) if is_structure else {key: text}
     if os.path.lexists(arguments.file) and not arguments.force:
         raise JobError(f"{arguments.file}: exists; give --force to replace it")
@@ -59,10 +57,9 @@ def new(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"file": str(arguments.file), "cases": [case.name for case in campaign.cases]})
     else:
-        count = len(campaign.cases)
-        say(f"{arguments.file}: {count} {'case' if count == 1 else 'cases'}")
+        say(f"{arguments.file}: {counted(len(campaign.cases), 'case')}")
         say(f"next: dgen check {name}")
-    return DONE
+    return Status.DONE
 
 
 def _commented(given: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,8 +19,15 @@ from dgen_mpi._text import plain
 from dgen_mpi.jobs import JobError
 from dgen_mpi.jobs.places import is_same_file
 
-DONE, DIFFERS, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 5
-"""Exit statuses, as those of `dgen-mpi`."""
+
+class Status(IntEnum):
+    """Exit statuses, as those of `dgen-mpi`."""
+
+    DONE = 0
+    DIFFERS = 1
+    USAGE = 2
+    FAILED = 3
+    INTERRUPTED = 5
 
 
 def abandon_output() -> None:
@@ -30,7 +38,7 @@ def abandon_output() -> None:
         os.close(nowhere)
 
 
-def complain(message: str, status: int) -> int:
+def complain(message: str, status: Status) -> Status:
     """Say on stderr what went wrong, and return the exit status."""
     with contextlib.suppress(OSError, ValueError):
         say(f"dgen: error: {' '.join(message.split())}", sys.stderr)

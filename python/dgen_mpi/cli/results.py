@@ -14,9 +14,9 @@ from dgen_mpi import report as reports
 from dgen_mpi._files import replace
 from dgen_mpi.cli.campaigns import reason_of
 from dgen_mpi.cli.output import (
-    DONE,
     PICTURE_MARK,
     TABLE_MARK,
+    Status,
     new_console,
     print_json,
     require_output,
@@ -80,7 +80,7 @@ def report(options: argparse.Namespace) -> int:
         _warn_of_unfinished(options.paths)
     for path in written:
         say(f"written: {path}", sys.stderr)
-    return DONE
+    return Status.DONE
 
 
 def _require_outputs_of_report(options: argparse.Namespace) -> None:

@@ -18,20 +18,14 @@ _TYPES: dict[str, Any] = {
 }
 
 
-def type_of(row: options.Row) -> Any:
-    """Return the type of an option's value."""
-    if row["shape"] in ("pairs", "mapping"):
-        return dict[str, str]
-    kind = _TYPES.get(row["kind"], str)
-    return kind if row["shape"] == "one" else list[kind]
-
-
 def fields_of(rows: dict[str, options.Row]) -> Any:
     """Return a model with a field for each row."""
-    fields: dict[str, Any] = {
-        name: (type_of(row) | None, Field(None, description=options.summary(row)))
-        for name, row in rows.items()
-    }
+    fields: dict[str, Any] = {}
+    for name, row in rows.items():
+        kind = _TYPES.get(row["kind"], str)
+        kind = kind if row["shape"] == "one" else list[kind]
+        kind = dict[str, str] if row["shape"] in ("pairs", "mapping") else kind
+        fields[name] = (kind | None, Field(None, description=options.summary(row)))
     operation = Field("generate", description=options.summary(rows["operation"]))
     config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
     return create_model(

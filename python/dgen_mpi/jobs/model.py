@@ -11,8 +11,6 @@ from typing import Any
 from pydantic import ValidationError, model_validator
 
 from dgen_mpi import DataSpec
-from dgen_mpi._arguments import DEDUP_UNIT
-from dgen_mpi._files import replace
 from dgen_mpi.jobs import files, options, shell
 from dgen_mpi.jobs.fields import OptionFields
 from dgen_mpi.jobs.files import JobError
@@ -48,12 +46,10 @@ class Job(OptionFields):
 
     @classmethod
     def from_mapping(cls, content: dict[str, Any], name: str = "job") -> Job:
-        """Return the job that a mapping describes, with errors of one line.
+        """Return the job that a mapping describes.
 
-        Raises
-        ------
-        JobError
-            For an unknown key or a value that is not accepted; `name` says where.
+        Raises `JobError` in one line for an unknown key or a value that is not accepted; `name`
+        says where.
         """
         files.refuse_unknown(content, cls.model_fields, name)
         for key, value in content.items():
@@ -81,10 +77,6 @@ class Job(OptionFields):
     def to_yaml(self) -> str:
         """Return the job as YAML that `dgen-mpi --job` takes."""
         return files.dump(self.settings())
-
-    def save(self, path: str | Path) -> None:
-        """Write the job to a file that `dgen-mpi --job` takes."""
-        replace(path, self.to_yaml())
 
     @property
     def rank_count(self) -> int:
@@ -122,26 +114,14 @@ class Job(OptionFields):
         """What a store that deduplicates and compresses is expected to keep; None without size."""
         if self.size is None or not self.writes:
             return None
-        return self._data_set(self.size).expected_stored_bytes
-
-    def _data_set(self, size: int) -> DataSpec:
-        return DataSpec(
-            size,
-            self.seed if self.seed is not None else 0,
-            self.dedup_ratio if self.dedup_ratio is not None else 1,
-            self.compress_ratio if self.compress_ratio is not None else 1,
-            self.dedup_unit if self.dedup_unit is not None else DEDUP_UNIT,
-            self.compress_unit,
-            self.fill or "backref",
-        )
+        fields = ("seed", "dedup_ratio", "compress_ratio", "dedup_unit", "compress_unit", "fill")
+        given = {key: value for key in fields if (value := getattr(self, key)) is not None}
+        return DataSpec(self.size, **{"seed": 0, **given}).expected_stored_bytes
 
     def launch(self) -> str:
         """Return the launcher's part of the command line, as bash reads it.
 
-        Raises
-        ------
-        JobError
-            For a launcher whose quotes are not closed.
+        Raises `JobError` for a launcher whose quotes are not closed.
         """
         launcher = self.launcher or "mpirun"
         on_node = self.ranks_on_node

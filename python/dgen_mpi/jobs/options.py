@@ -30,16 +30,11 @@ def shape_of(key: str) -> str:
     return str(ROWS[key]["shape"]) if key in ROWS else "one"
 
 
-_UNITS = [("EiB", 60), ("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
-
-
 def read(given: Mapping[str, Any], operation: str = "") -> dict[str, Any]:
     """Return the values of options that were given as job files or as Python have them.
 
-    Raises
-    ------
-    ValueError
-        In one line, for the first that is not accepted, in the words of the program.
+    Raises `ValueError` in one line, in the words of the program, for the first that is not
+    accepted.
     """
     texts = {name: _texts(ROWS[name], value) for name, value in given.items()}
     values = _native.check_options(operation, texts)
@@ -114,9 +109,9 @@ def size_in(text: str, field: str) -> int:
 
 def exact_size(number: int) -> str | int:
     """Return a size as it stands in job files: in the largest unit that divides it."""
-    for unit, power in _UNITS:
+    for power, letter in zip(range(60, 0, -10), "EPTGMK", strict=True):
         if number and number % (1 << power) == 0:
-            return f"{number >> power}{unit}"
+            return f"{number >> power}{letter}iB"
     return number
 
 

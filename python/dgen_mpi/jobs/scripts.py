@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from dgen_mpi._text import counted
 from dgen_mpi.jobs import options, shell
 from dgen_mpi.jobs.campaign import Case
 from dgen_mpi.jobs.files import JobError
@@ -324,9 +325,9 @@ def script(
     lines = ["#!/bin/bash"]
     if scheduler is not None:
         lines += map(shell.comment, _directives(cases, scheduler, name, folder))
-    count = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
     shown = f"`dgen report {shell.word(str(folder))}` shows the results."
-    lines += [shell.comment(f"# {name}: {count} of dgen-mpi; {shown}"), "set -u"]
+    told = f"# {name}: {counted(len(cases), 'case')} of dgen-mpi; {shown}"
+    lines += [shell.comment(told), "set -u"]
     if scheduler == "pbs":
         lines.append('cd "${PBS_O_WORKDIR:-.}" || exit 2')
     body: list[str] = []
