@@ -12,11 +12,8 @@ from dgen_mpi import _native
 def get_numa_info(sys_root: str | os.PathLike[str] = "/") -> dict[str, Any]:
     """Return the memory nodes of a machine.
 
-    Parameters
-    ----------
-    sys_root
-        The folder that stands for ``/``: that itself, or a copy of another machine's ``/sys`` and
-        ``/proc``. What is missing or broken there is left out; reading does not fail.
+    `sys_root` is the folder that stands for ``/``: that itself, or a copy of another machine's
+    ``/sys`` and ``/proc``. What is missing or broken there is left out; reading does not fail.
 
     Returns
     -------
@@ -50,16 +47,8 @@ def get_system_info() -> dict[str, Any]:
 def get_build_info() -> dict[str, Any]:
     """Return what the extension is and uses.
 
-    Returns
-    -------
-    dict
-        ``version``, ``build`` (release or debug), ``kernel`` and ``kernels`` (the one in use, and
-        all that this processor can run; ``DGEN_KERNEL`` forces one), and ``processors``, those that
-        this process may use.
-
-    Raises
-    ------
-    ValueError
-        Where ``DGEN_KERNEL`` names none that this processor can run.
+    That is ``version``, ``build`` (release or debug), ``kernel`` and ``kernels`` (the one in use,
+    and all that this processor can run; ``DGEN_KERNEL`` forces one), and ``processors``, those that
+    this process may use. Raises `ValueError` where ``DGEN_KERNEL`` names none that it can run.
     """
     return _native.build_info()

@@ -200,7 +200,7 @@ def test_what_no_word_can_be_is_refused_with_the_file(text: str, said: str) -> N
 def test_lines_of_set_up_are_whole_commands() -> None:
     """What belongs together stays together; what bash does not understand stands alone."""
     lines = ["a", "if b; then", "c", "fi", "cat <<E", "x", "E", "d \\", "e", "'", "f", "ls !(x)"]
-    assert shell.commands(lines) == [
+    assert list(shell.commands(tuple(lines))) == [
         *("a", "if b; then\nc\nfi", "cat <<E\nx\nE", "d \\\ne", "'", "f", "ls !(x)")
     ]
 

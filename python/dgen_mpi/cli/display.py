@@ -41,26 +41,17 @@ def _amount(done: int, total: int, seconds: float) -> str:
 
 
 class Display:
-    """What a campaign does, case by case and as a whole.
-
-    Parameters
-    ----------
-    folder
-        The campaign.
-    is_quiet
-        Whether nothing is shown.
-    """
+    """What a campaign does, case by case and as a whole; nothing, where `is_quiet` is set."""
 
     def __init__(self, folder: CampaignFolder, *, is_quiet: bool = False) -> None:
-        self._folder = folder
+        self._title = plain(folder.campaign.name)
         self._is_quiet = is_quiet
         self._bars = _bars() if sys.stderr.isatty() and not is_quiet else None
-        self._total: TaskID | None = None
-        self._task: TaskID | None = None
         self._wanted = sum(case.bytes_moved for case in folder.unfinished())
+        # The campaign's is the first.
+        self._total, self._task = TaskID(0), TaskID(0)
         self._before = 0
-        self._started = self._shown = time.monotonic()
-        self._case_started = self._started
+        self._started = self._shown = self._case_started = time.monotonic()
         self._phase = ("", "")
         self._phase_bytes = self._done = 0
 
@@ -68,9 +59,7 @@ class Display:
         """Begin to show."""
         if self._bars is not None:
             self._bars.start()
-            self._total = self._bars.add_task(
-                plain(self._folder.campaign.name), total=self._wanted, amount=""
-            )
+            self._total = self._bars.add_task(self._title, total=self._wanted, amount="")
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -105,18 +94,15 @@ class Display:
             self._done = max(self._done + self._phase_bytes, _before_step(event.case, event.step))
         self._phase_bytes = event.bytes if event.operation in ("write", "read", "verify") else 0
         done = min(self._done + self._phase_bytes, event.case.bytes_moved)
-        if self._bars is not None and self._task is not None and self._total is not None:
-            all_done = self._before + done
-            seconds = time.monotonic() - self._started
+        all_done = self._before + done
+        if self._bars is not None:
             self._bars.update(
                 self._task,
                 completed=done,
                 description=plain(f"{event.case.name} {event.operation}"),
                 amount=_amount(event.bytes, event.total_bytes, event.seconds),
             )
-            self._bars.update(
-                self._total, completed=all_done, amount=_amount(all_done, self._wanted, seconds)
-            )
+            self._show_total(self._bars, all_done)
             return
         now = time.monotonic()
         if now - self._shown < LINE_SECONDS:
@@ -124,7 +110,6 @@ class Display:
         self._shown = now
         share = 100 * event.bytes // max(1, event.total_bytes)
         rate = event.bytes / event.seconds if event.seconds else 0
-        all_done = self._before + done
         speed = all_done / (now - self._started)
         left = (self._wanted - all_done) / speed if speed else 0
         self._line(
@@ -143,14 +128,15 @@ class Display:
         reason = f": {event.message}" if event.message else ""
         style = "" if event.state is State.DONE else "red"
         self._line(f"{event.case.name}: {event.state} after {seconds:.1f} s{reason}", style)
-        if self._bars is not None and self._total is not None and self._task is not None:
-            self._bars.remove_task(self._task)
-            seconds = time.monotonic() - self._started
-            self._bars.update(
-                self._total,
-                completed=self._before,
-                amount=_amount(self._before, self._wanted, seconds),
-            )
+        if self._bars is not None:
+            if self._task != self._total:
+                self._bars.remove_task(self._task)
+            self._task = self._total
+            self._show_total(self._bars, self._before)
+
+    def _show_total(self, bars: Progress, done: int) -> None:
+        amount = _amount(done, self._wanted, time.monotonic() - self._started)
+        bars.update(self._total, completed=done, amount=amount)
 
     def _line(self, text: str, style: str = "") -> None:
         if self._bars is not None:
@@ -161,13 +147,7 @@ class Display:
 
 @contextmanager
 def progress_of(title: str, *, is_quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """Show progress of one thing that is counted in bytes.
-
-    Yields
-    ------
-    callable
-        To be called with the bytes done and all bytes.
-    """
+    """Show progress of one thing: yields what is called with the bytes done and all bytes."""
     if is_quiet or not sys.stderr.isatty():
         yield lambda _done, _all: None
         return

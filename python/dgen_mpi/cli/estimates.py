@@ -34,11 +34,10 @@ def expected_rate(
         return _measured_rate(campaign.cases[0]), "measured with a file of 256 MiB"
     if (place / "index.json").exists():
         found = report.load(place)
-        if found:
-            total = sum(result.seconds for result in found)
-            moved = sum(result.bytes for result in found)
-            if total > 0 and moved > 0:
-                return moved / total, "as in the results that are there"
+        total = sum(result.seconds for result in found)
+        moved = sum(result.bytes for result in found)
+        if total > 0 and moved > 0:
+            return moved / total, "as in the results that are there"
     return None, ""
 
 

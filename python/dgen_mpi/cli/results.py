@@ -44,18 +44,17 @@ def report(options: argparse.Namespace) -> int:
         reports.draw_ratios(found, options.plot_ratios)
         written.append(options.plot_ratios)
     changes = reports.compare(reports.load(options.compare), results) if options.compare else None
-    if options.csv == "-" and sys.stdout.isatty():
-        lines = io.StringIO()
-        results.to_csv(lines)
-        for line in lines.getvalue().splitlines():
-            say(line)
-    elif options.csv == "-":
-        results.to_csv(sys.stdout)
-    elif options.csv:
+    if options.csv:
         table = io.StringIO(newline="")
         results.to_csv(table)
-        replace(options.csv, table.getvalue())
-        written.append(options.csv)
+        if options.csv != "-":
+            replace(options.csv, table.getvalue())
+            written.append(options.csv)
+        elif sys.stdout.isatty():
+            for line in table.getvalue().splitlines():
+                say(line)
+        else:
+            sys.stdout.write(table.getvalue())
     if options.json:
         content = results.to_json()
         if changes is not None:

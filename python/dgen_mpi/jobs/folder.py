@@ -100,25 +100,12 @@ class CampaignFolder:
         """Make the folder of a campaign, or go on with the one that is there.
 
         Results are neither changed nor removed. Those of cases whose jobs have changed are kept
-        aside once the case is run again; until then the case counts as not started.
+        aside once the case is run again; until then the case counts as not started. Jobs that name
+        no program have `program`; ``DGEN_MPI_PROGRAM`` if it is not given, else `dgen-mpi`.
 
-        Parameters
-        ----------
-        campaign
-            The campaign.
-        path
-            The folder; made if it is not there.
-        program
-            The program for jobs that name none; ``DGEN_MPI_PROGRAM`` if it is not given, else
-            `dgen-mpi`.
-
-        Raises
-        ------
-        JobError
-            For a folder of something else, for one that somebody runs, and where jobs have changed
-            that a batch system has.
-        OSError
-            Where it cannot be written; the next call finishes what this one began.
+        Raises `JobError` for a folder of something else, for one that somebody runs, and where jobs
+        have changed that a batch system has; `OSError` where it cannot be written: the next call
+        finishes what this one began.
         """
         path = Path(path).absolute()
         # Before it is made: scripts must be able to name it.

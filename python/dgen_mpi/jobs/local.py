@@ -68,15 +68,8 @@ def run(folder: CampaignFolder, *, stop_at_failure: bool = False) -> Iterator[Ev
     transfer, with a valid report. So does the death of this process. With `stop_at_failure`, cases
     after one that fails are left alone.
 
-    Yields
-    ------
-    Event
-        What happens, progress about five times a second.
-
-    Raises
-    ------
-    JobError
-        Where somebody else runs this campaign.
+    Yields what happens, progress about five times a second. Raises `JobError` where somebody else
+    runs this campaign.
     """
     with folder.locked() as lock:
         folder.require_unchanged()

@@ -302,23 +302,12 @@ def script(
 ) -> str:
     """Return a shell script that runs cases one after the other, a batch script for a scheduler.
 
-    Parameters
-    ----------
-    cases
-        The cases; nodes, time limit, account and partition of a batch script are the most that one
-        of them wants.
-    folder
-        The folder of the campaign, where reports go.
-    scheduler
-        ``"slurm"``, ``"pbs"``, ``"lsf"`` or ``"flux"``; None for a script of no batch system.
-    name
-        The name of the job.
+    A batch script asks for what the largest job of the cases needs, for the time that all of them
+    need together. `folder` is that of the campaign, where reports go; `scheduler` one of
+    `SCHEDULERS`, or None for a script of no batch system; `name` that of the job.
 
-    Raises
-    ------
-    JobError
-        For a scheduler that is not known, a name that is no word, and for what cannot stand in a
-        script.
+    Raises `JobError` for a scheduler that is not known, a name that is no word, and for what cannot
+    stand in a script.
     """
     for field, text in [("name", name), *(("case", case.name) for case in cases)]:
         options.value("name", text, field)
@@ -376,7 +365,7 @@ def _preparation(job: Job) -> list[str]:
     if job.modules:
         load = f"module load {shell.words(job.modules)}"
         lines.append(f"{load} || unprepared {shell.word(load)}")
-    for command in shell.commands(job.setup or []):
+    for command in shell.commands(tuple(job.setup or [])):
         # As it stands, and yet no part of what stands around it.
         lines.append(f"eval {shell.word(command)} || unprepared {shell.word(f'setup: {command}')}")
     return lines
@@ -426,10 +415,7 @@ def _steps(case: Case, place: str) -> list[str]:
 def _directives(
     cases: Sequence[Case], scheduler: str, name: str, folder: str | PurePath
 ) -> list[str]:
-    """Return the lines of a batch script that the batch system reads.
-
-    They ask for what the largest of the jobs needs, for the time that all cases need together.
-    """
+    """Return the lines of a batch script that the batch system reads."""
     wanted = Resources.of(cases)
     # A relative folder is not there yet, and a batch system makes none.
     is_there = PurePath(folder).is_absolute() and len(cases) == 1

@@ -73,25 +73,20 @@ def comment(text: str) -> str:
     return text
 
 
-def commands(lines: Iterable[str]) -> list[str]:
+@functools.lru_cache(maxsize=256)
+def commands(lines: tuple[str, ...]) -> tuple[str, ...]:
     """Return lines of shell joined to whole commands, such as an ``if`` with its ``fi``.
 
     A line that no others make whole stays alone: bash tells what is wrong with it.
     """
-    return list(_commands(tuple(lines)))
-
-
-@functools.lru_cache(maxsize=256)
-def _commands(lines: tuple[str, ...]) -> tuple[str, ...]:
     if shutil.which("bash") is None:
         return lines
     found: list[str] = []
     first = 0
     while first < len(lines):
         texts = ("\n".join(lines[first:stop]) for stop in range(first + 1, len(lines) + 1))
-        text = next(filter(_is_whole, texts), lines[first])
-        found.append(text)
-        first += text.count("\n") + 1
+        found.append(next(filter(_is_whole, texts), lines[first]))
+        first += found[-1].count("\n") + 1
     return tuple(found)
 
 
