@@ -33,10 +33,10 @@ def draw_bandwidth(lines: dict[str, dict[Any, list[float]]], x: str, path: str |
         ]
         at = here if are_numbers else [places.index(place) for place in here]
         axes.errorbar(at, medians, yerr=extremes, marker="o", capsize=4, label=label(name))
-    if are_numbers and len(places) > 1 and min(places) > 0 and max(places) / min(places) >= 8:
-        axes.set_xscale("log", base=2)
-        axes.minorticks_off()
     if are_numbers:
+        if len(places) > 1 and min(places) > 0 and max(places) / min(places) >= 8:
+            axes.set_xscale("log", base=2)
+            axes.minorticks_off()
         axes.set_xticks(places, [_size_or_number(x, place) for place in places])
     else:
         axes.set_xticks(range(len(places)), [label(str(place)) for place in places])

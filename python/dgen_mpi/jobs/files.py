@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from dgen_mpi._arguments import in_one_line
 from dgen_mpi._files import read_text
@@ -91,7 +90,6 @@ class _Part:
     """A part of what a file says, and what it amounts to with all aliases followed."""
 
     value: Any
-    is_null: bool = False
     nodes: int = 1
     bytes: int = 0
     height: int = 0
@@ -131,12 +129,11 @@ class _Reader:
         next(self._events)
         if not isinstance(next(self._events), yaml.DocumentStartEvent):
             return {}
-        first = next(self._events)
-        root = self._part(first, 0)
+        root = self._part(next(self._events), 0)
         next(self._events)
         if not isinstance(end := next(self._events), yaml.StreamEndEvent):
             raise self._refusal(end, "a second document; give one")
-        if root.is_null:
+        if isinstance(root.value, _Null):
             return {}
         if not isinstance(root.value, dict):
             raise JobError(
@@ -171,7 +168,7 @@ class _Reader:
             except UnicodeEncodeError:
                 raise self._refusal(event, "half a character in a text") from None
             is_null = _is_plain(event) and text in ("", "~", "null", "Null", "NULL")
-            part = _Part(_Null(text) if is_null else text, is_null, bytes=count)
+            part = _Part(_Null(text) if is_null else text, bytes=count)
             self._count(part, event)
         else:
             self._count(_Part(None), event)
@@ -257,20 +254,14 @@ def _plain(value: Any, *, keeps_null: bool = False) -> Any:
 
 def dump(content: dict[str, Any]) -> str:
     """Return a mapping as YAML, in its order, a line for each of its keys."""
-    return "".join(f"{key}: {_flow(value)}\n" for key, value in content.items())
-
-
-def _flow(value: Any) -> str:
-    text = yaml.dump(
-        value,
-        Dumper=_DUMPER,
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=True,
-        width=1e9,
-    )
-    # After a plain value PyYAML ends the document.
-    return str(text).removesuffix("...\n").rstrip("\n")
+    style: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 1e9}
+    found = ""
+    for key, value in content.items():
+        text = str(yaml.dump(value, Dumper=_DUMPER, default_flow_style=True, **style))
+        # After a plain value PyYAML ends the document.
+        text = text.removesuffix("...\n").rstrip("\n")
+        found += f"{key}: {text}\n"
+    return found
 
 
 def refuse_unknown(keys: Iterable[str], known: Iterable[str], name: str) -> None:
@@ -283,13 +274,3 @@ def refuse_unknown(keys: Iterable[str], known: Iterable[str], name: str) -> None
         near = difflib.get_close_matches(key.lower().replace("-", "_"), known, 1)
         advice = f"did you mean '{near[0]}'?" if near else f"known: {' '.join(known)}"
         raise JobError(f"{name}: unknown key '{in_one_line(key)}'; {advice}")
-
-
-def one_line(error: ValidationError, name: str) -> JobError:
-    """Return the first thing that is wrong, as one line."""
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        message = "missing"
-    field = ".".join(map(str, first["loc"]))
-    return JobError(f"{name}: {field}: {message}" if field else f"{name}: {message}")

@@ -239,7 +239,7 @@ class CampaignFolder:
         """Refuse to go on where somebody has changed the campaign since this object was made."""
         entries = {entry["name"]: entry["steps"] for entry in self._read_index()["cases"]}
         for case in self.campaign.cases:
-            if entries.get(case.name) != _entry(case)["steps"]:
+            if entries.get(case.name) != case.step_fields:
                 raise JobError(f"{self.path}: somebody has changed {case.name} meanwhile")
 
     @classmethod
@@ -315,18 +315,18 @@ class CampaignFolder:
 
     def state(self, case: Case) -> State:
         """Return how far a case is, by its files, and by processes of this machine."""
-        submission = self.submission(case)
-        is_local = submission is not None and submission.get("executor") == background.LOCAL
+        submission = self.submission(case) or {}
+        is_local = submission.get("executor") == background.LOCAL
         # Before the files are read: what has ended has written them.
-        is_running = is_local and submission is not None and background.is_running(submission)
+        is_running = is_local and background.is_running(submission)
         results = self.results(case)
         if all(step.is_done for step in results):
             return State.DONE
-        ended = submission.get("ended") if submission is not None else None
+        ended = submission.get("ended")
         if ended == State.CANCELLED:
             return State.CANCELLED
         status = self.exit_status(case)
-        if status is None and submission is not None:
+        if status is None and submission:
             if ended in list(State):
                 return State(ended)
             if is_running or not is_local:

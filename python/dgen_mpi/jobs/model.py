@@ -40,8 +40,8 @@ class Job(OptionFields):
         """Have the extension read and check all options, alone and together."""
         if not isinstance(content, dict):
             return content
-        given = {key: content[key] for key in content.keys() & options.ROWS.keys()}
-        given = {key: value for key, value in given.items() if value is not None}
+        known = content.keys() & options.ROWS.keys()
+        given = {key: content[key] for key in known if content[key] is not None}
         return {**content, **options.read(given, str(given.get("operation", "generate")))}
 
     @classmethod
@@ -58,7 +58,8 @@ class Job(OptionFields):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise files.one_line(error, name) from error
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise JobError(f"{name}: {reason}") from error
 
     @classmethod
     def from_yaml(cls, text: str, name: str = "job") -> Job:
