@@ -12,7 +12,6 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import dgen_mpi
@@ -37,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         if isinstance(sys.stdout, io.TextIOWrapper):
             # Names of files may hold bytes that are no UTF-8.
             sys.stdout.reconfigure(errors="backslashreplace")
-        before = signal.signal(signal.SIGTERM, _interrupt)
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             status = _run_command(arguments)
         finally:
@@ -95,10 +94,6 @@ def _run_command(arguments: Sequence[str]) -> int:
         logging.getLogger("dgen_mpi").setLevel(logging.INFO)
     status: int = options.command(options)
     return status
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 class _Parser(argparse.ArgumentParser):

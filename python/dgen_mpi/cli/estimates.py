@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dgen_mpi import report
 from dgen_mpi.jobs import Campaign, Case, Job, JobError, logs
-from dgen_mpi.jobs.local import STOP_SECONDS
+from dgen_mpi.jobs.local import stopping
 from dgen_mpi.jobs.options import ROWS, size_in
 
 
@@ -53,43 +53,29 @@ def _measured_rate(case: Case) -> float:
         and (ROWS[key]["topic"] in ("Launch", "Batch") or "generate" in ROWS[key]["commands"])
     }
     settings.setdefault("program", os.environ.get("DGEN_MPI_PROGRAM", "dgen-mpi"))
-    environment = {**os.environ, **(first.environment or {})}
     # Nobody else has a file in there.
     with tempfile.TemporaryDirectory(prefix=".dgen-measure-", dir=folder) as place:
         settings |= {"size": "256MiB", "report": "-", "progress": "none"}
         settings["output"] = str(Path(place) / "data")
         job = Job.from_mapping(settings, "measure")
-        started = _ran(["bash", "-c", job.command()], work, environment)
+        with (
+            subprocess.Popen(
+                ["bash", "-c", job.command()],
+                cwd=work,
+                env={**os.environ, **(first.environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            ) as process,
+            stopping(process, "measure"),
+        ):
+            output, errors = process.communicate()
     try:
-        operation = json.loads(started.stdout)["operations"][0]
+        operation = json.loads(output)["operations"][0]
         return float(operation["bytes_per_second"])
     except (ValueError, LookupError) as error:
-        reason = logs.telling(started.stderr) or "no report"
+        reason = logs.telling(errors) or "no report"
         raise JobError(f"measure: {reason}") from error
-
-
-def _ran(
-    command: list[str], folder: Path, environment: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
-    """Run a command; whoever interrupts this stops it first."""
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    )
-    with process:
-        try:
-            output, errors = process.communicate()
-        except BaseException:
-            process.terminate()
-            try:
-                process.communicate(timeout=STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            raise
-    return subprocess.CompletedProcess(command, process.returncode, output, errors)

@@ -137,7 +137,8 @@ class Campaign:
     def load(cls, path: str | Path) -> Campaign:
         """Return the campaign of a file; raises `JobError` with one line for what is wrong."""
         path = Path(path)
-        return cls._from_yaml(files.read(path), str(path), path.stem, str(path))
+        taken = [(str(path), "the campaign file")]
+        return cls._from_yaml(files.read(path), str(path), path.stem, taken)
 
     @classmethod
     def from_yaml(
@@ -148,10 +149,12 @@ class Campaign:
         `default_name` is the name of a campaign that has none. Raises `JobError` for the first
         thing that is not accepted.
         """
-        return cls._from_yaml(text, name, default_name, None)
+        return cls._from_yaml(text, name, default_name, [])
 
     @classmethod
-    def _from_yaml(cls, text: str, name: str, default_name: str, path: str | None) -> Campaign:
+    def _from_yaml(
+        cls, text: str, name: str, default_name: str, taken: list[tuple[str, str]]
+    ) -> Campaign:
         content = files.parse(text, name)
         files.refuse_unknown(content, [*Job.model_fields, *OWN_KEYS], name)
         own = {key: content.pop(key) for key in OWN_KEYS if key in content}
@@ -202,7 +205,6 @@ class Campaign:
                         fields["output"] = output.replace("{campaign}", title)
                     jobs.append(_job({"name": case_name, **fields}, where))
                 cases.append(Case(case_name, chosen, tuple(jobs), removes))
-        taken = [(path, "the campaign file")] if path else []
         places.refuse_clashes(((case.name, case.steps) for case in cases), name, taken)
         return cls(title, tuple(cases), text)
 

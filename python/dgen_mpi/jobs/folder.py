@@ -125,14 +125,12 @@ class CampaignFolder:
         """Refuse outputs that are files which this folder needs, or one file after all."""
         own = os.path.realpath(self.path)
         cases = {case.name for case in self.campaign.cases}
-        top = {LOCK, self.index.name, "campaign.yaml", *cases}
+        top = {".", LOCK, self.index.name, "campaign.yaml", *cases}
         for case in self.campaign.cases:
             for output in filter(None, (job.output for job in case.steps)):
-                parts = Path(os.path.relpath(os.path.realpath(output), own)).parts
-                is_ours = not parts or (len(parts) == 1 and parts[0] in top)
-                if len(parts) == 2 and parts[0] in cases:
-                    is_ours = _OWN.fullmatch(parts[1]) is not None
-                if is_ours:
+                path = os.path.relpath(os.path.realpath(output), own)
+                folder, name = os.path.split(path)
+                if path in top or (folder in cases and _OWN.fullmatch(name)):
                     raise JobError(
                         f"{case.name}: output: '{output}' is a file of the campaign's folder; "
                         "give another file"
@@ -302,9 +300,8 @@ class CampaignFolder:
 
     def exit_status(self, case: Case) -> int | None:
         """Return how a case ended; None for one that has not."""
-        if not self.is_current(case):
-            return None
-        return _records.exit_status(self.place(case) / "exit_status")
+        path = self.place(case) / "exit_status"
+        return _records.exit_status(path) if self.is_current(case) else None
 
     def submission(self, case: Case) -> dict[str, Any] | None:
         """Return how a case was given to a batch system; None for one that was not.

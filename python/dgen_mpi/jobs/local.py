@@ -17,12 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dgen_mpi._files import open_own
-from dgen_mpi.jobs import logs
+from dgen_mpi.jobs import background, logs
 from dgen_mpi.jobs.campaign import Case
 from dgen_mpi.jobs.folder import CampaignFolder, State
-
-STOP_SECONDS = 20
-"""How long a case that is told to stop may take for it."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -104,26 +101,27 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Generator[Progre
         # What stands before it is of earlier runs.
         log.write(f"{logs.STEP}{case.name}\n")
         log.flush()
-        process = subprocess.Popen(
-            ["bash", str(folder.script(case))],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env={**os.environ, "DGEN_PROGRESS": "json"},
-            # Interrupts from the terminal come to this process, which hands them on.
-            start_new_session=True,
-            pass_fds=(lock,),
-            # It is told to stop when this process dies.
-            preexec_fn=functools.partial(
-                ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0
-            ),
-        )
         step = message = ""
-        try:
-            assert process.stderr is not None
-            for line in process.stderr:
+        with (
+            subprocess.Popen(
+                ["bash", str(folder.script(case))],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                env={**os.environ, "DGEN_PROGRESS": "json"},
+                # Interrupts from the terminal come to this process, which hands them on.
+                start_new_session=True,
+                pass_fds=(lock,),
+                # It is told to stop when this process dies.
+                preexec_fn=functools.partial(
+                    ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0
+                ),
+            ) as process,
+            stopping(process, case.name),
+        ):
+            for line in process.stderr or ():
                 if line.startswith(logs.STEP):
                     step = line.removeprefix(logs.STEP).strip().removesuffix(".report.json")
                     continue
@@ -136,31 +134,39 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Generator[Progre
                 if error := logs.error_in(line):
                     message = f"{error}; see {folder.log(case)}"
             status = process.wait()
-            kept = folder.place(case) / "exit_status"
-            if status and not os.path.lexists(kept):
-                # A script that is killed cannot say so.
-                kept.write_text(f"{5 if status < 0 else 3}\n", encoding="ascii")
-            return message
-        finally:
-            if process.poll() is None:
-                logging.getLogger("dgen_mpi.jobs").info("%s: stopping", case.name)
-                try:
-                    process.terminate()
-                    _let_end(process)
-                finally:
-                    # As long as nobody has asked how it ended, no other group has its number.
-                    with contextlib.suppress(ProcessLookupError):
-                        os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-            if process.stderr is not None:
-                process.stderr.close()
+        kept = folder.place(case) / "exit_status"
+        if status and not os.path.lexists(kept):
+            # A script that is killed cannot say so.
+            kept.write_text(f"{5 if status < 0 else 3}\n", encoding="ascii")
+        return message
+
+
+@contextlib.contextmanager
+def stopping(process: subprocess.Popen[str], name: str) -> Iterator[None]:
+    """Have a process that leads a group told to stop where this is left before it has ended.
+
+    What is then left of the group after `background.STOP_SECONDS` is killed.
+    """
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            logging.getLogger("dgen_mpi.jobs").info("%s: stopping", name)
+            try:
+                process.terminate()
+                _let_end(process)
+            finally:
+                # As long as nobody has asked how it ended, no other group has its number.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 def _let_end(process: subprocess.Popen[str]) -> None:
     """Wait for a process that was told to stop, and take what it prints, without reaping it."""
     assert process.stderr is not None
     os.set_blocking(process.stderr.fileno(), False)
-    end = time.monotonic() + STOP_SECONDS
+    end = time.monotonic() + background.STOP_SECONDS
     how = os.WEXITED | os.WNOHANG | os.WNOWAIT
     while time.monotonic() < end and os.waitid(os.P_PID, process.pid, how) is None:
         with contextlib.suppress(BlockingIOError):

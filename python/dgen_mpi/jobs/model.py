@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -208,4 +207,4 @@ def shown(value: Any) -> str:
         return "_".join(map(shown, value))
     if isinstance(value, bool):
         return str(value).lower()
-    return str(Decimal(value) if isinstance(value, Decimal) else value)
+    return str(value)

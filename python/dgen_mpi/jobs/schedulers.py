@@ -238,23 +238,20 @@ class BatchSystem:
             if case.name not in jobs:
                 continue
             submission = jobs[case.name]
-            if not is_local and not self._has_ended(submission, end - time.monotonic()):
-                raise TimeoutError(
-                    f"{case.name}: {self.name} was told to cancel it, and it is not gone yet; "
-                    "dgen status tells when"
-                )
+            if not is_local:
+                left = datetime.timedelta(seconds=max(0.1, end - time.monotonic()))
+                status = self._attached(submission["native_id"]).wait(left)
+                if status is None or not status.final:
+                    raise TimeoutError(
+                        f"{case.name}: {self.name} was told to cancel it, and it is not gone yet; "
+                        "dgen status tells when"
+                    )
             # One that was quicker has ended by itself.
             if folder.state(case) is not State.DONE:
                 note = {"ended": str(State.CANCELLED), "message": None}
                 _note(folder, case, submission | note)
                 cancelled.append(case.name)
         return cancelled
-
-    def _has_ended(self, submission: dict[str, Any], seconds: float) -> bool:
-        """Wait for a job that was cancelled; return whether it has gone."""
-        job = self._attached(submission["native_id"])
-        status = job.wait(datetime.timedelta(seconds=max(0.1, seconds)))
-        return status is not None and bool(status.final)
 
 
 @contextlib.contextmanager

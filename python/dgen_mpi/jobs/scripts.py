@@ -216,8 +216,7 @@ written() {
         [ ! -e "$1" ] || found+=$'\n'$(same "$1")
         sed '/^$/d' <<< "$found" | LC_ALL=C sort -u > "$1.part" &&
             mv -f -- "$1.part" "$1"
-    )
-    return 0
+    ) || true
 }
 
 # mended RECORD FOLDER NAME COMMAND...: `written` for a step that mends what is recorded.
@@ -238,8 +237,7 @@ remove() {
         elif [ -e "./$3" ] || [ -e "./$3.dgen.json" ]; then
             printf 'dgen: %s/%s stays: not as this case has written it\n' "$2" "$3" >&2
         fi
-    )
-    return 0
+    ) || true
 }
 
 # aside FILE...: keeps files under names with a number.
@@ -248,9 +246,7 @@ aside() {
     for path; do
         [ -e "$path" ] || continue
         number=1
-        while [ -e "$path.~$number~" ]; do
-            number=$((number + 1))
-        done
+        while [ -e "$path.~$number~" ]; do ((number++)); done
         mv -n -- "$path" "$path.~$number~" || return
     done
 }
@@ -345,23 +341,14 @@ def _functions(commands: str) -> str:
     return "\n\n".join(parts)
 
 
-def _is_noted(job: Job) -> bool:
-    """Return whether a write notes that nothing was there before."""
-    return _may_begin_again(job) or bool(job.writes and job.resume)
-
-
-def _may_begin_again(job: Job) -> bool:
-    return job.writes and job.overwrite is None and not job.resume
-
-
 def _preparation(job: Job) -> list[str]:
     """Return what all steps of a case need; the first one says it."""
     work = job.working_directory
     lines = ['cd "$top" || unprepared "$top"']
     if work is not None:
-        lines.append(
-            f"cd {shell.path(work)} || unprepared {shell.word(f'working_directory: {work}')}"
-        )
+        # No option, and nothing that `cd` looks for elsewhere.
+        folder = shell.word(work if work.startswith("/") else f"./{work}")
+        lines.append(f"cd {folder} || unprepared {shell.word(f'working_directory: {work}')}")
     if job.modules:
         load = f"module load {shell.words(job.modules)}"
         lines.append(f"{load} || unprepared {shell.word(load)}")
@@ -389,7 +376,8 @@ def _steps(case: Case, place: str) -> list[str]:
             records[output] = f"{place}/data-{number}.record {where}"
     for report, job in zip(reports, case.steps, strict=True):
         output = job.output or ""
-        if _is_noted(job):
+        # A write notes whether anything was there before.
+        if job.writes and (job.resume or job.overwrite is None):
             commands.append(f"before {report} {shell.word(output)}")
         variables = [f"{key}={text}" for key, text in (job.environment or {}).items()]
         parts = [f"step {report}"]
@@ -397,7 +385,7 @@ def _steps(case: Case, place: str) -> list[str]:
             parts.insert(0, f"mended {records[output]}")
         parts += [f"env {shell.words(variables)}"] if variables else []
         words = shell.words(job.arguments())
-        if _may_begin_again(job):
+        if job.writes and job.overwrite is None and not job.resume:
             words += f" \\\n    $(again {report} {shell.word(output)})"
         commands.append(" \\\n    ".join([*parts, job.launch(), words]))
         if job.writes and output in records:
@@ -407,9 +395,9 @@ def _steps(case: Case, place: str) -> list[str]:
                 record = f"{{ [ ! -e {report.removesuffix('.report.json')}.new ] || {record}; }}"
             commands.append(record)
     commands += [f"remove {record}" for record in records.values()]
-    begins_again = any(map(_may_begin_again, case.steps))
-    note = ["# shellcheck disable=SC2046 # One word, or none."] if begins_again else []
-    return [*note, " &&\n".join(commands), 'end "$?"']
+    whole = " &&\n".join(commands)
+    note = ["# shellcheck disable=SC2046 # One word, or none."] if "$(again " in whole else []
+    return [*note, whole, 'end "$?"']
 
 
 def _directives(

@@ -43,11 +43,6 @@ def words(texts: Iterable[str]) -> str:
     return " ".join(map(word, texts))
 
 
-def path(text: str) -> str:
-    """Return a path as one word that is no option, and that `cd` looks for in one place only."""
-    return word(text if text.startswith("/") else f"./{text}")
-
-
 def split(text: str, name: str) -> list[str]:
     """Return the words of a command line; nothing but quotes and backslashes has a meaning.
 
