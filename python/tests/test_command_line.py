@@ -290,7 +290,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         timeout=60,
     )
     assert alone.stdout == "10\n"
-    for name in ("rich", "pydantic"):
+    for name in ("pydantic", "rich"):
         done = subprocess.run(
             [sys.executable, "-m", "dgen_mpi", "check", "x"],
             cwd=tmp_path,

@@ -45,17 +45,20 @@ def check(options: argparse.Namespace) -> int:
             _native.format_size(case.expected_stored_bytes),
         )
     new_console().print(table)
-    say(f"{campaign.name}: {_total(campaign)}")
+    say(_total(campaign))
     return Status.DONE
 
 
 def _total(campaign: Campaign) -> str:
-    stored = sum(case.expected_stored_bytes for case in campaign.cases)
-    return (
-        f"{counted(len(campaign.cases), 'case')}, "
-        f"{_native.format_size(campaign.bytes_written)} written, "
-        f"{_native.format_size(stored)} expected to be stored"
-    )
+    count = counted(len(campaign.cases), "case")
+    return f"{campaign.name}: {count}, {_amounts(campaign.cases)}"
+
+
+def _amounts(cases: Sequence[Case]) -> str:
+    """Return what cases write, and what a store is expected to keep of it."""
+    written = _native.format_size(sum(case.bytes_written for case in cases))
+    stored = _native.format_size(sum(case.expected_stored_bytes for case in cases))
+    return f"{written} written, {stored} expected to be stored"
 
 
 def _plan(campaign: Campaign, seconds: dict[str, float] | None = None) -> dict[str, Any]:
@@ -159,16 +162,14 @@ def _dry_run(options: argparse.Namespace) -> int:
         print_json(plan | {"bytes_per_second": rate, "rate_source": source})
         return Status.DONE
     for case in campaign.cases:
-        stored = _native.format_size(case.expected_stored_bytes)
         time_text = f", about {duration(seconds[case.name])}" if seconds else ""
-        written = _native.format_size(case.bytes_written)
-        say(f"{case.name}: {written} written, {stored} expected to be stored{time_text}")
+        say(f"{case.name}: {_amounts([case])}{time_text}")
         for job in case.steps:
             say(f"    {job.command()}")
-    say(f"{campaign.name}: {_total(campaign)}")
+    say(_total(campaign))
     if seconds and rate:
-        whole = duration(sum(seconds.values()))
-        say(f"about {whole} at {_native.format_size(int(rate))}/s, {source}")
+        whole, speed = duration(sum(seconds.values())), _native.format_size(int(rate))
+        say(f"about {whole} at {speed}/s, {source}")
     else:
         say("time: unknown; give --rate, or --measure to measure one")
     return Status.DONE
@@ -182,11 +183,8 @@ def submit(options: argparse.Namespace) -> int:
         folder.require_unchanged()
         states = system.states(folder, folder.campaign.cases)
         # What is done, or is with the batch system already, is not given to it again.
-        wanted = [
-            case
-            for case in folder.campaign.cases
-            if states[case.name] not in (State.DONE, State.QUEUED, State.RUNNING)
-        ]
+        given = (State.DONE, State.QUEUED, State.RUNNING)
+        wanted = [case for case in folder.campaign.cases if states[case.name] not in given]
         names = system.submit(folder, wanted)
     if options.wait:
         return _show_states(options, folder, system.wait(folder, folder.campaign.cases))

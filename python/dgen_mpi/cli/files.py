@@ -53,8 +53,8 @@ def analyze(options: argparse.Namespace) -> int:
     if options.plot and len(wanted) > 1:
         raise JobError("plot: one file at a time; dgen report --plot-ratios draws several")
     if options.plot:
-        inputs: list[tuple[str | Path, str]] = [(path, "what is read") for path, _ in wanted]
-        inputs += [(manifest.beside(path), "the manifest") for path, _ in wanted]
+        read = wanted[0][0]
+        inputs = [(read, "what is read"), (manifest.beside(read), "the manifest")]
         require_output("plot", options.plot, inputs, PICTURE_MARK)
     sample = _sizes(options.sample, "sample")[0] if options.sample else None
     found = []
@@ -76,8 +76,8 @@ def analyze(options: argparse.Namespace) -> int:
         if options.plot:
             ratios.draw(analysis, options.plot)
         if not options.json:
-            read, whole = analysis["sampled_bytes"], analysis["file_bytes"]
-            sampled = "" if read == whole else f", {_native.format_size(read)} of it read"
+            part, whole = analysis["sampled_bytes"], analysis["file_bytes"]
+            sampled = "" if part == whole else f", {_native.format_size(part)} of it read"
             say(f"{path}: {_native.format_size(whole)}{sampled}")
             new_console().print(ratios.table(analysis))
     if options.json:

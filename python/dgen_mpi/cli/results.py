@@ -22,7 +22,7 @@ from dgen_mpi.cli.output import (
     require_output,
     say,
 )
-from dgen_mpi.jobs import CampaignFolder, State
+from dgen_mpi.jobs import CampaignFolder
 
 
 def report(options: argparse.Namespace) -> int:
@@ -86,11 +86,8 @@ def _require_outputs_of_report(options: argparse.Namespace) -> None:
     """Refuse outputs that are one file, or one that is read."""
     read = [*options.paths, *filter(None, [options.compare])]
     inputs: list[tuple[str | Path, str]] = [(path, "what is read") for path in read]
-    for field, mark in (
-        ("plot", PICTURE_MARK),
-        ("plot_ratios", PICTURE_MARK),
-        ("csv", TABLE_MARK),
-    ):
+    marks = {"plot": PICTURE_MARK, "plot_ratios": PICTURE_MARK, "csv": TABLE_MARK}
+    for field, mark in marks.items():
         output = getattr(options, field)
         if output:
             require_output(field, output, inputs, mark)
@@ -102,8 +99,7 @@ def _warn_of_unfinished(paths: Sequence[str]) -> None:
         if not (Path(path) / "index.json").exists():
             continue
         folder = CampaignFolder.open(path)
-        for case in folder.campaign.cases:
+        for case in folder.unfinished():
             state = folder.state(case)
-            if state is not State.DONE:
-                reason = reason_of(folder, case, state)
-                say(f"{case.name}: {state}{f': {reason}' if reason else ''}")
+            reason = reason_of(folder, case, state)
+            say(f"{case.name}: {state}{f': {reason}' if reason else ''}")

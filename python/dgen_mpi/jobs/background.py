@@ -90,7 +90,11 @@ def is_running(job: Mapping[str, Any]) -> bool | None:
         return None
     if job.get("boot") not in (None, _boot()):
         return False
-    return _first(job) is not None or bool(_processes([job])) or _is_locked(job)
+    if _first(job) is not None or _processes([job]):
+        return True
+    # As seen from another container.
+    is_elsewhere = job.get("processes") != _number_space()
+    return is_elsewhere and isinstance(job.get("lock"), str) and is_locked(job["lock"])
 
 
 def stop(jobs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -138,11 +142,8 @@ def _first(job: Mapping[str, Any]) -> _Process | None:
 def _processes(jobs: Iterable[Mapping[str, Any]]) -> list[_Process]:
     """Return the processes of jobs, whatever they were started by and whoever has adopted them."""
     found = [first for job in jobs if (first := _first(job)) is not None]
-    wanted = {
-        f"{_SECRET}={job['secret']}".encode()
-        for job in jobs
-        if isinstance(job.get("secret"), str) and job["secret"]
-    }
+    secrets_of = [secret for job in jobs if (secret := job.get("secret"))]
+    wanted = {f"{_SECRET}={secret}".encode() for secret in secrets_of}
     if not wanted:
         return found
     for place in Path("/proc").glob("[0-9]*"):
@@ -188,13 +189,6 @@ def _signal(processes: Iterable[_Process], *numbers: signal.Signals) -> None:
                         signal.pidfd_send_signal(handle, number)
             finally:
                 os.close(handle)
-
-
-def _is_locked(job: Mapping[str, Any]) -> bool:
-    """Return whether the job's processes lock its file, as seen from another container too."""
-    if not isinstance(job.get("lock"), str) or _first(job) is not None:
-        return False
-    return job.get("processes") != _number_space() and is_locked(job["lock"])
 
 
 def is_locked(path: str | Path) -> bool:
