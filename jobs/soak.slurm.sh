@@ -141,8 +141,7 @@ written() {
         [ ! -e "$1" ] || found+=$'\n'$(same "$1")
         sed '/^$/d' <<< "$found" | LC_ALL=C sort -u > "$1.part" &&
             mv -f -- "$1.part" "$1"
-    )
-    return 0
+    ) || true
 }
 
 # remove RECORD FOLDER NAME: removes a data set that is as this case has left it.
@@ -155,8 +154,7 @@ remove() {
         elif [ -e "./$3" ] || [ -e "./$3.dgen.json" ]; then
             printf 'dgen: %s/%s stays: not as this case has written it\n' "$2" "$3" >&2
         fi
-    )
-    return 0
+    ) || true
 }
 
 # aside FILE...: keeps files under names with a number.
@@ -165,9 +163,7 @@ aside() {
     for path; do
         [ -e "$path" ] || continue
         number=1
-        while [ -e "$path.~$number~" ]; do
-            number=$((number + 1))
-        done
+        while [ -e "$path.~$number~" ]; do ((number++)); done
         mv -n -- "$path" "$path.~$number~" || return
     done
 }

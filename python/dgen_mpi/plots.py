@@ -22,7 +22,8 @@ LABELS = {"fixed": "blocks", "content-defined": "chunks"}
 def draw_bandwidth(lines: dict[str, dict[Any, list[float]]], x: str, path: str | Path) -> None:
     """Draw lines of GiB/s against a field, medians with bars from the least to the most."""
     figure, axes = _figure()
-    places = sorted({place for line in lines.values() for place in line}, key=_order)
+    # Numbers go before texts.
+    places = sorted(set().union(*lines.values()), key=lambda place: (isinstance(place, str), place))
     are_numbers = all(isinstance(place, int | float) for place in places)
     for name, line in lines.items():
         here = [place for place in places if place in line]
@@ -95,7 +96,3 @@ def _figure() -> tuple[Any, Any]:
 def _size_or_number(field: str, value: float) -> str:
     is_size = field.endswith(("size", "unit", "align", "bytes"))
     return _native.format_size(int(value)) if is_size else f"{value:g}"
-
-
-def _order(value: Any) -> tuple[bool, Any]:
-    return isinstance(value, str), value

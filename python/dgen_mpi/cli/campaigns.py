@@ -21,7 +21,6 @@ from dgen_mpi.jobs.folder import keep_and_replace
 from dgen_mpi.jobs.places import needed_files, refuse_clashes
 
 STATUS_OF = {
-    State.DONE: Status.DONE,
     State.MISMATCH: Status.DIFFERS,
     State.INTERRUPTED: Status.INTERRUPTED,
     State.CANCELLED: Status.INTERRUPTED,

@@ -131,6 +131,7 @@ def verify(options: argparse.Namespace) -> int:
     )
     seconds = time.monotonic() - started
     is_right = damage.range_count == 0 and file_bytes == spec.size
+    status = Status.DONE if is_right else Status.DIFFERS
     if options.json:
         print_json(
             {
@@ -144,7 +145,7 @@ def verify(options: argparse.Namespace) -> int:
                 "damage": [damaged.as_dict() for damaged in damage],
             }
         )
-        return Status.DONE if is_right else Status.DIFFERS
+        return status
     rate = report.rate(compared / seconds if seconds else 0)
     say(f"{path}: {_native.format_size(compared)} compared, {rate}")
     for damaged in damage[:RANGES_SHOWN]:
@@ -155,6 +156,5 @@ def verify(options: argparse.Namespace) -> int:
         say(f"  and {damage.range_count - RANGES_SHOWN} more ranges")
     if file_bytes != spec.size:
         say(f"  the file has {file_bytes} bytes instead of {spec.size}")
-    wrong = f"{damage.wrong_bytes} bytes wrong or missing"
-    print("every byte is right" if is_right else wrong)
-    return Status.DONE if is_right else Status.DIFFERS
+    print("every byte is right" if is_right else f"{damage.wrong_bytes} bytes wrong or missing")
+    return status

@@ -98,13 +98,11 @@ def summary(row: Row) -> str:
 
 
 def size_in(text: str, field: str) -> int:
-    """Return a size that is no option of a job, 1 byte at least."""
-    try:
-        if (number := _native.parse_size(text, field)) > 0:
-            return number
-    except ValueError as error:
-        raise JobError(str(error)) from error
-    raise JobError(str(refusal(field, text, "1 byte at least")))
+    """Return a size that is no option of a job; raises ValueError for less than 1 byte, too."""
+    number = _native.parse_size(text, field)
+    if number < 1:
+        raise refusal(field, text, "1 byte at least")
+    return number
 
 
 def exact_size(number: int) -> str | int:
