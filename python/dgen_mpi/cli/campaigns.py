@@ -85,9 +85,6 @@ def schema(options: argparse.Namespace) -> int:
     return Status.DONE
 
 
-# render, run, submit, status, cancel
-
-
 def _open(options: argparse.Namespace) -> CampaignFolder:
     campaign = Campaign.load(options.file)
     return CampaignFolder.create(campaign, options.folder or Path(campaign.name))

@@ -163,5 +163,4 @@ def progress_of(title: str, *, is_quiet: bool = False) -> Iterator[Callable[[int
 
 
 def _before_step(case: Case, step: str) -> int:
-    """Return the bytes that the steps before one move."""
     return sum(case.step_bytes[: case.step_names.index(step)]) if step in case.step_names else 0

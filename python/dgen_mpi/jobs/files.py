@@ -74,7 +74,6 @@ def _checked(text: str, name: str) -> str:
 
 
 def _line(text: str, place: int) -> int:
-    """Return the number of the line that a place is in."""
     return 1 + len(_LINE_END.findall(text[:place]))
 
 

@@ -388,7 +388,6 @@ def _placed(case: Case, program: str | None) -> Case:
 
 
 def _entry(case: Case) -> dict[str, Any]:
-    """Return what the index says of a case."""
     return {
         "name": case.name,
         "values": case.values,

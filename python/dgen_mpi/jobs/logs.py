@@ -58,6 +58,5 @@ def error_in(line: str) -> str:
 
 
 def _cut(text: str) -> str:
-    """Return a text as one line that is not too long."""
     line = " ".join(text.split())
     return line if len(line) <= LINE_MAX else f"{line[: LINE_MAX - 3]}..."

@@ -73,7 +73,6 @@ class BatchSystem:
         return names
 
     def _queue(self, folder: CampaignFolder, case: Case) -> str:
-        """Give a case to the batch system, and note it."""
         job = psij.Job(self._spec(folder, case))
         with _refusals(f"{case.name}: {self.name} does not take it"):
             self._executor.submit(job)
@@ -268,7 +267,6 @@ def _note(folder: CampaignFolder, case: Case, submission: dict[str, Any]) -> Non
 
 
 def _environment(wanted: Resources) -> dict[str, str]:
-    """Return the variables that a script reads."""
     if not wanted.seconds or not wanted.stop_before:
         return {}
     return {"dgen_stop_after": str(max(1, wanted.seconds - wanted.stop_before))}

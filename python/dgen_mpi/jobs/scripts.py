@@ -332,7 +332,6 @@ def script(
 
 
 def _functions(commands: str) -> str:
-    """Return the functions that commands call."""
     parts = _FUNCTIONS.rstrip().split("\n\n")
     for command, names in _CALLED_BY.items():
         if f"\n{command} " not in commands:
@@ -403,7 +402,6 @@ def _steps(case: Case, place: str) -> list[str]:
 def _directives(
     cases: Sequence[Case], scheduler: str, name: str, folder: str | PurePath
 ) -> list[str]:
-    """Return the lines of a batch script that the batch system reads."""
     wanted = Resources.of(cases)
     # A relative folder is not there yet, and a batch system makes none.
     is_there = PurePath(folder).is_absolute() and len(cases) == 1
