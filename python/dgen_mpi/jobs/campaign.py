@@ -10,17 +10,14 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from dgen_mpi._arguments import in_one_line, refusal
 from dgen_mpi.jobs import files, options, places
 from dgen_mpi.jobs.files import JobError
 from dgen_mpi.jobs.model import WRITING, Job, canonical, shown
-
-T = TypeVar("T")
 
 CASES_MAX = 10_000
 """The most cases of one campaign."""
@@ -252,7 +249,7 @@ def _combinations(
     excluded = _mappings(own.get("exclude", []), f"{name}: exclude")
     included = _mappings(own.get("include", []), f"{name}: include")
     # What is left out, by the fields that rules name together.
-    rules: dict[tuple[str, ...], set[tuple[Hashable, ...]]] = {}
+    rules: dict[tuple[str, ...], set[tuple[tuple[bool, str], ...]]] = {}
     for rule in excluded:
         for key in rule:
             if key not in axes:

@@ -266,10 +266,7 @@ def dump(content: dict[str, Any]) -> str:
 def refuse_unknown(keys: Iterable[str], known: Iterable[str], name: str) -> None:
     """Raise a `JobError` for the first key that is not known, with the one probably meant."""
     names = frozenset(known)
-    for key in keys:
-        if key in names:
-            continue
-        known = sorted(names)
-        near = difflib.get_close_matches(key.lower().replace("-", "_"), known, 1)
-        advice = f"did you mean '{near[0]}'?" if near else f"known: {' '.join(known)}"
-        raise JobError(f"{name}: unknown key '{in_one_line(key)}'; {advice}")
+    if unknown := [key for key in keys if key not in names]:
+        near = difflib.get_close_matches(unknown[0].lower().replace("-", "_"), sorted(names), 1)
+        advice = f"did you mean '{near[0]}'?" if near else f"known: {' '.join(sorted(names))}"
+        raise JobError(f"{name}: unknown key '{in_one_line(unknown[0])}'; {advice}")

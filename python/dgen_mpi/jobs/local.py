@@ -177,13 +177,8 @@ def _let_end(process: subprocess.Popen[str]) -> None:
 def _progress(case: Case, step: str, line: str) -> Progressed | None:
     try:
         said: Any = json.loads(line) if line.startswith("{") else None
-        return Progressed(
-            case,
-            step,
-            str(said["operation"]),
-            int(said["bytes"]),
-            int(said["total_bytes"]),
-            float(said["seconds"]),
-        )
+        names = ("operation", "bytes", "total_bytes", "seconds")
+        operation, moved, total, seconds = (said[name] for name in names)
+        return Progressed(case, step, str(operation), int(moved), int(total), float(seconds))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import json
 from pathlib import Path
 from typing import Any
 
@@ -182,21 +182,14 @@ ON_FILES = ("verify", "repair")
 """Those that are told a file that is there, as an argument."""
 
 
-def canonical(key: str, value: Any) -> Hashable:
+def canonical(key: str, value: Any) -> tuple[bool, str]:
     """Return the same for values of a field that are the same, however they are written."""
+    is_legal = True
     try:
-        return True, _frozen(Job.model_validate({key: value}).model_dump()[key])
+        value = Job.model_validate({key: value}).model_dump()[key]
     except ValidationError:
-        return False, _frozen(value)
-
-
-def _frozen(value: Any) -> Hashable:
-    if isinstance(value, dict):
-        pairs = ((key, _frozen(element)) for key, element in value.items())
-        return "mapping", tuple(sorted(pairs, key=repr))
-    if isinstance(value, list | tuple):
-        return "list", tuple(map(_frozen, value))
-    return str(value) if isinstance(value, bool) else value
+        is_legal = False
+    return is_legal, json.dumps(value, sort_keys=True, default=str)
 
 
 def shown(value: Any) -> str:
