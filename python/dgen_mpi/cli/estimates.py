@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dgen_mpi import report
 from dgen_mpi.jobs import Campaign, Case, Job, JobError, logs
-from dgen_mpi.jobs.local import stopping
+from dgen_mpi.jobs.local import started
 from dgen_mpi.jobs.options import ROWS, size_in
 
 
@@ -58,20 +58,13 @@ def _measured_rate(case: Case) -> float:
         settings |= {"size": "256MiB", "report": "-", "progress": "none"}
         settings["output"] = str(Path(place) / "data")
         job = Job.from_mapping(settings, "measure")
-        with (
-            subprocess.Popen(
-                ["bash", "-c", job.command()],
-                cwd=work,
-                env={**os.environ, **(first.environment or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            ) as process,
-            stopping(process, "measure"),
-        ):
+        with started(
+            ["bash", "-c", job.command()],
+            "measure",
+            stdout=subprocess.PIPE,
+            cwd=work,
+            env={**os.environ, **(first.environment or {})},
+        ) as process:
             output, errors = process.communicate()
     try:
         operation = json.loads(output)["operations"][0]

@@ -102,25 +102,13 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Generator[Progre
         log.write(f"{logs.STEP}{case.name}\n")
         log.flush()
         step = message = ""
-        with (
-            subprocess.Popen(
-                ["bash", str(folder.script(case))],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                env={**os.environ, "DGEN_PROGRESS": "json"},
-                # Interrupts from the terminal come to this process, which hands them on.
-                start_new_session=True,
-                pass_fds=(lock,),
-                # It is told to stop when this process dies.
-                preexec_fn=functools.partial(
-                    ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0
-                ),
-            ) as process,
-            stopping(process, case.name),
-        ):
+        with started(
+            ["bash", str(folder.script(case))],
+            case.name,
+            stdout=log,
+            env={**os.environ, "DGEN_PROGRESS": "json"},
+            pass_fds=(lock,),
+        ) as process:
             for line in process.stderr or ():
                 if line.startswith(logs.STEP):
                     step = line.removeprefix(logs.STEP).strip().removesuffix(".report.json")
@@ -142,24 +130,37 @@ def _run_case(folder: CampaignFolder, case: Case, lock: int) -> Generator[Progre
 
 
 @contextlib.contextmanager
-def stopping(process: subprocess.Popen[str], name: str) -> Iterator[None]:
-    """Have a process that leads a group told to stop where this is left before it has ended.
+def started(command: list[str], name: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Start a command, which is told to stop where this is left before, or this process dies.
 
-    What is then left of the group after `background.STOP_SECONDS` is killed.
+    What is left of it and of what it has started after `background.STOP_SECONDS` is killed.
     """
-    try:
-        yield
-    finally:
-        if process.poll() is None:
-            logging.getLogger("dgen_mpi.jobs").info("%s: stopping", name)
-            try:
-                process.terminate()
-                _let_end(process)
-            finally:
-                # As long as nobody has asked how it ended, no other group has its number.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        # Interrupts from the terminal come to this process, which hands them on.
+        start_new_session=True,
+        preexec_fn=functools.partial(
+            ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0
+        ),
+        **options,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                logging.getLogger("dgen_mpi.jobs").info("%s: stopping", name)
+                try:
+                    process.terminate()
+                    _let_end(process)
+                finally:
+                    # As long as nobody has asked how it ended, no other group has its number.
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
 
 
 def _let_end(process: subprocess.Popen[str]) -> None:
