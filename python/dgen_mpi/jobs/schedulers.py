@@ -219,24 +219,21 @@ class BatchSystem:
         for the first that has not gone after a minute and a half.
         """
         cancelled = []
-        jobs = {
-            case.name: submission
+        jobs = [
+            (case, submission)
             for case in cases
             if (submission := self._submission(folder, case)) is not None
             and not folder.state(case).is_final
-        }
+        ]
         is_local = self.name == background.LOCAL
         if is_local:
-            background.stop(jobs)
+            background.stop({case.name: submission for case, submission in jobs})
         else:
-            for name, submission in jobs.items():
-                with _refusals(f"{name}: {self.name} does not cancel it"):
+            for case, submission in jobs:
+                with _refusals(f"{case.name}: {self.name} does not cancel it"):
                     self._executor.cancel(self._attached(submission["native_id"]))
         end = time.monotonic() + CANCEL_SECONDS
-        for case in cases:
-            if case.name not in jobs:
-                continue
-            submission = jobs[case.name]
+        for case, submission in jobs:
             if not is_local:
                 left = datetime.timedelta(seconds=max(0.1, end - time.monotonic()))
                 status = self._attached(submission["native_id"]).wait(left)
