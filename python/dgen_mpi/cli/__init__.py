@@ -92,8 +92,8 @@ def _run_command(arguments: Sequence[str]) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if options.verbose:
         logging.getLogger("dgen_mpi").setLevel(logging.INFO)
-    status: int = options.command(options)
-    return status
+    status: int | None = options.command(options)
+    return Status.DONE if status is None else status
 
 
 class _Parser(argparse.ArgumentParser):
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=dgen_mpi.__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, function: Callable[[argparse.Namespace], int]) -> Add:
+    def command(name: str, function: Callable[[argparse.Namespace], int | None]) -> Add:
         text = function.__doc__
         made = commands.add_parser(name, help=text, description=text)
         made.set_defaults(command=function)

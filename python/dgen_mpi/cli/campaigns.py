@@ -27,12 +27,12 @@ STATUS_OF = {
 }
 
 
-def check(options: argparse.Namespace) -> int:
+def check(options: argparse.Namespace) -> None:
     """Check a job or campaign file, and show what it would do."""
     campaign = Campaign.load(options.file)
     if options.json:
         print_json(_plan(campaign))
-        return Status.DONE
+        return
     table = new_table(("case", "steps"), ("writes", "expected stored"))
     for case in campaign.cases:
         table.add_row(
@@ -45,7 +45,6 @@ def check(options: argparse.Namespace) -> int:
         )
     new_console().print(table)
     say(_total(campaign))
-    return Status.DONE
 
 
 def _total(campaign: Campaign) -> str:
@@ -79,10 +78,9 @@ def _plan(campaign: Campaign, seconds: dict[str, float] | None = None) -> dict[s
     }
 
 
-def schema(options: argparse.Namespace) -> int:
+def schema(options: argparse.Namespace) -> None:
     """Print the JSON Schema of job or campaign files, for editors."""
     print_json(jobs.job_schema() if options.kind == "job" else jobs.campaign_schema())
-    return Status.DONE
 
 
 def _open(options: argparse.Namespace) -> CampaignFolder:
@@ -90,7 +88,7 @@ def _open(options: argparse.Namespace) -> CampaignFolder:
     return CampaignFolder.create(campaign, options.folder or Path(campaign.name))
 
 
-def render(options: argparse.Namespace) -> int:
+def render(options: argparse.Namespace) -> None:
     """Write batch scripts, to be read before they are submitted."""
     campaign = Campaign.load(options.file)
     scheduler = options.scheduler
@@ -99,7 +97,7 @@ def render(options: argparse.Namespace) -> int:
         text = jobs.script(campaign.cases, folder, scheduler=scheduler, name=campaign.name)
         if options.single == "-":
             print(text, end="")
-            return Status.DONE
+            return
         steps = [(case.name, case.steps) for case in campaign.cases]
         inputs = [(options.file, "the campaign file"), *needed_files(steps)]
         require_output("single", options.single, inputs, SCRIPT_MARK)
@@ -120,7 +118,6 @@ def render(options: argparse.Namespace) -> int:
     else:
         # Programs read them as they are.
         print("\n".join(map(plain, written) if sys.stdout.isatty() else written))
-    return Status.DONE
 
 
 def run(options: argparse.Namespace) -> int:
@@ -275,7 +272,7 @@ def _states(
     }
 
 
-def cancel(options: argparse.Namespace) -> int:
+def cancel(options: argparse.Namespace) -> None:
     """Cancel the jobs of a campaign."""
     folder = CampaignFolder.open(options.folder)
     known = {case.name: case for case in folder.campaign.cases}
@@ -291,4 +288,3 @@ def cancel(options: argparse.Namespace) -> int:
     else:
         for line in [f"{name}: cancelled" for name in cancelled] or ["nothing to cancel"]:
             say(line)
-    return Status.DONE

@@ -31,7 +31,7 @@ def _sizes(text: str, field: str) -> tuple[int, ...]:
     return tuple(size_in(part.strip(), field) for part in text.split(",") if part)
 
 
-def analyze(options: argparse.Namespace) -> int:
+def analyze(options: argparse.Namespace) -> None:
     """Measure how well a file deduplicates and compresses."""
     wanted: list[tuple[Path, Path | None]] = []
     for text in options.paths:
@@ -82,7 +82,6 @@ def analyze(options: argparse.Namespace) -> int:
             new_console().print(ratios.table(analysis))
     if options.json:
         print_json(found[0] if len(found) == 1 and len(options.paths) == 1 else found)
-    return Status.DONE
 
 
 def _compare(

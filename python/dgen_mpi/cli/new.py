@@ -12,7 +12,7 @@ from rich.prompt import Prompt
 
 from dgen_mpi._files import replace
 from dgen_mpi._text import counted
-from dgen_mpi.cli.output import Status, print_json, say
+from dgen_mpi.cli.output import print_json, say
 from dgen_mpi.jobs import Campaign, JobError, files, is_axis, options, shell
 from dgen_mpi.jobs.campaign import NOT_SWEPT
 
@@ -27,7 +27,7 @@ _QUESTIONS = (
 _STEPS = "[{operation: generate, ranks: 4}, {operation: verify, ranks: 3}]"
 
 
-def new(arguments: argparse.Namespace) -> int:
+def new(arguments: argparse.Namespace) -> None:
     """Write a commented job file, from options or by asking."""
     name = shell.word(str(arguments.file))
     given: dict[str, Any] = {}
@@ -59,7 +59,6 @@ def new(arguments: argparse.Namespace) -> int:
     else:
         say(f"{arguments.file}: {counted(len(campaign.cases), 'case')}")
         say(f"next: dgen check {name}")
-    return Status.DONE
 
 
 def _commented(given: dict[str, Any]) -> str:

@@ -16,7 +16,6 @@ from dgen_mpi.cli.campaigns import reason_of
 from dgen_mpi.cli.output import (
     PICTURE_MARK,
     TABLE_MARK,
-    Status,
     new_console,
     print_json,
     require_output,
@@ -25,7 +24,7 @@ from dgen_mpi.cli.output import (
 from dgen_mpi.jobs import CampaignFolder
 
 
-def report(options: argparse.Namespace) -> int:
+def report(options: argparse.Namespace) -> None:
     """Tabulate, compare and draw the results of campaigns."""
     _require_outputs_of_report(options)
     results = reports.load(*options.paths)
@@ -79,7 +78,6 @@ def report(options: argparse.Namespace) -> int:
         _warn_of_unfinished(options.paths)
     for path in written:
         say(f"written: {path}", sys.stderr)
-    return Status.DONE
 
 
 def _require_outputs_of_report(options: argparse.Namespace) -> None:
