@@ -15,7 +15,7 @@ from dgen_mpi._files import replace
 from dgen_mpi._text import cell, counted, new_table, plain
 from dgen_mpi.cli.display import Display
 from dgen_mpi.cli.estimates import duration, expected_rate
-from dgen_mpi.cli.output import SCRIPT_MARK, Status, new_console, print_json, require_output, say
+from dgen_mpi.cli.output import Status, new_console, print_json, require_output, say
 from dgen_mpi.jobs import Campaign, CampaignFolder, Case, Ended, JobError, State, logs, shell
 from dgen_mpi.jobs.folder import keep_and_replace
 from dgen_mpi.jobs.places import needed_files, refuse_clashes
@@ -100,7 +100,7 @@ def render(options: argparse.Namespace) -> None:
             return
         steps = [(case.name, case.steps) for case in campaign.cases]
         inputs = [(options.file, "the campaign file"), *needed_files(steps)]
-        require_output("single", options.single, inputs, SCRIPT_MARK)
+        require_output("single", options.single, inputs)
         refuse_clashes(steps, "single", [(options.single, "the script")])
         replace(options.single, text)
         written = [options.single]

@@ -14,7 +14,7 @@ from dgen_mpi import _native, manifest, report
 from dgen_mpi import analyze as ratios
 from dgen_mpi._files import open_data
 from dgen_mpi.cli.display import progress_of
-from dgen_mpi.cli.output import PICTURE_MARK, Status, new_console, print_json, require_output, say
+from dgen_mpi.cli.output import Status, new_console, print_json, require_output, say
 from dgen_mpi.jobs import CampaignFolder, JobError
 from dgen_mpi.jobs.folder import write_json
 from dgen_mpi.jobs.options import size_in
@@ -55,7 +55,7 @@ def analyze(options: argparse.Namespace) -> None:
     if options.plot:
         read = wanted[0][0]
         inputs = [(read, "what is read"), (manifest.beside(read), "the manifest")]
-        require_output("plot", options.plot, inputs, PICTURE_MARK)
+        require_output("plot", options.plot, inputs)
     sample = _sizes(options.sample, "sample")[0] if options.sample else None
     found = []
     for path, kept in wanted:

@@ -71,15 +71,15 @@ def new_console() -> Console:
     return Console(width=width, markup=False, emoji=False, highlight=False)
 
 
-SCRIPT_MARK = b" of dgen-mpi; `dgen report "
-TABLE_MARK = b"campaign,case,step,operation,"
-PICTURE_MARK = b"atplotlib"
-"""What files have near their beginning that `render` and `report` write."""
+_MARKS = {
+    "single": b" of dgen-mpi; `dgen report ",
+    "csv": b"campaign,case,step,operation,",
+    **dict.fromkeys(("plot", "plot_ratios"), b"atplotlib"),
+}
+"""What files have near their beginning that commands write, by the option that names them."""
 
 
-def require_output(
-    field: str, output: str, inputs: Sequence[tuple[str | Path, str]], mark: bytes
-) -> None:
+def require_output(field: str, output: str, inputs: Sequence[tuple[str | Path, str]]) -> None:
     """Refuse a file to write that is needed otherwise, or is there and nothing of this kind."""
     if output == "-":
         return
@@ -90,5 +90,5 @@ def require_output(
         return
     with Path(output).open("rb") as file:
         head = file.read(1 << 16)
-    if head.strip() and mark not in head:
+    if head.strip() and _MARKS[field] not in head:
         raise JobError(f"{field}: '{output}' is there, and not of this command; give another file")

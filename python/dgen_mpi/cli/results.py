@@ -13,14 +13,7 @@ from dgen_mpi import analyze
 from dgen_mpi import report as reports
 from dgen_mpi._files import replace
 from dgen_mpi.cli.campaigns import reason_of
-from dgen_mpi.cli.output import (
-    PICTURE_MARK,
-    TABLE_MARK,
-    new_console,
-    print_json,
-    require_output,
-    say,
-)
+from dgen_mpi.cli.output import new_console, print_json, require_output, say
 from dgen_mpi.jobs import CampaignFolder
 
 
@@ -84,11 +77,10 @@ def _require_outputs_of_report(options: argparse.Namespace) -> None:
     """Refuse outputs that are one file, or one that is read."""
     read = [*options.paths, *filter(None, [options.compare])]
     inputs: list[tuple[str | Path, str]] = [(path, "what is read") for path in read]
-    marks = {"plot": PICTURE_MARK, "plot_ratios": PICTURE_MARK, "csv": TABLE_MARK}
-    for field, mark in marks.items():
+    for field in ("plot", "plot_ratios", "csv"):
         output = getattr(options, field)
         if output:
-            require_output(field, output, inputs, mark)
+            require_output(field, output, inputs)
             inputs.append((output, f"what {field} writes"))
 
 
