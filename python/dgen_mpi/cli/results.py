@@ -21,10 +21,8 @@ def report(options: argparse.Namespace) -> None:
     """Tabulate, compare and draw the results of campaigns."""
     _require_outputs_of_report(options)
     results = reports.load(*options.paths)
-    written = []
     if options.plot:
         reports.draw(results, options.plot, options.x, options.series)
-        written.append(options.plot)
     if options.plot_ratios:
         found = [
             analyze.load(path)
@@ -34,14 +32,12 @@ def report(options: argparse.Namespace) -> None:
         if not found:
             raise reports.ReportError("no analysis; run dgen analyze FOLDER first")
         reports.draw_ratios(found, options.plot_ratios)
-        written.append(options.plot_ratios)
     changes = reports.compare(reports.load(options.compare), results) if options.compare else None
     if options.csv:
         table = io.StringIO(newline="")
         results.to_csv(table)
         if options.csv != "-":
             replace(options.csv, table.getvalue())
-            written.append(options.csv)
         elif sys.stdout.isatty():
             for line in table.getvalue().splitlines():
                 say(line)
@@ -69,8 +65,10 @@ def report(options: argparse.Namespace) -> None:
         console = new_console()
         console.print(reports.comparison_table(changes) if changes else results.table())
         _warn_of_unfinished(options.paths)
-    for path in written:
-        say(f"written: {path}", sys.stderr)
+    for field in ("plot", "plot_ratios", "csv"):
+        path = getattr(options, field)
+        if path and (field, path) != ("csv", "-"):
+            say(f"written: {path}", sys.stderr)
 
 
 def _require_outputs_of_report(options: argparse.Namespace) -> None:

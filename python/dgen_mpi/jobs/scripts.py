@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import PurePath
 
 from dgen_mpi._text import counted
@@ -25,7 +25,7 @@ _DIRECTIVES = {
 #SBATCH --nodes={nodes}
 #SBATCH --ntasks-per-node={ranks_per_node}
 #SBATCH --time={time}
-#SBATCH --signal=B:TERM@{stop_seconds}
+#SBATCH --signal=B:TERM@{stop_before}
 #SBATCH --account={account}
 #SBATCH --partition={partition}""",
     "pbs": """\
@@ -51,7 +51,7 @@ _DIRECTIVES = {
 #flux: --ntasks={ranks}
 #flux: --nodes={nodes}
 #flux: --time-limit={seconds}s
-#flux: --signal=SIGTERM@{stop_seconds}s
+#flux: --signal=SIGTERM@{stop_before}s
 #flux: --bank={account}
 #flux: --queue={partition}""",
 }
@@ -413,30 +413,26 @@ def _directives(
         )
     if scheduler not in _DIRECTIVES:
         raise JobError(f"scheduler: '{scheduler}' is not accepted; give {' or '.join(SCHEDULERS)}")
-    asked: dict[str, object] = {
+    seconds, stop = wanted.seconds or 0, wanted.stop_before or 0
+    minutes = -(-seconds // 60)
+    asked = {
+        **asdict(wanted),
         "name": name,
         "log": log,
-        "ranks": wanted.ranks,
-        "nodes": wanted.nodes,
         "nodes_or_one": wanted.nodes or 1,
-        "ranks_per_node": wanted.ranks_per_node,
         "most_on_node": wanted.ranks_per_node or wanted.ranks,
+        "time": seconds and f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}",
+        "time_in_minutes": seconds and f"{minutes // 60}:{minutes % 60:02}",
+        "stop_minutes": -(-stop // 60),
         "account": wanted.account and shell.word(wanted.account),
         "partition": wanted.partition and shell.word(wanted.partition),
     }
-    if wanted.seconds:
-        minutes = -(-wanted.seconds // 60)
-        hours = f"{wanted.seconds // 3600}:{wanted.seconds // 60 % 60:02}"
-        asked |= {"seconds": wanted.seconds, "time": f"{hours}:{wanted.seconds % 60:02}"}
-        asked["time_in_minutes"] = f"{minutes // 60}:{minutes % 60:02}"
-    if wanted.stop_before:
-        asked |= {"stop_seconds": wanted.stop_before, "stop_minutes": -(-wanted.stop_before // 60)}
     lines = _DIRECTIVES[scheduler].splitlines()
     mark = lines[0].split()[0]
     found = [
         line.format_map(asked)
         for line in lines
-        if all(asked.get(field) is not None for field in re.findall(r"{(\w+)", line))
+        if all(asked[field] for field in re.findall(r"{(\w+)", line))
     ]
     more = dict.fromkeys(
         line for case in cases for job in case.steps for line in job.directives or [] if line
