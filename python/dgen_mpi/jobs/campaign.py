@@ -17,7 +17,7 @@ from typing import Any
 from dgen_mpi._arguments import in_one_line, refusal
 from dgen_mpi.jobs import files, options, places
 from dgen_mpi.jobs.files import JobError
-from dgen_mpi.jobs.model import WRITING, Job, canonical, shown
+from dgen_mpi.jobs.model import ON_FILES, Job, canonical, shown
 
 CASES_MAX = 10_000
 """The most cases of one campaign."""
@@ -300,7 +300,7 @@ def _job(fields: dict[str, Any], where: str) -> Job:
     job = Job.from_mapping(fields, where)
     if job.output is None:
         raise JobError(f"{where}: output: missing; give the file to {job.operation}")
-    if job.size is None and job.operation in WRITING:
+    if job.size is None and job.operation not in ON_FILES:
         raise JobError(f"{where}: size: missing; give bytes as 4096, 64KiB, 1.5GiB or 10GB")
     try:
         job.command()

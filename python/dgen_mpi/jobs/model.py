@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,11 @@ class Job(OptionFields):
                 "nodes": self.nodes or 1,
                 "ranks_per_node": on_node or self.rank_count,
             }
-            words = shell.split(launcher, "launcher")
+            try:
+                words = shlex.split(launcher)
+            except ValueError as error:
+                told = f"{launcher!a} is not accepted; give a command line with closed quotes"
+                raise JobError(f"launcher: {told}") from error
             for name, value in places.items():
                 words = [text.replace("{" + name + "}", str(value)) for text in words]
         return shell.words([*words, *(self.launcher_arguments or [])])
@@ -175,11 +180,8 @@ class Job(OptionFields):
         return f"{self.launch()} {shell.words(self.arguments())}"
 
 
-WRITING = ("generate", "test")
-"""The operations that write a file."""
-
 ON_FILES = ("verify", "repair")
-"""Those that are told a file that is there, as an argument."""
+"""The operations that are told a file that is there, as an argument."""
 
 
 def canonical(key: str, value: Any) -> tuple[bool, str]:

@@ -43,19 +43,6 @@ def words(texts: Iterable[str]) -> str:
     return " ".join(map(word, texts))
 
 
-def split(text: str, name: str) -> list[str]:
-    """Return the words of a command line; nothing but quotes and backslashes has a meaning.
-
-    Raises `JobError` for quotes that are not closed.
-    """
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise JobError(
-            f"{name}: {text!a} is not accepted; give a command line with closed quotes"
-        ) from error
-
-
 def comment(text: str) -> str:
     """Return a text that stands in a comment, if it ends there.
 
