@@ -15,14 +15,11 @@ def get_numa_info(sys_root: str | os.PathLike[str] = "/") -> dict[str, Any]:
     `sys_root` is the folder that stands for ``/``: that itself, or a copy of another machine's
     ``/sys`` and ``/proc``. What is missing or broken there is left out; reading does not fail.
 
-    Returns
-    -------
-    dict
-        ``num_nodes``, ``physical_cores``, ``logical_cpus``, ``is_uma``, ``deployment_type`` (a
-        text), and ``nodes``: a list of dicts with ``id``, ``cpus``, ``cpus_problem`` (a text that
-        says why the processors are not known, and the list is empty; None where they are),
-        ``memory_total_bytes`` and ``memory_free_bytes`` (None where the kernel does not say), and
-        ``distances``.
+    Returns ``num_nodes``, ``physical_cores``, ``logical_cpus``, ``is_uma``, ``deployment_type`` (a
+    text), and ``nodes``: a list of dicts with ``id``, ``cpus``, ``cpus_problem`` (a text that says
+    why the processors are not known, and the list is empty; None where they are),
+    ``memory_total_bytes`` and ``memory_free_bytes`` (None where the kernel does not say), and
+    ``distances``.
     """
     found: dict[str, Any] = _native.topology(os.fspath(sys_root))
     nodes = found["nodes"]

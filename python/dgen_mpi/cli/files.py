@@ -43,11 +43,10 @@ def analyze(options: argparse.Namespace) -> None:
         for case in folder.campaign.cases:
             for number, output in enumerate(case.outputs):
                 # Of a file for each rank, the first.
-                for file in (Path(output), manifest.shard_path(Path(output), 0)):
-                    if file.exists():
-                        suffix = f"-{number}" if number else ""
-                        wanted.append((file, folder.place(case) / f"analysis{suffix}.json"))
-                        break
+                files = (Path(output), manifest.shard_path(Path(output), 0))
+                if file := next(filter(Path.exists, files), None):
+                    suffix = f"-{number}" if number else ""
+                    wanted.append((file, folder.place(case) / f"analysis{suffix}.json"))
     if not wanted:
         raise JobError("no files to analyze: they are not there any more")
     if options.plot and len(wanted) > 1:

@@ -109,17 +109,13 @@ class Campaign:
     A campaign file is a job file in which fields may have lists of values; `cases` has a case for
     every combination. Besides, it may have
 
-    ``steps``
-        A list of mappings: jobs that each case runs one after the other, each with the fields of
-        the file and its own over them. One step if it is not there.
-    ``exclude``
-        A list of mappings: combinations that have all values of one of them are left out.
-    ``include``
-        A list of mappings: further cases, with the first value of each list that they do not name.
-    ``runs``
-        How often each case is run, 1 to 1000.
-    ``remove_data``
-        Whether files are removed once all steps of their case have ended well.
+    - ``steps``: a list of mappings: jobs that each case runs one after the other, each with the
+      fields of the file and its own over them; one step if it is not there
+    - ``exclude``: a list of mappings: combinations that have all values of one are left out
+    - ``include``: a list of mappings: further cases, with the first value of each list that they
+      do not name
+    - ``runs``: how often each case is run, 1 to 1000
+    - ``remove_data``: whether files are removed once all steps of their case have ended well
 
     In ``output``, ``{name}`` stands for the name of the case and ``{campaign}`` for that of the
     campaign.
