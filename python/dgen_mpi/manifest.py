@@ -79,11 +79,7 @@ def shard_path(path: Path, rank: int) -> Path:
 
 
 def read(path: Path) -> Manifest:
-    """Return what the manifest at `path` says.
-
-    Raises `OSError` where it cannot be read, and `ValueError` for what is no manifest of format
-    ``dgen/1``.
-    """
+    """Return what a manifest says; raises `OSError`, and `ValueError` for what is no ``dgen/1``."""
     try:
         return Manifest(**_native.manifest(read_text(path, BYTES_MAX)))
     except ValueError as error:

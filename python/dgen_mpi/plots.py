@@ -38,7 +38,9 @@ def draw_bandwidth(lines: dict[str, dict[Any, list[float]]], x: str, path: str |
         if len(places) > 1 and min(places) > 0 and max(places) / min(places) >= 8:
             axes.set_xscale("log", base=2)
             axes.minorticks_off()
-        axes.set_xticks(places, [_size_or_number(x, place) for place in places])
+        is_size = x.endswith(("size", "unit", "align", "bytes"))
+        shown = [_native.format_size(int(n)) if is_size else f"{n:g}" for n in places]
+        axes.set_xticks(places, shown)
     else:
         axes.set_xticks(range(len(places)), [label(str(place)) for place in places])
     axes.set_xlabel(label(x.replace("_", " ")))
@@ -91,8 +93,3 @@ def _figure() -> tuple[Any, Any]:
     axes = figure.subplots()
     axes.grid(visible=True, alpha=0.3)
     return figure, axes
-
-
-def _size_or_number(field: str, value: float) -> str:
-    is_size = field.endswith(("size", "unit", "align", "bytes"))
-    return _native.format_size(int(value)) if is_size else f"{value:g}"

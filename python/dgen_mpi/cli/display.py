@@ -15,7 +15,7 @@ from rich.text import Text
 
 from dgen_mpi import _native
 from dgen_mpi._text import plain
-from dgen_mpi.jobs import CampaignFolder, Case, Ended, Event, Progressed, Started, State
+from dgen_mpi.jobs import CampaignFolder, Ended, Event, Progressed, Started, State
 
 LINE_SECONDS = 5
 """How often a line is printed where there is no terminal."""
@@ -91,7 +91,10 @@ class Display:
         # A test moves the file several times: what it has done stays done.
         if (event.step, event.operation) != self._phase or event.bytes < self._phase_bytes:
             self._phase = (event.step, event.operation)
-            self._done = max(self._done + self._phase_bytes, _before_step(event.case, event.step))
+            names = event.case.step_names
+            before = names.index(event.step) if event.step in names else 0
+            all_before = sum(event.case.step_bytes[:before])
+            self._done = max(self._done + self._phase_bytes, all_before)
         self._phase_bytes = event.bytes if event.operation in ("write", "read", "verify") else 0
         done = min(self._done + self._phase_bytes, event.case.bytes_moved)
         all_done = self._before + done
@@ -160,7 +163,3 @@ def progress_of(title: str, *, is_quiet: bool = False) -> Iterator[Callable[[int
             total=total,
             amount=_amount(done, total, time.monotonic() - started),
         )
-
-
-def _before_step(case: Case, step: str) -> int:
-    return sum(case.step_bytes[: case.step_names.index(step)]) if step in case.step_names else 0

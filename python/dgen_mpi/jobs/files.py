@@ -138,7 +138,11 @@ class _Reader:
             raise JobError(
                 f"{self._name}: a job file is a mapping of options, such as 'size: 1GiB'"
             )
-        return _without_nulls(root.value)
+        # A hint may have any word as its value.
+        return {
+            key: _plain(value, keeps_null=key == "hint" and not isinstance(value, _Null))
+            for key, value in root.value.items()
+        }
 
     def _refusal(self, event: yaml.Event, reason: str) -> JobError:
         line = getattr(event.start_mark, "line", 0) + 1
@@ -232,16 +236,8 @@ def _is_plain(event: yaml.ScalarEvent) -> bool:
     return event.style in (None, "")
 
 
-def _without_nulls(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields with None for what stands for nothing, and texts that are plain."""
-    # A hint may have any word as its value.
-    return {
-        key: _plain(value, keeps_null=key == "hint" and not isinstance(value, _Null))
-        for key, value in content.items()
-    }
-
-
-def _plain(value: Any, *, keeps_null: bool = False) -> Any:
+def _plain(value: Any, *, keeps_null: bool) -> Any:
+    """Return None for what stands for nothing, and texts that are plain."""
     if isinstance(value, _Null):
         return str(value) if keeps_null else None
     if isinstance(value, list):

@@ -179,9 +179,8 @@ class CampaignFolder:
 
     def _require_free(self, name: str, before: dict[str, Any], now: dict[str, Any] | None) -> None:
         """Refuse to change a case that a batch system has."""
-        same = now is not None and all(
-            before.get(key) == now[key] for key in ("steps", "remove_data")
-        )
+        keys = ("steps", "remove_data")
+        same = now is not None and all(before.get(key) == now[key] for key in keys)
         submission = self._submitted(self.path / name)
         if submission and not same:
             job = f"{submission.get('executor')} job {submission.get('native_id')}"

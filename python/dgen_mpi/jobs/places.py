@@ -56,14 +56,15 @@ class _Places:
             with contextlib.suppress(OSError):
                 status = there.stat()
                 folds = self._ignores_case(there)
-                missing = _folded(str(folder.relative_to(there)), folds)
-                return (status.st_dev, status.st_ino, missing), folds
+                missing = str(folder.relative_to(there))
+                place = (status.st_dev, status.st_ino, missing.casefold() if folds else missing)
+                return place, folds
         return str(folder), False
 
     def _named(self, path: Path) -> Hashable:
         """Return the folder and name of a file; links are not followed at its end."""
         identity, folds = self._folder(self._real_folder(path.parent))
-        return identity, _folded(path.name, folds)
+        return identity, path.name.casefold() if folds else path.name
 
     def _resolved(self, path: Path) -> Path:
         if path.name in ("", "..") or path.is_symlink():
@@ -121,10 +122,6 @@ class _Places:
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
-
-
-def _folded(name: str, folds: bool) -> str:
-    return name.casefold() if folds else name
 
 
 def _rank_files(folder: Path) -> dict[str, list[Path]]:

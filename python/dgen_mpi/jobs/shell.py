@@ -44,10 +44,7 @@ def words(texts: Iterable[str]) -> str:
 
 
 def comment(text: str) -> str:
-    """Return a text that stands in a comment, if it ends there.
-
-    Raises `JobError` for one with control characters or line ends.
-    """
+    """Return a text that is one line of a comment; raises `JobError` for control characters."""
     if not text.replace("\t", " ").isprintable():
         raise JobError(
             f"{text!a} is not accepted; give one line without control characters to a batch system"
