@@ -12,7 +12,9 @@ import TestSupport
 ///
 /// `DGEN_TESTS=all` tries 20,000 cases, `DGEN_TEST_SEED` says which ones.
 @Suite struct DamageTests {
-    private static let rounds = TestForm.rounds(100, whole: 20_000)
+    // A watched build takes a second for seven.
+    private static let rounds = TestForm.rounds(
+        100, whole: _isDebugAssertConfiguration() ? 1000 : 20_000)
 
     /// Bytes of a data set, as they should be and as they are.
     private struct Held {
