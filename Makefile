@@ -4,28 +4,26 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-swift unit unit-release integration integration-mpich program-mpich soak fuzz statistics \
-    sanitize-threads sanitize-python python installation left-out runner build manual wheel bench bench-io fidelity \
+.PHONY: help demo test test-all test-swift unit unit-release integration integration-mpich tree soak fuzz statistics \
+    sanitize-threads sanitize-python python installation left-out runner build wheel bench bench-io fidelity \
     lint format install uninstall setup setup-venv setup-tests clean
 
 PREFIX ?= /usr/local
 SWIFT ?= swift
-# The MPI library: openmpi or mpich. Package.swift and the tests read it too.
+# The MPI whose mpirun starts the tests: openmpi or mpich. The program is the same for all.
 MPI ?= openmpi
 export MPI
-# The shipped program needs no Swift runtime. Tests cannot be linked so, hence a folder of its own.
-ifeq ($(MPI),mpich)
-RUNNER := --scratch-path .build-mpich
-STATIC_BUILD := .build-mpich-static
-MPIRUN := mpirun.mpich
-else
+MPIRUN := $(if $(filter mpich,$(MPI)),mpirun.mpich,mpirun --oversubscribe)
 # Runs the integration tests, and is the tests of units at the same time: one build, that watches every access to memory.
 RUNNER := --sanitize=address --scratch-path .build-address
+# The shipped program needs no Swift runtime. Tests cannot be linked so, hence a folder of its own.
 STATIC_BUILD := .build-static
-MPIRUN := mpirun --oversubscribe
-endif
 STATIC := -c release --static-swift-stdlib --scratch-path $(STATIC_BUILD)
-PROGRAM := $(STATIC_BUILD)/release/dgen-mpi
+# What is installed, as it lies below a prefix; the program finds its backends from where it is.
+TREE ?= build/tree
+PROGRAM := $(TREE)/bin/dgen-mpi
+# The machine and C library that the tree is linked for, see Sources/Linking/link.sh; this machine's if empty.
+TARGET ?=
 VENV := .venv
 # What the tests have printed, and what they left out.
 LOGS := build/tests
@@ -54,7 +52,7 @@ ifeq ($(MPI),mpich)
 # What does not call MPI is the same, and tested without it.
 test test-all: integration
 else
-GATE := test-swift python lint installation program-mpich
+GATE := test-swift python lint installation
 test: setup-tests ## Run the gate: what a change must pass, in a quarter of an hour
 	@rm -rf $(LOGS) && mkdir -p $(LOGS)
 	@# Two at a time: what is built has no work for all processors all the time, and tests wait a lot.
@@ -81,6 +79,7 @@ left-out:
 
 runner: setup-tests
 	$(SWIFT) build --build-tests $(RUNNER)
+	Sources/CMPI/backend/build.sh .build-address/debug/../lib/dgen-mpi openmpi mpich
 
 # One after another: they have one build.
 test-swift: runner build
@@ -102,13 +101,9 @@ integration: runner build ## Run the tests that start programs; MPI=mpich for MP
 	DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --skip-build --disable-xctest $(RUNNER) \
 	    --filter Integration 2>&1 | tee $(LOGS)/integration
 
-program-mpich: setup-tests
-	MPI=mpich $(SWIFT) build --product dgen-mpi --scratch-path .build-mpich
-
-# Some runs of a build with MPICH.
-integration-mpich: runner program-mpich
-	MPI=mpich DGEN_MPI_PROGRAM="$(CURDIR)/.build-mpich/debug/dgen-mpi" $(SWIFT) test --skip-build \
-	    --disable-xctest $(RUNNER) \
+# Some runs under MPICH.
+integration-mpich: runner build
+	MPI=mpich DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" $(SWIFT) test --skip-build --disable-xctest $(RUNNER) \
 	    --filter 'everyVectorIsWritten|worksWithoutMpirun|ranksSayItOnce|phasesAreRepeated|aRankThatHangsIsNamed'
 
 soak: runner build ## Run each fault of storage, machines and the cluster 20 times in a row; for hours
@@ -148,12 +143,20 @@ installation: setup-tests ## Install into a folder, look at what is there, and t
 	$(MAKE) --no-print-directory uninstall PREFIX="$$folder" && \
 	test -z "$$(find "$$folder" -type f)"
 
-wheel: setup $(VENV)/ready ## Build a wheel for this kind of Linux, for Python 3.11 and later, in dist
-	rm -rf dist build/wheels && mkdir -p build
-	$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/wheels ./python
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/auditwheel repair --wheel-dir dist \
-	    build/wheels/dgen_mpi-*.whl
+# The headers of MPICH and of the standard interface; the library itself is not used.
+HEADERS := build/headers
+$(HEADERS)/include/mpi_abi.h: $(VENV)/ready
+	$(VENV)/bin/python -m pip install --quiet --no-deps --target $(HEADERS) mpich==5.0.2
+
+# For all that has the C library of 2018 or a later one: Rocky 8, SLES 15, Debian 10, Ubuntu 20.04.
+WHEEL_TARGET := $(shell uname -m)-linux-gnu.2.28
+wheel: setup $(VENV)/ready $(HEADERS)/include/mpi_abi.h ## Build a wheel and a tar file for this kind of Linux, in dist
+	rm -rf dist build/wheels build/wheel && mkdir -p dist build/wheels
+	TARGET=$(WHEEL_TARGET) TREE=build/wheel ZIG="env -u PYTHONPATH $(CURDIR)/$(VENV)/bin/python -m ziglang" MPI_INCLUDES="$(CURDIR)/$(HEADERS)/include" \
+	    $(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/wheels ./python
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/auditwheel repair --wheel-dir dist build/wheels/dgen_mpi-*.whl
 	$(VENV)/bin/auditwheel show dist/dgen_mpi-*.whl
+	tar -C build/wheel -czf "$$(ls dist/dgen_mpi-*.whl | sed 's/\.whl$$/.tar.gz/')" .
 
 sanitize-threads: setup-tests ## Run the tests of threads under the thread sanitizer
 	$(SWIFT) test --disable-xctest \
@@ -171,12 +174,25 @@ sanitize-python: setup-tests $(VENV)/ready ## Run tests of the Python extension 
 
 build: setup ## Build dgen-mpi
 	$(SWIFT) build $(STATIC) --product dgen-mpi
+	@mkdir -p $(TREE)/bin
+	Sources/Linking/link.sh program $(STATIC_BUILD)/release $(PROGRAM) $(TARGET)
+	Sources/CMPI/backend/build.sh $(TREE)/lib/dgen-mpi
 
+# All that is installed; and the extension module, where MODULE says where it is wanted.
 # The tool that makes manuals is one of ArgumentParser's; its plugin would build everything once more.
-manual: build
+tree: build
 	$(SWIFT) build $(STATIC) --product generate-manual
-	rm -rf build/manual && mkdir -p build/manual
-	$(STATIC_BUILD)/release/generate-manual $(PROGRAM) --output-directory build/manual
+	@mkdir -p $(TREE)/share/man/man1 $(TREE)/share/bash-completion/completions $(TREE)/share/zsh/site-functions \
+	    $(TREE)/share/fish/vendor_completions.d
+	$(STATIC_BUILD)/release/generate-manual $(STATIC_BUILD)/release/dgen-mpi --output-directory $(TREE)/share/man/man1
+	@set -e; complete() { $(STATIC_BUILD)/release/dgen-mpi --generate-completion-script "$$1" > "$(TREE)/share/$$2"; }; \
+	complete bash bash-completion/completions/dgen-mpi; \
+	complete zsh zsh/site-functions/_dgen-mpi; \
+	complete fish fish/vendor_completions.d/dgen-mpi.fish
+ifdef MODULE
+	$(SWIFT) build $(STATIC) --product DGenPython
+	Sources/Linking/link.sh module $(STATIC_BUILD)/release "$(MODULE)" $(TARGET)
+endif
 
 bench: build $(VENV)/ready ## Measure memory and write bandwidth, with the peers that can be installed
 	@$(VENV)/bin/python -m pip install --quiet "dgen-py==0.3.0" || \
@@ -198,7 +214,7 @@ fidelity: setup $(VENV)/ready ## Measure requested ratios against those of real 
 
 lint: setup-tests $(VENV)/ready ## Check style: swift-format, shellcheck, ruff, mypy
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
-	shellcheck .ci/run Tests/IntegrationTests/*/*.sh jobs/*.sh
+	shellcheck .ci/run Sources/*/*.sh Sources/*/*/*.sh Tests/IntegrationTests/*/*.sh jobs/*.sh
 	$(VENV)/bin/ruff check python Tests
 	$(VENV)/bin/ruff format --check python Tests
 	$(VENV)/bin/ruff check --config python/pyproject.toml jobs
@@ -211,40 +227,32 @@ format: $(VENV)/ready ## Bring the sources into shape
 	$(VENV)/bin/ruff format python Tests
 	$(VENV)/bin/ruff format --config python/pyproject.toml jobs
 
-install: build manual ## Install program, man page and completions under PREFIX (/usr/local)
-	install -D -m 755 --strip $(PROGRAM) "$(PREFIX)/bin/dgen-mpi"
-	install -D -m 644 build/manual/dgen-mpi.1 "$(PREFIX)/share/man/man1/dgen-mpi.1"
-	@set -e; script=$$(mktemp) && trap 'rm -f "$$script"' EXIT; \
-	complete() { $(PROGRAM) --generate-completion-script "$$1" > "$$script"; \
-	    install -D -m 644 "$$script" "$(PREFIX)/share/$$2"; }; \
-	complete bash bash-completion/completions/dgen-mpi; \
-	complete zsh zsh/site-functions/_dgen-mpi; \
-	complete fish fish/vendor_completions.d/dgen-mpi.fish
+install: tree ## Install program, backends, man page and completions under PREFIX (/usr/local)
+	@find $(TREE) -type f -printf '%P\n' | while read -r file; do \
+	    mode=$$(test -x "$(TREE)/$$file" && echo 755 || echo 644) && \
+	    install -D -m "$$mode" "$(TREE)/$$file" "$(PREFIX)/$$file" || exit; done
 
 uninstall: ## Remove what install put under PREFIX
-	rm -f "$(PREFIX)/bin/dgen-mpi" "$(PREFIX)/share/man/man1/dgen-mpi.1" \
+	rm -f "$(PREFIX)/bin/dgen-mpi" $(foreach family,openmpi mpich abi,"$(PREFIX)/lib/dgen-mpi/$(family).so") \
+	    "$(PREFIX)/share/man/man1/dgen-mpi.1" \
 	    "$(PREFIX)/share/bash-completion/completions/dgen-mpi" \
 	    "$(PREFIX)/share/zsh/site-functions/_dgen-mpi" \
 	    "$(PREFIX)/share/fish/vendor_completions.d/dgen-mpi.fish"
 
 clean: ## Remove everything that was built
-	rm -rf .build .build-static .build-mpich .build-mpich-static .build-address .build-thread .build-python .build-python-address $(VENV) build dist \
+	rm -rf .build .build-static .build-address .build-thread .build-python .build-python-address $(VENV) build dist \
 	    python/build python/*.egg-info
 
 # What the system must have, by Debian's and Ubuntu's names, and how to see that it is there: to build the program and the
 # package, to have a virtual environment, and to run all tests.
 BUILD_PACKAGES := libopenmpi-dev openmpi-bin libnuma-dev pkg-config python3-dev
-HAS_BUILD := pkg-config --exists ompi-c numa python3 && type mpirun
+HAS_BUILD := pkg-config --exists numa python3 && type mpirun && { type mpicc || pkg-config --exists ompi-c; }
 VENV_PACKAGES := python3-venv
 HAS_VENV := python3 -c 'import ensurepip'
 TEST_PACKAGES := libmpich-dev mpich shellcheck procps util-linux binutils bzip2 cpio busybox-static qemu-user qemu-system-x86 slurm-wlm munge \
     glusterfs-server iproute2 btrfs-progs btrfs-compsize zfs-fuse borgbackup dieharder
 HAS_TESTS := PATH="$$PATH:/usr/sbin:/sbin" && pkg-config --exists mpich && type mpirun.mpich shellcheck ps unshare strip bzip2 cpio busybox qemu-x86_64 \
     qemu-system-x86_64 sbatch munged glusterd ip nsenter mkfs.btrfs compsize zpool borg dieharder
-ifeq ($(MPI),mpich)
-BUILD_PACKAGES += libmpich-dev mpich
-HAS_BUILD += mpirun.mpich && pkg-config --exists mpich
-endif
 
 # $(call require,PACKAGES,CHECK): installs packages where the check fails, or says which are missing.
 define require

@@ -78,12 +78,19 @@ static inline PyMethodDef cpython_method(const char *name, cpython_fast_function
 static inline PyType_Slot cpython_slot(int slot, void *function) {
     return (PyType_Slot){slot, function};
 }
-// `name` and what `slots` refers to last as long as the type.
+// Instances come from functions of the module alone.
+static inline PyObject *cpython_no_instances(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
+    (void)type, (void)arguments, (void)keywords;
+    PyErr_SetString(PyExc_TypeError, "dgen_mpi: instances of this type are made by functions of the package");
+    return NULL;
+}
+static inline PyType_Slot cpython_no_instances_slot(void) {
+    return (PyType_Slot){Py_tp_new, (void *)cpython_no_instances};
+}
+// `name` and what `slots` refers to last as long as the type. Python before 3.10 passes over the flag.
 static inline PyTypeObject *cpython_new_type(PyObject *module, const char *name, PyType_Slot *slots) {
     PyType_Spec spec = {name, (int)sizeof(cpython_instance), 0,
-                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-                            Py_TPFLAGS_IMMUTABLETYPE,
-                        slots};
+                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};
     return (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
 }
 

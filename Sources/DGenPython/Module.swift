@@ -224,7 +224,10 @@ private func execute(_ module: PythonObject) throws(PythonError) {
             cpython_import_error(),
             "dgen_mpi works in the main interpreter of a process, not in a sub-interpreter")
     }
-    guard PyModule_AddObjectRef(module, "UnsuitableBufferError", unsuitableBufferError) == 0 else {
+    // The module is given its own reference where it is taken; Python 3.9 has no other way.
+    Py_IncRef(unsuitableBufferError)
+    guard PyModule_AddObject(module, "UnsuitableBufferError", unsuitableBufferError) == 0 else {
+        Py_DecRef(unsuitableBufferError)
         throw PythonError()
     }
     try BytesView.addType(to: module)

@@ -243,6 +243,7 @@ extension PythonContent {
                 cpython_slot(Py_tp_methods, methodTable(methods)),
                 cpython_slot(Py_tp_dealloc, unsafeBitCast(free, to: UnsafeMutableRawPointer.self)),
                 cpython_slot(Py_tp_doc, UnsafeMutableRawPointer(mutating: documentation.utf8Start)),
+                cpython_no_instances_slot(),
                 cpython_slot(0, nil),
             ]
         let start = UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)

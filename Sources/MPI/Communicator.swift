@@ -47,7 +47,7 @@ package struct Communicator: ~Copyable {
     package enum Operation: Sendable {
         case sum, minimum, maximum
 
-        var handle: MPI_Op {
+        var handle: cmpi_op {
             switch self {
             case .sum: cmpi_sum()
             case .minimum: cmpi_min()
@@ -69,7 +69,7 @@ package struct Communicator: ~Copyable {
     package func splitByNode() throws(MPIError) -> Communicator {
         try Communicator("MPI_Comm_split_type") {
             MPI_Comm_split_type(
-                handle, Int32(MPI_COMM_TYPE_SHARED), Int32(rank), cmpi_info_null(), &$0.handle)
+                handle, cmpi_comm_type_shared(), Int32(rank), cmpi_info_null(), &$0.handle)
         }
     }
 
@@ -91,7 +91,7 @@ package struct Communicator: ~Copyable {
         try check(
             MPI_Sendrecv(
                 &value, 1, cmpi_int64(), Int32(to), 0, &received, 1, cmpi_int64(), Int32(from), 0,
-                handle, cmpi_status_ignore()),
+                handle, nil),
             "MPI_Sendrecv")
         return received
     }
@@ -198,19 +198,19 @@ package struct Communicator: ~Copyable {
     }
 
     private func receive(from other: Int) throws(MPIError) -> [UInt8] {
-        var status = MPI_Status()
+        var status = cmpi_status()
         try check(MPI_Probe(Int32(other), 0, handle, &status), "MPI_Probe")
         return try receive(&status, tag: 0)
     }
 
     /// Receives the message that a probe has found.
-    private func receive(_ status: inout MPI_Status, tag: Int32) throws(MPIError) -> [UInt8] {
+    private func receive(_ status: inout cmpi_status, tag: Int32) throws(MPIError) -> [UInt8] {
         var count: Int32 = 0
         try check(MPI_Get_count(&status, cmpi_byte(), &count), "MPI_Get_count")
         var bytes = [UInt8](repeating: 0, count: Int(count))
         try check(
             MPI_Recv(
-                &bytes, count, cmpi_byte(), status.MPI_SOURCE, tag, handle, cmpi_status_ignore()),
+                &bytes, count, cmpi_byte(), status.source, tag, handle, nil),
             "MPI_Recv")
         return bytes
     }
@@ -219,12 +219,12 @@ package struct Communicator: ~Copyable {
     ///
     /// The corresponding C functions are `MPI_Iprobe` and `MPI_Recv`.
     package func poll(tag: Int) throws(MPIError) -> (rank: Int, bytes: [UInt8])? {
-        var status = MPI_Status()
+        var status = cmpi_status()
         var isThere: Int32 = 0
         try check(
-            MPI_Iprobe(Int32(MPI_ANY_SOURCE), Int32(tag), handle, &isThere, &status), "MPI_Iprobe")
+            MPI_Iprobe(cmpi_any_source(), Int32(tag), handle, &isThere, &status), "MPI_Iprobe")
         guard isThere != 0 else { return nil }
-        return (Int(status.MPI_SOURCE), try receive(&status, tag: Int32(tag)))
+        return (Int(status.source), try receive(&status, tag: Int32(tag)))
     }
 }
 
@@ -254,7 +254,7 @@ package final class PendingSum {
     /// The corresponding C function is `MPI_Test`.
     package func result() throws(MPIError) -> [Int]? {
         var done: Int32 = 0
-        try check(MPI_Test(&request, &done, cmpi_status_ignore()), "MPI_Test")
+        try check(MPI_Test(&request, &done, nil), "MPI_Test")
         return done != 0 ? Array(target) : nil
     }
 

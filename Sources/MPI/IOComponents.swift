@@ -16,7 +16,9 @@ package struct IOComponents: Sendable {
     /// The corresponding C functions begin with `MPI_T_`.
     package init() {
         var provided: Int32 = 0
-        guard MPI_T_init_thread(Int32(MPI_THREAD_SINGLE), &provided) == MPI_SUCCESS else {
+        guard (try? MPILibrary.load()) != nil,
+            MPI_T_init_thread(cmpi_thread_single(), &provided) == MPI_SUCCESS
+        else {
             (available, requested) = ([], "")
             return
         }
@@ -34,8 +36,8 @@ package struct IOComponents: Sendable {
     /// - Parameter fileSystem: the type of the file system; on Lustre Open MPI's own choice differs.
     /// - Returns: the name of the component, or `unknown`.
     package func used(on fileSystem: String) -> String {
-        // ROMIO is the only one that MPICH has.
-        if MPIRuntime.libraryVersion.hasPrefix("MPICH") { return "romio" }
+        // ROMIO is the only one that MPICH and its relatives have.
+        if !MPIRuntime.libraryVersion.hasPrefix("Open MPI") { return "romio" }
         let named = requested.drop { $0 == "^" }.split(separator: ",").map(String.init)
         let allowed =
             requested.isEmpty || requested.hasPrefix("^")
@@ -50,21 +52,18 @@ package struct IOComponents: Sendable {
         guard MPI_T_category_get_num(&count) == MPI_SUCCESS else { return [] }
         return (0..<count).compactMap { index in
             var name = [CChar](repeating: 0, count: 256)
-            var length = Int32(name.count), descriptionLength: Int32 = 0
-            var variables: Int32 = 0, performance: Int32 = 0, categories: Int32 = 0
-            let status = MPI_T_category_get_info(
-                index, &name, &length, nil, &descriptionLength, &variables, &performance,
-                &categories)
+            var length = Int32(name.count)
+            let status = MPI_T_category_get_name(index, &name, &length)
             return status == MPI_SUCCESS ? String(terminated: name) : nil
         }
     }
 
     private static func text(ofVariable name: String) -> String {
         var index: Int32 = 0
-        var handle: MPI_T_cvar_handle?
+        var handle: cmpi_variable?
         var count: Int32 = 0
         guard MPI_T_cvar_get_index(name, &index) == MPI_SUCCESS,
-            MPI_T_cvar_handle_alloc(index, nil, &handle, &count) == MPI_SUCCESS
+            MPI_T_cvar_handle_alloc(index, &handle, &count) == MPI_SUCCESS
         else { return "" }
         defer { _ = MPI_T_cvar_handle_free(&handle) }
         var value = [CChar](repeating: 0, count: Int(count) + 1)

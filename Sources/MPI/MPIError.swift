@@ -21,7 +21,7 @@ package struct MPIError: Error, Sendable, CustomStringConvertible {
     }
 
     /// One line: function, text.
-    package var description: String { "\(function): \(text)" }
+    package var description: String { function.isEmpty ? text : "\(function): \(text)" }
 
     /// A write that was reported as done with fewer bytes than were given to it.
     ///
@@ -29,7 +29,7 @@ package struct MPIError: Error, Sendable, CustomStringConvertible {
     /// error.
     static func shortWrite(_ function: StaticString, stored: Int, of count: Int) -> MPIError {
         MPIError(
-            function: "\(function)", code: Int32(MPI_ERR_IO),
+            function: "\(function)", code: cmpi_err_io(),
             text: "stored only \(stored) of \(count) bytes and reported success", isFileCall: true)
     }
 }
@@ -39,7 +39,7 @@ func check(
     _ code: Int32, _ function: StaticString, isFileCall: Bool = false
 ) throws(MPIError) {
     guard code != MPI_SUCCESS else { return }
-    var text = [CChar](repeating: 0, count: Int(MPI_MAX_ERROR_STRING) + 1)
+    var text = [CChar](repeating: 0, count: Int(cmpi_max_error_string()) + 1)
     var length: Int32 = 0
     let known = MPI_Error_string(code, &text, &length) == MPI_SUCCESS
     throw MPIError(

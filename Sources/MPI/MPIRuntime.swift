@@ -15,6 +15,9 @@ package enum MPIRuntime {
     /// - Parameter isAlone: whether no launcher started this process.
     /// - Throws: ``MPIError`` if it does not start; Open MPI ends the process itself then.
     package static func start(isAlone: Bool) throws(MPIError) {
+        do { try MPILibrary.load() } catch {
+            throw MPIError(function: "", code: 0, text: error.message, isFileCall: false)
+        }
         keepMemory()
         // Open MPI 4 would start a daemon for a process that may want to start others, which is one more process that
         // fails where files, memory or processes are limited.
@@ -22,7 +25,7 @@ package enum MPIRuntime {
         doWithoutSharedPointers()
         var provided: Int32 = 0
         try check(
-            MPI_Init_thread(nil, nil, Int32(MPI_THREAD_SERIALIZED), &provided), "MPI_Init_thread")
+            MPI_Init_thread(nil, nil, cmpi_thread_serialized(), &provided), "MPI_Init_thread")
         try check(
             MPI_Comm_set_errhandler(cmpi_comm_world(), cmpi_errors_return()),
             "MPI_Comm_set_errhandler")
@@ -62,6 +65,7 @@ package enum MPIRuntime {
     /// Whether ``start()`` has been called and ``stop()`` has not.
     package static var isRunning: Bool {
         var started: Int32 = 0, stopped: Int32 = 0
+        guard cmpi_is_there() != 0 else { return false }
         _ = MPI_Initialized(&started)
         _ = MPI_Finalized(&stopped)
         return started != 0 && stopped == 0
@@ -78,13 +82,35 @@ package enum MPIRuntime {
     ///
     /// The corresponding C function is `MPI_Get_library_version`.
     package static var libraryVersion: String {
-        var text = [CChar](repeating: 0, count: Int(MPI_MAX_LIBRARY_VERSION_STRING) + 1)
-        var length: Int32 = 0
-        guard MPI_Get_library_version(&text, &length) == MPI_SUCCESS else { return "unknown" }
         // MPICH goes on with lines about how it was built; Open MPI with its package and date.
-        let first = String(terminated: text).prefix { !$0.isNewline && $0 != "," }
+        let first = fullVersion.prefix { !$0.isNewline && $0 != "," }
         return first.replacing(" Version:", with: "").split(whereSeparator: \.isWhitespace)
             .joined(separator: " ")
+    }
+
+    private static var fullVersion: String {
+        guard cmpi_is_there() != 0 else { return "none" }
+        var text = [CChar](repeating: 0, count: Int(cmpi_max_library_version_string()) + 1)
+        var length: Int32 = 0
+        guard MPI_Get_library_version(&text, &length) == MPI_SUCCESS else { return "unknown" }
+        return String(terminated: text)
+    }
+
+    /// The interfaces, in Slurm's words, by which ranks of the library find each other as it is mostly built.
+    package static var slurmInterfaces: [String] {
+        let version = fullVersion
+        if version.hasPrefix("Open MPI") { return ["pmix"] }
+        return version.hasPrefix("Intel") || version.contains("pmix") ? ["pmi2", "pmix"] : ["pmi2"]
+    }
+
+    /// Whether ranks do not find each other by any of these, for certain.
+    package static func isDeaf(to interfaces: [String]) -> Bool {
+        let version = fullVersion
+        if version.hasPrefix("Open MPI") {
+            return !interfaces.contains("pmix") && MPILibrary.current?.hasNoOlderInterface == true
+        }
+        // MPICH tells how it was built.
+        return version.hasPrefix("MPICH") && interfaces == ["pmix"] && !version.contains("pmix")
     }
 
     /// The version of the MPI standard that the library follows, such as `3.1`.
@@ -92,7 +118,9 @@ package enum MPIRuntime {
     /// The corresponding C function is `MPI_Get_version`.
     package static var standardVersion: String {
         var major: Int32 = 0, minor: Int32 = 0
-        guard MPI_Get_version(&major, &minor) == MPI_SUCCESS else { return "unknown" }
+        guard cmpi_is_there() != 0, MPI_Get_version(&major, &minor) == MPI_SUCCESS else {
+            return "unknown"
+        }
         return "\(major).\(minor)"
     }
 
@@ -100,7 +128,7 @@ package enum MPIRuntime {
     ///
     /// The corresponding C function is `MPI_Get_processor_name`.
     package static func processorName() throws(MPIError) -> String {
-        var text = [CChar](repeating: 0, count: Int(MPI_MAX_PROCESSOR_NAME) + 1)
+        var text = [CChar](repeating: 0, count: Int(cmpi_max_processor_name()) + 1)
         var length: Int32 = 0
         try check(MPI_Get_processor_name(&text, &length), "MPI_Get_processor_name")
         return String(terminated: text)

@@ -25,10 +25,10 @@ package final class SharedFile {
 
         var flags: Int {
             switch self {
-            case .read: Int(MPI_MODE_RDONLY)
-            case .createNew: Int(MPI_MODE_WRONLY | MPI_MODE_CREATE | MPI_MODE_EXCL)
-            case .createOrOpen: Int(MPI_MODE_WRONLY | MPI_MODE_CREATE)
-            case .update: Int(MPI_MODE_RDWR | MPI_MODE_CREATE)
+            case .read: Int(cmpi_mode_rdonly())
+            case .createNew: Int(cmpi_mode_wronly() | cmpi_mode_create() | cmpi_mode_excl())
+            case .createOrOpen: Int(cmpi_mode_wronly() | cmpi_mode_create())
+            case .update: Int(cmpi_mode_rdwr() | cmpi_mode_create())
             }
         }
     }
@@ -70,7 +70,7 @@ package final class SharedFile {
     ///
     /// The corresponding C function is `MPI_File_get_size`.
     package func size() throws(MPIError) -> Int {
-        var size: MPI_Offset = 0
+        var size: Int64 = 0
         try check(MPI_File_get_size(handle, &size), "MPI_File_get_size", isFileCall: true)
         return Int(size)
     }
@@ -122,15 +122,15 @@ package final class SharedFile {
     /// Does one transfer, and asks the library how many bytes it says that it has moved.
     private func move(
         _ verb: StaticString, _ bytes: Int, at offset: Int, _ function: StaticString,
-        _ call: (MPI_Offset, Int32, UnsafeMutablePointer<MPI_Status>) -> Int32
+        _ call: (Int64, Int32, UnsafeMutablePointer<cmpi_status>) -> Int32
     ) throws(MPIError) -> Int {
         precondition(bytes <= Self.transferBytesMax, "one MPI call moves at most 1 GiB")
         if isTraced { logger.trace("\(verb) \(bytes) bytes at \(offset)") }
-        var status = MPI_Status()
-        try check(call(MPI_Offset(offset), Int32(bytes), &status), function, isFileCall: true)
+        var status = cmpi_status()
+        try check(call(Int64(offset), Int32(bytes), &status), function, isFileCall: true)
         // A component may leave the status of an empty call untouched.
         guard bytes > 0 else { return 0 }
-        var moved: MPI_Count = 0
+        var moved: Int64 = 0
         try check(MPI_Get_elements_x(&status, cmpi_byte(), &moved), "MPI_Get_elements_x")
         return Int(moved)
     }
@@ -164,13 +164,13 @@ package final class SharedFile {
         var keys: Int32 = 0
         try check(MPI_Info_get_nkeys(info, &keys), "MPI_Info_get_nkeys")
         var hints: [(key: String, value: String)] = []
-        var key = [CChar](repeating: 0, count: Int(MPI_MAX_INFO_KEY) + 1)
-        var value = [CChar](repeating: 0, count: Int(MPI_MAX_INFO_VAL) + 1)
+        var key = [CChar](repeating: 0, count: Int(cmpi_max_info_key()) + 1)
+        var value = [CChar](repeating: 0, count: Int(cmpi_max_info_val()) + 1)
         for index in 0..<keys {
             try check(MPI_Info_get_nthkey(info, index, &key), "MPI_Info_get_nthkey")
             var found: Int32 = 0
             try check(
-                MPI_Info_get(info, key, Int32(MPI_MAX_INFO_VAL), &value, &found), "MPI_Info_get")
+                MPI_Info_get(info, key, cmpi_max_info_val(), &value, &found), "MPI_Info_get")
             if found != 0 { hints.append((String(terminated: key), String(terminated: value))) }
         }
         try check(MPI_Info_free(&info), "MPI_Info_free")

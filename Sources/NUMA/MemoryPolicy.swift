@@ -23,7 +23,7 @@ package enum MemoryPolicy {
         // Asks for the policy of this thread, which changes nothing.
         // The corresponding C function is `get_mempolicy`.
         do {
-            try call("get_mempolicy") { get_mempolicy(nil, nil, 0, nil, 0) }
+            try call("get_mempolicy") { cnuma_get_mempolicy(nil, nil, 0, nil, 0) }
         } catch {
             return error
         }
@@ -44,15 +44,11 @@ package enum MemoryPolicy {
         let first = (Int(bitPattern: start) + page - 1) / page * page
         let end = (Int(bitPattern: start) + memory.count) / page * page
         guard first < end else { return }
-        guard let mask = numa_allocate_nodemask() else {
-            throw PlacementError(code: ENOMEM, call: "numa_allocate_nodemask")
-        }
-        defer { numa_bitmask_free(mask) }
-        numa_bitmask_setbit(mask, UInt32(node))
+        let mask = mask(of: [node])
         try call("mbind") {
-            mbind(
+            cnuma_mbind(
                 UnsafeMutableRawPointer(bitPattern: first), UInt(end - first),
-                Int32(MPOL_PREFERRED), cnuma_words(mask), cnuma_bits(mask) + 1,
+                Int32(MPOL_PREFERRED), mask, UInt(mask.count * UInt.bitWidth + 1),
                 UInt32(MPOL_MF_MOVE))
         }
     }
@@ -63,7 +59,7 @@ package enum MemoryPolicy {
     package static func node(of address: UnsafeRawPointer) throws(PlacementError) -> Int {
         var node: Int32 = -1
         try call("get_mempolicy") {
-            get_mempolicy(
+            cnuma_get_mempolicy(
                 &node, nil, 0, UnsafeMutableRawPointer(mutating: address),
                 UInt32(MPOL_F_NODE | MPOL_F_ADDR))
         }
@@ -72,14 +68,19 @@ package enum MemoryPolicy {
 
     /// Lets the calling thread run on `cpus` only.
     ///
-    /// The corresponding C function is `numa_sched_setaffinity`.
+    /// The corresponding C function is `sched_setaffinity`.
     package static func pin(to cpus: [Int]) throws(PlacementError) {
-        guard let mask = numa_allocate_cpumask() else {
-            throw PlacementError(code: ENOMEM, call: "numa_allocate_cpumask")
+        let mask = mask(of: cpus)
+        try call("sched_setaffinity") {
+            cnuma_pin(mask, Int32(mask.count * MemoryLayout<UInt>.size))
         }
-        defer { numa_bitmask_free(mask) }
-        for cpu in cpus { numa_bitmask_setbit(mask, UInt32(cpu)) }
-        try call("sched_setaffinity") { numa_sched_setaffinity(0, mask) }
+    }
+
+    /// A bit for each number, as the kernel wants it.
+    private static func mask(of numbers: [Int]) -> [UInt] {
+        var words = [UInt](repeating: 0, count: (numbers.max() ?? 0) / UInt.bitWidth + 1)
+        for number in numbers { words[number / UInt.bitWidth] |= 1 << (number % UInt.bitWidth) }
+        return words
     }
 
     /// The processor that the calling thread runs on, at this moment.

@@ -68,7 +68,10 @@ package struct Settings: Codable, Sendable {
     package var unknownVariables: [(name: String, nearest: String?)] {
         let options = rows.filter { $0.variable != nil }
         let known =
-            options.map(\.variable) + ["DGEN_JOB", "DGEN_LOG", "DGEN_KERNEL", "DGEN_MPI_PROGRAM"]
+            options.map(\.variable) + [
+                "DGEN_JOB", "DGEN_LOG", "DGEN_KERNEL", "DGEN_MPI_BACKEND", "DGEN_MPI_LIBRARY",
+                "DGEN_MPI_PROGRAM",
+            ]
         return environment.keys.filter { !known.contains($0) }.sorted().map { variable in
             let meant = String(variable.dropFirst(5)).nearest(in: options.map(\.name))
             return (variable, options.first { $0.name == meant }?.variable)

@@ -10,8 +10,7 @@ enum Faults {
     static let library: String? = {
         let source = URL(filePath: #filePath).deletingLastPathComponent()
             .appending(path: "Faults/faults.c").path
-        let target = URL(filePath: Launch.program).deletingLastPathComponent()
-            .appending(path: "faults.so").path
+        let target = Launch.built("faults.so")
         for compiler in ["cc", "gcc", "clang"] {
             let outcome = try? Launch.run(
                 [compiler, "-shared", "-fPIC", "-O1", "-o", target, source, "-ldl"])

@@ -35,7 +35,7 @@ enum Launch {
     static let rounds =
         0..<(ProcessInfo.processInfo.environment["DGEN_SOAK_ROUNDS"].flatMap { Int($0) } ?? 1)
 
-    /// Whether the program was built with MPICH, and is launched by it: what `make MPI=mpich test` sets.
+    /// Whether MPICH launches the program: what `make MPI=mpich test` sets.
     static let isMPICH = ProcessInfo.processInfo.environment["MPI"] == "mpich"
 
     /// The I/O components to choose from.

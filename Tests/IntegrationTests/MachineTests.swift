@@ -40,8 +40,7 @@ extension Integration {
             let script = URL(filePath: #filePath).deletingLastPathComponent()
                 .appending(path: "TwoNodes/boot.sh").path
             // The kernel is fetched once, and stays with what was built.
-            let kernel = URL(filePath: Launch.program).deletingLastPathComponent()
-                .appending(path: "two-nodes").path
+            let kernel = Launch.built("two-nodes")
             return try Launch.run([script, kernel, Launch.program] + words, seconds: 300)
         }
 

@@ -9,6 +9,7 @@ as dgen_py`` is all that a program written for that needs. Log records go to log
 
 from importlib.metadata import version
 
+import dgen_mpi._python  # noqa: F401  # isort: skip
 from dgen_mpi._native import BytesView, UnsuitableBufferError
 from dgen_mpi.damage import Damage, DamagedRanges
 from dgen_mpi.generator import (

@@ -20,6 +20,8 @@ def main() -> int:
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: PTH123, SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     try:
+        if sys.version_info < (3, 11):
+            return _complain("campaigns need Python 3.11 or later", 2)
         from dgen_mpi import cli
 
         return cli.main(sys.argv[1:])

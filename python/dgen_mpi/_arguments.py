@@ -8,16 +8,16 @@ import os
 import secrets
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, SupportsIndex, Union
 
 if TYPE_CHECKING:
     import numpy as np
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, TypeAlias
 
     # To a type checker, arrays are buffers from Python 3.12 on only.
     BufferLike: TypeAlias = Buffer | np.ndarray[Any, Any]
 
-RatioLike: TypeAlias = int | float | str | Decimal | Fraction
+RatioLike = Union[int, float, str, Decimal, Fraction]
 """What a ratio may be given as."""
 
 THREADS_MAX = 4096
@@ -74,7 +74,7 @@ def _thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
     try:
         if isinstance(value, Fraction):
             number = Decimal(value.numerator) / Decimal(value.denominator)
-        elif isinstance(value, int | str | Decimal):
+        elif isinstance(value, (int, str, Decimal)):
             number = Decimal(value)
         else:
             # The shortest decimal form, so that 1.333 is what was written.

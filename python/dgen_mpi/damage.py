@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Optional
 
-Found: TypeAlias = tuple[
-    list[tuple[int, int, int, dict[str, object]]], int, int, int, tuple[int, int, int] | None
+Found = tuple[
+    list[tuple[int, int, int, dict[str, object]]], int, int, int, Optional[tuple[int, int, int]]
 ]
 """Ranges as the extension tells of them."""
 

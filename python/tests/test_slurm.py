@@ -255,3 +255,29 @@ def test_refusals_of_the_batch_system_are_told(
     assert len(refused.strip().splitlines()) == 1
     unknown = dgen("submit", "cluster.yaml", "--executor", "cron", env=slurm, status=2).stderr
     assert "executor: 'cron' is not accepted; give one of" in unknown
+
+
+@pytest.mark.parametrize("interface", ["pmix", "pmi2", "none"])
+@pytest.mark.parametrize(
+    ("library", "fits"), [("libmpi.so.40", "pmix"), ("libmpich.so.12", "pmi2")]
+)
+def test_a_step_works_or_is_told_what_to_give_srun(
+    slurm: dict[str, str], tmp_path: Path, program: str, library: str, fits: str, interface: str
+) -> None:
+    """With each interface and each library of the system: status 0, or 4 in one line."""
+    done = subprocess.run(
+        ["srun", f"--mpi={interface}", "-n", "3", program, "-o", tmp_path / "f", "-s", "1MiB"],
+        env={**slurm, "DGEN_MPI_LIBRARY": library},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    said = [line for line in done.stderr.splitlines() if "dgen-mpi: error:" in line]
+    if interface == fits:
+        assert (done.returncode, said) == (0, [])
+        assert (tmp_path / "f").stat().st_size == 1 << 20
+    else:
+        assert done.returncode == 4
+        assert len(said) == 1
+        assert f"give srun --mpi={fits}" in said[0]
+        assert not (tmp_path / "f").exists()

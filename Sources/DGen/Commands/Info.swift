@@ -2,7 +2,7 @@
 
 import ArgumentParser
 import DataGen
-import Foundation
+import FoundationEssentials
 import Logging
 import MPI
 import NUMA
@@ -33,6 +33,12 @@ struct InfoCommand: RunsAlone {
 struct Info: Answer {
     struct Library: Encodable {
         let library: String
+        /// Where it is, why that one is taken, and what stands between; empty where there is none.
+        let libraryPath: String
+        let libraryRule: String
+        let backend: String
+        /// Why there is none; empty where there is one.
+        let problem: String
         let standard: String
         let ioComponents: [String]
         let ioComponentRequested: String
@@ -102,9 +108,14 @@ struct Info: Answer {
             isPlacementAsked
             ? try Failure.reading(Self.place(settings, threadsDefault: processors, topology)) : nil
         kernel = try Failure.reading(settings.kernel().rawValue)
+        var problem = ""
+        do { try MPILibrary.load() } catch { problem = error.message }
+        let found = MPILibrary.current
         let components = IOComponents()
         mpi = Library(
-            library: MPIRuntime.libraryVersion, standard: MPIRuntime.standardVersion,
+            library: MPIRuntime.libraryVersion, libraryPath: found?.path ?? "",
+            libraryRule: found?.rule ?? "", backend: found?.backend ?? "", problem: problem,
+            standard: MPIRuntime.standardVersion,
             ioComponents: components.available, ioComponentRequested: components.requested)
     }
 
@@ -167,7 +178,13 @@ struct Info: Answer {
                 (place.nodeWanted.map { "for node \($0), " } ?? "")
                     + "on processor \(place.cpu), pages: \(pages)")
         }
-        table.row("MPI", "\(mpi.library), standard \(mpi.standard)")
+        if mpi.problem.isEmpty {
+            table.row("MPI", "\(mpi.library), standard \(mpi.standard)")
+            table.row("  library", "\(mpi.libraryPath) (\(mpi.libraryRule))")
+            table.row("  backend", mpi.backend)
+        } else {
+            table.row("MPI", mpi.problem)
+        }
         let available =
             mpi.ioComponents.isEmpty ? "not told" : mpi.ioComponents.joined(separator: ", ")
         let requested = mpi.ioComponentRequested

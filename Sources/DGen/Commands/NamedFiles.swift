@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import Foundation
+import FoundationEssentials
 import Glibc
 import Options
 
@@ -192,12 +192,13 @@ struct FileIdentity {
     /// It is asked, in a folder that is made for that in the one in question: rules differ, also from folder to folder.
     private static func isOneName(_ one: String, _ other: String, in folder: String) -> Bool {
         func folded(_ name: String) -> String {
-            var name = name.folding(
-                options: [.caseInsensitive, .diacriticInsensitive, .widthInsensitive], locale: nil)
+            var name = name.lowercased()
             while name.hasSuffix(".") || name.hasSuffix(" ") { name.removeLast() }
             return name
         }
-        guard folded(one) == folded(other) else { return false }
+        // What is the same beyond ASCII is a matter of tables that file systems have several of.
+        func isPlain(_ name: String) -> Bool { name.utf8.allSatisfy { $0 < 0x80 } }
+        guard folded(one) == folded(other) || !isPlain(one) || !isPlain(other) else { return false }
         let number = UInt64.random(in: 0...UInt64.max)
         let trial = "\(folder)/.dgen-mpi-\(String(number, radix: 36)).tmp"
         // Where nothing can be made, nothing is written either.

@@ -2,7 +2,7 @@
 
 import ArgumentParser
 import DataGen
-import Foundation
+import FoundationEssentials
 import Options
 
 struct PlanCommand: RunsAlone {

@@ -3,7 +3,8 @@
 import ArgumentParser
 internal import CStart
 import DataGen
-import Foundation
+import FoundationEssentials
+import Glibc
 import Logging
 import MPI
 import Options
@@ -159,19 +160,10 @@ package enum Program {
             Interruption.become(.starting)
             let session = try starting(Session(launcher)) { [isFirst] in
                 let failure = Failure(
-                    .mpi, "MPI does not start: \(MPIRuntime.libraryVersion) ended the process")
-                if isFirst {
-                    complain(failure)
-                    // What is wrong with the options is not what is told then.
-                    if let settings = try? command.settings(environment),
-                        let path = try? destination(settings)
-                    {
-                        try? refuseInReport(failure, path)
-                    }
-                } else {
-                    // The first one to leave has all others killed, the one with the message among them.
-                    sleep(1)
-                }
+                    .mpi,
+                    "MPI does not start: \(MPIRuntime.libraryVersion) ended the process"
+                        + (launcher?.advice(MPIRuntime.slurmInterfaces) ?? ""))
+                endUnbegun(failure, command, environment, isFirst: isFirst)
                 return failure.status
             }
             (isFirst, watchdog) = (session.isRoot, session.watchdog)
@@ -195,7 +187,11 @@ package enum Program {
                 throw error
             }
         } catch {
-            if isFirst { complain(error) }
+            if watchdog == nil {
+                endUnbegun(error, command, environment, isFirst: isFirst)
+            } else if isFirst {
+                complain(error)
+            }
             status = error.status
         }
         do {
@@ -208,6 +204,24 @@ package enum Program {
         }
         watchdog?.stop()
         return status
+    }
+
+    /// Says why MPI does not start, also in the report.
+    private static func endUnbegun(
+        _ failure: Failure, _ command: any RunsUnderMPI, _ environment: [String: String],
+        isFirst: Bool
+    ) {
+        guard isFirst else {
+            // The first one to leave has all others killed, the one with the message among them.
+            sleep(1)
+            return
+        }
+        complain(failure)
+        // What is wrong with the options is not what is told then.
+        guard let settings = try? command.settings(environment),
+            let path = try? destination(settings)
+        else { return }
+        try? refuseInReport(failure, path)
     }
 
     /// The levels that `settings` ask for: `DGEN_LOG`, and for what it does not name `--verbose` or `--quiet`.

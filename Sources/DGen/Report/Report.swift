@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
-import Foundation
+import FoundationEssentials
 import Options
 
 /// What programs are told, as one JSON object.
@@ -23,6 +23,9 @@ extension WritableResult {
 struct Report: WritableResult {
     struct Launch: Encodable {
         let library: String
+        let libraryPath: String
+        let libraryRule: String
+        let backend: String
         var ioComponent: String?
         let ranks: Int
         let nodes: Int

@@ -9,7 +9,9 @@ extension Report {
     /// Says how all operations of the run go about it, with the most threads, and the longest queue, of any rank.
     mutating func describe(_ run: Run, _ pipeline: Pipeline, threads: Int, queueDepth: Int) {
         mpi = Launch(
-            library: MPIRuntime.libraryVersion, ranks: run.session.world.size,
+            library: MPIRuntime.libraryVersion, libraryPath: MPILibrary.current?.path ?? "",
+            libraryRule: MPILibrary.current?.rule ?? "", backend: MPILibrary.current?.backend ?? "",
+            ranks: run.session.world.size,
             nodes: run.session.nodeCount, ranksPerNode: run.session.ranksPerNode)
         kernel = run.threads.kernel.rawValue
         threadsPerRank = threads

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import Foundation
+import Glibc
 
 /// Results for people, on stdout: a name and a value a line.
 struct Table {
@@ -29,15 +29,24 @@ struct Table {
 
 extension Double {
     func fixed(_ decimals: Int) -> String {
-        String(format: "%.\(decimals)f", self)
+        Self.text("%.*f", decimals, self)
     }
 
     /// A bound from above with so many significant digits: the next such number where it has more.
     func significantRoundedUp(_ digits: Int) -> String {
-        let text = String(format: "%.\(digits)g", self)
+        let text = Self.text("%.*g", digits, self)
         guard let rounded = Double(text), rounded < self else { return text }
         // One in the last digit, which is at least so large that the text changes, and at most twice.
-        let exponent = Int(Foundation.log10(self).rounded(.down)) - digits + 1
-        return String(format: "%.\(digits)g", rounded + Foundation.pow(10, Double(exponent)))
+        let exponent = Int(Glibc.log10(self).rounded(.down)) - digits + 1
+        return Self.text("%.*g", digits, rounded + Glibc.pow(10, Double(exponent)))
+    }
+
+    /// A number as C's `printf` has it.
+    private static func text(_ format: String, _ digits: Int, _ value: Double) -> String {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { room in
+            guard let text = room.baseAddress else { return "" }
+            withVaList([Int32(digits), value]) { _ = vsnprintf(text, room.count, format, $0) }
+            return String(cString: text)
+        }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import Foundation
+import FoundationEssentials
+import Glibc
 import Synchronization
 
 /// The number of the first signal that asked for an end, the process that sent it, and when that was.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import Foundation
+import FoundationEssentials
 
 /// How JSON is written: for people too, and the same each time; and how ranks tell each other what is no number.
 enum JSON {

@@ -10,6 +10,9 @@ struct Launcher {
     /// then end the process that starts them.
     let tellsMPI: Bool
 
+    /// How tasks can learn of each other, in Slurm's words; nil where they are not of one of its steps.
+    let slurmInterfaces: [String]?
+
     /// Whether it leaves with a status of its own once it got a signal, whatever its tasks leave with.
     var hasOwnStatus: Bool { name.hasPrefix("mpi") }
 
@@ -27,7 +30,13 @@ struct Launcher {
             guard let tasks = environment[launcher.tasks].flatMap({ Int($0) }), tasks > 0 else {
                 continue
             }
-            name = launcher.name
+            // Slurm sets PMI's variables too.
+            let isStep = environment["SLURM_STEP_NUM_TASKS"] == environment[launcher.tasks]
+            let isOfSlurm = isStep && (launcher.name == "srun" || environment["PMI_JOBID"] != nil)
+            name = isOfSlurm ? "srun" : launcher.name
+            let told = [("PMIX_RANK", "pmix"), ("PMI_RANK", "pmi2")]
+            slurmInterfaces =
+                isOfSlurm ? told.filter { environment[$0.0] != nil }.map(\.1) : nil
             self.tasks = tasks
             task = environment[launcher.task].flatMap { Int($0) } ?? 0
             tellsMPI =
@@ -36,5 +45,11 @@ struct Launcher {
             return
         }
         return nil
+    }
+
+    /// What to give `srun`, where it started this process: interfaces that the library has, in Slurm's words.
+    func advice(_ interfaces: [String]) -> String {
+        guard slurmInterfaces != nil else { return "" }
+        return "; give srun " + interfaces.map { "--mpi=\($0)" }.joined(separator: " or ")
     }
 }

@@ -26,6 +26,17 @@ final class Session {
 
     /// Starts MPI; collective.
     init(_ launcher: Launcher?) throws(Failure) {
+        do { try MPILibrary.load() } catch { throw Failure(.mpi, error.message) }
+        let advice = launcher?.advice(MPIRuntime.slurmInterfaces) ?? ""
+        if let launcher, launcher.tasks > 1, let told = launcher.slurmInterfaces,
+            MPIRuntime.isDeaf(to: told)
+        {
+            let way = told.first ?? "none"
+            throw Failure(
+                .mpi,
+                "srun started \(launcher.tasks) tasks with --mpi=\(way), by which "
+                    + "\(MPIRuntime.libraryVersion) does not learn of them\(advice)")
+        }
         try Failure.mapping { () throws(MPIError) in
             try MPIRuntime.start(isAlone: launcher == nil)
         }
@@ -35,7 +46,7 @@ final class Session {
                 .mpi,
                 "\(launcher.name) started \(launcher.tasks) tasks but MPI sees only 1: each would "
                     + "write the whole file; use a launcher that fits \(MPIRuntime.libraryVersion)"
-                    + " (with srun, try --mpi=pmix)")
+                    + advice)
         }
         try CommandLines.requireSame(world)
         node = try world.splitByNode()

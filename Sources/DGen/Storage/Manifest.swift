@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
-import Foundation
+import FoundationEssentials
 import MPI
 import Options
 

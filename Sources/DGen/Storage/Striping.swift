@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
-import Foundation
+import FoundationEssentials
+import Glibc
 import Options
 
 /// How Lustre spreads a file over its targets, told to and asked of its tool `lfs`.
@@ -86,21 +87,23 @@ struct Striping: Codable {
     /// What `lfs` prints; nil where there is none.
     private static func lfs(_ words: [String]) -> (status: Int32, output: String)? {
         let folders = ProcessInfo.processInfo.environment["PATH"]?.split(separator: ":") ?? []
-        guard
-            let tool = folders.map({ "\($0)/lfs" }).first(where: {
-                FileManager.default.isExecutableFile(atPath: $0)
-            })
-        else { return nil }
-        let process = Process()
-        process.executableURL = URL(filePath: tool)
-        process.arguments = words
-        let pipe = Pipe()
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = pipe
-        process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return nil }
-        let bytes = (try? pipe.fileHandleForReading.readToEnd()) ?? nil
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: bytes ?? Data(), as: UTF8.self))
+        let tools = folders.map { folder in "\(folder)/lfs" }
+        guard let tool = tools.first(where: { Glibc.access($0, X_OK) == 0 }) else { return nil }
+        let quoted = ([tool] + words).map { word in
+            let parts = word.split(separator: "'", omittingEmptySubsequences: false)
+            return "'" + parts.joined(separator: "'\\''") + "'"
+        }
+        let line = quoted.joined(separator: " ") + " < /dev/null 2> /dev/null"
+        guard let pipe = popen(line, "re") else { return nil }
+        var output: [UInt8] = []
+        var part = [UInt8](repeating: 0, count: 4096)
+        while case let count = fread(&part, 1, part.count, pipe), count > 0 {
+            output += part.prefix(count)
+        }
+        let status = pclose(pipe)
+        // What a signal has ended has no status of its own.
+        return (
+            status & 0x7F == 0 ? status >> 8 & 0xFF : -1, String(decoding: output, as: UTF8.self)
+        )
     }
 }

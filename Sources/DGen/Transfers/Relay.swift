@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import Foundation
+import Dispatch
 import Synchronization
 
 /// A few buffers that go to and fro between a thread that makes or compares bytes and one that moves them, so that both

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#define _GNU_SOURCE
+#include "CNUMA.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static long kernel_mbind(void *start, unsigned long bytes, int mode, const unsigned long *nodes,
+                         unsigned long nodes_max, unsigned flags) {
+    return syscall(SYS_mbind, start, bytes, mode, nodes, nodes_max, flags);
+}
+
+static long kernel_get_mempolicy(int *mode, unsigned long *nodes, unsigned long nodes_max, void *address,
+                                 unsigned flags) {
+    return syscall(SYS_get_mempolicy, mode, nodes, nodes_max, address, flags);
+}
+
+static __typeof__(&mbind) bind_to = kernel_mbind;
+static __typeof__(&kernel_get_mempolicy) get_policy = kernel_get_mempolicy;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void load(void) {
+    void *library = dlopen("libnuma.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) return;
+    void *found = dlsym(library, "mbind");
+    if (found != NULL) bind_to = (__typeof__(bind_to))found;
+    found = dlsym(library, "get_mempolicy");
+    if (found != NULL) get_policy = (__typeof__(get_policy))found;
+}
+
+long cnuma_mbind(void *start, unsigned long bytes, int mode, const unsigned long *nodes, unsigned long nodes_max,
+                 unsigned flags) {
+    pthread_once(&once, load);
+    return bind_to(start, bytes, mode, nodes, nodes_max, flags);
+}
+
+long cnuma_get_mempolicy(int *mode, unsigned long *nodes, unsigned long nodes_max, void *address, unsigned flags) {
+    pthread_once(&once, load);
+    return get_policy(mode, nodes, nodes_max, address, flags);
+}
+
+int cnuma_current_cpu(void) {
+    unsigned cpu = 0;
+    return syscall(SYS_getcpu, &cpu, NULL, NULL) < 0 ? -1 : (int)cpu;
+}
+
+int cnuma_affinity(unsigned char *mask, int bytes) { return (int)syscall(SYS_sched_getaffinity, 0, bytes, mask); }
+
+int cnuma_pin(const unsigned long *mask, int bytes) { return (int)syscall(SYS_sched_setaffinity, 0, bytes, mask); }
