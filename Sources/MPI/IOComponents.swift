@@ -2,7 +2,7 @@
 
 internal import CMPI
 
-/// What the library says of its I/O components, through MPI's tool interface; needs no running MPI.
+/// What the library says of its I/O components, through MPI's tool interface; needs a loaded one, no running one.
 package struct IOComponents: Sendable {
     /// The components that the library has, such as `ompio` and `romio321`; empty where it does not
     /// tell.
@@ -16,7 +16,7 @@ package struct IOComponents: Sendable {
     /// The corresponding C functions begin with `MPI_T_`.
     package init() {
         var provided: Int32 = 0
-        guard (try? MPILibrary.load()) != nil,
+        guard MPILibrary.current != nil,
             MPI_T_init_thread(cmpi_thread_single(), &provided) == MPI_SUCCESS
         else {
             (available, requested) = ([], "")

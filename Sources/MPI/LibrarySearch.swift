@@ -41,6 +41,8 @@ struct LibrarySearch {
 
     /// The variables of the process.
     let environment: [String: String]
+    /// The library that somebody has brought into the process before it began, as tools do that look at calls.
+    let pathInProcess: String?
     /// The programs that started this one, the closest first, as absolute paths without links.
     let ancestors: [String]
     /// The folder of this program, without links.
@@ -92,6 +94,8 @@ struct LibrarySearch {
         if let path = environment[Rule.variable.rawValue] {
             return [Candidate(path: path, rule: .variable)]
         }
+        // With a second one beside it, calls would go to either.
+        if let pathInProcess { return [Candidate(path: pathInProcess, rule: .process)] }
         var found: [Candidate] = []
         func look(in folders: [String], _ rule: Rule) {
             for folder in folders {
@@ -134,6 +138,7 @@ struct LibrarySearch {
         return name.hasSuffix(end) ? String(name.dropLast(end.count)) : name
     }
 
+    /// What is before the last slash of a path.
     static func folder(of path: String) -> String {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
         return parts.joined(separator: "/")

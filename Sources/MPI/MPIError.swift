@@ -21,7 +21,7 @@ package struct MPIError: Error, Sendable, CustomStringConvertible {
     }
 
     /// One line: function, text.
-    package var description: String { function.isEmpty ? text : "\(function): \(text)" }
+    package var description: String { "\(function): \(text)" }
 
     /// A write that was reported as done with fewer bytes than were given to it.
     ///

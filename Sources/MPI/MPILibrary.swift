@@ -19,7 +19,7 @@ package struct MPILibrary: Sendable {
 
     /// Whether this is an Open MPI whose parts are files, without those for what was before PMIx.
     var hasNoOlderInterface: Bool {
-        let folder = path.split(separator: "/").dropLast().map { "/" + $0 }.joined()
+        let folder = LibrarySearch.folder(of: path)
         var found = glob_t()
         defer { globfree(&found) }
         let patterns = [
@@ -60,20 +60,22 @@ package struct MPILibrary: Sendable {
     }
 
     private static func find(_ search: LibrarySearch) throws(Problem) -> MPILibrary {
-        if let path = pathInProcess {
-            return try open(LibrarySearch.Candidate(path: path, rule: .process), search)
-        }
         var tried: [String] = []
         for candidate in search.candidates {
+            let isNamed = candidate.rule == .variable
             let reason: String
             if let handle = dlopen(candidate.path, RTLD_NOW | RTLD_GLOBAL) {
+                let path = path(of: handle) ?? candidate.path
                 let family = family(of: handle)
                 if dlsym(handle, "MPI_Init_thread") == nil {
                     reason = "\(candidate.path) is no MPI library"
-                } else if candidate.rule == .variable || search.fits(family) {
-                    return try open(candidate, search)
+                } else if isNamed || candidate.rule == .process || search.fits(family) {
+                    let backend = try useBackend(for: path, family, search)
+                    return MPILibrary(
+                        path: path, family: backend.family, backend: backend.path,
+                        rule: candidate.rule.rawValue)
                 } else {
-                    reason = "\(path(of: handle) ?? candidate.path) is \(family.title)'s"
+                    reason = "\(path) is \(family.title)'s"
                 }
                 dlclose(handle)
             } else {
@@ -81,9 +83,7 @@ package struct MPILibrary: Sendable {
                 // What the system does not have says nothing.
                 if candidate.rule == .system { continue }
             }
-            guard candidate.rule != .variable else {
-                throw Problem(message: "DGEN_MPI_LIBRARY: \(reason)")
-            }
+            guard !isNamed else { throw Problem(message: "DGEN_MPI_LIBRARY: \(reason)") }
             tried.append(reason)
         }
         let wanted =
@@ -98,18 +98,17 @@ package struct MPILibrary: Sendable {
                 """)
     }
 
-    /// Puts the backend between the program and the library, which is open.
-    private static func open(
-        _ candidate: LibrarySearch.Candidate, _ search: LibrarySearch
-    ) throws(Problem) -> MPILibrary {
-        let handle = dlopen(candidate.path, RTLD_NOW | RTLD_GLOBAL)
-        let libraryPath = path(of: handle) ?? candidate.path
-        let family = family(of: handle)
+    /// Has all calls go through the backend to the library at `library`, which is open.
+    ///
+    /// - Returns: the backend, and the family that it says it is for.
+    private static func useBackend(
+        for library: String, _ family: LibraryFamily, _ search: LibrarySearch
+    ) throws(Problem) -> (path: String, family: String) {
         let own = search.environment["DGEN_MPI_BACKEND"]
-        let backendPath = own ?? "\(search.programFolder)/../lib/dgen-mpi/\(family.rawValue).so"
-        let name = "the backend \(backendPath)"
-        guard let backend = dlopen(backendPath, RTLD_NOW | RTLD_LOCAL) else {
-            throw Problem(message: "\(name) for \(libraryPath) cannot be opened: \(lastError)")
+        let path = own ?? "\(search.programFolder)/../lib/dgen-mpi/\(family.rawValue).so"
+        let name = "the backend \(path)"
+        guard let backend = dlopen(path, RTLD_NOW | RTLD_LOCAL) else {
+            throw Problem(message: "\(name) for \(library) cannot be opened: \(lastError)")
         }
         guard let function = dlsym(backend, "cmpi_backend_table"),
             let table = cmpi_table_of(function)
@@ -125,15 +124,13 @@ package struct MPILibrary: Sendable {
             )
         }
         cmpi_use(table)
-        keepPrefix(of: libraryPath, family)
+        keepPrefix(of: library, family)
         let version = MPIRuntime.libraryVersion
         guard own != nil || version.hasPrefix("Open MPI") == (family == .openmpi) || family == .abi
         else {
-            throw Problem(message: "\(libraryPath) is '\(version)', which \(name) is not made for")
+            throw Problem(message: "\(library) is '\(version)', which \(name) is not made for")
         }
-        return MPILibrary(
-            path: libraryPath, family: String(cString: table.pointee.family), backend: backendPath,
-            rule: candidate.rule.rawValue)
+        return (path, String(cString: table.pointee.family))
     }
 
     /// The library's kind by what it has; its name may be that of another one.
@@ -149,13 +146,6 @@ package struct MPILibrary: Sendable {
         return dlsym(handle, "ompi_mpi_comm_world") != nil ? .openmpi : .mpich
     }
 
-    /// The library that somebody has brought into the process before it began, as tools do that look at calls.
-    private static var pathInProcess: String? {
-        // Not MPI_Init_thread, which such a tool has itself.
-        guard let address = dlsym(nil, "PMPI_Init_thread") else { return nil }
-        return cmpi_file_of(address).map { String(cString: $0) }
-    }
-
     private static func path(of handle: UnsafeMutableRawPointer?) -> String? {
         dlsym(handle, "PMPI_Init_thread").flatMap { cmpi_file_of($0) }.map { String(cString: $0) }
     }
@@ -167,7 +157,7 @@ package struct MPILibrary: Sendable {
     /// Tells an Open MPI that stands elsewhere than it was built for where its parts are; wheels do.
     private static func keepPrefix(of path: String, _ family: LibraryFamily) {
         guard family == .openmpi, path.hasPrefix("/") else { return }
-        let prefix = path.split(separator: "/").dropLast(2).map { "/" + $0 }.joined()
+        let prefix = LibrarySearch.folder(of: LibrarySearch.folder(of: path))
         if access("\(prefix)/share/openmpi", F_OK) == 0 { setenv("OPAL_PREFIX", prefix, 0) }
     }
 }
@@ -189,6 +179,9 @@ extension LibrarySearch {
             ?? cmpi_program().flatMap { Self.resolved(String(cString: $0)) }
         self.init(
             environment: Dictionary(uniqueKeysWithValues: names.compactMap(variable)),
+            // Not MPI_Init_thread, which a tool has itself.
+            pathInProcess: dlsym(nil, "PMPI_Init_thread").flatMap { cmpi_file_of($0) }
+                .map { String(cString: $0) },
             ancestors: Self.ancestors(),
             programFolder: program.map(Self.folder(of:)) ?? ".",
             resolve: Self.resolved)

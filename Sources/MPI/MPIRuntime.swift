@@ -12,12 +12,11 @@ package enum MPIRuntime {
     /// MPI does not promise that this works, hence the watchdog's alarm; but then nothing does. The
     /// corresponding C function is `MPI_Init_thread`.
     ///
-    /// - Parameter isAlone: whether no launcher started this process.
+    /// - Parameters:
+    ///   - library: the one that is called, as ``MPILibrary/load()`` gives it.
+    ///   - isAlone: whether no launcher started this process.
     /// - Throws: ``MPIError`` if it does not start; Open MPI ends the process itself then.
-    package static func start(isAlone: Bool) throws(MPIError) {
-        do { try MPILibrary.load() } catch {
-            throw MPIError(function: "", code: 0, text: error.message, isFileCall: false)
-        }
+    package static func start(_ library: MPILibrary, isAlone: Bool) throws(MPIError) {
         keepMemory()
         // Open MPI 4 would start a daemon for a process that may want to start others, which is one more process that
         // fails where files, memory or processes are limited.

@@ -13,10 +13,12 @@ import Testing
 
         func search(
             _ environment: [String: String] = [:], launchedBy ancestors: [String] = [],
-            program: String = "/home/user/bin"
+            program: String = "/home/user/bin", preloaded: String? = nil
         ) -> LibrarySearch {
-            LibrarySearch(environment: environment, ancestors: ancestors, programFolder: program) {
-                path in
+            LibrarySearch(
+                environment: environment, pathInProcess: preloaded, ancestors: ancestors,
+                programFolder: program
+            ) { path in
                 let plain = Self.withoutDots(path)
                 return files.contains(plain) ? plain : links[plain]
             }
@@ -62,8 +64,15 @@ import Testing
     @Test func aVariableDecidesBeforeAll() {
         let search = both.search(
             ["DGEN_MPI_LIBRARY": "/mine.so", "LD_LIBRARY_PATH": "/opt/mpich/lib"],
-            launchedBy: ["/opt/openmpi/bin/orted"])
+            launchedBy: ["/opt/openmpi/bin/orted"], preloaded: "/tool/libmpi.so.40")
         #expect(search.candidates == [.init(path: "/mine.so", rule: .variable)])
+    }
+
+    @Test func whatIsInTheProcessDecidesBeforeTheLauncher() {
+        let search = both.search(
+            ["LD_LIBRARY_PATH": "/opt/mpich/lib"], launchedBy: ["/opt/openmpi/bin/orted"],
+            preloaded: "/tool/libmpi.so.40")
+        #expect(search.candidates == [.init(path: "/tool/libmpi.so.40", rule: .process)])
     }
 
     /// Open MPI's `mpirun` with MPICH's folder first on the PATH.

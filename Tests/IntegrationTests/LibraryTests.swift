@@ -105,6 +105,38 @@ extension Integration {
             #expect(outcome.status == 0, "\(outcome.error)")
         }
 
+        /// As profilers do it: their functions are called first, and theirs is the library.
+        @Test func aPreloadedToolSeesTheCalls() throws {
+            let folder = try Folder()
+            try folder.write(
+                """
+                #include <mpi.h>
+                #include <stdio.h>
+                int MPI_File_write_at(MPI_File file, MPI_Offset offset, const void *data, int count, MPI_Datatype type,
+                                      MPI_Status *status) {
+                    fprintf(stderr, "seen: %d at %lld\\n", count, (long long)offset);
+                    return PMPI_File_write_at(file, offset, data, count, type, status);
+                }
+                """, to: "tool.c")
+            let compiler = Launch.isMPICH ? "mpicc.mpich" : "mpicc.openmpi"
+            let compiled = try Launch.run([
+                compiler, "-shared", "-fPIC", "-o", folder.file("tool.so"), folder.file("tool.c"),
+            ])
+            try #require(compiled.status == 0, "\(compiled.error)")
+            let outcome = try Launch.run(
+                Launch.mpirun(2) + [
+                    "env", "LD_PRELOAD=" + folder.file("tool.so"), Launch.program,
+                    "-o", folder.file("f"), "-s", "2MiB", "-t", "1MiB", "--io", "mpi",
+                    "--report", folder.file("r"),
+                ])
+            #expect(outcome.status == 0, "\(outcome.error)")
+            for offset in [0, 1 << 20] {
+                #expect(outcome.error.contains("seen: 1048576 at \(offset)"), "\(outcome.error)")
+            }
+            let mpi = try folder.json("r")["mpi"] as? [String: Any]
+            #expect(text(mpi?["library_rule"]) == "already in the process")
+        }
+
         /// Where nothing of MPI is installed, what needs none works, and the rest says what was tried and what helps.
         @Test(.enabled(if: Launch.mayMount, "hiding libraries needs root"))
         func withoutALibraryOneLineSaysWhatHelps() throws {

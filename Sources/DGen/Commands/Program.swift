@@ -90,8 +90,11 @@ package enum Program {
         guard launcher.tellsMPI else { return isFirst ? body() : others }
         var status = others
         do {
+            let library = try MPILibrary.required()
             try starting(
-                Failure.mapping { () throws(MPIError) in try MPIRuntime.start(isAlone: false) }
+                Failure.mapping { () throws(MPIError) in
+                    try MPIRuntime.start(library, isAlone: false)
+                }
             ) {
                 if isFirst { return body() }
                 sleep(1)

@@ -26,7 +26,7 @@ final class Session {
 
     /// Starts MPI; collective.
     init(_ launcher: Launcher?) throws(Failure) {
-        do { try MPILibrary.load() } catch { throw Failure(.mpi, error.message) }
+        let library = try MPILibrary.required()
         let advice = launcher?.advice(MPIRuntime.slurmInterfaces) ?? ""
         if let launcher, launcher.tasks > 1, let told = launcher.slurmInterfaces,
             MPIRuntime.isDeaf(to: told)
@@ -38,7 +38,7 @@ final class Session {
                     + "\(MPIRuntime.libraryVersion) does not learn of them\(advice)")
         }
         try Failure.mapping { () throws(MPIError) in
-            try MPIRuntime.start(isAlone: launcher == nil)
+            try MPIRuntime.start(library, isAlone: launcher == nil)
         }
         world = try Ranks.world()
         if let launcher, launcher.tasks > 1, world.size == 1 {
@@ -159,5 +159,12 @@ final class Session {
     func largest(_ value: Int) throws(Failure) -> (value: Int, rank: Int) {
         let largest = try world.allReduce(value, .maximum)
         return (largest, try world.allReduce(value == largest ? world.rank : .max, .minimum))
+    }
+}
+
+extension MPILibrary {
+    /// The library; without one, nothing that several ranks do can begin.
+    static func required() throws(Failure) -> MPILibrary {
+        do { return try load() } catch { throw Failure(.mpi, error.message) }
     }
 }
