@@ -190,7 +190,9 @@ tree: build
 	complete zsh zsh/site-functions/_dgen-mpi; \
 	complete fish fish/vendor_completions.d/dgen-mpi.fish
 ifdef MODULE
-	$(SWIFT) build $(STATIC) --product DGenPython
+	@# Where there is no pkg-config, Python tells where its headers are.
+	CPATH="$$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')" \
+	    $(SWIFT) build $(STATIC) --product DGenPython
 	Sources/Linking/link.sh module $(STATIC_BUILD)/release "$(MODULE)" $(TARGET)
 endif
 
@@ -247,6 +249,8 @@ clean: ## Remove everything that was built
 # package, to have a virtual environment, and to run all tests.
 BUILD_PACKAGES := libopenmpi-dev openmpi-bin libnuma-dev pkg-config python3-dev
 HAS_BUILD := pkg-config --exists numa python3 && type mpirun && { type mpicc || pkg-config --exists ompi-c; }
+# What is enough where nothing can be installed: then it is another system, or another MPI.
+CAN_BUILD := Sources/CMPI/backend/build.sh --list
 VENV_PACKAGES := python3-venv
 HAS_VENV := python3 -c 'import ensurepip'
 TEST_PACKAGES := libmpich-dev mpich shellcheck procps util-linux binutils bzip2 cpio busybox-static qemu-user qemu-system-x86 slurm-wlm munge \
@@ -254,12 +258,18 @@ TEST_PACKAGES := libmpich-dev mpich shellcheck procps util-linux binutils bzip2 
 HAS_TESTS := PATH="$$PATH:/usr/sbin:/sbin" && pkg-config --exists mpich && type mpirun.mpich shellcheck ps unshare strip bzip2 cpio busybox qemu-x86_64 \
     qemu-system-x86_64 sbatch munged glusterd ip nsenter mkfs.btrfs compsize zpool borg dieharder
 
-# $(call require,PACKAGES,CHECK): installs packages where the check fails, or says which are missing.
+# $(call require,PACKAGES,CHECK[,ENOUGH]): installs packages where the check fails; where that cannot be done, a second check
+# may be enough, or it says which are missing.
 define require
 @{ $(2); } > /dev/null 2>&1 && exit 0; \
-if [ "$$(id -u)" = 0 ]; then sudo=; \
+if ! type apt-get > /dev/null 2>&1; then sudo=none; \
+elif [ "$$(id -u)" = 0 ]; then sudo=; \
 elif sudo -n true 2> /dev/null; then sudo="sudo -n"; \
-else echo "Packages are missing; as root run: apt-get install $(1)" >&2; exit 1; fi; \
+else sudo=none; fi; \
+if [ "$$sudo" = none ]; then \
+    $(if $(3),$(3) > /dev/null && exit 0;) \
+    echo "Packages are missing; as root run: apt-get install $(1), or what your system has for these" >&2; exit 1; \
+fi; \
 $$sudo apt-get update -q && \
 DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -q -y --no-install-recommends $(1) && \
 { { $(2); } > /dev/null || { echo "Still missing after apt-get install $(1)" >&2; exit 1; }; }
@@ -268,7 +278,7 @@ endef
 setup: ## Install the system packages that building needs, or say which are missing
 	@command -v $(SWIFT) > /dev/null || { \
 	    echo "dgen-mpi needs Swift 6.3 or later: https://www.swift.org/install/linux" >&2; exit 1; }
-	$(call require,$(BUILD_PACKAGES),$(HAS_BUILD))
+	$(call require,$(BUILD_PACKAGES),$(HAS_BUILD),$(CAN_BUILD))
 
 setup-venv:
 	$(call require,$(VENV_PACKAGES),$(HAS_VENV))

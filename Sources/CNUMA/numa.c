@@ -19,7 +19,7 @@ static long kernel_get_mempolicy(int *mode, unsigned long *nodes, unsigned long 
     return syscall(SYS_get_mempolicy, mode, nodes, nodes_max, address, flags);
 }
 
-static __typeof__(&mbind) bind_to = kernel_mbind;
+static __typeof__(&kernel_mbind) bind_to = kernel_mbind;
 static __typeof__(&kernel_get_mempolicy) get_policy = kernel_get_mempolicy;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
-# build.sh FOLDER [FAMILY...]: compiles backend.c into FOLDER, once for each family of MPI libraries whose header is found;
-# fails where there is none for a family that is named.
+# build.sh FOLDER [FAMILY...]: compiles backend.c into FOLDER, once for each family of MPI libraries whose header is found, and
+# removes those of families whose headers are gone; fails where there is none for a family that is named.
+# build.sh --list: tells the families whose headers are found, and where.
 #
 # Headers are looked for in MPI_INCLUDES (folders, apart by spaces), with the compilers MPICC and mpicc, and by pkg-config.
 # Which family a header is of is read in the header. CC compiles.
@@ -40,20 +41,21 @@ family() {
             -e 's/^[0-9].*/openmpi/'
 }
 
-mkdir -p "$folder"
+[ "$folder" = --list ] || mkdir -p "$folder"
 built=
 while read -r include; do
     for header in mpi.h mpi_abi.h; do
         family=$(family "$include" "$header")
         case " $built " in *" $family "*) continue ;; esac
         [ -n "$family" ] || continue
+        built="$built $family"
+        [ "$folder" != --list ] || { echo "$family $include/$header"; continue; }
         options=(-std=c11 -Wall -Wextra -Werror -O2 -shared -fPIC -fvisibility=hidden -I "$source/../include" -I "$include")
         [ "$family" != abi ] || options+=(-DCMPI_ABI)
         # Into place at once, and only what is new: a program may have the former one open.
         "$compiler" "${options[@]}" -o "$folder/.$family.so" "$source/backend.c"
         cmp -s "$folder/.$family.so" "$folder/$family.so" || mv "$folder/.$family.so" "$folder/$family.so"
         rm -f "$folder/.$family.so"
-        built="$built $family"
     done
 done < <(includes)
 
@@ -68,4 +70,8 @@ done
     echo "no header of an MPI library was found: have mpicc on the PATH, or name the folder of mpi.h in MPI_INCLUDES" >&2
     exit 1
 }
+[ "$folder" != --list ] || exit 0
+for family in openmpi mpich abi; do
+    case " $built " in *" $family "*) ;; *) rm -f "$folder/$family.so" ;; esac
+done
 echo "backends for:$built"

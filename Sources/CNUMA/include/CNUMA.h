@@ -7,7 +7,12 @@
 #ifndef DGEN_CNUMA_H
 #define DGEN_CNUMA_H
 
+#if __has_include(<numaif.h>)
 #include <numaif.h>
+#else
+// The kernel's header has the same names.
+#include <linux/mempolicy.h>
+#endif
 
 /// `mbind` of libnuma, or of the kernel.
 long cnuma_mbind(void *start, unsigned long bytes, int mode, const unsigned long *nodes, unsigned long nodes_max,
