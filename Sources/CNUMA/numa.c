@@ -3,6 +3,13 @@
 #define _GNU_SOURCE
 #include "CNUMA.h"
 
+#if __has_include(<numaif.h>)
+#include <numaif.h>
+#else
+// The kernel's header has the same names.
+#include <linux/mempolicy.h>
+#endif
+
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stddef.h>
@@ -32,15 +39,14 @@ static void load(void) {
     if (found != NULL) get_policy = (__typeof__(get_policy))found;
 }
 
-long cnuma_mbind(void *start, unsigned long bytes, int mode, const unsigned long *nodes, unsigned long nodes_max,
-                 unsigned flags) {
+long cnuma_prefer(void *start, unsigned long bytes, const unsigned long *nodes, unsigned long nodes_max) {
     pthread_once(&once, load);
-    return bind_to(start, bytes, mode, nodes, nodes_max, flags);
+    return bind_to(start, bytes, MPOL_PREFERRED, nodes, nodes_max, MPOL_MF_MOVE);
 }
 
-long cnuma_get_mempolicy(int *mode, unsigned long *nodes, unsigned long nodes_max, void *address, unsigned flags) {
+long cnuma_node_of(void *address, int *node) {
     pthread_once(&once, load);
-    return get_policy(mode, nodes, nodes_max, address, flags);
+    return get_policy(node, NULL, 0, address, MPOL_F_NODE | MPOL_F_ADDR);
 }
 
 int cnuma_current_cpu(void) {

@@ -46,10 +46,9 @@ package enum MemoryPolicy {
         guard first < end else { return }
         let mask = mask(of: [node])
         try call("mbind") {
-            cnuma_mbind(
-                UnsafeMutableRawPointer(bitPattern: first), UInt(end - first),
-                Int32(MPOL_PREFERRED), mask, UInt(mask.count * UInt.bitWidth + 1),
-                UInt32(MPOL_MF_MOVE))
+            cnuma_prefer(
+                UnsafeMutableRawPointer(bitPattern: first), UInt(end - first), mask,
+                UInt(mask.count * UInt.bitWidth + 1))
         }
     }
 
@@ -59,9 +58,7 @@ package enum MemoryPolicy {
     package static func node(of address: UnsafeRawPointer) throws(PlacementError) -> Int {
         var node: Int32 = -1
         try call("get_mempolicy") {
-            cnuma_get_mempolicy(
-                &node, nil, 0, UnsafeMutableRawPointer(mutating: address),
-                UInt32(MPOL_F_NODE | MPOL_F_ADDR))
+            cnuma_node_of(UnsafeMutableRawPointer(mutating: address), &node)
         }
         return Int(node)
     }

@@ -121,13 +121,45 @@ enum Launch {
         process.standardOutput = output
         process.standardError = error
         try process.run()
+        // What hangs is looked at shortly before it is ended.
+        let ends = Date.now + Double(seconds) - 1
+        while process.isRunning, Date.now < ends { usleep(2000) }
+        let seen = process.isRunning ? stacks(below: process.processIdentifier) : ""
         process.waitUntilExit()
         let outcome = Outcome(
             status: process.terminationStatus, output: try folder.text("out"),
             error: try folder.text("err"))
         #expect(
-            outcome.status != 124 && outcome.status != 137, "hung: \(words.joined(separator: " "))")
+            outcome.status != 124 && outcome.status != 137,
+            "hung: \(words.joined(separator: " "))\n\(outcome.error)\n\(seen)")
         return outcome
+    }
+
+    /// Where the threads of a process and of all that it has started are; in the program's words where there is gdb.
+    private static func stacks(below process: Int32) -> String {
+        let looking = Process(), pipe = Pipe()
+        looking.executableURL = URL(filePath: "/bin/bash")
+        looking.arguments = [
+            "-c",
+            #"""
+            look() {
+                local task
+                for task in /proc/$1/task/*; do
+                    echo "$1 ${task##*/} $(cat $task/comm) $(sed -n 's/^State:.//p' $task/status) $(cat $task/wchan)"
+                done
+                timeout 20 gdb -p "$1" -batch -ex "thread apply all backtrace 12" 2> /dev/null | grep '^#\|^Thread'
+                for child in $(cat /proc/$1/task/*/children); do look $child; done
+            }
+            # So that nothing is ended meanwhile.
+            kill -STOP "$1"
+            look "$1" 2> /dev/null
+            kill -CONT "$1"
+            """#, "bash", "\(process)",
+        ]
+        looking.standardOutput = pipe
+        looking.standardError = FileHandle.nullDevice
+        guard (try? looking.run()) != nil else { return "" }
+        return String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     }
 
     /// Runs the program with `ranks` ranks.

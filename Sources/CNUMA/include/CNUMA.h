@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// Calls that print nothing and end nothing: libnuma's wrappers of the kernel's memory policies, with its header. Its bigger
+// Calls that print nothing and end nothing: libnuma's wrappers of the kernel's memory policies. Its bigger
 // functions, such as numa_tonode_memory, write to stderr when a call fails. The library is loaded where it is there, once a
 // policy is wanted; where it is not, the kernel is called as it would.
 
 #ifndef DGEN_CNUMA_H
 #define DGEN_CNUMA_H
 
-#if __has_include(<numaif.h>)
-#include <numaif.h>
-#else
-// The kernel's header has the same names.
-#include <linux/mempolicy.h>
-#endif
+/// Prefers nodes for pages, also for those that are there: `mbind` of libnuma, or of the kernel.
+long cnuma_prefer(void *start, unsigned long bytes, const unsigned long *nodes, unsigned long nodes_max);
 
-/// `mbind` of libnuma, or of the kernel.
-long cnuma_mbind(void *start, unsigned long bytes, int mode, const unsigned long *nodes, unsigned long nodes_max,
-                 unsigned flags);
-
-/// `get_mempolicy` of libnuma, or of the kernel.
-long cnuma_get_mempolicy(int *mode, unsigned long *nodes, unsigned long nodes_max, void *address, unsigned flags);
+/// Gets the node that a page is on: `get_mempolicy` of libnuma, or of the kernel.
+long cnuma_node_of(void *address, int *node);
 
 /// The processor of the calling thread; -1 where that is not known.
 int cnuma_current_cpu(void);
