@@ -39,6 +39,11 @@ static void load(void) {
     if (found != NULL) get_policy = (__typeof__(get_policy))found;
 }
 
+long cnuma_probe(void) {
+    pthread_once(&once, load);
+    return get_policy(NULL, NULL, 0, NULL, 0);
+}
+
 long cnuma_prefer(void *start, unsigned long bytes, const unsigned long *nodes, unsigned long nodes_max) {
     pthread_once(&once, load);
     return bind_to(start, bytes, MPOL_PREFERRED, nodes, nodes_max, MPOL_MF_MOVE);

@@ -23,7 +23,7 @@ package enum MemoryPolicy {
         // Asks for the policy of this thread, which changes nothing.
         // The corresponding C function is `get_mempolicy`.
         do {
-            try call("get_mempolicy") { cnuma_get_mempolicy(nil, nil, 0, nil, 0) }
+            try call("get_mempolicy") { cnuma_probe() }
         } catch {
             return error
         }

@@ -7,6 +7,9 @@
 #ifndef DGEN_CNUMA_H
 #define DGEN_CNUMA_H
 
+/// Asks for the policy of this thread: `get_mempolicy`, which changes nothing.
+long cnuma_probe(void);
+
 /// Prefers nodes for pages, also for those that are there: `mbind` of libnuma, or of the kernel.
 long cnuma_prefer(void *start, unsigned long bytes, const unsigned long *nodes, unsigned long nodes_max);
 
