@@ -103,7 +103,8 @@ let package = Package(
 
         // Tests, one folder per module; what they share: the reference values, how long they are, random numbers.
         .target(
-            name: "Vectors", path: "Tests/Vectors", resources: [.embedInCode("format-v1.json")],
+            name: "Vectors", path: "Tests/Vectors",
+            resources: [.embedInCode("format-v1.json"), .embedInCode("format-v2.json")],
             swiftSettings: strict),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .testTarget(

@@ -14,11 +14,24 @@ package func runLanePairBaseline(
     Lanes.run(&first, &second, use, at: memory, distance: distance)
 }
 
-package func runGrainLanesBaseline(
-    _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, _ run: GrainRun,
-    scratch: UnsafeMutableRawPointer, words: inout Int
+package func runScatteredLanesBaseline(
+    _ lanes: inout Lanes, _ use: Use, at places: UnsafePointer<UnsafeMutableRawPointer>, count: Int
 ) -> Bool {
-    lanes.run(use, at: memory, run, scratch: scratch, words: &words)
+    lanes.run(use, at: places, count: count)
+}
+
+package func runScatteredLanePairBaseline(
+    _ first: inout Lanes, _ second: inout Lanes, _ use: Use,
+    at places: UnsafePointer<UnsafeMutableRawPointer>, count: Int
+) -> Bool {
+    Lanes.run(&first, &second, use, at: places, count: count)
+}
+
+package func runGrainLanesBaseline(
+    _ lanes: inout Lanes, _ use: Use, at places: UnsafePointer<UnsafeMutableRawPointer>,
+    _ run: GrainRun, scratch: UnsafeMutableRawPointer, words: inout Int
+) -> Bool {
+    lanes.run(use, at: places, run, scratch: scratch, words: &words)
 }
 
 package func jumpLanesBaseline(_ lanes: inout Lanes, _ polynomial: JumpPolynomial) {

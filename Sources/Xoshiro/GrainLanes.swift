@@ -16,35 +16,35 @@ extension Lanes {
     ///
     /// - Parameters:
     ///   - use: what happens to the grains.
-    ///   - memory: of any alignment; of 8 for ``Use/storePastCache``.
-    ///   - run: the grains, planned for the head of `memory`.
+    ///   - places: where the grains of each lane go, of any alignment, the same for all; of 8 for ``Use/storePastCache``.
+    ///   - run: the grains, planned for the head of these.
     ///   - scratch: ``GrainPlan/scratchBytes`` bytes, aligned to 64.
     ///   - words: gets the words that every lane has moved on by.
     /// - Returns: whether the memory holds these grains now.
     @inlinable @inline(always)
     package mutating func run(
-        _ use: Use, at memory: UnsafeMutableRawPointer, _ run: GrainRun,
+        _ use: Use, at places: UnsafePointer<UnsafeMutableRawPointer>, _ run: GrainRun,
         scratch: UnsafeMutableRawPointer, words: inout Int
     ) -> Bool {
         // A loop for each, so that nothing is decided within.
         switch (use, run.plan.method) {
-        case (.store, .chosen): loop(.store, .chosen, memory, run, scratch, &words)
-        case (.store, .segments): loop(.store, .segments, memory, run, scratch, &words)
-        case (.store, .zeros): loop(.store, .zeros, memory, run, scratch, &words)
+        case (.store, .chosen): loop(.store, .chosen, places, run, scratch, &words)
+        case (.store, .segments): loop(.store, .segments, places, run, scratch, &words)
+        case (.store, .zeros): loop(.store, .zeros, places, run, scratch, &words)
         case (.storePastCache, .chosen):
-            loop(.storePastCache, .chosen, memory, run, scratch, &words)
+            loop(.storePastCache, .chosen, places, run, scratch, &words)
         case (.storePastCache, .segments):
-            loop(.storePastCache, .segments, memory, run, scratch, &words)
-        case (.storePastCache, .zeros): loop(.storePastCache, .zeros, memory, run, scratch, &words)
-        case (.compare, .chosen): loop(.compare, .chosen, memory, run, scratch, &words)
-        case (.compare, .segments): loop(.compare, .segments, memory, run, scratch, &words)
-        case (.compare, .zeros): loop(.compare, .zeros, memory, run, scratch, &words)
+            loop(.storePastCache, .segments, places, run, scratch, &words)
+        case (.storePastCache, .zeros): loop(.storePastCache, .zeros, places, run, scratch, &words)
+        case (.compare, .chosen): loop(.compare, .chosen, places, run, scratch, &words)
+        case (.compare, .segments): loop(.compare, .segments, places, run, scratch, &words)
+        case (.compare, .zeros): loop(.compare, .zeros, places, run, scratch, &words)
         }
     }
 
-    /// Where a lane is in its grains.
+    /// How far a lane is in its grains.
     @usableFromInline
-    struct Place {
+    struct Progress {
         /// The random words of the next grain: in the rows of this round, or the row before.
         @usableFromInline var source: UnsafeMutableRawPointer
         /// (grains before the next one) * numerator modulo denominator.
@@ -59,21 +59,20 @@ extension Lanes {
 
     @inlinable @inline(always)
     mutating func loop(
-        _ use: Use, _ method: GrainPlan.Method, _ memory: UnsafeMutableRawPointer,
+        _ use: Use, _ method: GrainPlan.Method, _ places: UnsafePointer<UnsafeMutableRawPointer>,
         _ run: GrainRun, _ scratch: UnsafeMutableRawPointer, _ made: inout Int
     ) -> Bool {
         let shape = run.plan.shape
         let slotBytes = run.plan.slotBytes
         let setBytes = 8 &* slotBytes
-        let laneBytes = run.countPerLane &* shape.grainBytes
         let (step, denominator) = (shape.wordsPerGrain.remainder, shape.denominator)
         return run.plan.withKinds(in: scratch) { kinds, slotMemory in
-            withUnsafeTemporaryAllocation(of: Place.self, capacity: 8) { buffer in
-                let places = buffer.baseAddress.unsafelyUnwrapped
+            withUnsafeTemporaryAllocation(of: Progress.self, capacity: 8) { buffer in
+                let progress = buffer.baseAddress.unsafelyUnwrapped
                 // Slots of this round, and of the next one.
                 var slots = slotMemory + 128
                 var nextSlots = slots + setBytes
-                run.place(places, slots: nextSlots)
+                run.begin(progress, slots: nextSlots)
                 // Held in registers for the length of the loop.
                 var lanes = self
                 var difference = Vector.zero
@@ -91,18 +90,19 @@ extension Lanes {
                     // time in which steps wait for each other.
                     var offset = 0
                     var lane = round < 0 ? 8 : 0
-                    var target = memory + round &* shape.grainBytes
+                    let done = round &* shape.grainBytes
                     var lead = 0
                     repeat {
                         if offset < nextRowBytes {
                             lanes.useEight(
-                                .store, at: nextSlots + offset, slotBytes, &difference)
+                                .store, at: InRow(start: nextSlots, stretch: slotBytes), offset,
+                                &difference)
                             offset &+= 64
                         }
                         lead &+= 512
                         while lane < 8, lead >= nextRowBytes {
                             lead &-= nextRowBytes
-                            let place = places + lane
+                            let place = progress + lane
                             // The kind by its number: what is chosen by a condition is chosen field by field.
                             let excess = place.pointee.remainder &+ step &- denominator
                             let isFewer = excess &>> 63
@@ -110,13 +110,13 @@ extension Lanes {
                             let source = place.pointee.source
                             if lane < lanesHere {
                                 use.apply(
-                                    kind, method, tables: scratch, from: source, at: target,
+                                    kind, method, tables: scratch, from: source,
+                                    at: places[lane] + done,
                                     &difference)
                             }
                             place.pointee.source =
                                 source + (kind.pointee.randomBytes &+ toNext &- rowBytes)
                             place.pointee.remainder = excess &+ (denominator & isFewer)
-                            target += laneBytes
                             lane &+= 1
                         }
                     } while lane < 8 || offset < nextRowBytes
@@ -138,17 +138,17 @@ extension Lanes {
 }
 
 extension GrainRun {
-    /// Prepares the place of every lane.
+    /// Prepares every lane.
     @inlinable @inline(always)
-    func place(
-        _ places: UnsafeMutablePointer<Lanes.Place>, slots: UnsafeMutableRawPointer
+    func begin(
+        _ progress: UnsafeMutablePointer<Lanes.Progress>, slots: UnsafeMutableRawPointer
     ) {
         let shape = plan.shape
         var remainder = first * shape.numerator % shape.denominator
         let step = hasBlocks ? 0 : countPerLane * shape.numerator % shape.denominator
         for lane in 0..<8 {
-            (places + lane).initialize(
-                to: Lanes.Place(
+            (progress + lane).initialize(
+                to: Lanes.Progress(
                     source: slots + lane &* plan.slotBytes, remainder: remainder))
             remainder &+= step
             if remainder >= shape.denominator { remainder &-= shape.denominator }

@@ -51,6 +51,16 @@ public struct Lanes: Sendable {
         }
     }
 
+    /// Lanes of eight streams of their own.
+    ///
+    /// - Parameter states: word w of the state of lane i at index 8 w + i.
+    public init(states: UnsafePointer<UInt64>) {
+        state = (
+            cvector_load(states), cvector_load(states + 8), cvector_load(states + 16),
+            cvector_load(states + 24)
+        )
+    }
+
     /// States of a single set bit each, to see what a linear map makes of it.
     init(bits: Range<Int>) {
         state = (.zero, .zero, .zero, .zero)
@@ -199,11 +209,13 @@ public struct Lanes: Sendable {
     package mutating func run(
         _ use: Use, at memory: UnsafeMutableRawPointer, distance: Int
     ) -> Bool {
+        let stretch = 8 * distance
+        let places = InRow(start: memory, stretch: stretch)
         // A loop for each, so that nothing is decided within.
-        switch use {
-        case .store: loop(.store, memory, distance)
-        case .storePastCache: loop(.storePastCache, memory, distance)
-        case .compare: loop(.compare, memory, distance)
+        return switch use {
+        case .store: loop(.store, places, stretch)
+        case .storePastCache: loop(.storePastCache, places, stretch)
+        case .compare: loop(.compare, places, stretch)
         }
     }
 
@@ -216,21 +228,55 @@ public struct Lanes: Sendable {
         _ first: inout Lanes, _ second: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer,
         distance: Int
     ) -> Bool {
+        let stretch = 8 * distance
+        let near = InRow(start: memory, stretch: stretch)
+        let far = InRow(start: memory + 8 &* stretch, stretch: stretch)
+        return switch use {
+        case .store: loop(&first, &second, .store, near, far, stretch)
+        case .storePastCache: loop(&first, &second, .storePastCache, near, far, stretch)
+        case .compare: loop(&first, &second, .compare, near, far, stretch)
+        }
+    }
+
+    /// Uses the next `count` outputs of every lane, each at a place of its own.
+    ///
+    /// - Parameters:
+    ///   - use: what happens to the words.
+    ///   - places: of eight lanes, of any alignment; of 64 for ``Use/storePastCache``.
+    ///   - count: outputs of a lane, a multiple of 8.
+    /// - Returns: whether the memory holds these words now.
+    @inlinable @inline(always)
+    package mutating func run(
+        _ use: Use, at places: UnsafePointer<UnsafeMutableRawPointer>, count: Int
+    ) -> Bool {
         switch use {
-        case .store: loop(&first, &second, .store, memory, distance)
-        case .storePastCache: loop(&first, &second, .storePastCache, memory, distance)
-        case .compare: loop(&first, &second, .compare, memory, distance)
+        case .store: loop(.store, Scattered(places), 8 * count)
+        case .storePastCache: loop(.storePastCache, Scattered(places), 8 * count)
+        case .compare: loop(.compare, Scattered(places), 8 * count)
+        }
+    }
+
+    /// ``run(_:at:count:)`` with sixteen lanes, and as many places.
+    @inlinable @inline(always)
+    package static func run(
+        _ first: inout Lanes, _ second: inout Lanes, _ use: Use,
+        at places: UnsafePointer<UnsafeMutableRawPointer>, count: Int
+    ) -> Bool {
+        let (near, far) = (Scattered(places), Scattered(places + 8))
+        return switch use {
+        case .store: loop(&first, &second, .store, near, far, 8 * count)
+        case .storePastCache: loop(&first, &second, .storePastCache, near, far, 8 * count)
+        case .compare: loop(&first, &second, .compare, near, far, 8 * count)
         }
     }
 
     @inlinable @inline(always)
-    mutating func loop(_ use: Use, _ memory: UnsafeMutableRawPointer, _ distance: Int) -> Bool {
+    mutating func loop(_ use: Use, _ places: some LanePlaces, _ stretch: Int) -> Bool {
         // Held in registers for the length of the loop.
         var lanes = self
         var difference = Vector.zero
-        let stretch = 8 * distance
         for offset in stride(from: 0, to: stretch, by: 64) {
-            lanes.useEight(use, at: memory + offset, stretch, &difference)
+            lanes.useEight(use, at: places, offset, &difference)
         }
         self = lanes
         return cvector_is_zero(difference) != 0
@@ -238,42 +284,37 @@ public struct Lanes: Sendable {
 
     @inlinable @inline(always)
     static func loop(
-        _ first: inout Lanes, _ second: inout Lanes, _ use: Use, _ memory: UnsafeMutableRawPointer,
-        _ distance: Int
+        _ first: inout Lanes, _ second: inout Lanes, _ use: Use, _ near: some LanePlaces,
+        _ far: some LanePlaces, _ stretch: Int
     ) -> Bool {
         var (a, b) = (first, second)
         var difference = Vector.zero
-        let stretch = 8 * distance
         for offset in stride(from: 0, to: stretch, by: 64) {
             // Their steps alternate: what one group waits for, the other does meanwhile.
             let a0 = a.next(), b0 = b.next(), a1 = a.next(), b1 = b.next()
             let a2 = a.next(), b2 = b.next(), a3 = a.next(), b3 = b.next()
             let a4 = a.next(), b4 = b.next(), a5 = a.next(), b5 = b.next()
             let a6 = a.next(), b6 = b.next(), a7 = a.next(), b7 = b.next()
-            let place = memory + offset
             use.apply(
-                rows: transposed((a0, a1, a2, a3, a4, a5, a6, a7)), at: place, stretch,
-                &difference)
+                rows: transposed((a0, a1, a2, a3, a4, a5, a6, a7)), at: near, offset, &difference)
             use.apply(
-                rows: transposed((b0, b1, b2, b3, b4, b5, b6, b7)), at: place + 8 &* stretch,
-                stretch,
-                &difference)
+                rows: transposed((b0, b1, b2, b3, b4, b5, b6, b7)), at: far, offset, &difference)
         }
         (first, second) = (a, b)
         return cvector_is_zero(difference) != 0
     }
 
-    /// Uses the next eight outputs of every lane, at places that lie `stretch` bytes apart.
+    /// Uses the next eight outputs of every lane, so many bytes after the place of each.
     @inlinable @inline(always)
     mutating func useEight(
-        _ use: Use, at place: UnsafeMutableRawPointer, _ stretch: Int, _ difference: inout Vector
+        _ use: Use, at places: some LanePlaces, _ offset: Int, _ difference: inout Vector
     ) {
         // What goes past the caches goes by whole lines: half ones take twice as long.
         if cvector_is_one_register() != 0 || use == .storePastCache {
-            use.apply(rows: nextRows(), at: place, stretch, &difference)
+            use.apply(rows: nextRows(), at: places, offset, &difference)
         } else {
-            use.apply(halfRows: nextHalfRows(), at: place, stretch, &difference)
-            use.apply(halfRows: nextHalfRows(), at: place + 32, stretch, &difference)
+            use.apply(halfRows: nextHalfRows(), at: places, offset, &difference)
+            use.apply(halfRows: nextHalfRows(), at: places, offset &+ 32, &difference)
         }
     }
 
@@ -314,6 +355,43 @@ public struct Lanes: Sendable {
     }
 }
 
+/// Where the bytes of eight lanes go.
+@usableFromInline
+protocol LanePlaces {
+    /// The memory so many bytes after the place of a lane.
+    subscript(_ lane: Int, _ offset: Int) -> UnsafeMutableRawPointer { get }
+}
+
+/// Places that lie one after another.
+@usableFromInline
+struct InRow: LanePlaces {
+    @usableFromInline let start: UnsafeMutableRawPointer
+    @usableFromInline let stretch: Int
+
+    @inlinable @inline(always)
+    init(start: UnsafeMutableRawPointer, stretch: Int) {
+        self.start = start
+        self.stretch = stretch
+    }
+
+    @inlinable @inline(always)
+    subscript(lane: Int, offset: Int) -> UnsafeMutableRawPointer {
+        start + offset + lane &* stretch
+    }
+}
+
+/// Places anywhere.
+@usableFromInline
+struct Scattered: LanePlaces {
+    @usableFromInline let places: UnsafePointer<UnsafeMutableRawPointer>
+
+    @inlinable @inline(always)
+    init(_ places: UnsafePointer<UnsafeMutableRawPointer>) { self.places = places }
+
+    @inlinable @inline(always)
+    subscript(lane: Int, offset: Int) -> UnsafeMutableRawPointer { places[lane] + offset }
+}
+
 /// What happens to the bytes that lanes make.
 public enum Use: Sendable {
     /// They are written.
@@ -336,32 +414,32 @@ public enum Use: Sendable {
         }
     }
 
-    /// Does that with the rows of eight lanes, at places that lie `stretch` bytes apart.
+    /// Does that with the rows of eight lanes, so many bytes after the place of each.
     @inlinable @inline(always)
     func apply(
-        rows: Lanes.Matrix, at place: UnsafeMutableRawPointer, _ stretch: Int,
+        rows: Lanes.Matrix, at places: some LanePlaces, _ offset: Int,
         _ difference: inout Lanes.Vector
     ) {
-        apply(rows.0, at: place, &difference)
-        apply(rows.1, at: place + stretch, &difference)
-        apply(rows.2, at: place + 2 &* stretch, &difference)
-        apply(rows.3, at: place + 3 &* stretch, &difference)
-        apply(rows.4, at: place + 4 &* stretch, &difference)
-        apply(rows.5, at: place + 5 &* stretch, &difference)
-        apply(rows.6, at: place + 6 &* stretch, &difference)
-        apply(rows.7, at: place + 7 &* stretch, &difference)
+        apply(rows.0, at: places[0, offset], &difference)
+        apply(rows.1, at: places[1, offset], &difference)
+        apply(rows.2, at: places[2, offset], &difference)
+        apply(rows.3, at: places[3, offset], &difference)
+        apply(rows.4, at: places[4, offset], &difference)
+        apply(rows.5, at: places[5, offset], &difference)
+        apply(rows.6, at: places[6, offset], &difference)
+        apply(rows.7, at: places[7, offset], &difference)
     }
 
-    /// Does that with half rows of eight lanes, at places that lie `stretch` bytes apart.
+    /// Does that with half rows of eight lanes.
     @inlinable @inline(always)
     func apply(
-        halfRows rows: Lanes.HalfMatrices, at place: UnsafeMutableRawPointer, _ stretch: Int,
+        halfRows rows: Lanes.HalfMatrices, at places: some LanePlaces, _ offset: Int,
         _ difference: inout Lanes.Vector
     ) {
-        apply(halves: rows.0, at: place, place + 4 &* stretch, &difference)
-        apply(halves: rows.1, at: place + stretch, place + 5 &* stretch, &difference)
-        apply(halves: rows.2, at: place + 2 &* stretch, place + 6 &* stretch, &difference)
-        apply(halves: rows.3, at: place + 3 &* stretch, place + 7 &* stretch, &difference)
+        apply(halves: rows.0, at: places[0, offset], places[4, offset], &difference)
+        apply(halves: rows.1, at: places[1, offset], places[5, offset], &difference)
+        apply(halves: rows.2, at: places[2, offset], places[6, offset], &difference)
+        apply(halves: rows.3, at: places[3, offset], places[7, offset], &difference)
     }
 
     /// Does that with the two halves of a vector, not past the caches.

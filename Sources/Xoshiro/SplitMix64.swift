@@ -24,6 +24,11 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
         return Self.mixed(state)
     }
 
+    /// Output number `index`, the first of which is number 0, of the sequence of `seed`: `mix` of FORMAT.md section 8.
+    package static func output(_ index: UInt64, of seed: UInt64) -> UInt64 {
+        mixed(seed &+ (index &+ 1) &* step)
+    }
+
     /// The finaliser: another number for each.
     package static func mixed(_ value: UInt64) -> UInt64 {
         var z = value

@@ -16,11 +16,24 @@ package func runLanePairX86V4(
     Lanes.run(&first, &second, use, at: memory, distance: distance)
 }
 
-package func runGrainLanesX86V4(
-    _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, _ run: GrainRun,
-    scratch: UnsafeMutableRawPointer, words: inout Int
+package func runScatteredLanesX86V4(
+    _ lanes: inout Lanes, _ use: Use, at places: UnsafePointer<UnsafeMutableRawPointer>, count: Int
 ) -> Bool {
-    lanes.run(use, at: memory, run, scratch: scratch, words: &words)
+    lanes.run(use, at: places, count: count)
+}
+
+package func runScatteredLanePairX86V4(
+    _ first: inout Lanes, _ second: inout Lanes, _ use: Use,
+    at places: UnsafePointer<UnsafeMutableRawPointer>, count: Int
+) -> Bool {
+    Lanes.run(&first, &second, use, at: places, count: count)
+}
+
+package func runGrainLanesX86V4(
+    _ lanes: inout Lanes, _ use: Use, at places: UnsafePointer<UnsafeMutableRawPointer>,
+    _ run: GrainRun, scratch: UnsafeMutableRawPointer, words: inout Int
+) -> Bool {
+    lanes.run(use, at: places, run, scratch: scratch, words: &words)
 }
 
 package func jumpLanesX86V4(_ lanes: inout Lanes, _ polynomial: JumpPolynomial) {

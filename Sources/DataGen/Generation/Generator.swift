@@ -20,11 +20,10 @@ public struct Generator: Sendable {
     public let kernel: Kernel
 
     private var cursor: StreamCursor
-    /// For compressible data, unless the kernel has no lanes.
-    private var grains: GrainCursor?
-    /// For the random bytes of grains that are not made with lanes, and how many grains these are.
-    private var packed: ScratchMemory
-    private let batchCount: Int
+    /// For compressible data.
+    private var maker: BlockMaker?
+    /// For data of version 2, which needs nothing of the others.
+    private var contents: ContentCursor?
     /// For small ranges in a row.
     private var window = Window()
     private let windowBytes: Int
@@ -41,9 +40,6 @@ public struct Generator: Sendable {
         // Virtual machines may tell nothing, or the caches of all their processors as one.
         return min(max(last / 2, 8 << 20), 32 << 20)
     }()
-    /// Enough for lanes to be worth it, and little enough for the second-level cache.
-    private static let packedBytes = 128 << 10
-
     private let logger: Logger
     /// Decided once, so that a disabled level costs one predictable branch a block.
     private let isTracing: Bool
@@ -69,7 +65,8 @@ public struct Generator: Sendable {
         precondition(kernel.isSupported, "this machine cannot run the kernel")
         self.spec = spec
         layout = Layout(spec)
-        cursor = StreamCursor(seed: spec.seed, kernel: kernel, isWide: isWide)
+        let origin = Xoshiro256PlusPlus(seed: spec.seed)
+        cursor = StreamCursor(origin: origin, kernel: kernel, isWide: isWide)
         // More where placing the lanes is a larger part of the work. Incompressible bytes as many as the
         // lanes of one spacing make.
         let windowMax = isWide ? Window.bytesMax : Window.bytesMax / 2
@@ -77,14 +74,11 @@ public struct Generator: Sendable {
             $0 <= windowMax
         }
         windowBytes = spec.compressRatio == 1 ? lanes ?? windowMax : windowMax
-        batchCount = max(1, Self.packedBytes / spec.compressUnit)
-        packed = ScratchMemory(byteCount: max(Self.packedBytes, spec.compressUnit))
-        if spec.compressRatio != 1, kernel != .scalar {
-            grains = GrainCursor(
-                seed: spec.seed, kernel: kernel, isWide: isWide,
-                shape: GrainShape(
-                    grainBytes: spec.compressUnit, numerator: layout.randomNumerator,
-                    denominator: layout.randomDenominator, isZeroFilled: spec.fill == .zeros))
+        if spec.composition != nil {
+            contents = ContentCursor(spec, kernel: kernel, isWide: isWide)
+        } else if spec.compressRatio != 1 {
+            maker = BlockMaker(
+                spec, ratio: spec.compressRatio, origin: origin, kernel: kernel, isWide: isWide)
         }
         self.logger = logger
         self.kernel = kernel
@@ -213,8 +207,10 @@ public struct Generator: Sendable {
     }
 
     private mutating func makeWindow(at offset: Int) {
-        // To an end where no grain is cut, and no cache line.
-        let unit = spec.compressRatio == 1 ? 64 : spec.compressUnit
+        // To an end where no block is cut that is small, no grain, and no cache line.
+        let unit =
+            spec.composition != nil && spec.dedupUnit <= windowBytes / 2
+            ? spec.dedupUnit : spec.compressRatio == 1 ? 64 : spec.compressUnit
         let isLast = spec.size - offset <= windowBytes
         let range = offset..<(isLast ? spec.size : (offset + windowBytes) / unit * unit)
         let target = window.replace(with: range)
@@ -227,6 +223,10 @@ public struct Generator: Sendable {
     private mutating func run(
         _ use: Use, _ count: Int, at offset: Int, _ memory: UnsafeMutableRawPointer
     ) -> Bool {
+        if contents != nil {
+            if isTracing { traceContents(count, at: offset) }
+            return contents?.run(use, count, at: offset, memory) ?? false
+        }
         if spec.compressRatio == 1, layout.isOneStream, !isTracing {
             return cursor.run(use, count, from: offset, at: memory)
         }
@@ -242,8 +242,8 @@ public struct Generator: Sendable {
             let wanted = count - done
             // A lane for each of eight blocks: they are placed once for all of them.
             let isForLanes = start == 0 && wanted >= 8 * spec.dedupUnit && !isTracing
-            if isForLanes, layout.distinctBlockCount - distinct >= 8, grains != nil {
-                let areEqual = grains?.run(
+            if isForLanes, layout.distinctBlockCount - distinct >= 8, maker?.hasLanes == true {
+                let areEqual = maker?.run(
                     use, blocksOf: spec.dedupUnit / spec.compressUnit,
                     start: UInt64(distinct) * UInt64(spec.dedupUnit / 8),
                     words: UInt64(spec.dedupUnit / 8), at: memory + done)
@@ -257,102 +257,26 @@ public struct Generator: Sendable {
             if isTracing {
                 logger.trace("block \(block) is \(distinct): \(part) bytes from \(start)")
             }
+            let blockStart = distinct * spec.dedupUnit
             let isPartEqual =
-                if spec.compressRatio == 1 {
-                    cursor.run(
-                        use, part, from: distinct * spec.dedupUnit + start, at: memory + done)
-                } else {
-                    runGrains(use, of: distinct, range: start..<start + part, at: memory + done)
-                }
+                maker?.run(
+                    use, start..<start + part, ofBlockAt: blockStart, &cursor, at: memory + done)
+                ?? cursor.run(use, part, from: blockStart + start, at: memory + done)
             isEqual = isPartEqual && isEqual
             done += part
         }
         return isEqual
     }
 
-    /// Uses a range of distinct block `u`, whose grains are each part random, part derived.
-    private mutating func runGrains(
-        _ use: Use, of u: Int, range: Range<Int>, at memory: UnsafeMutableRawPointer
-    ) -> Bool {
-        let grain = spec.compressUnit
-        var isEqual = true
-        var position = range.lowerBound
-        while position < range.upperBound {
-            let place = memory + (position - range.lowerBound)
-            let (g, start) = position.quotientAndRemainder(dividingBy: grain)
-            let whole = GrainRun.most(of: (range.upperBound - position) / grain)
-            if start == 0, whole >= GrainCursor.grainsMin, grains != nil {
-                let isRunEqual = grains?.run(
-                    use, first: g, count: whole, start: UInt64(u * spec.dedupUnit / 8), at: place)
-                isEqual = isRunEqual == true && isEqual
-                position += whole * grain
-                continue
-            }
-            // The random bytes of some grains together, as they lie in the stream.
-            let after = (range.upperBound + grain - 1) / grain
-            let end = start == 0 ? min(after, g + batchCount) : g + 1
-            let packed = packed.forWriting()
-            let first = layout.randomBytes(inFirst: g)
-            _ = cursor.run(
-                .store, layout.randomBytes(inFirst: end) - first, from: u * spec.dedupUnit + first,
-                at: packed)
-            var before = first
-            for index in g..<end {
-                let start = position - index * grain
-                let count = min(grain - start, range.upperBound - position)
-                let random = layout.randomBytes(inFirst: index + 1) - before
-                let isPartEqual = usePart(
-                    use, start..<start + count, ofGrainWith: random,
-                    from: packed + (before - first),
-                    at: memory + (position - range.lowerBound))
-                isEqual = isPartEqual && isEqual
-                before += random
-                position += count
-            }
-        }
-        return isEqual
-    }
-
-    /// Uses a part of a grain that begins with the `random` bytes at `source`.
-    private func usePart(
-        _ use: Use, _ part: Range<Int>, ofGrainWith random: Int, from source: UnsafeRawPointer,
-        at place: UnsafeMutableRawPointer
-    ) -> Bool {
-        if part.count == spec.compressUnit, use != .compare {
-            writeGrain(random, from: source, to: place)
-            return true
-        }
-        return withUnsafeTemporaryAllocation(byteCount: spec.compressUnit, alignment: 64) {
-            let whole = $0.baseAddress.unsafelyUnwrapped
-            writeGrain(random, from: source, to: whole)
-            guard use != .compare else {
-                return memcmp(place, whole + part.lowerBound, part.count) == 0
-            }
-            place.copyMemory(from: whole + part.lowerBound, byteCount: part.count)
-            return true
-        }
-    }
-
-    /// Writes a grain that begins with the `random` bytes at `source`.
-    private func writeGrain(
-        _ random: Int, from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer
-    ) {
-        memcpy(target, source, random)
-        let rest = spec.compressUnit - random
-        switch spec.fill {
-        case .zeros:
-            memset(target + random, 0, rest)
-        case .backref:
-            // Copying a period that doubles each time gives the repeated back-reference.
-            let source = target + (random - Layout.backReferenceDistance(randomBytes: random))
-            var period = (target + random) - source
-            var done = 0
-            while done < rest {
-                let count = min(period, rest - done)
-                memcpy(target + random + done, source, count)
-                done += count
-                period += count
-            }
+    /// Logs which contents a range holds.
+    private func traceContents(_ count: Int, at offset: Int) {
+        guard count > 0 else { return }
+        let contents = ContentLayout(spec)
+        for block in offset / spec.dedupUnit...(offset + count - 1) / spec.dedupUnit {
+            let content = contents.content(ofBlock: block)
+            logger.trace(
+                "block \(block) is \(content.map { "content \($0.number) of generation \($0.generation)" } ?? "zeros")"
+            )
         }
     }
 }

@@ -10,7 +10,7 @@ struct GrainCursor: Sendable {
     static let grainBytesMax = 8 << 10
 
     private let kernel: Kernel
-    private let origin: Xoshiro256PlusPlus
+    private var origin: Xoshiro256PlusPlus
     private var placed: Placed?
     private var jumps: KnownJumps
     private var originJumps: KnownJumps
@@ -25,7 +25,7 @@ struct GrainCursor: Sendable {
     }
 
     /// Nil for grains that lanes cannot make.
-    init?(seed: UInt64, kernel: Kernel, isWide: Bool, shape: GrainShape) {
+    init?(origin: Xoshiro256PlusPlus, kernel: Kernel, isWide: Bool, shape: GrainShape) {
         guard
             shape.grainBytes <= Self.grainBytesMax,
             let plan = GrainPlan(shape, head: 0, isWide: isWide)
@@ -33,9 +33,15 @@ struct GrainCursor: Sendable {
         self.kernel = kernel
         self.plan = plan
         scratch = ScratchMemory(byteCount: plan.scratchBytes)
-        origin = Xoshiro256PlusPlus(seed: seed)
+        self.origin = origin
         jumps = KnownJumps(kernel)
         originJumps = KnownJumps(kernel)
+    }
+
+    /// Goes on with the stream that begins at `origin`.
+    mutating func restart(at origin: Xoshiro256PlusPlus) {
+        self.origin = origin
+        placed = nil
     }
 
     /// Uses whole grains in a row.
@@ -52,12 +58,13 @@ struct GrainCursor: Sendable {
     ) -> Bool {
         let use = prepare(use, memory)
         let run = GrainRun(plan, first: first, count: count)
+        let stretch = run.countPerLane * plan.shape.grainBytes
         var wanted = SIMD8<UInt64>.zero
         for lane in 0..<8 {
             wanted[lane] =
                 start + UInt64(plan.shape.words(inFirst: first + lane * run.countPerLane))
         }
-        return self.run(use, run, at: wanted, memory)
+        return self.run(use, run, at: wanted, memory, stretch)
     }
 
     /// Uses eight whole blocks in a row, a lane for each, which stand `words` outputs apart in the stream.
@@ -68,20 +75,43 @@ struct GrainCursor: Sendable {
         let use = prepare(use, memory)
         var wanted = SIMD8<UInt64>.zero
         for lane in 0..<8 { wanted[lane] = start + UInt64(lane) * words }
-        return run(use, GrainRun(plan, countPerBlock: count), at: wanted, memory)
+        return run(
+            use, GrainRun(plan, countPerBlock: count), at: wanted, memory,
+            count * plan.shape.grainBytes)
     }
 
+    /// Uses eight whole blocks, each from the place of a lane on, and of a place of its own; all of the same alignment.
+    mutating func run(
+        _ use: Use, blocksOf count: Int, _ lanes: Lanes,
+        at places: UnsafePointer<UnsafeMutableRawPointer>
+    ) -> Bool {
+        let use = prepare(use, places[0])
+        var lanes = lanes
+        var words = 0
+        return kernel.run(
+            &lanes, use, at: places, GrainRun(plan, countPerBlock: count),
+            scratch: scratch.forWriting(), words: &words)
+    }
+
+    /// Uses a run of which each lane has a stretch of the memory.
     private mutating func run(
-        _ use: Use, _ run: GrainRun, at wanted: SIMD8<UInt64>, _ memory: UnsafeMutableRawPointer
+        _ use: Use, _ run: GrainRun, at wanted: SIMD8<UInt64>, _ memory: UnsafeMutableRawPointer,
+        _ stretch: Int
     ) -> Bool {
         var placed = moved(to: wanted) ?? newlyPlaced(at: wanted)
         for lane in 0..<8 {
             placed.lanes.step(lane: lane, count: Int(wanted[lane] - placed.positions[lane]))
         }
         var words = 0
-        let isEqual = kernel.run(
-            &placed.lanes, use, at: memory, run, scratch: scratch.forWriting(),
-            words: &words)
+        let scratch = scratch.forWriting()
+        let isEqual = withUnsafeTemporaryAllocation(
+            of: UnsafeMutableRawPointer.self, capacity: 8
+        ) { places in
+            for lane in 0..<8 { places.initializeElement(at: lane, to: memory + lane * stretch) }
+            return kernel.run(
+                &placed.lanes, use, at: UnsafePointer(places.baseAddress.unsafelyUnwrapped), run,
+                scratch: scratch, words: &words)
+        }
         placed.positions = wanted &+ SIMD8(repeating: UInt64(words))
         self.placed = placed
         return isEqual

@@ -77,13 +77,32 @@ public enum Kernel: String, Sendable, CaseIterable {
             &first, &second, use, memory, spacing.distance)
     }
 
+    /// Uses `count` outputs of each of eight lanes, each at a place of its own.
+    func run(
+        _ lanes: inout Lanes, _ use: Use, at places: UnsafePointer<UnsafeMutableRawPointer>,
+        count: Int
+    ) -> Bool {
+        loop(runScatteredLanesBaseline, runScatteredLanesX86V3, runScatteredLanesX86V4)(
+            &lanes, use, places, count)
+    }
+
+    /// Uses `count` outputs of each of sixteen lanes, each at a place of its own.
+    func run(
+        _ first: inout Lanes, _ second: inout Lanes, _ use: Use,
+        at places: UnsafePointer<UnsafeMutableRawPointer>, count: Int
+    ) -> Bool {
+        loop(
+            runScatteredLanePairBaseline, runScatteredLanePairX86V3, runScatteredLanePairX86V4)(
+                &first, &second, use, places, count)
+    }
+
     /// Uses a run of grains with eight lanes; see ``Lanes``.
     func run(
-        _ lanes: inout Lanes, _ use: Use, at memory: UnsafeMutableRawPointer, _ run: GrainRun,
-        scratch: UnsafeMutableRawPointer, words: inout Int
+        _ lanes: inout Lanes, _ use: Use, at places: UnsafePointer<UnsafeMutableRawPointer>,
+        _ run: GrainRun, scratch: UnsafeMutableRawPointer, words: inout Int
     ) -> Bool {
         loop(runGrainLanesBaseline, runGrainLanesX86V3, runGrainLanesX86V4)(
-            &lanes, use, memory, run, scratch, &words)
+            &lanes, use, places, run, scratch, &words)
     }
 
     /// Moves all lanes on by the distance of `polynomial`.

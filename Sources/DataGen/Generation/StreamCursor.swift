@@ -3,11 +3,11 @@
 internal import Glibc
 internal import Xoshiro
 
-/// A place in the stream of a seed, cheap to move on from.
+/// A place in a stream, cheap to move on from.
 struct StreamCursor: Sendable {
     private let kernel: Kernel
     private let spacings: [LaneSpacing]
-    private let origin: Xoshiro256PlusPlus
+    private var origin: Xoshiro256PlusPlus
     private var generator: Xoshiro256PlusPlus
     /// The number of the output that comes next.
     private var position: UInt64 = 0
@@ -25,13 +25,21 @@ struct StreamCursor: Sendable {
         var known: KnownJumps
     }
 
-    init(seed: UInt64, kernel: Kernel, isWide: Bool) {
+    init(origin: Xoshiro256PlusPlus, kernel: Kernel, isWide: Bool) {
         self.kernel = kernel
         spacings = LaneSpacing.ladder(isWide: isWide)
-        origin = Xoshiro256PlusPlus(seed: seed)
+        self.origin = origin
         generator = origin
         known = KnownJumps(kernel)
         placed = Array(repeating: nil, count: spacings.count)
+    }
+
+    /// Goes on with the stream that begins at `origin`.
+    mutating func restart(at origin: Xoshiro256PlusPlus) {
+        self.origin = origin
+        generator = origin
+        position = 0
+        for index in placed.indices { placed[index] = nil }
     }
 
     /// Moves to output number `target`.

@@ -2,7 +2,7 @@
 
 /// Everything that decides the bytes of a data set (FORMAT.md section 2), validated.
 ///
-/// Byte *k* of the data set is a function of these seven values and of *k* alone.
+/// Byte *k* of the data set is a function of these values and of *k* alone.
 public struct DataSpec: Sendable, Hashable {
     /// What the compressible part of a grain is.
     public enum Fill: String, Sendable, CaseIterable {
@@ -30,13 +30,16 @@ public struct DataSpec: Sendable, Hashable {
     public let compressUnit: Int
     /// What the compressible part of a grain is.
     public let fill: Fill
+    /// What makes it a data set of version 2; nil for one of version 1.
+    public let composition: Composition?
 
     /// Checks the values against the legal ranges of FORMAT.md section 2, which the properties state.
     ///
     /// - Throws: ``InvalidField`` for the first field that is out of its range.
     public init(
         size: Int, seed: UInt64, dedupRatio: Ratio = 1, compressRatio: Ratio = 1,
-        dedupUnit: Int = DataSpec.dedupUnitDefault, compressUnit: Int? = nil, fill: Fill = .backref
+        dedupUnit: Int = DataSpec.dedupUnitDefault, compressUnit: Int? = nil, fill: Fill = .backref,
+        composition: Composition? = nil
     ) throws(InvalidField) {
         guard size >= 0 else {
             throw InvalidField(
@@ -61,10 +64,29 @@ public struct DataSpec: Sendable, Hashable {
         }
         // Eight random bytes at least in every grain: 1000 G - o cm >= 8 cm.
         let limit = Ratio(thousandths: 1000 * grain / (Layout.overheadBytes(grain: grain) + 8))
-        guard (1000...max(1000, limit.thousandths)).contains(compressRatio.thousandths) else {
-            throw InvalidField(
-                field: "compress_ratio", value: "\(compressRatio)",
-                accepted: "1 to \(limit) with at most 3 decimals for compress_unit \(grain)")
+        func requireLegal(_ ratio: Ratio, _ field: String) throws(InvalidField) {
+            guard (1000...max(1000, limit.thousandths)).contains(ratio.thousandths) else {
+                throw InvalidField(
+                    field: field, value: "\(ratio)",
+                    accepted: "1 to \(limit) with at most 3 decimals for compress_unit \(grain)")
+            }
+        }
+        try requireLegal(compressRatio, "compress_ratio")
+        if let composition {
+            try composition.validate()
+            for one in composition.compressMix ?? [] {
+                try requireLegal(one.ratio, "compress_mix")
+            }
+            guard composition.copies == nil || dedupRatio == 1 else {
+                throw InvalidField(
+                    field: "dedup_ratio", value: "\(dedupRatio)",
+                    accepted: "none with copies, which say how often contents are repeated")
+            }
+            guard composition.compressMix == nil || compressRatio == 1 else {
+                throw InvalidField(
+                    field: "compress_ratio", value: "\(compressRatio)",
+                    accepted: "none with compress_mix, which has the ratios of all contents")
+            }
         }
         self.size = size
         self.seed = seed
@@ -73,13 +95,24 @@ public struct DataSpec: Sendable, Hashable {
         self.dedupUnit = dedupUnit
         self.compressUnit = grain
         self.fill = fill
+        self.composition = composition.flatMap { $0.isEmpty ? nil : $0 }
     }
 
     /// The same data set with another seed.
     public func withSeed(_ seed: UInt64) throws(InvalidField) -> DataSpec {
         try DataSpec(
             size: size, seed: seed, dedupRatio: dedupRatio, compressRatio: compressRatio,
-            dedupUnit: dedupUnit, compressUnit: compressUnit, fill: fill)
+            dedupUnit: dedupUnit, compressUnit: compressUnit, fill: fill, composition: composition)
+    }
+
+    /// The same data set after so many changes.
+    public func withGeneration(_ generation: Int) throws(InvalidField) -> DataSpec {
+        // One of version 1 has not changed, and stays one.
+        guard composition != nil || generation > 0 else { return self }
+        return try DataSpec(
+            size: size, seed: seed, dedupRatio: dedupRatio, compressRatio: compressRatio,
+            dedupUnit: dedupUnit, compressUnit: compressUnit, fill: fill,
+            composition: (composition ?? Composition()).withGeneration(generation))
     }
 
     /// Fills `buffer` with the bytes of the data set from `offset` on: one call for a buffer.

@@ -19,15 +19,28 @@ public struct Layout: Sendable, Hashable {
     /// Derives the layout of `spec`.
     public init(_ spec: DataSpec) {
         self.spec = spec
-        let block = spec.dedupUnit
-        blockCount = spec.size / block + (spec.size % block == 0 ? 0 : 1)
-        // N / d rounded half up; 2000 N passes 2^63 for the largest data sets.
-        let dedup = UInt128(spec.dedupRatio.thousandths)
-        distinctBlockCount = max(1, Int((2000 * UInt128(blockCount) + dedup) / (2 * dedup)))
-        let compress = spec.compressRatio.thousandths
-        randomNumerator =
-            1000 * spec.compressUnit - Self.overheadBytes(grain: spec.compressUnit) * compress
-        randomDenominator = 8 * compress
+        blockCount = Self.blockCount(of: spec)
+        distinctBlockCount = Self.distinctCount(of: blockCount, by: spec.dedupRatio)
+        (randomNumerator, randomDenominator) = Self.randomWords(
+            grain: spec.compressUnit, ratio: spec.compressRatio)
+    }
+
+    /// The random words of k grains that compress by `ratio` are k * numerator / denominator.
+    static func randomWords(grain: Int, ratio: Ratio) -> (numerator: Int, denominator: Int) {
+        let compress = ratio.thousandths
+        return (1000 * grain - overheadBytes(grain: grain) * compress, 8 * compress)
+    }
+
+    /// Blocks in the data set, the last of which may be cut short.
+    static func blockCount(of spec: DataSpec) -> Int {
+        spec.size / spec.dedupUnit + (spec.size % spec.dedupUnit == 0 ? 0 : 1)
+    }
+
+    /// `count` / `ratio` rounded half up, 1 at least.
+    static func distinctCount(of count: Int, by ratio: Ratio) -> Int {
+        // 2000 N passes 2^63 for the largest data sets.
+        let dedup = UInt128(ratio.thousandths)
+        return max(1, Int((2000 * UInt128(count) + dedup) / (2 * dedup)))
     }
 
     /// Whether no block repeats another: where nothing is compressible either, the data set is the stream.
