@@ -27,6 +27,8 @@ public struct Generator: Sendable {
     /// For small ranges in a row.
     private var window = Window()
     private let windowBytes: Int
+    /// What windows end at.
+    private let windowUnit: Int
     /// Where the last call ended.
     private var end = 0
     /// Buffers of this length and more are filled past the caches.
@@ -74,6 +76,10 @@ public struct Generator: Sendable {
             $0 <= windowMax
         }
         windowBytes = spec.compressRatio == 1 ? lanes ?? windowMax : windowMax
+        // No small block is cut, no grain, and no cache line.
+        windowUnit =
+            spec.composition != nil && spec.dedupUnit <= windowBytes / 2
+            ? spec.dedupUnit : spec.compressRatio == 1 ? 64 : spec.compressUnit
         if spec.composition != nil {
             contents = ContentCursor(spec, kernel: kernel, isWide: isWide)
         } else if spec.compressRatio != 1 {
@@ -207,12 +213,8 @@ public struct Generator: Sendable {
     }
 
     private mutating func makeWindow(at offset: Int) {
-        // To an end where no block is cut that is small, no grain, and no cache line.
-        let unit =
-            spec.composition != nil && spec.dedupUnit <= windowBytes / 2
-            ? spec.dedupUnit : spec.compressRatio == 1 ? 64 : spec.compressUnit
         let isLast = spec.size - offset <= windowBytes
-        let range = offset..<(isLast ? spec.size : (offset + windowBytes) / unit * unit)
+        let range = offset..<(isLast ? spec.size : (offset + windowBytes) / windowUnit * windowUnit)
         let target = window.replace(with: range)
         _ = run(.store, range.count, at: offset, target)
     }

@@ -46,30 +46,67 @@ public struct Composition: Sendable, Hashable {
     /// The last generation.
     public static let generationMax = Int(UInt32.max)
 
+    /// All fields, behind one reference: specifications are copied often.
+    private final class Fields: Sendable {
+        let copies: [CopyClass]?
+        let zeros: Share?
+        let compressMix: [CompressClass]?
+        let run: Int?
+        let change: [Ring]?
+        let generation: Int?
+
+        init(
+            _ copies: [CopyClass]?, _ zeros: Share?, _ compressMix: [CompressClass]?, _ run: Int?,
+            _ change: [Ring]?, _ generation: Int?
+        ) {
+            self.copies = copies
+            self.zeros = zeros
+            self.compressMix = compressMix
+            self.run = run
+            self.change = change
+            self.generation = generation
+        }
+    }
+
+    private let fields: Fields
+
     /// Contents with several copies; all others have one.
-    public let copies: [CopyClass]?
+    public var copies: [CopyClass]? { fields.copies }
     /// The share of the blocks that are zeros.
-    public let zeros: Share?
+    public var zeros: Share? { fields.zeros }
     /// How contents compress.
-    public let compressMix: [CompressClass]?
+    public var compressMix: [CompressClass]? { fields.compressMix }
     /// Blocks that stay neighbours when blocks are scattered.
-    public let run: Int?
+    public var run: Int? { fields.run }
     /// Which contents change, and how often; what is in no ring never does.
-    public let change: [Ring]?
+    public var change: [Ring]? { fields.change }
     /// How often the data set has changed.
-    public let generation: Int?
+    public var generation: Int? { fields.generation }
 
     /// Takes what was given; whether it is legal is decided by ``DataSpec``.
     public init(
         copies: [CopyClass]? = nil, zeros: Share? = nil, compressMix: [CompressClass]? = nil,
         run: Int? = nil, change: [Ring]? = nil, generation: Int? = nil
     ) {
-        self.copies = copies
-        self.zeros = zeros
-        self.compressMix = compressMix
-        self.run = run
-        self.change = change
-        self.generation = generation
+        fields = Fields(copies, zeros, compressMix, run, change, generation)
+    }
+
+    /// Whether all fields are the same.
+    public static func == (left: Self, right: Self) -> Bool {
+        left.fields === right.fields
+            || left.copies == right.copies && left.zeros == right.zeros
+                && left.compressMix == right.compressMix && left.run == right.run
+                && left.change == right.change && left.generation == right.generation
+    }
+
+    /// Hashes all fields.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(copies)
+        hasher.combine(zeros)
+        hasher.combine(compressMix)
+        hasher.combine(run)
+        hasher.combine(change)
+        hasher.combine(generation)
     }
 
     /// Whether nothing was given.
