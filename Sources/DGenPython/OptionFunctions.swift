@@ -61,7 +61,7 @@ private func pythonValue(_ value: (any Sendable)?, _ text: String?) -> any Pytho
     switch value {
     case let value as any PythonValue: value
     case let choice as any RawRepresentable<String>: choice.rawValue
-    case let ratio as Ratio: ratio.description
+    case let value as any CustomStringConvertible: text ?? value.description
     default: text ?? ""
     }
 }

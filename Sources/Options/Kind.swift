@@ -100,6 +100,38 @@ extension Kind where Value == Ratio {
     }
 }
 
+extension Kind where Value == Share {
+    static var share: Kind {
+        Kind(Form("share", "0 to 1 with at most 6 decimals, or 0% to 100% with at most 4")) {
+            (text, field) throws(InvalidField) in try Share(parsing: text, field: field)
+        }
+    }
+}
+
+extension Kind where Value == Composition.CopyClass {
+    static var copyClass: Kind {
+        Kind(Form("class", Value.accepted)) { (text, field) throws(InvalidField) in
+            try Value(parsing: text, field: field)
+        }
+    }
+}
+
+extension Kind where Value == Composition.CompressClass {
+    static var compressClass: Kind {
+        Kind(Form("class", Value.accepted)) { (text, field) throws(InvalidField) in
+            try Value(parsing: text, field: field)
+        }
+    }
+}
+
+extension Kind where Value == Composition.Ring {
+    static var ring: Kind {
+        Kind(Form("class", Value.accepted)) { (text, field) throws(InvalidField) in
+            try Value(parsing: text, field: field)
+        }
+    }
+}
+
 extension Kind where Value == Bool {
     static var flag: Kind {
         Kind(Form("flag", "true or false")) { text in

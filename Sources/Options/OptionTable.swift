@@ -27,7 +27,10 @@ extension OptionRow {
         OptionTopic(title: "Job", about: "What is done.", rows: [.jobName, .operation]),
         OptionTopic(
             title: "Data", about: "What the bytes are. Only these options change them.",
-            rows: [.size, .seed, .dedupRatio, .compressRatio, .dedupUnit, .compressUnit, .fill]),
+            rows: [
+                .size, .seed, .dedupRatio, .compressRatio, .dedupUnit, .compressUnit, .fill,
+                .copies, .zeros, .compressMix, .run, .change, .generation,
+            ]),
         OptionTopic(
             title: "File", about: "The file, and how it is written.",
             rows: [
@@ -110,6 +113,40 @@ extension OptionRow {
         "fill", Kind<DataSpec.Fill>.choice(), otherwise: "backref, or from the manifest",
         help: "The compressible part of each grain: a repetition of its beginning, or zeros.",
         example: "zeros", of: .ofData)
+    package static let copies = Setting(
+        "copies", listOf: .copyClass, shape: .joined, most: Composition.classesMax,
+        otherwise: "dedup_ratio for all blocks that are not zeros, or from the manifest",
+        accepted: "COPIES:SHARE, separated by commas; 32 classes at most",
+        help: """
+            Contents that several blocks hold, as `2:29.27%,3:1.95%`. So many copies each, in such a share of all \
+            blocks; what is left is unique. Not with `dedup_ratio`.
+            """, example: "['2:29.27%', '3:1.95%']", of: .ofData)
+    package static let zeros = Setting(
+        "zeros", .share, otherwise: "none, or from the manifest",
+        help: "Share of the blocks that are zeros.", example: "5%", of: .ofData)
+    package static let compressMix = Setting(
+        "compress_mix", listOf: .compressClass, shape: .joined, most: Composition.classesMax,
+        otherwise: "compress_ratio for all contents, or from the manifest",
+        accepted: "RATIO:SHARE, separated by commas; 32 classes at most, 100% together",
+        help: """
+            Contents that compress differently, as `1:30%,2:50%,4:20%`. Not with `compress_ratio`.
+            """, example: "['1:30%', '2:70%']", of: .ofData)
+    package static let run = Setting(
+        "run", .number(1...Composition.copiesMax), otherwise: "1, or from the manifest",
+        help: "Blocks that stay neighbours when blocks are scattered over the data set.",
+        example: "16", of: .ofData)
+    package static let change = Setting(
+        "change", listOf: .ring, shape: .joined, most: Composition.ringsMax,
+        otherwise: "nothing changes, or from the manifest",
+        accepted: "RATE, or SHARE:RATE separated by commas; 8 at most",
+        help: """
+            What changes from one generation to the next, as `2%`, or as `10%:15%,90%:0.5%` for contents that \
+            change often and others that seldom do. All copies of a content change together.
+            """, example: "['10%:15%', '90%:0.5%']", of: .ofData)
+    package static let generation = Setting(
+        "generation", .number(0...Composition.generationMax), otherwise: "0, or from the manifest",
+        help: "How often the data set has changed. Above 0 only with `change`.", example: "7",
+        of: .ofData)
 
     // File
     package static let output = Setting(

@@ -82,12 +82,32 @@ package struct Settings: Codable, Sendable {
     package func spec(
         over base: DataSpec?, size: Int, seed: UInt64
     ) throws(InvalidField) -> DataSpec {
-        try DataSpec(
+        // What excludes each other is not taken from the manifest where the other one is given.
+        let dedup = try self[.dedupRatio] ?? (has(.copies) ? nil : base?.dedupRatio)
+        let compress = try self[.compressRatio] ?? (has(.compressMix) ? nil : base?.compressRatio)
+        return try DataSpec(
             size: self[.size] ?? base?.size ?? size, seed: self[.seed] ?? base?.seed ?? seed,
-            dedupRatio: self[.dedupRatio] ?? base?.dedupRatio ?? 1,
-            compressRatio: self[.compressRatio] ?? base?.compressRatio ?? 1,
+            dedupRatio: dedup ?? 1, compressRatio: compress ?? 1,
             dedupUnit: self[.dedupUnit] ?? base?.dedupUnit ?? DataSpec.dedupUnitDefault,
             compressUnit: self[.compressUnit] ?? base?.compressUnit,
-            fill: self[.fill] ?? base?.fill ?? .backref)
+            fill: self[.fill] ?? base?.fill ?? .backref,
+            composition: try composition(over: base?.composition))
+    }
+
+    private func composition(over base: Composition?) throws(InvalidField) -> Composition {
+        for (row, other) in [
+            (OptionRow.dedupRatio, OptionRow.copies), (.compressRatio, .compressMix),
+        ] where has(row) && has(other) {
+            throw refusal(row, "none with \(other.name)")
+        }
+        return Composition(
+            copies: has(.copies)
+                ? try self[.copies] : has(.dedupRatio) ? nil : base?.copies,
+            zeros: try self[.zeros] ?? base?.zeros,
+            compressMix: has(.compressMix)
+                ? try self[.compressMix] : has(.compressRatio) ? nil : base?.compressMix,
+            run: try self[.run] ?? base?.run,
+            change: has(.change) ? try self[.change] : base?.change,
+            generation: try self[.generation] ?? base?.generation)
     }
 }

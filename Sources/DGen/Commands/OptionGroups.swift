@@ -12,6 +12,12 @@ struct SpecOptions: ParsableArguments {
     @Option(.dedupUnit) var dedupUnit: String?
     @Option(.compressUnit) var compressUnit: String?
     @Option(.fill) var fill: String?
+    @Option(.copies) var copies: String?
+    @Option(.zeros) var zeros: String?
+    @Option(.compressMix) var compressMix: String?
+    @Option(.run) var run: String?
+    @Option(.change) var change: String?
+    @Option(.generation) var generation: String?
 }
 
 struct ResultOptions: ParsableArguments {

@@ -7,8 +7,6 @@ import Options
 
 /// The file beside a data file that says what it holds (FORMAT.md section 6).
 struct Manifest {
-    static let format = StoredManifest.format
-
     /// How far the data file is.
     enum Status: String, Codable {
         /// From before the first byte until the data is stored.
@@ -46,7 +44,7 @@ struct Manifest {
     static func path(for data: String) -> String { data + ".dgen.json" }
 
     private struct Encoded: Encodable {
-        let format = Manifest.format
+        let format: String
         let status: Status
         let spec: EncodedSpec
         let createdBy = "dgen-mpi \(Version.current)"
@@ -70,7 +68,8 @@ struct Manifest {
             layout == .perRank
             ? [layout.path(name, rank: 0), layout.path(name, rank: ranks - 1)] : nil
         let encoded = Encoded(
-            status: status, spec: EncodedSpec(spec), layout: layout, files: files, ranks: ranks,
+            format: StoredManifest.format(of: spec), status: status, spec: EncodedSpec(spec),
+            layout: layout, files: files, ranks: ranks,
             align: align, segments: cut.segmentCount, strided: cut == .strided ? true : nil,
             transferSize: transferSize,
             earlier: earlier.isEmpty ? nil : earlier.map(EncodedSpec.init),

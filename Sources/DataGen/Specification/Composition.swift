@@ -124,7 +124,7 @@ public struct Composition: Sendable, Hashable {
         let zeros = zeros ?? Share(millionths: 0)
         try Self.require(zeros, "zeros", "\(zeros)")
         if let copies {
-            let shown = copies.map { "\($0.copies):\($0.share)" }.joined(separator: ",")
+            let shown = Self.text(copies)
             try Self.require(copies.count <= Self.classesMax, "copies", shown, "at most 32 classes")
             for one in copies {
                 try Self.require(
@@ -137,7 +137,7 @@ public struct Composition: Sendable, Hashable {
                 "copies", shown, "shares that are at most 100% together with zeros (\(zeros))")
         }
         if let compressMix {
-            let shown = compressMix.map { "\($0.ratio):\($0.share)" }.joined(separator: ",")
+            let shown = Self.text(compressMix)
             try Self.require(
                 compressMix.count <= Self.classesMax, "compress_mix", shown, "at most 32 classes")
             for one in compressMix { try Self.require(one.share, "compress_mix", shown) }
@@ -150,7 +150,7 @@ public struct Composition: Sendable, Hashable {
                 (1...Self.copiesMax).contains(run), "run", "\(run)", "1 to 2^40 blocks")
         }
         if let change {
-            let shown = change.map { "\($0.share):\($0.rate)" }.joined(separator: ",")
+            let shown = Self.text(change)
             try Self.require(change.count <= Self.ringsMax, "change", shown, "at most 8 rings")
             for ring in change {
                 try Self.require(ring.share, "change", shown)

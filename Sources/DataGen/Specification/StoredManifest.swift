@@ -5,8 +5,13 @@
 /// Every field that it knows is of the right type and in its range, or the manifest is refused; fields that it does not
 /// know are passed over.
 package struct StoredManifest: Sendable {
-    /// The format that is understood.
-    package static let format = "dgen/1"
+    /// The formats that are understood.
+    private static let formats = ["dgen/1", "dgen/2"]
+
+    /// That of the manifest of a data set: the first one that can say what it is.
+    package static func format(of spec: DataSpec) -> String {
+        formats[spec.composition == nil ? 0 : 1]
+    }
 
     /// Why a text is no manifest that can be used, in one line without the name of the file.
     package struct Refusal: Error, CustomStringConvertible {
@@ -56,10 +61,10 @@ package struct StoredManifest: Sendable {
         }
         guard case .object = root else { throw Refusal("not a manifest") }
         let format = root["format"]
-        guard format == .string(Self.format) else {
+        guard case .string(let name) = format, Self.formats.contains(name) else {
             throw Refusal(
                 "format: '\((format?.shown ?? "none").inOneLine(bytesMax: 100))' is not known here; "
-                    + "only \(Self.format) is")
+                    + "only \(Self.formats.joined(separator: " and ")) are")
         }
         switch root["status"] {
         case .string("complete"): isComplete = true
@@ -70,7 +75,7 @@ package struct StoredManifest: Sendable {
             throw Refusal("spec: missing")
         }
         do throws(Refusal) {
-            spec = try Self.spec(fields)
+            spec = try Self.spec(fields, hasComposition: name == Self.formats[1])
         } catch {
             throw Refusal("spec: \(error)")
         }
@@ -104,7 +109,8 @@ package struct StoredManifest: Sendable {
         }
         switch root["earlier"] {
         case nil: earlier = []
-        case .array(let several): earlier = several.compactMap { try? Self.spec($0) }
+        case .array(let several): 
+            earlier = several.compactMap { try? Self.spec($0, hasComposition: true) }
         default: throw Refusal("earlier: must be a list")
         }
         switch root["run"] {
@@ -114,7 +120,9 @@ package struct StoredManifest: Sendable {
         }
     }
 
-    private static func spec(_ fields: JSONValue) throws(Refusal) -> DataSpec {
+    private static func spec(
+        _ fields: JSONValue, hasComposition: Bool
+    ) throws(Refusal) -> DataSpec {
         func value(_ name: String) throws(Refusal) -> JSONValue {
             guard let value = fields[name] else { throw Refusal("\(name): missing") }
             return value
@@ -132,7 +140,10 @@ package struct StoredManifest: Sendable {
         let size = try bytes("size")
         let seed = try whole(
             try value("seed"), "seed", in: 0...UInt64.max, "a whole number from 0 to 2^64 - 1")
-        let (dedup, compress) = (try ratio("dedup_ratio"), try ratio("compress_ratio"))
+        let composition = hasComposition ? try Self.composition(fields) : nil
+        // What a list of classes says has no ratio beside it.
+        let dedup = composition?.copies == nil ? try ratio("dedup_ratio") : 1
+        let compress = composition?.compressMix == nil ? try ratio("compress_ratio") : 1
         let (block, grain) = (try bytes("dedup_unit"), try bytes("compress_unit"))
         let kind = try value("fill")
         guard case .string(let name) = kind, let fill = DataSpec.Fill(rawValue: name) else {
@@ -141,8 +152,60 @@ package struct StoredManifest: Sendable {
         return try accepted { () throws(InvalidField) in
             try DataSpec(
                 size: size, seed: seed, dedupRatio: dedup, compressRatio: compress,
-                dedupUnit: block, compressUnit: grain, fill: fill)
+                dedupUnit: block, compressUnit: grain, fill: fill, composition: composition)
         }
+    }
+
+    private static func composition(_ fields: JSONValue) throws(Refusal) -> Composition {
+        /// A share as a part of one, or with a sign in per cent.
+        func share(_ value: JSONValue, _ name: String) throws(Refusal) -> Share {
+            let text: String
+            switch value {
+            case .number(let number): text = number
+            case .string(let string) where string.hasSuffix("%"): text = string
+            default: throw refusal(name, value, "a share from 0 to 1")
+            }
+            return try accepted { () throws(InvalidField) in try Share(parsing: text, field: name) }
+        }
+        /// Pairs of a value and a share.
+        func pairs<One>(
+            _ name: String, _ make: (JSONValue, Share) throws(Refusal) -> One
+        ) throws(Refusal) -> [One]? {
+            guard let value = fields[name] else { return nil }
+            guard case .array(let elements) = value else {
+                throw refusal(name, value, "a list of pairs")
+            }
+            var made: [One] = []
+            for element in elements {
+                guard case .array(let pair) = element, pair.count == 2 else {
+                    throw refusal(name, element, "a pair")
+                }
+                made.append(try make(pair[0], try share(pair[1], name)))
+            }
+            return made
+        }
+        return Composition(
+            copies: try pairs("copies") { (value, share) throws(Refusal) in
+                .init(
+                    copies: try whole(
+                        value, "copies", in: 2...Composition.copiesMax, "2 to 2^40 copies"),
+                    share: share)
+            },
+            zeros: try fields["zeros"].map { (value) throws(Refusal) in try share(value, "zeros") },
+            compressMix: try pairs("compress_mix") { (value, share) throws(Refusal) in
+                guard case .number(let text) = value else {
+                    throw refusal("compress_mix", value, "a ratio with at most 3 decimals")
+                }
+                let ratio = try accepted { () throws(InvalidField) in
+                    try Ratio(parsing: text, field: "compress_mix")
+                }
+                return .init(ratio: ratio, share: share)
+            },
+            run: try number(fields, "run", in: 1...Composition.copiesMax),
+            change: try pairs("change") { (value, rate) throws(Refusal) in
+                .init(share: try share(value, "change"), rate: rate)
+            },
+            generation: try number(fields, "generation", in: 0...Composition.generationMax))
     }
 
     private static func accepted<Value>(
