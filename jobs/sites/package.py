@@ -22,12 +22,12 @@ class DgenMpi(Package):
     # Found when it starts, by the launcher: any MPI, and no other one than that which is loaded.
     depends_on("mpi", type="run")
 
-    def url_for_version(self, version: Version) -> str:
+    def url_for_version(self, version: "Version") -> str:
         """Return where the tar file is: in the folder of this file."""
         machine = self.spec.target.family if self.spec.concrete else "x86_64"
         name = f"dgen_mpi-{version}-py3-none-manylinux_2_27_{machine}.tar.gz"
         return f"file://{self.package_dir}/{name}"
 
-    def install(self, spec: Spec, prefix: Prefix) -> None:
+    def install(self, spec: "Spec", prefix: "Prefix") -> None:
         """Copy the tree as it is."""
         install_tree(".", prefix)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, cases, missing
+from conftest import ROOT, cases, missing, only_whole
 
 CACHE = ROOT / "build" / "systems"
 USER = "user"
@@ -60,10 +60,23 @@ mount -t tmpfs tmpfs "$root/dev/shm"
 mount -t tmpfs tmpfs "$root/tmp"
 mount --bind "$place" "$root/mnt"
 mount --bind "$wheels" "$root/srv"
-exec chroot --userspec="$user" --groups= "$root" env -i PATH=/usr/bin:/bin HOME=/mnt \\
-    I_MPI_FABRICS=shm bash -c 'cd && exec bash round.sh "$@"' bash "$@"
+exec chroot --userspec="$user" --groups= "$root" env -i \\
+    PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/mnt I_MPI_FABRICS=shm \\
+    sh -c 'cd && exec "$@"' sh "$@"
 """
-"""Becomes that user there, with a folder for files; what is mounted goes with the process."""
+"""Becomes a user there, with a folder for files; what is mounted goes with the process."""
+
+
+def inside(
+    root: Path, place: Path, more: Path, user: str, *words: str | Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in the system below `root`, in `place`, its `/mnt`; `more` is its `/srv`."""
+    enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", ENTER, "sh"]
+    done = subprocess.run(
+        [*enter, root, place, more, user, *words], capture_output=True, text=True, timeout=600
+    )
+    print(done.stdout + done.stderr)
+    return done
 
 
 def mirror() -> str:
@@ -140,14 +153,39 @@ def test_a_user_installs_the_wheel_with_a_library_and_runs_it(
     (number,) = re.findall(rf"^{USER}:[^:]*:(\d+):", identity, re.MULTILINE)
     os.chown(place, int(number), int(number))
     (wheel,) = wheels.glob("dgen_mpi-*.whl")
-    inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", ENTER, "sh"]
-    done = subprocess.run(
-        [*inside, system, place, wheels, USER, f"/srv/{wheel.name}", library],
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    print(done.stdout + done.stderr)
+    words = ["bash", "round.sh", f"/srv/{wheel.name}", library]
+    done = inside(system, place, wheels, USER, *words)
+    assert done.returncode == 0
     assert f"{SHA_256}  f" in done.stdout.splitlines()
     assert "every byte is right" in done.stdout
+
+
+@only_whole
+@pytest.mark.parametrize("system", ["bookworm"], indirect=True)
+def test_the_recipe_of_a_container_makes_one_that_works(system: Path, place: Path) -> None:
+    """Its sections one after another, as Apptainer has them, in a Debian in place of the image."""
+    trees = sorted((ROOT / "dist").glob(f"dgen_mpi-*_{os.uname().machine}.tar.gz"))
+    if not trees:
+        missing("there is no tar file in dist: make wheel")
+    recipe = (ROOT / "jobs" / "sites" / "dgen-mpi.def").read_text()
+    assert f"From: debian:{system.name}-slim" in recipe
+    parts = re.findall(r"^%(\w+)\n(.*?)(?=^%|\Z)", recipe, re.MULTILINE | re.DOTALL)
+    sections = dict(parts)
+    root, files = place / "root", place / "files"
+    subprocess.run(["cp", "-a", system, root], check=True)
+    shutil.copy2("/etc/resolv.conf", root / "etc")
+    files.mkdir()
+    for line in sections["files"].split("\n"):
+        if line.strip():
+            source, target = line.replace("{{ tree }}", str(trees[-1])).split()
+            shutil.copy2(source, root / target.lstrip("/"))
+    for name in ("post", "test", "runscript"):
+        (files / name).write_text(sections[name])
+    for name in ("post", "test"):
+        assert inside(root, files, files, "root", "sh", "-ex", name).returncode == 0
+    (files / "out").mkdir()
+    (files / "out").chmod(0o777)
+    data = ["-o", "out/f", "-s", "1MiB", "--overwrite"]
+    assert inside(root, files, files, USER, "sh", "runscript", *data).returncode == 0
+    ranks = ["mpirun", "--oversubscribe", "-n", "2", "sh", "runscript", *data]
+    assert "ranks            2" in inside(root, files, files, USER, *ranks).stdout
