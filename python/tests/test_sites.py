@@ -74,7 +74,7 @@ def test_easybuild_makes_a_module_that_works(tree: Path, tmp_path: Path, program
         missing("there is no modulecmd.tcl (apt-get install environment-modules)")
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    wanted = ["easybuild-framework", "easybuild-easyblocks"]
+    wanted = ["easybuild-framework", "easybuild-easyblocks", "pycodestyle"]
     if subprocess.run([venv / "bin/pip", "install", "--quiet", *wanted]).returncode != 0:
         missing("EasyBuild cannot be installed")
     shutil.copy2(tree, tmp_path)
@@ -89,10 +89,15 @@ def test_easybuild_makes_a_module_that_works(tree: Path, tmp_path: Path, program
         "EASYBUILD_TMPDIR": str(tmp_path),
         "EASYBUILD_ALLOW_USE_AS_ROOT_AND_ACCEPT_CONSEQUENCES": "1",
     }
-    done = subprocess.run(
-        ["eb", recipe], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    for options in (["--check-style"], []):
+        done = subprocess.run(
+            ["eb", *options, recipe],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
     loaded = subprocess.run(
         [found[0], "sh", "load", "dgen-mpi"],
         env={**environment, "MODULEPATH": str(tmp_path / "apps/modules/all")},
