@@ -178,9 +178,9 @@ def test_pictures_are_those_that_the_script_draws() -> None:
 COMMANDS = ("generate", "verify", "repair", "test", "plan", "info", "bench")
 OF_OTHERS = {
     *("--oversubscribe", "--bind-to", "--map-by", "--mpi", "--nodes", "--ntasks-per-node"),
-    *("--time", "--signal"),
+    *("--time", "--signal", "--bind", "--env", "--sharens"),
 }
-"""Options of launchers and batch systems that the documents name."""
+"""Options of launchers, batch systems and containers that the documents name."""
 
 
 def options_in(text: str) -> set[str]:
