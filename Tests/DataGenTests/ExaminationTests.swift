@@ -45,10 +45,7 @@ import TestSupport
 
         init(_ spec: DataSpec) throws {
             self.spec = spec
-            earlier = try DataSpec(
-                size: spec.size, seed: spec.seed + 1000, dedupRatio: spec.dedupRatio,
-                compressRatio: spec.compressRatio, dedupUnit: spec.dedupUnit,
-                compressUnit: spec.compressUnit, fill: spec.fill)
+            earlier = try spec.withSeed(spec.seed + 1000)
             right = Self.bytes(of: spec)
             old = Self.bytes(of: earlier)
             held = right
@@ -56,7 +53,7 @@ import TestSupport
             generator = Generator(spec)
         }
 
-        private static func bytes(of spec: DataSpec) -> [UInt8] {
+        static func bytes(of spec: DataSpec) -> [UInt8] {
             [UInt8](unsafeUninitializedCapacity: spec.size) { buffer, count in
                 spec.fill(UnsafeMutableRawBufferPointer(buffer))
                 count = spec.size
@@ -260,5 +257,91 @@ import TestSupport
         #expect(found.first?.sourceOffset == log.firstOffset.map { $0 - 1 << 20 })
         let wanted = Examination.evidenceWanted(of: log.ranges[0])
         #expect(wanted.reduce(0) { $0 + $1.count } <= 256 << 10)
+    }
+
+    private static func changing(generation: Int) throws -> DataSpec {
+        try DataSpec(
+            size: 999_000, seed: 8, dedupUnit: 4096,
+            composition: Composition(
+                copies: [.init(copies: 3, share: Share(millionths: 300_000))],
+                zeros: Share(millionths: 50_000), run: 4,
+                change: [
+                    .init(share: Share(millionths: 1_000_000), rate: Share(millionths: 200_000))
+                ],
+                generation: generation))
+    }
+
+    /// A whole data set of another generation: each block that is not the same is called what it is.
+    @Test(arguments: [0, 3, 4, 6, 7]) func blocksOfOtherGenerationsAreNamed(found: Int) throws {
+        let (wanted, other) = (
+            try Self.changing(generation: 5), try Self.changing(generation: found)
+        )
+        var store = try Store(wanted)
+        store.held = Store.bytes(of: other)
+        let (log, diagnoses) = store.look()
+        let layouts = (ContentLayout(wanted), ContentLayout(other))
+        var expected: [Int: Int] = [:]
+        for block in 0..<layouts.0.blockCount {
+            let versions = (
+                layouts.0.content(ofBlock: block)?.generation,
+                layouts.1.content(ofBlock: block)?.generation
+            )
+            if let made = versions.1, made != versions.0 { expected[made, default: 0] += 1 }
+        }
+        #expect(!expected.isEmpty && log.rangeCount == diagnoses.count)
+        #expect(diagnoses.allSatisfy { $0.kind == .stale && $0.seed == nil })
+        var counted: [Int: Int] = [:]
+        for one in diagnoses { counted.merge(one.staleBlocks, uniquingKeysWith: +) }
+        // Of long ranges only samples are looked at.
+        if !diagnoses.contains(where: \.isSampled) { #expect(counted == expected) }
+        #expect(counted.allSatisfy { $0.value <= expected[$0.key, default: 0] })
+        for one in diagnoses where one.staleBlocks.count == 1 {
+            #expect(one.generation == one.staleBlocks.keys.first)
+        }
+    }
+
+    /// Half of a block is of the generation before, with zeros after it.
+    @Test func partsOfOtherGenerationsAreNamed() throws {
+        let wanted = try Self.changing(generation: 5)
+        var store = try Store(wanted)
+        let (now, before) = (
+            ContentLayout(wanted), ContentLayout(try Self.changing(generation: 4))
+        )
+        let block = try #require(
+            (0..<now.blockCount).first { now.content(ofBlock: $0)?.generation == 5 })
+        let old = Store.bytes(of: before.spec)
+        let start = block * 4096
+        store.held.replaceSubrange(start..<start + 1024, with: old[start..<start + 1024])
+        let (_, torn) = store.look()
+        #expect(torn.map(\.kind) == [.stale])
+        #expect(torn.first?.generation == before.content(ofBlock: block)?.generation)
+        store.held.replaceSubrange(
+            start + 1024..<start + 2048, with: repeatElement(0, count: 1024))
+        let (_, mixed) = store.look()
+        #expect(mixed.map(\.kind) == [.mixed])
+        #expect(mixed.first?.parts.map(\.kind) == [.stale, .zeros])
+        #expect(mixed.first?.parts.first?.generation == torn.first?.generation)
+    }
+
+    /// What several blocks hold by right, found in another one.
+    @Test func misplacedContentsTellHowManyBlocksHoldThem() throws {
+        let wanted = try Self.changing(generation: 5)
+        var store = try Store(wanted)
+        let layout = ContentLayout(wanted)
+        let blocks = (0..<layout.blockCount - 1)
+        let copied = try #require(
+            blocks.first { layout.content(ofBlock: $0)?.classIndex == 0 })
+        let unique = try #require(
+            blocks.first { layout.content(ofBlock: $0)?.classIndex == 1 })
+        store.held.replaceSubrange(
+            unique * 4096..<unique * 4096 + 4096,
+            with: store.right[copied * 4096..<copied * 4096 + 4096])
+        let (_, found) = store.look()
+        #expect(found.map(\.kind) == [.misplaced])
+        #expect(found.first?.sourceBlocks == 3)
+        let source = try #require(found.first?.sourceOffset)
+        #expect(
+            layout.content(ofBlock: source / 4096)?.number
+                == layout.content(ofBlock: copied)?.number)
     }
 }

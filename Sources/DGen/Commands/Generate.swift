@@ -82,19 +82,27 @@ struct Generate {
 
     private func table(_ operation: Measurement) -> Table {
         let (path, spec) = (writer.path, writer.spec)
-        let layout = Layout(spec)
+        let reduction = Reduction(spec)
         var table = Table()
         table.row("written", path)
         table.row("size", bytes: spec.size)
         table.row("seed", "\(spec.seed)")
+        let (dedup, compress) =
+            spec.composition == nil
+            ? ("\(spec.dedupRatio)", "\(spec.compressRatio)")
+            : (reduction.dedupRatio.fixed(3), reduction.meanCompressRatio.fixed(3))
         table.row(
             "ratios",
-            "dedup \(spec.dedupRatio) at \(ByteSize.format(spec.dedupUnit)), compress "
-                + "\(spec.compressRatio) at \(ByteSize.format(spec.compressUnit)) (\(spec.fill.rawValue))"
+            "dedup \(dedup) at \(ByteSize.format(spec.dedupUnit)), compress "
+                + "\(compress) at \(ByteSize.format(spec.compressUnit)) (\(spec.fill.rawValue))"
         )
+        if let generation = spec.composition?.generation {
+            table.row("generation", "\(generation)")
+        }
         table.addHints(execution.report)
-        table.row("blocks", "\(layout.blockCount), \(layout.distinctBlockCount) distinct")
-        table.row("expected stored", ByteSize.format(layout.expectedStoredBytes))
+        let zeros = reduction.zeroBlocks > 0 ? ", \(reduction.zeroBlocks) of zeros" : ""
+        table.row("blocks", "\(reduction.blocks), \(reduction.contents) distinct\(zeros)")
+        table.row("expected stored", ByteSize.format(reduction.storedBytes))
         table.addRates(operation, execution.session)
         table.row(
             "slowest rank",

@@ -51,6 +51,8 @@ struct Plan: Answer {
     let logicalBytes: Int
     let distinctBytes: Int
     let expectedStoredBytes: Int
+    /// What the data set is composed of, where that is more than ratios.
+    let composition: PlannedComposition?
     let shards: [Shard]
     let shardBytesMinimum: Int
     let shardBytesMaximum: Int
@@ -60,7 +62,7 @@ struct Plan: Answer {
     init(_ settings: Settings) throws(Failure) {
         // The seed does not change the plan.
         let spec = try settings.spec(over: nil, drawingSeed: { 0 })
-        let reduction = Layout(spec)
+        let reduction = Reduction(spec)
         self.spec = EncodedSpec(spec)
         (ranks, align, transferSize, layout) = try Failure.reading(
             (settings[.ranks], settings.alignment(), settings[.transferSize], settings.layout()))
@@ -71,11 +73,12 @@ struct Plan: Answer {
         strided = pattern.cut == .strided
         segments = pattern.segmentCount
         self.order = order.rawValue
-        blocks = reduction.blockCount
-        distinctBlocks = reduction.distinctBlockCount
+        blocks = reduction.blocks
+        distinctBlocks = reduction.contents
         logicalBytes = spec.size
         distinctBytes = reduction.distinctBytes
-        expectedStoredBytes = reduction.expectedStoredBytes
+        expectedStoredBytes = reduction.storedBytes
+        composition = spec.composition.map { PlannedComposition(reduction, $0, spec) }
         shards = Self.shards(
             pattern, ranks, layout, settings.text(.output) ?? "FILE")
         // Rank order is size order, also in each segment.
@@ -116,7 +119,11 @@ struct Plan: Answer {
         table.row("logical", bytes: logicalBytes)
         table.row("expected stored", bytes: expectedStoredBytes)
         table.row("after dedup", bytes: distinctBytes)
-        table.row("blocks", "\(blocks), \(distinctBlocks) distinct")
+        if let composition {
+            composition.add(to: &table, blocks: blocks, contents: distinctBlocks)
+        } else {
+            table.row("blocks", "\(blocks), \(distinctBlocks) distinct")
+        }
         table.row(
             "ranks", "\(ranks)" + (emptyRanks > 0 ? ", \(emptyRanks) with nothing to do" : ""))
         if layout == .perRank { table.row("layout", "a file for each rank") }

@@ -64,6 +64,11 @@ struct Report: WritableResult {
         }
     }
 
+    /// Numbers by generation, as JSON has them.
+    static func byName(_ counts: [Int: Int]) -> [String: Int] {
+        Dictionary(uniqueKeysWithValues: counts.map { ("\($0.key)", $0.value) })
+    }
+
     static func summary(of operations: [Measurement]) -> [String: Summary] {
         Dictionary(grouping: operations, by: \.operation)
             .mapValues { Summary($0.map(\.bytesPerSecond)) }
@@ -84,6 +89,11 @@ struct Report: WritableResult {
         let otherRanks: Bool?
         let sourceOffset: Int?
         let seed: UInt64?
+        /// The generation in which stale bytes were made; where there are several, ``staleBlocks`` has them.
+        let generation: Int?
+        let staleBlocks: [String: Int]?
+        /// How many blocks hold misplaced bytes by right, where they are not one.
+        let sourceBlocks: Int?
         let flippedBits: Int?
         let bits: [Diagnosis.Bit]?
         let tornAt: Int?
@@ -101,7 +111,8 @@ struct Report: WritableResult {
 
         private enum CodingKeys: CodingKey {
             case offset, bytes, wrongBytes, kind, block, lastBlock, rank, otherRanks, sourceOffset
-            case seed, flippedBits, bits, tornAt, parts, partCount, sampled, expected, found
+            case seed, generation, staleBlocks, sourceBlocks, flippedBits, bits, tornAt, parts,
+                partCount, sampled, expected, found
         }
 
         init(
@@ -121,6 +132,11 @@ struct Report: WritableResult {
                 diagnosis.partCount > diagnosis.parts.count ? diagnosis.partCount : nil
             sourceOffset = diagnosis.sourceOffset
             seed = diagnosis.seed
+            generation = diagnosis.generation
+            staleBlocks =
+                diagnosis.staleBlocks.count > 1
+                ? Report.byName(diagnosis.staleBlocks) : nil
+            sourceBlocks = diagnosis.sourceBlocks.flatMap { $0 > 1 ? $0 : nil }
             flippedBits = diagnosis.flippedBits
             bits = diagnosis.bits.isEmpty ? nil : diagnosis.bits
             tornAt = diagnosis.tornAt
@@ -152,8 +168,16 @@ struct Report: WritableResult {
 
         private var kindText: String {
             switch kind {
-            case .stale: return "stale: the bytes of seed \(seed ?? 0)"
-            case .misplaced: return "misplaced: belongs at offset \(sourceOffset ?? 0)"
+            case .stale:
+                if let seed { return "stale: the bytes of seed \(seed)" }
+                let several = staleBlocks?.keys.compactMap(Int.init).sorted() ?? []
+                guard let first = several.first, let last = several.last else {
+                    return "stale: of generation \(generation ?? 0)"
+                }
+                return "stale: of generations \(first) to \(last)"
+            case .misplaced:
+                let others = sourceBlocks.map { ", as in \($0 - 1) other blocks" } ?? ""
+                return "misplaced: belongs at offset \(sourceOffset ?? 0)\(others)"
             case .bitFlips:
                 let count = flippedBits ?? 0
                 let shown = (bits ?? []).prefix(4).map { "\($0.offset).\($0.bit)" }
@@ -234,6 +258,8 @@ struct Report: WritableResult {
     /// Bytes that are wrong or missing; `damageBytes` counts the ranges from end to end.
     var wrongBytes = 0
     var firstWrongOffset: Int?
+    /// Of the ranges that are listed, how many blocks hold bytes of each other generation, by its number.
+    var staleBlocks: [String: Int]?
     /// The length that the file has, beside the `size` of `spec`.
     var fileBytes: Int?
     var manifestStatus: String?

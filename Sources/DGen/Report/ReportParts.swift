@@ -49,6 +49,10 @@ extension Report {
         damage = findings.map {
             DamagedRange($0.range, $0.diagnosis, of: search.spec, writtenAs: search.pattern)
         }
+        let stale = findings.reduce(into: [:]) {
+            $0.merge($1.diagnosis.staleBlocks, uniquingKeysWith: +)
+        }
+        staleBlocks = stale.isEmpty ? nil : Self.byName(stale)
         damageRanges = found.log.rangeCount
         damageBytes = found.log.rangeBytes
         wrongBytes = found.log.wrongBytes

@@ -34,6 +34,12 @@ extension Table {
         row("first wrong", "offset \(first.offset)")
         row("wrong bytes", "\(report.wrongBytes)")
         row("damaged ranges", "\(report.damageRanges)")
+        if let blocks = report.staleBlocks {
+            let shown = blocks.sorted { (Int($0.key) ?? 0) < (Int($1.key) ?? 0) }.map {
+                "\($0.value) of generation \($0.key)"
+            }
+            row("stale blocks", shown.joined(separator: ", "))
+        }
         for range in report.damage.prefix(Self.rangesMax) {
             row(
                 "",

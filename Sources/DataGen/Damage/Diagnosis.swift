@@ -8,7 +8,7 @@ public struct Diagnosis: Sendable, Hashable, Codable {
         case truncated
         /// Zeros, 8 bytes at least: a write that was lost, or a hole.
         case zeros
-        /// The bytes of an earlier data set at the same offset, 8 at least.
+        /// The bytes of an earlier data set at the same offset, or of another generation of this one, 8 at least.
         case stale
         /// Bytes of this data set that belong at another offset, 16 at least.
         case misplaced
@@ -44,23 +44,28 @@ public struct Diagnosis: Sendable, Hashable, Codable {
         public let sourceOffset: Int?
         /// As ``Diagnosis/seed``.
         public let seed: UInt64?
+        /// As ``Diagnosis/generation``.
+        public let generation: Int?
 
         init(
-            _ kind: Kind, _ range: Range<Int>, sourceOffset: Int? = nil, seed: UInt64? = nil
+            _ kind: Kind, _ range: Range<Int>, sourceOffset: Int? = nil, seed: UInt64? = nil,
+            generation: Int? = nil
         ) {
             self.kind = kind
             (offset, bytes) = (range.lowerBound, range.count)
             self.sourceOffset = sourceOffset
             self.seed = seed
+            self.generation = generation
         }
 
         /// This part, one that follows, and what lies between them, where one explanation holds for both.
         func joined(with next: Part) -> Part? {
-            guard kind == next.kind, seed == next.seed,
+            guard kind == next.kind, seed == next.seed, generation == next.generation,
                 next.sourceOffset == sourceOffset.map({ $0 + (next.offset - offset) })
             else { return nil }
             return Part(
-                kind, offset..<next.offset + next.bytes, sourceOffset: sourceOffset, seed: seed)
+                kind, offset..<next.offset + next.bytes, sourceOffset: sourceOffset, seed: seed,
+                generation: generation)
         }
     }
 
@@ -77,6 +82,12 @@ public struct Diagnosis: Sendable, Hashable, Codable {
     public var sourceOffset: Int?
     /// The seed of the earlier data set that stale bytes are of.
     public var seed: UInt64?
+    /// The generation in which stale bytes of this data set were made, where it is one for all of them.
+    public var generation: Int?
+    /// How many blocks hold stale bytes of each generation, of those that were looked at.
+    public var staleBlocks: [Int: Int] = [:]
+    /// How many blocks hold by right what was found of misplaced bytes, where contents have copies of their own number.
+    public var sourceBlocks: Int?
     /// How many bits differ, where some were flipped; where ``isSampled``, how many of those that were looked at, so that
     /// there are as many at least.
     public var flippedBits: Int?

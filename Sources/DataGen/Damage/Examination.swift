@@ -20,6 +20,11 @@ public struct Examination: Sendable {
 
         fileprivate var range: Range<Int> { offset..<offset + bytes.count }
 
+        /// What was found in a part of it.
+        fileprivate func part(_ range: Range<Int>) -> Evidence {
+            Evidence(offset: range.lowerBound, bytes: Array(self[range]))
+        }
+
         fileprivate subscript(range: Range<Int>) -> ArraySlice<UInt8> {
             bytes[range.lowerBound - offset..<range.upperBound - offset]
         }
@@ -35,6 +40,8 @@ public struct Examination: Sendable {
     static let slackBytes = 4
     /// So many bytes in a row are not right by chance, nor wrong by bits that were flipped one by one.
     static let rowBytes = 8
+    /// Other versions of a block that it is compared with: the last ones before it, and the next ones.
+    private static let versions = (before: 16, after: 4)
     /// Longer ranges are looked at in samples.
     private static let wholeBytesMax = 256 << 10
     private static let endBytes = 64 << 10
@@ -45,6 +52,8 @@ public struct Examination: Sendable {
     private let write: (@Sendable (Int) -> Range<Int>)?
     private var generator: Generator
     private var earlier: [Generator]
+    /// Of a data set that changes.
+    private let contents: ContentLayout?
 
     /// Prepares to examine damage.
     ///
@@ -61,6 +70,7 @@ public struct Examination: Sendable {
         self.write = write
         generator = Generator(spec, kernel: kernel)
         self.earlier = earlier.filter { $0 != spec }.map { Generator($0, kernel: kernel) }
+        contents = spec.composition.map { _ in ContentLayout(spec) }
     }
 
     /// The parts of a range that are to be looked at: all of it, or both ends and samples.
@@ -166,6 +176,7 @@ public struct Examination: Sendable {
         // Unknown bytes with right ones between them are no less unknown.
         let isForeign = parts.allSatisfy { $0.kind == .foreign }
         var diagnosis = Diagnosis(isForeign ? .foreign : .mixed)
+        diagnosis.staleBlocks = staleBlocks(of: parts)
         diagnosis.parts = Array(parts.prefix(Diagnosis.partsMax))
         diagnosis.partCount = isForeign ? 0 : parts.count
         diagnosis.isUnexplained = parts.contains { $0.kind == .foreign }
@@ -288,6 +299,7 @@ public struct Examination: Sendable {
                 return diagnosis
             }
         }
+        if isMore, let stale = otherVersion(evidence) { return stale }
         guard count >= Self.misplacedMin, let first = evidence.first else { return nil }
         // In ascending order, so that the first one is the lowest.
         let displacement = displacements.first { displacement in
@@ -296,7 +308,69 @@ public struct Examination: Sendable {
         guard let displacement else { return nil }
         var diagnosis = Diagnosis(.misplaced)
         diagnosis.sourceOffset = first.offset + displacement
+        if let contents {
+            let source = contents.content(
+                ofBlock: (first.offset + displacement) / spec.dedupUnit)
+            diagnosis.sourceBlocks = source.map(contents.blockCount(of:)) ?? contents.zeroCount
+        }
         return diagnosis
+    }
+
+    /// What was found as blocks of other generations, each at its place, with right ones between them.
+    private mutating func otherVersion(_ evidence: [Evidence]) -> Diagnosis? {
+        var parts: [Diagnosis.Part] = []
+        for piece in evidence {
+            for range in blocks(of: piece.range) where !generator.has(piece.part(range)) {
+                guard let generation = version(of: piece.part(range)) else { return nil }
+                parts.append(Diagnosis.Part(.stale, range, generation: generation))
+            }
+        }
+        guard let first = parts.first else { return nil }
+        var diagnosis = Diagnosis(.stale)
+        diagnosis.generation =
+            parts.allSatisfy { $0.generation == first.generation } ? first.generation : nil
+        diagnosis.staleBlocks = staleBlocks(of: parts)
+        return diagnosis
+    }
+
+    /// The generation in which a part of a block was made as it was found; nil where it is none that is looked for.
+    private mutating func version(of part: Evidence) -> Int? {
+        versions(ofBlockAt: part.offset).first { generation in
+            generator.bytes(at: part.range, madeIn: generation) == part.bytes
+        }
+    }
+
+    private func versions(ofBlockAt offset: Int) -> [Int] {
+        guard let contents, let content = contents.content(ofBlock: offset / spec.dedupUnit) else {
+            return []
+        }
+        return contents.otherVersions(
+            of: content, before: Self.versions.before, after: Self.versions.after)
+    }
+
+    /// The parts of a range that lie in one block each.
+    private func blocks(of range: Range<Int>) -> [Range<Int>] {
+        var parts: [Range<Int>] = []
+        var start = range.lowerBound
+        while start < range.upperBound {
+            let end = min(block(of: start).upperBound, range.upperBound)
+            parts.append(start..<end)
+            start = end
+        }
+        return parts
+    }
+
+    /// How many blocks have parts of each generation.
+    private func staleBlocks(of parts: [Diagnosis.Part]) -> [Int: Int] {
+        var counts: [Int: Int] = [:]
+        var last: [Int: Int] = [:]
+        for part in parts {
+            guard let generation = part.generation else { continue }
+            let block = part.offset / spec.dedupUnit
+            if last[generation] != block { counts[generation, default: 0] += 1 }
+            last[generation] = block
+        }
+        return counts
     }
 
     /// Tells a piece of evidence apart, whose first or last byte was wrong when it was compared.
@@ -310,6 +384,15 @@ public struct Examination: Sendable {
         for index in earlier.indices {
             let seed = earlier[index].spec.seed
             explanations.add(.stale, seed: seed, earlier[index].bytes(at: piece.range))
+        }
+        if contents != nil {
+            for range in blocks(of: piece.range) where !generator.has(piece.part(range)) {
+                for generation in versions(ofBlockAt: range.lowerBound) {
+                    let bytes = generator.bytes(at: range, madeIn: generation)
+                    explanations.add(
+                        .stale, generation: generation, (range.lowerBound - piece.offset, bytes))
+                }
+            }
         }
         for displacement in displacements {
             explanations.add(
@@ -373,6 +456,13 @@ extension Generator {
         var log = DamageLog(spec, limit: 1)
         evidence.bytes.withUnsafeBytes { compare($0, at: source.lowerBound, log: &log) }
         return log.rangeCount == 0
+    }
+
+    /// What a part of a block is after its change in a generation.
+    fileprivate mutating func bytes(at range: Range<Int>, madeIn generation: Int) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: range.count)
+        bytes.withUnsafeMutableBytes { fill($0, at: range.lowerBound, madeIn: generation) }
+        return bytes
     }
 
     /// What the data set has at a range plus `displacement`, and where in the range it begins: none where that is outside.

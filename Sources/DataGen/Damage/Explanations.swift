@@ -12,6 +12,7 @@ struct Explanations {
         let range: Range<Int>
         let displacement: Int?
         let seed: UInt64?
+        let generation: Int?
 
         var bytesMin: Int {
             kind == .misplaced ? Examination.misplacedMin : Examination.knownMin
@@ -33,7 +34,7 @@ struct Explanations {
     /// Tries some bytes, of which the first stands for the byte at place `start` of the piece.
     mutating func add(
         _ kind: Diagnosis.Kind, displacement: Int? = nil, seed: UInt64? = nil,
-        _ source: (start: Int, bytes: [UInt8])
+        generation: Int? = nil, _ source: (start: Int, bytes: [UInt8])
     ) {
         let end = source.start + source.bytes.count
         var (start, isWrong) = (source.start, false)
@@ -43,7 +44,8 @@ struct Explanations {
                 continue
             }
             let run = Run(
-                kind: kind, range: start..<place, displacement: displacement, seed: seed)
+                kind: kind, range: start..<place, displacement: displacement, seed: seed,
+                generation: generation)
             if isWrong, run.range.count >= run.bytesMin { runs.append(run) }
             (start, isWrong) = (place + 1, false)
         }
@@ -66,7 +68,8 @@ struct Explanations {
             let start = offset + claim.range.lowerBound
             return Diagnosis.Part(
                 claim.run.kind, start..<start + claim.range.count,
-                sourceOffset: claim.run.displacement.map { start + $0 }, seed: claim.run.seed)
+                sourceOffset: claim.run.displacement.map { start + $0 }, seed: claim.run.seed,
+                generation: claim.run.generation)
         }
         parts += free.flatMap(unclaimed)
         // At the ends of a range bytes were wrong.

@@ -104,6 +104,8 @@ public struct Needles: Sendable {
 
     /// The bytes of a data set that have each distinct byte once: what there is to look through.
     public static func extent(of spec: DataSpec) -> Int {
+        // Of version 2, copies lie anywhere.
+        guard spec.composition == nil else { return spec.size }
         let layout = Layout(spec)
         return layout.distinctBlockCount >= layout.blockCount
             ? spec.size : layout.distinctBlockCount * spec.dedupUnit

@@ -71,6 +71,16 @@ struct ContentCursor: Sendable {
         return isEqual
     }
 
+    /// Makes a range of a block, which is not zeros, as it was or will be after its change in a generation.
+    mutating func fill(
+        _ memory: UnsafeMutableRawPointer, _ range: Range<Int>, ofBlock index: Int,
+        madeIn generation: Int
+    ) {
+        guard var content = layout.content(ofBlock: index) else { return }
+        content.generation = generation
+        _ = run(.store, range, of: content, at: memory)
+    }
+
     /// Uses a range of one block.
     private mutating func run(
         _ use: Use, _ range: Range<Int>, of content: ContentLayout.Content,

@@ -120,6 +120,15 @@ public struct Generator: Sendable {
         if isPastCache { Use.storesAreVisible() }
     }
 
+    /// Fills `buffer` with a part of a block of version 2, as it is after its change in a generation.
+    mutating func fill(
+        _ buffer: UnsafeMutableRawBufferPointer, at offset: Int, madeIn generation: Int
+    ) {
+        guard let memory = buffer.baseAddress else { return }
+        let (block, start) = offset.quotientAndRemainder(dividingBy: spec.dedupUnit)
+        contents?.fill(memory, start..<start + buffer.count, ofBlock: block, madeIn: generation)
+    }
+
     /// Compares `buffer` with the bytes of the data set from `offset` on.
     ///
     /// The bytes are made in registers, those of compressible data in the first-level cache, and

@@ -40,7 +40,8 @@ extension Composition.CompressClass: CustomStringConvertible {
 
 extension Composition.Ring: CustomStringConvertible {
     /// What is read, in words.
-    package static let accepted = "SHARE:RATE, such as 10%:15%, or the rate of all contents, such as 2%"
+    package static let accepted =
+        "SHARE:RATE, such as 10%:15%, or the rate of all contents, such as 2%"
 
     /// Reads a ring.
     ///

@@ -31,7 +31,7 @@ public struct ContentLayout: Sendable, Hashable {
         /// The index of its ratio in the mix; 0 without one.
         public let ratioIndex: Int
         /// The generation of its last change.
-        public let generation: Int
+        public internal(set) var generation: Int
     }
 
     /// The specification that this layout was derived from.
@@ -125,6 +125,40 @@ public struct ContentLayout: Sendable, Hashable {
         return content(inClass: number, at: place)
     }
 
+    /// The versions of a content that are nearest to the one at hand: the generations in which others were made, the closest
+    /// first; those before it, and then those that follow.
+    package func otherVersions(of content: Content, before: Int, after: Int) -> [Int] {
+        let one = classes[content.classIndex]
+        guard let ring = one.rings?.part(of: content.number - one.contents.lowerBound) else {
+            return []
+        }
+        return one.changes[ring.index].versions(ring.place, before: before, after: after)
+    }
+
+    /// How many contents of a class have each of ``ratios``.
+    func contentCounts(ofClass number: Int) -> [Int] {
+        classes[number].mix?.ranges.map(\.count) ?? [classes[number].contents.count]
+    }
+
+    /// How often contents of a class have changed up to a generation.
+    func changes(inClass number: Int, upTo generation: Int) -> UInt128 {
+        classes[number].changes.reduce(0) { $0 + $1.changes(upTo: generation) }
+    }
+
+    /// Blocks that are the same as the last one, if that were whole; with itself.
+    var blocksLikeLast: Int {
+        guard blockCount > 0 else { return 0 }
+        guard let last = content(ofBlock: blockCount - 1) else { return zeroCount }
+        return blockCount(of: last)
+    }
+
+    /// The blocks that hold a content.
+    package func blockCount(of content: Content) -> Int {
+        let one = classes[content.classIndex]
+        let (each, more) = one.slots.count.quotientAndRemainder(dividingBy: one.contents.count)
+        return each + (content.number - one.contents.lowerBound < more ? 1 : 0)
+    }
+
     /// Content `place` of a class, counted from 0.
     package func content(inClass number: Int, at place: Int) -> Content {
         let ring = classes[number].rings?.part(of: place)
@@ -172,8 +206,7 @@ private struct RingOfContents: Sendable, Hashable {
     init(_ range: Range<Int>, rate: Share, generation: Int) {
         count = UInt64(range.count)
         self.rate = UInt64(rate.millionths)
-        let changes =
-            UInt128(generation) * UInt128(count) * UInt128(self.rate) / UInt128(Share.whole)
+        let changes = Self.changes(count, self.rate, generation)
         guard changes > 0 else {
             last = nil
             return
@@ -182,11 +215,43 @@ private struct RingOfContents: Sendable, Hashable {
         last = (UInt64(turns), UInt64(place))
     }
 
+    /// All changes up to a generation.
+    func changes(upTo generation: Int) -> UInt128 { Self.changes(count, rate, generation) }
+
+    private static func changes(_ count: UInt64, _ rate: UInt64, _ generation: Int) -> UInt128 {
+        UInt128(generation) * UInt128(count) * UInt128(rate) / UInt128(Share.whole)
+    }
+
     /// The generation of the last change of a place; 0 before the first.
     func lastChange(_ place: Int) -> Int {
+        turns(UInt64(place)).map { generation(afterTurns: $0, UInt64(place)) } ?? 0
+    }
+
+    /// The generations of changes of a place other than its last one, 0 standing for none; see ``ContentLayout``.
+    func versions(_ place: Int, before: Int, after: Int) -> [Int] {
         let place = UInt64(place)
-        guard let last, last.turns > 0 || place <= last.place else { return 0 }
-        let turns = place <= last.place ? last.turns : last.turns - 1
+        let now = turns(place)
+        let first = now.map { $0 + 1 } ?? 0
+        var earlier: [Int] = []
+        if let now {
+            earlier = (0..<min(UInt64(before), now)).map {
+                generation(afterTurns: now - 1 - $0, place)
+            }
+            // What it was before the first change.
+            if earlier.count < before { earlier.append(0) }
+        }
+        let later = (0..<UInt64(after)).map { generation(afterTurns: first + $0, place) }
+        return earlier + later.filter { $0 <= Composition.generationMax }
+    }
+
+    /// How often all have changed before the last change of a place; nil before the first.
+    private func turns(_ place: UInt64) -> UInt64? {
+        guard let last, last.turns > 0 || place <= last.place else { return nil }
+        return place <= last.place ? last.turns : last.turns - 1
+    }
+
+    /// The generation of the change of a place after all have changed so often.
+    private func generation(afterTurns turns: UInt64, _ place: UInt64) -> Int {
         // (turns count + place + 1) 10^6 / (count rate), rounded up, without numbers of more than 64 bits but one.
         let whole = UInt64(Share.whole)
         let product = (place + 1).multipliedFullWidth(by: whole)

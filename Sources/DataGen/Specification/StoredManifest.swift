@@ -109,7 +109,7 @@ package struct StoredManifest: Sendable {
         }
         switch root["earlier"] {
         case nil: earlier = []
-        case .array(let several): 
+        case .array(let several):
             earlier = several.compactMap { try? Self.spec($0, hasComposition: true) }
         default: throw Refusal("earlier: must be a list")
         }
