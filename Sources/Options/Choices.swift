@@ -80,3 +80,15 @@ package enum ProgressStyle: String, CaseIterable, Sendable {
 package enum BenchOperation: String, CaseIterable, Sendable {
     case fill, compare, random
 }
+
+/// Data sets that `bench` makes.
+package enum BenchSet: String, CaseIterable, Sendable {
+    /// Of version 1.
+    case stream
+    /// Blocks of 4 KiB that are scattered.
+    case scattered
+    /// Blocks of 512 bytes that are scattered.
+    case small
+    /// Blocks of 4 KiB: copies, zeros and ratios as measured data has them.
+    case mixed
+}

@@ -75,7 +75,8 @@ extension OptionRow {
         title: "Bench", about: "What `bench` measures: every combination of the lists.",
         rows: [
             .benchOperations, .benchKernels, .benchThreads, .benchBufferSizes,
-            .benchCompressRatios, .benchDedupRatios, .benchRepeats, .benchMilliseconds,
+            .benchCompressRatios, .benchDedupRatios, .benchSets, .benchRepeats,
+            .benchMilliseconds,
         ])
 
     /// What a command takes from a job file and the environment, be it that it only checks it.
@@ -416,6 +417,13 @@ extension OptionRow {
     package static let benchDedupRatios = Setting(
         "dedup_ratios", listOf: .ratio, shape: .joined, default: "1,2", help: "Dedup ratios.",
         example: "[1, 2]", of: [.bench])
+    package static let benchSets = Setting(
+        "sets", listOf: Kind<BenchSet>.choice(accepted: "stream, scattered, small, mixed"),
+        shape: .joined, default: "stream",
+        help: """
+            Kinds of data: version 1, scattered blocks of 4 KiB, of 512 bytes, and blocks of 4 KiB with copies, \
+            zeros and several ratios.
+            """, example: "[stream, mixed]", of: [.bench])
     package static let benchRepeats = Setting(
         "repeat", .number(1...1000), default: "7", help: "Rounds over all cases.", example: "3",
         of: [.bench])

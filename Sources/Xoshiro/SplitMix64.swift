@@ -9,7 +9,7 @@
 /// Generators", OOPSLA 2014, with the finaliser that Sebastiano Vigna published as `splitmix64.c`.
 public struct SplitMix64: RandomNumberGenerator, Sendable {
     /// What the state grows by with each output: 2^64 by the golden ratio.
-    package static let step: UInt64 = 0x9E37_79B9_7F4A_7C15
+    @usableFromInline package static let step: UInt64 = 0x9E37_79B9_7F4A_7C15
 
     private var state: UInt64
 
@@ -25,11 +25,13 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
     }
 
     /// Output number `index`, the first of which is number 0, of the sequence of `seed`: `mix` of FORMAT.md section 8.
+    @inlinable @inline(always)
     package static func output(_ index: UInt64, of seed: UInt64) -> UInt64 {
         mixed(seed &+ (index &+ 1) &* step)
     }
 
     /// The finaliser: another number for each.
+    @inlinable @inline(always)
     package static func mixed(_ value: UInt64) -> UInt64 {
         var z = value
         z = (z ^ (z &>> 30)) &* 0xBF58_476D_1CE4_E5B9

@@ -80,6 +80,7 @@ def ours(program: str, milliseconds: int, rates: Rates, options: list[str]) -> N
             case["threads"],
             case["compress_ratio"],
             case["dedup_ratio"],
+            case.get("set", "stream"),
         )
         # Whatever was measured twice in this round counts once.
         if len(rates.rounds.get(key, [])) < len(rates.rounds.get(ROUND, [])):

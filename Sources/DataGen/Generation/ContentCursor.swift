@@ -39,24 +39,31 @@ struct ContentCursor: Sendable {
     mutating func run(
         _ use: Use, _ count: Int, at offset: Int, _ memory: UnsafeMutableRawPointer
     ) -> Bool {
-        let block = layout.spec.dedupUnit
-        let end = offset + count
+        let (block, table) = (layout.spec.dedupUnit, layout.table)
         let areSideBySide = kernel != .scalar && block <= Self.sideBySideMax && count >= 2 * block
+        var seeds = ContentSeeds(layout.spec.seed)
         var isEqual = true
         Waiting.withEach(areSideBySide ? layout.ratios.count : 0, laneCount) { waiting in
-            var position = offset
-            while position < end {
-                let (index, start) = position.quotientAndRemainder(dividingBy: block)
-                let place = memory + (position - offset)
-                let part = min(block - start, end - position)
-                position += part
-                guard let content = layout.content(ofBlock: index) else {
+            for ratio in waiting.indices {
+                waiting[ratio].isTaken = makers[ratio]?.hasLanes != false
+            }
+            var (index, start) = offset.quotientAndRemainder(dividingBy: block)
+            var done = 0
+            while done < count {
+                let place = memory + done
+                let part = min(block &- start, count &- done)
+                defer {
+                    done &+= part
+                    index &+= 1
+                    start = 0
+                }
+                guard let content = table.content(ofBlock: index) else {
                     isEqual = useZeros(use, part, at: place) && isEqual
                     continue
                 }
                 let ratio = content.ratioIndex
-                if areSideBySide, part == block, makers[ratio]?.hasLanes != false {
-                    if waiting[ratio].add(layout.state(of: content), at: place) {
+                if areSideBySide, part == block, waiting[ratio].isTaken {
+                    if waiting[ratio].add(seeds.state(of: content), at: place) {
                         isEqual = runAll(use, &waiting[ratio], ratio) && isEqual
                     }
                 } else {
@@ -87,7 +94,8 @@ struct ContentCursor: Sendable {
         at memory: UnsafeMutableRawPointer
     ) -> Bool {
         if content != current {
-            restart(at: layout.state(of: content), ratio: content.ratioIndex)
+            var seeds = ContentSeeds(layout.spec.seed)
+            restart(at: seeds.state(of: content), ratio: content.ratioIndex)
             current = content
         }
         return useOne(use, range, ratio: content.ratioIndex, at: memory)
@@ -164,6 +172,8 @@ private struct Waiting {
     static let lanesMin = 3
 
     let laneCount: Int
+    /// Whether lanes can make blocks of this ratio.
+    var isTaken = true
     var count = 0
     /// Of eight lanes, word by word; then of the next eight.
     let states: UnsafeMutablePointer<UInt64>
@@ -220,13 +230,27 @@ private struct Waiting {
     }
 }
 
-extension ContentLayout {
-    /// The stream of a content at the time of its last change (FORMAT.md section 11).
+/// The streams of contents (FORMAT.md section 11).
+private struct ContentSeeds {
+    private let seed: UInt64
+    /// Those of one generation: of neighbours it is mostly the same.
+    private var generation = -1
+    private var first: UInt64 = 0
+    private var second: UInt64 = 0
+
+    init(_ seed: UInt64) { self.seed = seed }
+
+    /// The stream of a content at the time of its last change.
     @inline(__always)
-    func state(of content: Content) -> Xoshiro256PlusPlus {
-        let (generation, number) = (UInt64(content.generation), UInt64(content.number))
-        let a = SplitMix64.output(number, of: SplitMix64.output(2 * generation, of: spec.seed))
-        let b = SplitMix64.output(number, of: SplitMix64.output(2 * generation + 1, of: spec.seed))
+    mutating func state(of content: ContentLayout.Content) -> Xoshiro256PlusPlus {
+        if content.generation != generation {
+            generation = content.generation
+            first = SplitMix64.output(UInt64(2 &* generation), of: seed)
+            second = SplitMix64.output(UInt64(2 &* generation &+ 1), of: seed)
+        }
+        let number = UInt64(content.number)
+        let a = SplitMix64.output(number, of: first)
+        let b = SplitMix64.output(number, of: second)
         return Xoshiro256PlusPlus(
             state: (
                 SplitMix64.output(0, of: a), SplitMix64.output(1, of: a),

@@ -14,12 +14,6 @@ public struct ContentLayout: Sendable, Hashable {
         public let contents: Range<Int>
         /// The blocks that hold each content; nil where a dedup ratio deals them.
         public let copies: Int?
-        /// Which ratios its contents have.
-        fileprivate let mix: Dealt?
-        /// Which rings its contents are in.
-        fileprivate let rings: Dealt?
-        /// The rings, each with what it has seen.
-        fileprivate let changes: [RingOfContents]
     }
 
     /// What a block holds.
@@ -39,53 +33,34 @@ public struct ContentLayout: Sendable, Hashable {
     /// Blocks in the data set (`N`), the last of which may be cut short.
     public let blockCount: Int
     /// Blocks that are zeros (`Z`): the first slots.
-    public let zeroCount: Int
+    public var zeroCount: Int { table.zeroCount }
     /// Classes in the order in which they were dealt; some may be empty.
     public let classes: [Class]
     /// Contents of all classes (`U`).
     public let contentCount: Int
     /// The ratios that contents have.
     public let ratios: [Ratio]
-    /// The slots of blocks.
-    package let slots: Scatter
+    /// Where everything is.
+    let table: ContentTable
 
     /// Derives the layout of `spec`, which is one of version 2.
     ///
     /// - Complexity: O(classes x (classes of a mix + rings)).
     public init(_ spec: DataSpec) {
         let composition = spec.composition ?? Composition()
-        let run = composition.run ?? 1
         let count = Layout.blockCount(of: spec)
-        func key(_ purpose: UInt64, _ number: Int) -> UInt64 {
-            SplitMix64.output(
-                UInt64(number), of: SplitMix64.output(.max - purpose, of: spec.seed))
-        }
         self.spec = spec
         blockCount = count
-        slots = Scatter(key: key(0, 0), count: count, run: run)
-        let mix = composition.compressMix
-        ratios = mix.map { $0.map(\.ratio) } ?? [spec.compressRatio]
+        ratios = composition.compressMix.map { $0.map(\.ratio) } ?? [spec.compressRatio]
 
-        let zeros = composition.zeros?.millionths ?? 0
-        zeroCount = Self.share(zeros, of: count, each: 1)
+        let zeros = Self.share(composition.zeros?.millionths ?? 0, of: count, each: 1)
         var classes: [Class] = []
-        var (slot, content) = (zeroCount, 0)
+        var (slot, content) = (zeros, 0)
         func add(copies: Int?, contents: Int, slots: Int) {
-            let number = classes.count
-            let dealt = { (purpose: UInt64, shares: [Share]) in
-                Dealt(
-                    scatter: Scatter(key: key(purpose, number), count: contents, run: run),
-                    shares: shares)
-            }
-            let rings = composition.change.map { dealt(2, $0.map(\.share)) }
-            let changes = zip(composition.change ?? [], rings?.ranges ?? []).map {
-                RingOfContents($1, rate: $0.rate, generation: composition.generation ?? 0)
-            }
             classes.append(
                 Class(
                     slots: slot..<slot + slots, contents: content..<content + contents,
-                    copies: copies, mix: mix.map { dealt(1, $0.map(\.share)) }, rings: rings,
-                    changes: changes))
+                    copies: copies))
             slot += slots
             content += contents
         }
@@ -106,6 +81,8 @@ public struct ContentLayout: Sendable, Hashable {
         }
         self.classes = classes
         contentCount = content
+        table = ContentTable(
+            seed: spec.seed, blocks: count, zeros: zeros, classes: classes, composition)
     }
 
     /// Of `count`, a share in pieces of so many each, rounded half up.
@@ -116,33 +93,35 @@ public struct ContentLayout: Sendable, Hashable {
     }
 
     /// What block `index` holds; nil where that is zeros.
-    public func content(ofBlock index: Int) -> Content? {
-        let slot = slots(index)
-        guard slot >= zeroCount else { return nil }
-        var number = 0
-        while slot >= classes[number].slots.upperBound { number += 1 }
-        let place = (slot - classes[number].slots.lowerBound) % classes[number].contents.count
-        return content(inClass: number, at: place)
+    public func content(ofBlock index: Int) -> Content? { table.content(ofBlock: index) }
+
+    /// Content `place` of a class, counted from 0.
+    package func content(inClass number: Int, at place: Int) -> Content {
+        table.content(inClass: number, at: place)
     }
 
     /// The versions of a content that are nearest to the one at hand: the generations in which others were made, the closest
     /// first; those before it, and then those that follow.
     package func otherVersions(of content: Content, before: Int, after: Int) -> [Int] {
-        let one = classes[content.classIndex]
-        guard let ring = one.rings?.part(of: content.number - one.contents.lowerBound) else {
-            return []
-        }
-        return one.changes[ring.index].versions(ring.place, before: before, after: after)
+        let entry = table.entries[content.classIndex]
+        let place = content.number - entry.contents.lowerBound
+        guard let (ring, placeInRing) = table.part(of: place, entry.ringScatter, entry.rings)
+        else { return [] }
+        return table.parts[ring].ring.versions(placeInRing, before: before, after: after)
     }
 
     /// How many contents of a class have each of ``ratios``.
     func contentCounts(ofClass number: Int) -> [Int] {
-        classes[number].mix?.ranges.map(\.count) ?? [classes[number].contents.count]
+        let entry = table.entries[number]
+        guard !entry.mix.isEmpty else { return [entry.contents.count] }
+        return entry.mix.map { table.parts[$0].end - table.parts[$0].start }
     }
 
     /// How often contents of a class have changed up to a generation.
     func changes(inClass number: Int, upTo generation: Int) -> UInt128 {
-        classes[number].changes.reduce(0) { $0 + $1.changes(upTo: generation) }
+        table.entries[number].rings.reduce(0) {
+            $0 + table.parts[$1].ring.changes(upTo: generation)
+        }
     }
 
     /// Blocks that are the same as the last one, if that were whole; with itself.
@@ -159,45 +138,143 @@ public struct ContentLayout: Sendable, Hashable {
         return each + (content.number - one.contents.lowerBound < more ? 1 : 0)
     }
 
-    /// Content `place` of a class, counted from 0.
-    package func content(inClass number: Int, at place: Int) -> Content {
-        let ring = classes[number].rings?.part(of: place)
-        return Content(
-            number: classes[number].contents.lowerBound + place, classIndex: number,
-            ratioIndex: classes[number].mix?.part(of: place)?.index ?? 0,
-            generation: ring.map { classes[number].changes[$0.index].lastChange($0.place) } ?? 0)
-    }
+    /// Whether both are of the same specification.
+    public static func == (left: Self, right: Self) -> Bool { left.spec == right.spec }
+
+    /// Hashes the specification.
+    public func hash(into hasher: inout Hasher) { hasher.combine(spec) }
 }
 
-/// Numbers that are scattered, and then dealt to parts in a row by shares.
-private struct Dealt: Sendable, Hashable {
-    let scatter: Scatter
-    /// The parts; what is in none of them lies behind.
-    let ranges: [Range<Int>]
+/// The numbers of a layout where a loop over blocks finds them without counting references.
+final class ContentTable: @unchecked Sendable {
+    // Unchecked: nothing of it changes.
 
-    init(scatter: Scatter, shares: [Share]) {
-        self.scatter = scatter
-        var sum = 0, start = 0
-        ranges = shares.map { share in
-            sum += share.millionths
-            let end = Int(UInt128(scatter.count) * UInt128(sum) / UInt128(Share.whole))
-            defer { start = end }
-            return start..<end
-        }
+    /// A class.
+    struct Entry {
+        let slots: Range<Int>
+        let contents: Range<Int>
+        /// Where its contents are scattered to before they are dealt, and the parts that they are dealt to: ratios, and rings.
+        let mixScatter: Scatter
+        let mix: Range<Int>
+        let ringScatter: Scatter
+        let rings: Range<Int>
     }
 
-    /// The part that a number is dealt to, and its place there; nil where that is none.
-    func part(of number: Int) -> (index: Int, place: Int)? {
+    /// Some of the contents of a class, after they were scattered.
+    struct Part {
+        let start: Int
+        let end: Int
+        let ring: RingOfContents
+    }
+
+    let zeroCount: Int
+    /// The slots of blocks.
+    let slots: Scatter
+    let entries: UnsafeMutablePointer<Entry>
+    let parts: UnsafeMutablePointer<Part>
+    /// Whether anything has changed.
+    private let isChanged: Bool
+
+    init(
+        seed: UInt64, blocks: Int, zeros: Int, classes: [ContentLayout.Class],
+        _ composition: Composition
+    ) {
+        let run = composition.run ?? 1
+        func key(_ purpose: UInt64, _ number: Int) -> UInt64 {
+            SplitMix64.output(UInt64(number), of: SplitMix64.output(.max - purpose, of: seed))
+        }
+        zeroCount = zeros
+        slots = Scatter(key: key(0, 0), count: blocks, run: run)
+        let generation = composition.generation ?? 0
+        isChanged = generation > 0
+        var parts: [Part] = []
+        func deal(_ count: Int, _ shares: [(share: Share, rate: Share)]) -> Range<Int> {
+            var (sum, start) = (0, 0)
+            let first = parts.count
+            for one in shares {
+                sum += one.share.millionths
+                let end = Int(UInt128(count) * UInt128(sum) / UInt128(Share.whole))
+                parts.append(
+                    Part(
+                        start: start, end: end,
+                        ring: RingOfContents(start..<end, rate: one.rate, generation: generation)))
+                start = end
+            }
+            return first..<parts.count
+        }
+        let none = Share(millionths: 0)
+        let entries = classes.enumerated().map { number, one in
+            let count = one.contents.count
+            return Entry(
+                slots: one.slots, contents: one.contents,
+                mixScatter: Scatter(key: key(1, number), count: count, run: run),
+                mix: deal(count, (composition.compressMix ?? []).map { ($0.share, none) }),
+                ringScatter: Scatter(key: key(2, number), count: count, run: run),
+                rings: deal(count, (composition.change ?? []).map { ($0.share, $0.rate) }))
+        }
+        self.entries = .allocate(capacity: max(1, entries.count))
+        self.entries.initialize(from: entries, count: entries.count)
+        self.parts = .allocate(capacity: max(1, parts.count))
+        self.parts.initialize(from: parts, count: parts.count)
+    }
+
+    deinit {
+        entries.deallocate()
+        parts.deallocate()
+    }
+
+    /// What block `index` holds; nil where that is zeros.
+    @inline(__always)
+    func content(ofBlock index: Int) -> ContentLayout.Content? {
+        let slot = slots(index)
+        guard slot >= zeroCount else { return nil }
+        var number = 0
+        while slot >= entries[number].slots.upperBound { number &+= 1 }
+        var place = slot &- entries[number].slots.lowerBound
+        // Most have fewer copies than a division takes time.
+        let count = entries[number].contents.upperBound &- entries[number].contents.lowerBound
+        if place >= count { place %= count }
+        return content(inClass: number, at: place)
+    }
+
+    /// Content `place` of a class, counted from 0.
+    @inline(__always)
+    func content(inClass number: Int, at place: Int) -> ContentLayout.Content {
+        let entry = entries + number
+        var (ratio, generation) = (0, 0)
+        if !entry.pointee.mix.isEmpty,
+            let (index, _) = part(of: place, entry.pointee.mixScatter, entry.pointee.mix)
+        {
+            ratio = index &- entry.pointee.mix.lowerBound
+        }
+        if isChanged,
+            let (index, placeInRing) = part(
+                of: place, entry.pointee.ringScatter, entry.pointee.rings)
+        {
+            generation = parts[index].ring.lastChange(placeInRing)
+        }
+        return ContentLayout.Content(
+            number: entry.pointee.contents.lowerBound &+ place, classIndex: number,
+            ratioIndex: ratio, generation: generation)
+    }
+
+    /// The part of several that a content is dealt to, and its place there; nil where that is none.
+    @inline(__always)
+    func part(
+        of number: Int, _ scatter: Scatter, _ range: Range<Int>
+    ) -> (index: Int, place: Int)? {
         let place = scatter(number)
-        for index in ranges.indices where place < ranges[index].upperBound {
-            return (index, place - ranges[index].lowerBound)
+        var index = range.lowerBound
+        while index < range.upperBound {
+            if place < parts[index].end { return (index, place &- parts[index].start) }
+            index &+= 1
         }
         return nil
     }
 }
 
 /// Contents that change in turn: change number t, from the first generation on, is that of place t modulo their number.
-private struct RingOfContents: Sendable, Hashable {
+struct RingOfContents: Sendable {
     private let count: UInt64
     private let rate: UInt64
     /// How often all have changed before the last change, and the place of that; nil before the first.
@@ -261,17 +338,5 @@ private struct RingOfContents: Sendable, Hashable {
             : count.dividingFullWidth(product)
         let part = turns * whole + quotient + (rest > 0 ? 1 : 0)
         return Int((part + rate - 1) / rate)
-    }
-
-    static func == (left: Self, right: Self) -> Bool {
-        left.count == right.count && left.rate == right.rate
-            && left.last?.turns == right.last?.turns && left.last?.place == right.last?.place
-    }
-
-    func hash(into hasher: inout Hasher) {
-        hasher.combine(count)
-        hasher.combine(rate)
-        hasher.combine(last?.turns)
-        hasher.combine(last?.place)
     }
 }

@@ -95,7 +95,7 @@ public struct Reduction: Sendable {
         if missing > 0 { distinct = isRepeated ? distinct + block - missing : distinct - missing }
         distinctBytes = min(Int(clamping: distinct), spec.size)
         compressedBytes = min(Int(clamping: compressed), spec.size)
-        storedBytes = min(Int(clamping: stored), spec.size)
+        storedBytes = min(Int(clamping: stored), distinctBytes)
         meanCompressRatio = stored == 0 ? 1 : Double(unique) / Double(stored)
         history =
             spec.composition?.change == nil

@@ -6,7 +6,7 @@ internal import Xoshiro
 ///
 /// Six rounds of a Feistel network on the bits of a number, again and again until the result is in range: both directions in
 /// constant time and memory, some nanoseconds, whatever the count.
-package struct Scatter: Sendable, Hashable {
+package struct Scatter: Sendable {
     /// How many numbers there are.
     package let count: Int
     /// Numbers that stay neighbours.
@@ -16,7 +16,7 @@ package struct Scatter: Sendable, Hashable {
     private let runs: UInt64
     private let lowBits: UInt64
     private let highBits: UInt64
-    private let keys: SIMD8<UInt64>
+    private let keys: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
 
     private static let multiplier: UInt64 = 0xD134_2543_DE82_EF95
 
@@ -28,19 +28,21 @@ package struct Scatter: Sendable, Hashable {
         let bits = runs < 2 ? 2 : UInt64(64 - (runs - 1).leadingZeroBitCount)
         lowBits = bits / 2
         highBits = bits - lowBits
-        var keys = SIMD8<UInt64>.zero
-        for round in 0..<6 { keys[round] = SplitMix64.output(UInt64(round), of: key) }
-        self.keys = keys
+        let keys = (0..<6).map { SplitMix64.output($0, of: key) }
+        self.keys = (keys[0], keys[1], keys[2], keys[3], keys[4], keys[5])
     }
 
     /// Where a number goes.
+    @inline(__always)
     package func callAsFunction(_ number: Int) -> Int {
         replaced(number) { run in
             var (low, high) = parts(run)
-            for round in stride(from: 0, to: 6, by: 2) {
-                high ^= hash(low, round, highBits)
-                low ^= hash(high, round + 1, lowBits)
-            }
+            high ^= hash(low, keys.0, highBits)
+            low ^= hash(high, keys.1, lowBits)
+            high ^= hash(low, keys.2, highBits)
+            low ^= hash(high, keys.3, lowBits)
+            high ^= hash(low, keys.4, highBits)
+            low ^= hash(high, keys.5, lowBits)
             return high &<< lowBits | low
         }
     }
@@ -49,10 +51,12 @@ package struct Scatter: Sendable, Hashable {
     package func inverse(_ place: Int) -> Int {
         replaced(place) { run in
             var (low, high) = parts(run)
-            for round in stride(from: 4, through: 0, by: -2) {
-                low ^= hash(high, round + 1, lowBits)
-                high ^= hash(low, round, highBits)
-            }
+            low ^= hash(high, keys.5, lowBits)
+            high ^= hash(low, keys.4, highBits)
+            low ^= hash(high, keys.3, lowBits)
+            high ^= hash(low, keys.2, highBits)
+            low ^= hash(high, keys.1, lowBits)
+            high ^= hash(low, keys.0, highBits)
             return high &<< lowBits | low
         }
     }
@@ -68,12 +72,15 @@ package struct Scatter: Sendable, Hashable {
         return Int(index) * run + rest
     }
 
+    @inline(__always)
     private func parts(_ number: UInt64) -> (low: UInt64, high: UInt64) {
         (number & ((1 &<< lowBits) &- 1), number &>> lowBits)
     }
 
     /// Some bits that depend on a part and the key of a round; none of no bits.
-    private func hash(_ part: UInt64, _ round: Int, _ bits: UInt64) -> UInt64 {
-        ((part ^ keys[round]) &* Self.multiplier) >> (64 - bits)
+    @inline(__always)
+    private func hash(_ part: UInt64, _ key: UInt64, _ bits: UInt64) -> UInt64 {
+        // Of no bits, by two shifts: one by 64 would be none.
+        (((part ^ key) &* Self.multiplier) &>> 1) &>> (63 &- bits)
     }
 }

@@ -20,6 +20,7 @@ struct BenchCommand: RunsAlone {
     @Option(.benchBufferSizes) var bufferSizes: String?
     @Option(.benchCompressRatios) var compressRatios: String?
     @Option(.benchDedupRatios) var dedupRatios: String?
+    @Option(.benchSets) var sets: String?
     @Option(.benchRepeats) var `repeat`: String?
     @Option(.benchMilliseconds) var milliseconds: String?
 
@@ -56,6 +57,7 @@ struct Bench: Answer {
         let bufferBytes: Int
         var compressRatio = 1.0
         var dedupRatio = 1.0
+        var set = BenchSet.stream.rawValue
         /// Bytes per second: median, least and most of the rounds.
         var median = 0.0
         var minimum = 0.0
@@ -113,6 +115,10 @@ struct Bench: Answer {
         let ratios = try settings[.benchCompressRatios].flatMap { compress in
             dedupRatios.map { (compress, $0) }
         }
+        // A mix has ratios of its own.
+        let data = try settings[.benchSets].flatMap { set in
+            (set == .mixed ? [(1, 1)] : ratios).map { (set, $0, $1) }
+        }
         var cases: [Case] = []
         for bytes in try settings[.benchBufferSizes] {
             // Small buffers are filled by one thread anyway.
@@ -124,11 +130,11 @@ struct Bench: Answer {
                     // One length tells what a random position costs.
                     if operation == .random, count > 1 || bytes > 1 << 20 { continue }
                     for kernel in kernels {
-                        cases += ratios.map { compress, dedup in
+                        cases += data.map { set, compress, dedup in
                             Case(
                                 operation: operation, kernel: kernel.rawValue, threads: count,
                                 bufferBytes: bytes, compressRatio: compress.doubleValue,
-                                dedupRatio: dedup.doubleValue)
+                                dedupRatio: dedup.doubleValue, set: set.rawValue)
                         }
                     }
                 }
@@ -139,11 +145,12 @@ struct Bench: Answer {
 
     var table: Table {
         var table = Table()
-        let widths = [-9, -8, 7, 8, 8, 7, 7, 7, 7, 9, 9]
-        let heads = [
-            "operation", "kernel", "threads", "buffer", "compress", "dedup", "GB/s", "least",
-            "most", "of memset", "per call",
-        ]
+        // Where there is but one kind, its name says nothing.
+        let isPlain = cases.allSatisfy { $0.set == BenchSet.stream.rawValue }
+        let widths = [-9, -8, 7, 8, 8, 7] + (isPlain ? [] : [-9]) + [7, 7, 7, 9, 9]
+        let heads =
+            ["operation", "kernel", "threads", "buffer", "compress", "dedup"]
+            + (isPlain ? [] : ["set"]) + ["GB/s", "least", "most", "of memset", "per call"]
         table.row(Table.line(heads, widths: widths), "")
         for result in cases {
             let memset = cases.first {
@@ -159,7 +166,7 @@ struct Bench: Answer {
                         ByteSize.format(result.bufferBytes),
                         isOurs ? "\(result.compressRatio)" : "",
                         isOurs ? "\(result.dedupRatio)" : "",
-                    ] + rates + [
+                    ] + (isPlain ? [] : [isOurs ? result.set : ""]) + rates + [
                         memset.map { (result.median / $0.median).fixed(2) } ?? "",
                         Self.time(result.nanosecondsPerCall),
                     ], widths: widths), "")

@@ -2,6 +2,7 @@
 
 import DataGen
 import Glibc
+import Options
 
 /// One case, ready to be measured.
 struct BenchRun {
@@ -19,10 +20,12 @@ struct BenchRun {
 
     init(_ benchCase: Bench.Case) throws(InvalidField) {
         `case` = benchCase
+        let set = BenchSet(rawValue: benchCase.set) ?? .stream
         spec = try DataSpec(
             size: Self.size, seed: 1,
             dedupRatio: Ratio(floatLiteral: benchCase.dedupRatio),
-            compressRatio: Ratio(floatLiteral: benchCase.compressRatio))
+            compressRatio: Ratio(floatLiteral: benchCase.compressRatio),
+            dedupUnit: set.block, composition: set.composition)
         generator = ParallelGenerator(
             spec, threads: benchCase.threads,
             kernel: Kernel(rawValue: benchCase.kernel) ?? .scalar)
@@ -149,5 +152,39 @@ enum BenchMemory {
     /// The beginning of one of two, 0 or 1.
     static func buffer(_ index: Int, _ count: Int) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(start: memory[index], count: count)
+    }
+}
+
+extension BenchSet {
+    fileprivate var block: Int {
+        switch self {
+        case .stream: DataSpec.dedupUnitDefault
+        case .scattered, .mixed: 4096
+        case .small: 512
+        }
+    }
+
+    fileprivate var composition: Composition? {
+        switch self {
+        case .stream: return nil
+        case .scattered, .small: return Composition(run: 1)
+        case .mixed:
+            func share(_ perCent: Int) -> Share { Share(millionths: perCent * 10_000) }
+            return Composition(
+                copies: [
+                    .init(copies: 2, share: share(29)), .init(copies: 3, share: share(2)),
+                    .init(copies: 16, share: share(12)), .init(copies: 7040, share: share(1)),
+                ],
+                zeros: share(5),
+                compressMix: [
+                    .init(ratio: 1, share: share(30)), .init(ratio: 2, share: share(50)),
+                    .init(ratio: 4, share: share(20)),
+                ],
+                run: 16,
+                change: [
+                    .init(share: share(10), rate: share(15)),
+                    .init(share: share(90), rate: share(1)),
+                ], generation: 7)
+        }
     }
 }
