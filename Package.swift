@@ -8,15 +8,23 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
+/// Whether it is compiled for x86-64: what `TARGET` says, see Sources/Linking/link.sh, or else what this machine is.
+let isX86: Bool = {
+    if let target = Context.environment["TARGET"], !target.isEmpty {
+        return target.hasPrefix("x86_64-")
+    }
+    #if arch(x86_64)
+        return true
+    #else
+        return false
+    #endif
+}()
+
 /// Compiles a target for a level of x86-64.
 ///
 /// Swift has no attribute for it, hence the flag.
 func processor(_ level: String) -> [SwiftSetting] {
-    #if arch(x86_64)
-        [.unsafeFlags(["-Xcc", "-march=\(level)"])]
-    #else
-        []
-    #endif
+    isX86 ? [.unsafeFlags(["-Xcc", "-march=\(level)"])] : []
 }
 
 let package = Package(
