@@ -5,8 +5,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-swift unit unit-release integration integration-mpich tree soak fuzz statistics \
-    sanitize-threads sanitize-python python installation left-out runner build wheel bench bench-io fidelity \
-    lint format install uninstall setup setup-venv setup-tests clean
+    sanitize-threads sanitize-python python installation left-out runner build wheel wheels bench bench-io fidelity \
+    lint format install uninstall setup setup-venv setup-tests setup-arm64 clean
 
 PREFIX ?= /usr/local
 SWIFT ?= swift
@@ -18,13 +18,31 @@ MPIRUN := $(if $(filter mpich,$(MPI)),mpirun.mpich,mpirun --oversubscribe)
 RUNNER := --sanitize=address --scratch-path .build-address
 # The shipped program needs no Swift runtime. Tests cannot be linked so, hence a folder of its own.
 STATIC_BUILD := .build-static
-STATIC := -c release --static-swift-stdlib --scratch-path $(STATIC_BUILD)
+STATIC := -c release --static-swift-stdlib --scratch-path
 # What is installed, as it lies below a prefix; the program finds its backends from where it is.
 TREE ?= build/tree
 PROGRAM := $(TREE)/bin/dgen-mpi
 # The machine and C library that the tree is linked for, see Sources/Linking/link.sh; this machine's if empty.
 TARGET ?=
+MACHINE := $(shell uname -m)
 VENV := .venv
+ZIG ?= env -u PYTHONPATH $(CURDIR)/$(VENV)/bin/python -m ziglang
+export ZIG
+# What compiles and links for TARGET. Another kind of machine than this one takes a Swift of its own, and 6 GB.
+FOREIGN := $(filter-out $(MACHINE),$(firstword $(subst -, ,$(TARGET))))
+SWIFT_SDK ?= $(CURDIR)/build/sdk
+ifeq ($(FOREIGN),)
+COMPILED := $(STATIC_BUILD)
+COMPILE := $(SWIFT) build $(STATIC) $(COMPILED)
+LINK := Sources/Linking/link.sh
+BACKENDS := Sources/CMPI/backend/build.sh
+else
+COMPILED := $(STATIC_BUILD)-$(FOREIGN)
+COMPILE := SWIFT_SDK="$(SWIFT_SDK)" Sources/Linking/swift.sh build $(STATIC) $(COMPILED)
+LINK := SWIFT_STATIC="$(SWIFT_SDK)/static" Sources/Linking/link.sh
+BACKENDS := CC="$(ZIG) cc -target $(TARGET)" Sources/CMPI/backend/build.sh
+build: $(SWIFT_SDK)/ready $(VENV)/ready
+endif
 # What the tests have printed, and what they left out.
 LOGS := build/tests
 # What the leak sanitizer finds in libraries.
@@ -63,6 +81,7 @@ test: setup-tests ## Run the gate: what a change must pass, in a quarter of an h
 
 test-all: setup-tests ## Run all tests, each in its long form, in all builds; for an hour and a half
 	@rm -rf $(LOGS) && mkdir -p $(LOGS)
+	$(MAKE) --no-print-directory wheels
 	$(MAKE) --no-print-directory DGEN_TESTS=all $(GATE) unit-release sanitize-threads sanitize-python
 	$(MAKE) --no-print-directory DGEN_TESTS=all MPI=mpich integration
 	@echo "All tests are passed."
@@ -119,7 +138,7 @@ statistics: setup-tests $(VENV)/ready ## Run all tests of dieharder on the strea
 	cd python && DGEN_TESTS_NEED_ALL=1 DGEN_STATISTICS=all ../$(VENV)/bin/pytest --quiet tests/test_statistics.py
 
 python: setup-tests build wheel ## Run the tests of the Python package: of its wheel
-	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps dist/dgen_mpi-*.whl
+	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps dist/dgen_mpi-*_$(MACHINE).whl
 	@mkdir -p $(LOGS)
 	cd python && DGEN_TESTS_NEED_ALL=1 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" ../$(VENV)/bin/pytest --quiet \
 	    -r s --durations=15 2>&1 | tee ../$(LOGS)/python
@@ -128,7 +147,7 @@ python: setup-tests build wheel ## Run the tests of the Python package: of its w
 	# Where there is no Swift, and nothing but the wheel.
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	python3 -m venv "$$folder/venv" && \
-	"$$folder/venv/bin/python" -m pip install --quiet dist/dgen_mpi-*.whl && cd / && \
+	"$$folder/venv/bin/python" -m pip install --quiet dist/dgen_mpi-*_$(MACHINE).whl && cd / && \
 	env -i PATH=/usr/bin:/bin "$$folder/venv/bin/python" -c "import dgen_mpi; \
 	    view = dgen_mpi.generate_buffer(1 << 20, seed=1); \
 	    assert dgen_mpi.DataSpec(1 << 20, 1).compare(view) == []; \
@@ -149,14 +168,18 @@ $(HEADERS)/include/mpi_abi.h: $(VENV)/ready
 	$(VENV)/bin/python -m pip install --quiet --no-deps --target $(HEADERS) mpich==5.0.2
 
 # For all that has the C library of 2018 or a later one: Rocky 8, SLES 15, Debian 10, Ubuntu 20.04.
-WHEEL_TARGET := $(shell uname -m)-linux-gnu.2.28
+WHEEL_TARGET := $(or $(TARGET),$(MACHINE)-linux-gnu.2.28)
+WHEEL_MACHINE := $(firstword $(subst -, ,$(WHEEL_TARGET)))
 wheel: setup $(VENV)/ready $(HEADERS)/include/mpi_abi.h ## Build a wheel and a tar file for this kind of Linux, in dist
-	rm -rf dist build/wheels build/wheel && mkdir -p dist build/wheels
-	TARGET=$(WHEEL_TARGET) TREE=build/wheel ZIG="env -u PYTHONPATH $(CURDIR)/$(VENV)/bin/python -m ziglang" MPI_INCLUDES="$(CURDIR)/$(HEADERS)/include" \
+	rm -rf dist/dgen_mpi-*_$(WHEEL_MACHINE).* build/wheels build/wheel && mkdir -p dist build/wheels
+	TARGET=$(WHEEL_TARGET) TREE=build/wheel MPI_INCLUDES="$(CURDIR)/$(HEADERS)/include" \
 	    $(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/wheels ./python
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/auditwheel repair --wheel-dir dist build/wheels/dgen_mpi-*.whl
-	$(VENV)/bin/auditwheel show dist/dgen_mpi-*.whl
-	tar -C build/wheel -czf "$$(ls dist/dgen_mpi-*.whl | sed 's/\.whl$$/.tar.gz/')" .
+	$(VENV)/bin/auditwheel show dist/dgen_mpi-*_$(WHEEL_MACHINE).whl
+	tar -C build/wheel -czf "$$(ls dist/dgen_mpi-*_$(WHEEL_MACHINE).whl | sed 's/\.whl$$/.tar.gz/')" .
+
+wheels: setup-arm64 wheel ## Build them for arm64 as well, on x86-64; as root, with debootstrap and 6 GB
+	$(MAKE) --no-print-directory wheel TARGET=aarch64-linux-gnu.2.28
 
 sanitize-threads: setup-tests ## Run the tests of threads under the thread sanitizer
 	$(SWIFT) test --disable-xctest \
@@ -173,15 +196,20 @@ sanitize-python: setup-tests $(VENV)/ready ## Run tests of the Python extension 
 	    tests/test_fuzz.py tests/test_generator.py
 
 build: setup ## Build dgen-mpi
-	$(SWIFT) build $(STATIC) --product dgen-mpi
+	$(COMPILE) --product dgen-mpi
 	@mkdir -p $(TREE)/bin
-	Sources/Linking/link.sh program $(STATIC_BUILD)/release $(PROGRAM) $(TARGET)
-	Sources/CMPI/backend/build.sh $(TREE)/lib/dgen-mpi
+	$(LINK) program $(COMPILED)/release $(PROGRAM) $(TARGET)
+	$(BACKENDS) $(TREE)/lib/dgen-mpi
+
+$(SWIFT_SDK)/ready:
+	Sources/Linking/sdk.sh $(SWIFT_SDK)
 
 # All that is installed; and the extension module, where MODULE says where it is wanted.
 # The tool that makes manuals is one of ArgumentParser's; its plugin would build everything once more.
+# Both run here: for another kind of machine they are built for this one too.
 tree: build
-	$(SWIFT) build $(STATIC) --product generate-manual
+	TARGET= $(SWIFT) build $(STATIC) $(STATIC_BUILD) --product generate-manual
+	$(if $(FOREIGN),TARGET= $(SWIFT) build $(STATIC) $(STATIC_BUILD) --product dgen-mpi)
 	@mkdir -p $(TREE)/share/man/man1 $(TREE)/share/bash-completion/completions $(TREE)/share/zsh/site-functions \
 	    $(TREE)/share/fish/vendor_completions.d
 	$(STATIC_BUILD)/release/generate-manual $(STATIC_BUILD)/release/dgen-mpi --output-directory $(TREE)/share/man/man1
@@ -192,8 +220,8 @@ tree: build
 ifdef MODULE
 	@# Where there is no pkg-config, Python tells where its headers are.
 	CPATH="$$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')" \
-	    $(SWIFT) build $(STATIC) --product DGenPython
-	Sources/Linking/link.sh module $(STATIC_BUILD)/release "$(MODULE)" $(TARGET)
+	    $(COMPILE) --product DGenPython
+	$(LINK) module $(COMPILED)/release "$(MODULE)" $(TARGET)
 endif
 
 bench: build $(VENV)/ready ## Measure memory and write bandwidth, with the peers that can be installed
@@ -242,7 +270,7 @@ uninstall: ## Remove what install put under PREFIX
 	    "$(PREFIX)/share/fish/vendor_completions.d/dgen-mpi.fish"
 
 clean: ## Remove everything that was built
-	rm -rf .build .build-static .build-address .build-thread .build-python .build-python-address $(VENV) build dist \
+	rm -rf .build .build-static .build-static-* .build-address .build-thread .build-python .build-python-address $(VENV) build dist \
 	    python/build python/*.egg-info
 
 # What the system must have, by Debian's and Ubuntu's names, and how to see that it is there: to build the program and the
@@ -257,6 +285,8 @@ TEST_PACKAGES := libmpich-dev mpich shellcheck procps util-linux binutils bzip2 
     glusterfs-server iproute2 btrfs-progs btrfs-compsize zfs-fuse borgbackup dieharder debootstrap environment-modules
 HAS_TESTS := PATH="$$PATH:/usr/sbin:/sbin" && pkg-config --exists mpich && type mpirun.mpich shellcheck ps unshare strip bzip2 cpio busybox qemu-x86_64 \
     qemu-system-x86_64 sbatch munged glusterd ip nsenter mkfs.btrfs compsize zpool borg dieharder debootstrap modulecmd
+ARM64_PACKAGES := debootstrap debian-archive-keyring libc6-arm64-cross
+HAS_ARM64 := PATH="$$PATH:/usr/sbin" && type debootstrap && test -e /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1
 
 # $(call require,PACKAGES,CHECK[,ENOUGH]): installs packages where the check fails; where that cannot be done, a second check
 # may be enough, or it says which are missing.
@@ -285,6 +315,9 @@ setup-venv:
 
 setup-tests: setup setup-venv ## Install those that all tests need as well
 	$(call require,$(TEST_PACKAGES),$(HAS_TESTS))
+
+setup-arm64:
+	$(call require,$(ARM64_PACKAGES),$(HAS_ARM64))
 
 $(VENV)/ready: python/pyproject.toml | setup-venv
 	python3 -m venv $(VENV)

@@ -24,11 +24,13 @@ finish() {
 product=$([ "$kind" = program ] && echo dgen-mpi || echo DGenPython)
 sed '/\/Yams\.build\//d' "$folder/$product.product/Objects.LinkFileList" > "$work/objects"
 
-# A library as an archive, where the system has it; otherwise as it has it.
-archive() {
+# C++'s library as an archive: that beside Swift's, or this system's, where it has one; otherwise as it has it.
+cxx() {
     local found
-    found=$(cc -print-file-name="lib$1.a")
-    if [ -e "$found" ]; then echo "$found"; else echo "-l$1"; fi
+    for found in "$static/libstdc++.a" "$(cc -print-file-name=libstdc++.a)" -lstdc++; do
+        [ ! -e "$found" ] || break
+    done
+    echo "$found"
 }
 
 if [ -z "$target" ]; then
@@ -61,6 +63,6 @@ if [ "$kind" = program ]; then
 else
     options+=(-shared "-Wl,--version-script=$here/module.map")
 fi
-"${zig[@]}" cc "${options[@]}" -o "$output" "$here/single.c" "$static/${target%%-*}/swiftrt.o" "@$work/objects" \
-    -Wl,--start-group "${libraries[@]}" -Wl,--end-group "$(archive stdc++)" -lunwind -lm -ldl -lpthread
+"${zig[@]}" cc "${options[@]}" -o "$output" "$here/newer.c" "$static/${target%%-*}/swiftrt.o" "@$work/objects" \
+    -Wl,--start-group "${libraries[@]}" -Wl,--end-group "$(cxx)" -lunwind -lm -ldl -lpthread
 finish

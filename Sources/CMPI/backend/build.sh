@@ -6,13 +6,13 @@
 # build.sh --list: tells the families whose headers are found, and where.
 #
 # Headers are looked for in MPI_INCLUDES (folders, apart by spaces), with the compilers MPICC and mpicc, and by pkg-config.
-# Which family a header is of is read in the header. CC compiles.
+# Which family a header is of is read in the header. CC, a command in words, compiles.
 
 set -euo pipefail
 source=$(cd "$(dirname "$0")" && pwd)
 folder=$1
 shift
-compiler=${CC:-$(type -P cc || type -P clang || true)}
+read -ra compiler <<< "${CC:-$(type -P cc || type -P clang || true)}"
 
 # Folders with a header of MPI's, a line each.
 includes() {
@@ -36,7 +36,7 @@ family() {
     [ -e "$1/$2" ] || return 0
     [ "$2" = mpi.h ] || { echo abi; return; }
     echo 'OMPI_MAJOR_VERSION I_MPI_NUMVERSION MPICH_NUMVERSION' |
-        "$compiler" -E -P -include "$1/$2" -I "$1" - 2> /dev/null | tail -n 1 |
+        "${compiler[@]}" -E -P -include "$1/$2" -I "$1" -x c - 2> /dev/null | tail -n 1 |
         sed -E -e '/^OMPI_MAJOR_VERSION .* MPICH_NUMVERSION$/d' -e 's/^OMPI_MAJOR_VERSION .*/mpich/' \
             -e 's/^[0-9].*/openmpi/'
 }
@@ -53,7 +53,7 @@ while read -r include; do
         options=(-std=c11 -Wall -Wextra -Werror -O2 -shared -fPIC -fvisibility=hidden -I "$source/../include" -I "$include")
         [ "$family" != abi ] || options+=(-DCMPI_ABI)
         # Into place at once, and only what is new: a program may have the former one open.
-        "$compiler" "${options[@]}" -o "$folder/.$family.so" "$source/backend.c"
+        "${compiler[@]}" "${options[@]}" -o "$folder/.$family.so" "$source/backend.c"
         cmp -s "$folder/.$family.so" "$folder/$family.so" || mv "$folder/.$family.so" "$folder/$family.so"
         rm -f "$folder/.$family.so"
     done
