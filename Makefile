@@ -28,7 +28,7 @@ MACHINE := $(shell uname -m)
 VENV := .venv
 ZIG ?= env -u PYTHONPATH $(CURDIR)/$(VENV)/bin/python -m ziglang
 export ZIG
-# What compiles and links for TARGET. Another kind of machine than this one takes a Swift of its own, and 6 GB.
+# What compiles and links for TARGET. Another kind of machine than this one takes a Swift of its own, and 5 GB.
 FOREIGN := $(filter-out $(MACHINE),$(firstword $(subst -, ,$(TARGET))))
 SWIFT_SDK ?= $(CURDIR)/build/sdk
 ifeq ($(FOREIGN),)
@@ -178,7 +178,7 @@ wheel: setup $(VENV)/ready $(HEADERS)/include/mpi_abi.h ## Build a wheel and a t
 	$(VENV)/bin/auditwheel show dist/dgen_mpi-*_$(WHEEL_MACHINE).whl
 	tar -C build/wheel -czf "$$(ls dist/dgen_mpi-*_$(WHEEL_MACHINE).whl | sed 's/\.whl$$/.tar.gz/')" .
 
-wheels: setup-arm64 wheel ## Build them for arm64 as well, on x86-64; as root, with debootstrap and 6 GB
+wheels: setup-arm64 wheel ## Build them for arm64 as well, on x86-64; as root, with debootstrap and 5 GB
 	$(MAKE) --no-print-directory wheel TARGET=aarch64-linux-gnu.2.28
 
 sanitize-threads: setup-tests ## Run the tests of threads under the thread sanitizer

@@ -10,9 +10,9 @@ let strict: [SwiftSetting] = [
 
 /// Whether it is compiled for x86-64: what `TARGET` says, see Sources/Linking/link.sh, or else what this machine is.
 let isX86: Bool = {
-    if let target = Context.environment["TARGET"], !target.isEmpty {
-        return target.hasPrefix("x86_64-")
-    }
+    let target = Context.environment["TARGET"] ?? ""
+    if target.hasPrefix("x86_64-") { return true }
+    if target.hasPrefix("aarch64-") { return false }
     #if arch(x86_64)
         return true
     #else
