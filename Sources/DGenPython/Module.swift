@@ -140,14 +140,13 @@ private func manifest(_ arguments: Arguments) throws(PythonError) -> PythonObjec
         try StoredManifest(parsing: text)
     }
     let spec = stored.spec
-    let found: PythonDictionary = [
+    var found: PythonDictionary = [
         "is_complete": stored.isComplete, "size": spec.size, "seed": spec.seed,
-        "dedup_thousandths": spec.dedupRatio.thousandths,
-        "compress_thousandths": spec.compressRatio.thousandths,
         "dedup_unit": spec.dedupUnit, "compress_unit": spec.compressUnit,
         "fill": spec.fill.rawValue, "is_per_rank": stored.isPerRank, "ranks": stored.ranks,
         "align": stored.align,
     ]
+    found.entries += spec.reductionFields
     return found.newObject()
 }
 
@@ -157,10 +156,13 @@ nonisolated(unsafe) private let functions = methodTable([
         "source",
         """
         size, seed, dedup_thousandths, compress_thousandths, dedup_unit, compress_unit, fill, \
-        max_threads, numa_mode, numa_node
+        composition, max_threads, numa_mode, numa_node
         """,
-        "Return a data set; a compress_unit or max_threads of 0 and a numa_node of -1 are chosen here."
-    ) { call($1, $2, wanted: 10, Source.new) },
+        """
+        Return a data set; a compress_unit or max_threads of 0 and a numa_node of -1 are chosen here. `composition` \
+        has lists of texts by the names of the options of version 2.
+        """
+    ) { call($1, $2, wanted: 11, Source.new) },
     pythonFunction(
         "allocate", "size",
         "Return new memory, whose contents are whatever they are."

@@ -60,30 +60,10 @@ func checkOptions(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
 private func pythonValue(_ value: (any Sendable)?, _ text: String?) -> any PythonValue {
     switch value {
     case let value as any PythonValue: value
+    // However it was written.
+    case let share as Share: share.description
     case let choice as any RawRepresentable<String>: choice.rawValue
     case let value as any CustomStringConvertible: text ?? value.description
     default: text ?? ""
-    }
-}
-
-extension Arguments {
-    /// A mapping of names to lists of texts.
-    fileprivate func lists(_ index: Int) throws(PythonError) -> [(String, [String])] {
-        let mapping = try object(index)
-        guard PyDict_Size(mapping) >= 0 else { throw PythonError() }
-        var found: [(String, [String])] = []
-        var (place, key, list): (Int, PythonObject?, PythonObject?) = (0, nil, nil)
-        while PyDict_Next(mapping, &place, &key, &list) != 0 {
-            guard let key, let list else { continue }
-            let count = PyList_Size(list)
-            guard count >= 0 else { throw PythonError() }
-            var texts: [String] = []
-            for element in 0..<count {
-                guard let object = PyList_GetItem(list, element) else { throw PythonError() }
-                texts.append(try text(of: object))
-            }
-            found.append((try text(of: key), texts))
-        }
-        return found
     }
 }

@@ -36,6 +36,15 @@ extension Optional: PythonValue where Wrapped: PythonValue {
     }
 }
 
+/// A number that is no whole one; `Double` itself is what options have that Python keeps as texts.
+struct PythonFloat: PythonValue {
+    private let value: Double
+
+    init(_ value: Double) { self.value = value }
+
+    func newObject() -> PythonObject? { PyFloat_FromDouble(value) }
+}
+
 struct PythonBytes: PythonValue {
     let bytes: [UInt8]
 
@@ -62,6 +71,7 @@ struct PythonTuple: PythonValue {
     private let elements: [any PythonValue]
 
     init(_ elements: any PythonValue...) { self.elements = elements }
+    init(_ elements: [any PythonValue]) { self.elements = elements }
 
     func newObject() -> PythonObject? {
         filled(PyTuple_New(elements.count), elements.count, PyTuple_SetItem) {

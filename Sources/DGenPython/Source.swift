@@ -11,7 +11,6 @@ internal import Logging
 /// share a source take turns.
 final class Source: PythonContent {
     private let spec: DataSpec
-    private let layout: Layout
     private let kernel: Kernel
     private let threads: Threads
     private let logger: Logger
@@ -43,13 +42,13 @@ final class Source: PythonContent {
         self.threads = threads
         end = spec.size
         log = DamageLog(spec, limit: Self.rangesMax)
-        layout = Layout(spec)
         logger = Logger(label: "generator")
         generator = ParallelGenerator(spec, pool: threads.pool, kernel: kernel, logger: logger)
         logger.debug(
             """
             \(spec.size) bytes of seed \(spec.seed), dedup ratio \(spec.dedupRatio), compress ratio \
-            \(spec.compressRatio): kernel \(kernel.rawValue), threads \(threads.pool.count)
+            \(spec.compressRatio), \(StoredManifest.format(of: spec)): kernel \(kernel.rawValue), \
+            threads \(threads.pool.count)
             """)
     }
 
@@ -159,10 +158,17 @@ final class Source: PythonContent {
         for (name, value) in [
             ("source_offset", diagnosis.sourceOffset), ("flipped_bits", diagnosis.flippedBits),
             ("torn_at", diagnosis.tornAt), ("sampled", diagnosis.isSampled ? 1 : nil),
+            ("generation", diagnosis.generation),
+            ("source_blocks", diagnosis.sourceBlocks.flatMap { $0 > 1 ? $0 : nil }),
         ] {
             if let value { dictionary.entries.append((name, value)) }
         }
         if let seed = diagnosis.seed { dictionary.entries.append(("seed", seed)) }
+        if diagnosis.staleBlocks.count > 1 {
+            let blocks = diagnosis.staleBlocks.sorted { $0.key < $1.key }
+            let pairs = PythonList(blocks.map { PythonTuple($0.key, $0.value) })
+            dictionary.entries.append(("stale_blocks", pairs))
+        }
         if diagnosis.kind == .bitFlips {
             let bits = diagnosis.bits.map { PythonTuple($0.offset, $0.bit) }
             dictionary.entries.append(("bits", PythonList(bits)))
@@ -193,17 +199,18 @@ final class Source: PythonContent {
     static func new(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
         let fill: DataSpec.Fill = try arguments.choice(6, "fill", "backref or zeros")
         let grain = try arguments.integer(5, "compress_unit", in: Int.min...Int.max)
-        let threads = try Threads.wanted(arguments, 7)
+        let threads = try Threads.wanted(arguments, 8)
         let size = try arguments.integer(0, "size", in: 0...Int.max)
         let seed = try arguments.seed(1)
         let dedup = try arguments.integer(2, "dedup_ratio", in: Int.min...Int.max)
         let compress = try arguments.integer(3, "compress_ratio", in: Int.min...Int.max)
         let block = try arguments.integer(4, "dedup_unit", in: Int.min...Int.max)
+        let composition = try arguments.composition(7)
         let spec = try orValueError { () throws(InvalidField) in
             try DataSpec(
                 size: size, seed: seed, dedupRatio: Ratio(thousandths: dedup),
                 compressRatio: Ratio(thousandths: compress), dedupUnit: block,
-                compressUnit: grain == 0 ? nil : grain, fill: fill)
+                compressUnit: grain == 0 ? nil : grain, fill: fill, composition: composition)
         }
         return Source(spec, kernel: try chosenKernel(), threads: threads).newObject()
     }
@@ -334,12 +341,15 @@ final class Source: PythonContent {
     }
 
     private func describe(_: Arguments) -> PythonObject? {
-        let found: PythonDictionary = [
-            "compress_unit": spec.compressUnit, "blocks": layout.blockCount,
-            "distinct_blocks": layout.distinctBlockCount,
-            "expected_stored_bytes": layout.expectedStoredBytes, "kernel": kernel.rawValue,
+        let reduction = Reduction(spec)
+        var found: PythonDictionary = [
+            "compress_unit": spec.compressUnit, "blocks": reduction.blocks,
+            "distinct_blocks": reduction.contents + (reduction.zeroBlocks > 0 ? 1 : 0),
+            "zero_blocks": reduction.zeroBlocks,
+            "expected_stored_bytes": reduction.storedBytes, "kernel": kernel.rawValue,
             "threads": threads.pool.count,
         ]
+        found.entries += spec.reductionFields
         return found.newObject()
     }
 

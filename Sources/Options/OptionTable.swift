@@ -141,8 +141,8 @@ extension OptionRow {
         otherwise: "nothing changes, or from the manifest",
         accepted: "RATE, or SHARE:RATE separated by commas; 8 at most",
         help: """
-            What changes from one generation to the next, as `2%`, or as `10%:15%,90%:0.5%` for contents that \
-            change often and others that seldom do. All copies of a content change together.
+            What changes from one generation to the next, as `2%` or `10%:15%,90%:0.5%`. The latter is for \
+            contents of which some change often and others seldom. All copies of a content change together.
             """, example: "['10%:15%', '90%:0.5%']", of: .ofData)
     package static let generation = Setting(
         "generation", .number(0...Composition.generationMax), otherwise: "0, or from the manifest",

@@ -94,20 +94,29 @@ package struct Settings: Codable, Sendable {
             composition: try composition(over: base?.composition))
     }
 
-    private func composition(over base: Composition?) throws(InvalidField) -> Composition {
+    /// What makes the data set one of version 2: the options, and where they are silent what another one has.
+    package func composition(
+        over base: Composition? = nil
+    ) throws(InvalidField) -> Composition {
         for (row, other) in [
             (OptionRow.dedupRatio, OptionRow.copies), (.compressRatio, .compressMix),
         ] where has(row) && has(other) {
             throw refusal(row, "none with \(other.name)")
         }
+        /// The values of a list, which may be empty where no text says so.
+        func list<Value>(
+            _ setting: Setting<[Value]>, otherwise: [Value]?
+        ) throws(InvalidField) -> [Value]? {
+            guard let texts = entries[setting.name]?.texts else { return otherwise }
+            return texts.isEmpty ? [] : try setting.value(texts)
+        }
         return Composition(
-            copies: has(.copies)
-                ? try self[.copies] : has(.dedupRatio) ? nil : base?.copies,
+            copies: try list(.copies, otherwise: has(.dedupRatio) ? nil : base?.copies),
             zeros: try self[.zeros] ?? base?.zeros,
-            compressMix: has(.compressMix)
-                ? try self[.compressMix] : has(.compressRatio) ? nil : base?.compressMix,
+            compressMix: try list(
+                .compressMix, otherwise: has(.compressRatio) ? nil : base?.compressMix),
             run: try self[.run] ?? base?.run,
-            change: has(.change) ? try self[.change] : base?.change,
+            change: try list(.change, otherwise: base?.change),
             generation: try self[.generation] ?? base?.generation)
     }
 }

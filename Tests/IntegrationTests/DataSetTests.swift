@@ -99,6 +99,64 @@ extension Integration {
             #expect(verified.status == 0, "\(verified.error)")
         }
 
+        /// A reference data set of version 2, and the ranks that write it.
+        private static let ofVersion2: [(index: Int, ranks: Int)] = {
+            let counts = [1, 2, 3, 5]
+            let all = Vectors2.shared.sets.indices.flatMap { index in
+                counts.map { (index: index, ranks: $0) }
+            }
+            // Plain, by ratio, by classes, small blocks: each by another number of ranks.
+            let some = [(2, 5), (4, 2), (6, 3), (8, 1)]
+            return TestForm.cases(
+                all.filter { way in some.contains { $0 == way } },
+                more: all.filter { way in !some.contains { $0 == way } },
+                of: "everyVectorOfVersion2IsWrittenAndVerified")
+        }()
+
+        @Test(arguments: ofVersion2)
+        func everyVectorOfVersion2IsWrittenAndVerified(way: (index: Int, ranks: Int)) throws {
+            let folder = try Folder()
+            let vector = Vectors2.shared.sets[way.index]
+            let mode = way.index % 2 == 0 ? ["--collective"] : []
+            let written = try Launch.ranks(
+                way.ranks,
+                ["-o", folder.file("f"), "--align", "4096", "-t", "100000"] + mode
+                    + options(vector.spec))
+            #expect(written.status == 0, "\(written.error)")
+            #expect(try folder.sha256("f") == vector.sha256, "\(vector.name)")
+            let manifest = try folder.json("f.dgen.json")
+            #expect(manifest["format"] as? String == "dgen/2")
+            #expect(manifest["status"] as? String == "complete")
+            let verified = try Launch.ranks(
+                way.ranks % 3 + 1, ["verify", folder.file("f"), "--align", "512"])
+            #expect(verified.status == 0, "\(verified.error)")
+        }
+
+        private func options(_ spec: Vectors2.Spec) -> [String] {
+            /// A decimal number, of thousandths or millionths.
+            func decimal(_ value: Int, _ unit: Int) -> String {
+                "\(value / unit).\(String("\(unit + value % unit)".dropFirst()))"
+            }
+            func classes(_ pairs: [[Int]], unit: Int) -> String {
+                pairs.map {
+                    let value = unit == 1 ? "\($0[0])" : decimal($0[0], unit)
+                    return "\(value):\(decimal($0[1], 1_000_000))"
+                }.joined(separator: ",")
+            }
+            let given: [(String, String?)] = [
+                ("size", "\(spec.size.value)"), ("seed", "\(spec.seed.value)"),
+                ("dedup-unit", "\(spec.block)"), ("compress-unit", spec.grain.map { "\($0)" }),
+                ("fill", spec.fill), ("dedup-ratio", spec.dedup.map { decimal($0, 1000) }),
+                ("copies", spec.copies.map { classes($0, unit: 1) }),
+                ("zeros", spec.zeros.map { decimal($0, 1_000_000) }),
+                ("compress-mix", spec.compress.map { classes($0, unit: 1000) }),
+                ("run", spec.run.map { "\($0)" }),
+                ("change", spec.change.map { classes($0, unit: 1_000_000) }),
+                ("generation", spec.generation.map { "\($0)" }),
+            ]
+            return given.flatMap { name, value in value.map { ["--\(name)", $0] } ?? [] }
+        }
+
         @Test(arguments: ["scalar", "baseline", "x86-v3", "x86-v4"])
         func kernelsMakeTheSameFile(kernel: String) throws {
             let folder = try Folder()

@@ -6,9 +6,10 @@ from __future__ import annotations
 import operator
 import os
 import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, SupportsIndex, Union
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex, Union
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 
 RatioLike = Union[int, float, str, Decimal, Fraction]
 """What a ratio may be given as."""
+
+ShareLike = RatioLike
+"""What a share may be given as: a part of one, or a text in per cent."""
+
+ClassesLike = Union[ShareLike, Mapping[Any, ShareLike], Sequence[Union[str, Sequence[RatioLike]]]]
+"""What classes may be given as: one text, a list of texts or of pairs, a mapping."""
+
+MILLION = 1_000_000
+"""Shares are held in millionths."""
 
 THREADS_MAX = 4096
 """More are never started, whatever is allowed."""
@@ -137,3 +147,72 @@ def threads_of(
     if not (numa_node is None or 0 <= node <= 65535):
         raise refusal("numa_node", node, "the number of a node")
     return min(threads, THREADS_MAX), mode, node
+
+
+def composition_of(
+    ratios: Mapping[str, RatioLike | None],
+    classes: Mapping[str, ClassesLike | None],
+    zeros: ShareLike | None,
+    **counts: SupportsIndex | str | None,
+) -> dict[str, list[str]]:
+    """Return what makes a data set one of version 2, as the texts that the extension reads.
+
+    Nothing is rounded: what has no text that is exact is handed on as what the extension refuses.
+    Ratios that were given are among them, unless there is nothing else. Raises TypeError for what
+    is no number, text or list of these.
+    """
+    found = {
+        name: _class_texts(name, value) for name, value in classes.items() if value is not None
+    }
+    if zeros is not None:
+        found["zeros"] = [_number_text(zeros)]
+    for name, count in counts.items():
+        if count is not None:
+            found[name] = [count if isinstance(count, str) else str(operator.index(count))]
+    if found:
+        found |= {name: [_number_text(it)] for name, it in ratios.items() if it is not None}
+    return found
+
+
+def _class_texts(name: str, value: ClassesLike) -> list[str]:
+    if isinstance(value, Mapping):
+        return [":".join(map(_number_text, entry)) for entry in value.items()]
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return [_number_text(value)]
+    return [_class_text(name, element) for element in value]
+
+
+def _class_text(name: str, value: object) -> str:
+    if isinstance(value, Mapping):
+        raise TypeError(f"{name}: a list has texts or pairs, not mappings")
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return _number_text(value)
+    # What is no pair has too few colons, or too many.
+    return ":".join(map(_number_text, value))
+
+
+def _number_text(value: object) -> str:
+    """Return a number as the program reads it; raises TypeError for what is none, and no text."""
+    if isinstance(value, (str, bool)):
+        return str(value)
+    if isinstance(value, SupportsIndex):
+        return str(operator.index(value))
+    if isinstance(value, Fraction):
+        if value < 0 or MILLION % value.denominator != 0:
+            return str(value)
+        whole, rest = divmod(value.numerator * (MILLION // value.denominator), MILLION)
+        text = f"{whole}.{rest:06}"
+    else:
+        if not isinstance(value, SupportsFloat):
+            raise TypeError(f"a number or a text is needed, not {type(value).__name__}")
+        # The shortest decimal form, so that 0.2927 is what was written.
+        number = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+        if not number.is_finite() or abs(number.adjusted()) > SHOWN_MAX:
+            return str(number)
+        text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def share_of(share: float) -> float | str:
+    """Return a share as manifests have it: in per cent where it would get an exponent."""
+    return f"{100 * share:.4f}".rstrip("0") + "%" if 0 < share < 0.0001 else share

@@ -129,8 +129,9 @@ class _Launch(_Record):
 
 class _Specification(_Record):
     size: Count = 0
-    dedup_ratio: Ratio = 1
-    compress_ratio: Ratio = 1
+    # Where there are classes, they stand for a ratio.
+    dedup_ratio: Ratio | None = None
+    compress_ratio: Ratio | None = None
 
 
 _Text = str | None
@@ -199,8 +200,8 @@ class _Compression(_Record):
 
 
 class _Requested(_Record):
-    dedup_ratio: Ratio
-    compress_ratio: Ratio
+    dedup_ratio: Ratio | None = None
+    compress_ratio: Ratio | None = None
     dedup_unit: Count
 
 

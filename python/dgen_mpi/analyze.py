@@ -272,15 +272,19 @@ def table(analysis: dict[str, Any]) -> Table:
     for found in analysis["dedup"]:
         asked = ""
         if spec and found["kind"] == "fixed" and found["unit"] == spec["dedup_unit"]:
-            asked = f"{spec['dedup_ratio']:g}"
+            asked = _shown(spec.get("dedup_ratio"))
         name = "dedup, fixed blocks" if found["kind"] == "fixed" else "dedup, chunks by content"
         unit = _native.format_size(found["unit"])
         table.add_row(name, unit, f"{found['ratio']:.3f}", asked)
     for found in analysis["compression"]:
-        asked = f"{spec['compress_ratio']:g}" if spec else ""
+        asked = _shown(spec.get("compress_ratio")) if spec else ""
         unit = _native.format_size(found["unit"])
         table.add_row(cell(f"compression, {found['codec']}"), unit, f"{found['ratio']:.3f}", asked)
     return table
+
+
+def _shown(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:g}"
 
 
 def draw(analysis: dict[str, Any], path: str | os.PathLike[str]) -> None:

@@ -28,14 +28,19 @@ class Damage(_Range):
         byte, and how many of its bytes are wrong.
     kind
         What has become of it, as its bytes tell: ``"zeros"`` (8 bytes at least: a lost write, or a
-        hole), ``"stale"`` (the bytes of another seed that was named), ``"misplaced"`` (16 bytes at
+        hole), ``"stale"`` (the bytes of another seed that was named, or of another generation of
+        the data set), ``"misplaced"`` (16 bytes at
         least that belong at another offset), ``"bit_flips"``, ``"torn"`` (right up to a sector
         within a block, and unknown bytes to its end), ``"truncated"`` (not there), ``"mixed"``
         (several kinds), ``"foreign"`` (anything else); empty where nobody has looked.
-    source_offset
-        Where misplaced bytes belong; the lowest offset, where copies of blocks have them.
+    source_offset, source_blocks
+        Where misplaced bytes belong; the lowest offset, where copies of blocks have them. How many
+        blocks hold them by right, where classes of copies say so and there are several.
     seed
         The seed of the data set that stale bytes are of.
+    generation, stale_blocks
+        The generation in which stale bytes were made; where there are several, how many blocks hold
+        bytes of each.
     flipped_bits, bits
         How many bits differ, and which, as pairs of an offset and a bit from 0 to 7 (64 at most).
         Of a `sampled` range, those that were looked at: as many differ at least.
@@ -54,7 +59,10 @@ class Damage(_Range):
 
     kind: str = ""
     source_offset: int | None = None
+    source_blocks: int | None = None
     seed: int | None = None
+    generation: int | None = None
+    stale_blocks: dict[int, int]
     flipped_bits: int | None = None
     bits: list[tuple[int, int]]
     torn_at: int | None = None
@@ -73,7 +81,8 @@ class Damage(_Range):
     ) -> Damage:
         """Make a range; `diagnosis` has what the extension has found out about it."""
         damage = super().__new__(cls, offset, bytes, wrong_bytes)
-        vars(damage).update({"bits": [], "parts": []} | dict(diagnosis or {}))
+        vars(damage).update({"bits": [], "parts": [], "stale_blocks": {}} | dict(diagnosis or {}))
+        damage.stale_blocks = dict(damage.stale_blocks)
         damage.sampled = bool(damage.sampled)
         return damage
 
@@ -83,7 +92,7 @@ class Damage(_Range):
         return self._asdict() | {
             name: value.hex() if isinstance(value, bytes) else value
             for name, value in known.items()
-            if value not in (None, [], "") and value is not False
+            if value not in (None, [], {}, "") and value is not False
         }
 
 

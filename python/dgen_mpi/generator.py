@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 CHUNK_SIZE = 32 << 20
 """The chunk of a generator, in bytes, unless something else is asked for."""
 
+_NO_COMPOSITION: dict[str, list[str]] = {}
+
 _POOL_BYTES = 1 << 20
 # A pool's data set: after so much it goes on with another seed.
 _POOL_DATA_BYTES = 256 << 20
@@ -190,6 +192,7 @@ class Generator:
         self._kind = (
             *ratios_of(dedup_ratio, compress_ratio),
             *shape_of(dedup_unit, compress_unit, fill),
+            _NO_COMPOSITION,
             *threads_of(max_threads, numa_mode, numa_node),
         )
         self._seed = seed_of(seed)
@@ -400,7 +403,7 @@ class BufferPool:
         self, size: int, ratios: tuple[int, int], threads: tuple[int, str, int]
     ) -> _native.Source:
         """Open the next data set of the pool."""
-        kind = (*ratios, *shape_of(), *threads)
+        kind = (*ratios, *shape_of(), _NO_COMPOSITION, *threads)
         source = _native.source(size, self._next_seed, *kind)
         self._next_seed = (self._next_seed + 1) % (1 << 64) if self._is_seeded else seed_of(None)
         return source

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dgen_mpi import _native
 from dgen_mpi._files import read_text
@@ -31,22 +30,28 @@ class Manifest(NamedTuple):
     """What a manifest says, as the program reads it."""
 
     is_complete: bool
-    size: int
-    seed: int
-    dedup_thousandths: int
-    compress_thousandths: int
-    dedup_unit: int
-    compress_unit: int
-    fill: str
     is_per_rank: bool
     ranks: int | None
     align: int | None
+    size: int
+    seed: int
+    dedup_unit: int
+    compress_unit: int
+    fill: str
+    dedup_ratio: float | None
+    compress_ratio: float | None
+    copies: tuple[tuple[int, float], ...] | None
+    zeros: float | None
+    compress_mix: tuple[tuple[float, float], ...] | None
+    run: int | None
+    change: tuple[tuple[float, float], ...] | None
+    generation: int | None
 
     @property
-    def spec(self) -> tuple[int, int, Decimal, Decimal, int, int, str]:
-        """What `DataSpec` is made of, in its order."""
-        ratios = (Decimal(self.dedup_thousandths) / 1000, Decimal(self.compress_thousandths) / 1000)
-        return (self.size, self.seed, *ratios, self.dedup_unit, self.compress_unit, self.fill)
+    def spec(self) -> dict[str, Any]:
+        """What `DataSpec` is made of, by the names of its parameters."""
+        others = ("is_complete", "is_per_rank", "ranks", "align")
+        return {name: value for name, value in self._asdict().items() if name not in others}
 
     def shards(self, data: Path, offset: int = 0) -> Iterator[Shard]:
         """Yield the files of the data set at `data`, from that with the byte at `offset` on.
@@ -79,7 +84,7 @@ def shard_path(path: Path, rank: int) -> Path:
 
 
 def read(path: Path) -> Manifest:
-    """Return what a manifest says; raises `OSError`, and `ValueError` for what is no ``dgen/1``."""
+    """Return what a manifest says; raises `OSError`, and `ValueError` for what is none."""
     try:
         return Manifest(**_native.manifest(read_text(path, BYTES_MAX)))
     except ValueError as error:

@@ -80,6 +80,8 @@ def draw_analysis(analysis: dict[str, Any], path: str | os.PathLike[str]) -> Non
     spec = analysis["spec"]
     if spec:
         for name, color in (("dedup_ratio", "C0"), ("compress_ratio", "C1")):
+            if spec.get(name) is None:
+                continue
             asked = f"requested {name}"
             axes.axhline(spec[name], color=color, linestyle="--", linewidth=1, label=asked)
         axes.legend(fontsize=8)

@@ -47,8 +47,9 @@ class Result:
     transfer_size: int
     collective: bool
     size: int
-    dedup_ratio: float
-    compress_ratio: float
+    dedup_ratio: float | None
+    compress_ratio: float | None
+    """None where no ratio was told: classes stand for it, or the run had no data set yet."""
     kernel: str
     file_system: str
     path: str
@@ -208,9 +209,9 @@ def load(*paths: str | Path) -> Results:
 
 
 def _without_run(result: Result) -> str:
-    if "run" not in result.values:
+    if "runs" not in result.values:
         return result.case
-    name = f"run{result.values['run']}"
+    name = f"run{result.values['runs']}"
     return result.case.removesuffix(f"-{name}") if result.case != name else "all"
 
 
@@ -290,10 +291,10 @@ def draw_ratios(analyses: Sequence[dict[str, Any]], path: str | Path) -> None:
         spec = analysis.get("spec")
         if not spec:
             continue
-        for found in analysis["compression"]:
+        for found in analysis["compression"] if spec.get("compress_ratio") else ():
             name = f"{found['codec']}, {_native.format_size(found['unit'])} units"
             points.setdefault(name, []).append((spec["compress_ratio"], found["ratio"]))
-        for found in analysis["dedup"]:
+        for found in analysis["dedup"] if spec.get("dedup_ratio") else ():
             if found["kind"] == "fixed" and found["unit"] == spec["dedup_unit"]:
                 name = f"dedup, {_native.format_size(found['unit'])} blocks"
                 points.setdefault(name, []).append((spec["dedup_ratio"], found["ratio"]))

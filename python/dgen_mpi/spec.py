@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from dataclasses import dataclass
@@ -12,10 +13,14 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 from dgen_mpi import _native, manifest
 from dgen_mpi._arguments import (
     DEDUP_UNIT,
+    ClassesLike,
     RatioLike,
+    ShareLike,
+    composition_of,
     ratios_of,
     seed_of,
     shape_of,
+    share_of,
     size_of,
     threads_of,
 )
@@ -33,6 +38,12 @@ WHOLE_BUFFER = -1
 """For the extension: as many bytes as the buffer has."""
 
 
+_FIELDS = (
+    *("size", "seed", "dedup_ratio", "compress_ratio", "dedup_unit", "compress_unit", "fill"),
+    *("copies", "zeros", "compress_mix", "run", "change", "generation"),
+)
+
+
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class DataSpec:
     """A data set: every byte is a function of these values and of its offset alone.
@@ -48,10 +59,11 @@ class DataSpec:
     seed
         0 to 2**64 - 1; drawn at random if it is not given.
     dedup_ratio
-        Logical blocks per distinct block: 1 to 1000000, at most 3 decimals.
+        Logical blocks per distinct block: 1 to 1000000, at most 3 decimals. 1 if it is not given;
+        not together with `copies`.
     compress_ratio
         Bytes per compressed byte: 1 up to what the grain holds (64 for 1024 bytes), at most 3
-        decimals.
+        decimals. 1 if it is not given; not together with `compress_mix`.
     dedup_unit
         The block, in bytes: a multiple of 512 up to 1 GiB.
     compress_unit
@@ -59,6 +71,29 @@ class DataSpec:
         is not given, or 512 where 1024 does not divide `dedup_unit`.
     fill
         What the compressible part of a grain is: ``"backref"`` or ``"zeros"``.
+    copies
+        Contents that several blocks hold: how many copies, 2 to 2**40, and the share of all blocks
+        that such contents have. What is left is there once. At most 32 classes. With any of this
+        parameter and those down to `generation` the data set is one of version 2 (``dgen/2``),
+        whose blocks are scattered over it.
+
+        Classes are pairs in a list or a mapping, ``{2: 0.2927, 3: 0.0195}``, or texts as on the
+        command line, ``"2:29.27%,3:1.95%"``, in one or in a list. Shares are parts of one with at
+        most 6 decimals, or texts in per cent with at most 4. Nothing is rounded.
+    zeros
+        The share of the blocks that are zeros.
+    compress_mix
+        Contents that compress differently: classes of a compress ratio and the share of the
+        contents that have it. At most 32, whose shares are 1 together.
+    run
+        Blocks that stay neighbours when blocks are scattered: 1 to 2**40, 1 if it is not given.
+    change
+        What changes from one generation to the next: classes of a share of the contents and the
+        part of these that changes, such as ``{0.1: 0.15, 0.9: 0.005}``; or the part of all
+        contents, such as ``0.02``. At most 8; what is in none of them never changes.
+    generation
+        How often the data set has changed: 0 to 2**32 - 1, 0 if it is not given. Above 0 only with
+        `change`.
     max_threads
         Threads that make bytes; as many as the process may use if it is not given. They share the
         work of buffers of 2 MiB and more. Does not change the bytes.
@@ -71,10 +106,14 @@ class DataSpec:
     Attributes
     ----------
     size, seed, dedup_ratio, compress_ratio, dedup_unit, compress_unit, fill_kind
-        As they were given (`fill` as `fill_kind`), or chosen.
-    blocks, distinct_blocks
-        Blocks of the data set, the last of which may be cut short, and distinct ones among them, 1
-        at least.
+        As they were given (`fill` as `fill_kind`), or chosen. A ratio is None where `copies` or
+        `compress_mix` stand for it.
+    copies, zeros, compress_mix, run, change, generation
+        Tuples of pairs, and numbers, whatever they were given as; None for what was not given.
+    blocks, distinct_blocks, zero_blocks
+        Blocks of the data set, the last of which may be cut short, how many of them differ from
+        each other (1 at least without the parameters of version 2; blocks of zeros count as one),
+        and how many are zeros by `zeros`.
     expected_stored_bytes
         Bytes that a store which deduplicates and compresses at these units should keep.
     kernel, threads
@@ -88,17 +127,29 @@ class DataSpec:
     1000
     >>> spec.compare(last, offset=spec.size - 1000)
     []
+
+    What changes a little every day, on its seventh:
+
+    >>> spec = DataSpec(10_000_000, 42, copies={2: 0.3}, zeros=0.05, change="2%", generation=7)
+    >>> before = DataSpec(**{**spec.as_dict(), "generation": 6})
     """
 
     size: int
     seed: int
-    dedup_ratio: float
-    compress_ratio: float
+    dedup_ratio: float | None
+    compress_ratio: float | None
     dedup_unit: int
     compress_unit: int
     fill_kind: str
+    copies: tuple[tuple[int, float], ...] | None
+    zeros: float | None
+    compress_mix: tuple[tuple[float, float], ...] | None
+    run: int | None
+    change: tuple[tuple[float, float], ...] | None
+    generation: int | None
     blocks: int
     distinct_blocks: int
+    zero_blocks: int
     expected_stored_bytes: int
     kernel: str
     threads: int
@@ -108,23 +159,39 @@ class DataSpec:
         self,
         size: SupportsIndex,
         seed: SupportsIndex | None = None,
-        dedup_ratio: RatioLike = 1,
-        compress_ratio: RatioLike = 1,
+        dedup_ratio: RatioLike | None = None,
+        compress_ratio: RatioLike | None = None,
         dedup_unit: SupportsIndex = DEDUP_UNIT,
         compress_unit: SupportsIndex | None = None,
         fill: str = "backref",
         *,
+        copies: ClassesLike | None = None,
+        zeros: ShareLike | None = None,
+        compress_mix: ClassesLike | None = None,
+        run: SupportsIndex | str | None = None,
+        change: ClassesLike | None = None,
+        generation: SupportsIndex | str | None = None,
         max_threads: SupportsIndex | None = None,
         numa_mode: str = "auto",
         numa_node: SupportsIndex | None = None,
     ) -> None:
-        ratios = ratios_of(dedup_ratio, compress_ratio, is_exact=True)
+        ratios = ratios_of(
+            1 if dedup_ratio is None else dedup_ratio,
+            1 if compress_ratio is None else compress_ratio,
+            is_exact=True,
+        )
         shape = shape_of(dedup_unit, compress_unit, fill)
         known: dict[str, Any] = {"size": size_of(size), "seed": seed_of(seed)}
-        known |= {"dedup_ratio": ratios[0] / 1000, "compress_ratio": ratios[1] / 1000}
-        known |= {"dedup_unit": shape[0], "fill_kind": shape[2]}
-        kind = (*ratios, *shape, *threads_of(max_threads, numa_mode, numa_node))
+        composition = composition_of(
+            {"dedup_ratio": dedup_ratio, "compress_ratio": compress_ratio},
+            {"copies": copies, "compress_mix": compress_mix, "change": change},
+            zeros,
+            run=run,
+            generation=generation,
+        )
+        kind = (*ratios, *shape, composition, *threads_of(max_threads, numa_mode, numa_node))
         source = _native.source(known["size"], known["seed"], *kind)
+        known |= {"dedup_unit": shape[0], "fill_kind": shape[2]}
         # A frozen object is not assigned to.
         vars(self).update(known | source.describe(), _source=source)
 
@@ -141,7 +208,8 @@ class DataSpec:
 
         `path` is the data file, beside which ``PATH.dgen.json`` is, or that manifest itself. Raises
         OSError where it cannot be read, and ValueError for what is no manifest of format
-        ``dgen/1``. That of a run that did not end well is read with a warning in the log.
+        ``dgen/1`` or ``dgen/2``. That of a run that did not end well is read with a warning in the
+        log.
         """
         place = Path(path)
         if place.suffixes[-2:] != [".dgen", ".json"]:
@@ -151,7 +219,7 @@ class DataSpec:
             logging.getLogger(manifest.__name__).warning(
                 "%s: the run that wrote this file did not end well", place
             )
-        return cls(*stored.spec, max_threads=max_threads, numa_mode=numa_mode, numa_node=numa_node)
+        return cls(**stored.spec, max_threads=max_threads, numa_mode=numa_mode, numa_node=numa_node)
 
     def fill(self, buffer: BufferLike, offset: SupportsIndex = 0) -> int:
         """Fill a buffer with the bytes from an offset on, and return its length in bytes.
@@ -213,17 +281,20 @@ class DataSpec:
         reach = size_of(search_bytes, "search_bytes")
         return DamagedRanges.of(self._source.compare(buffer, start, most, known, reach))
 
-    def as_dict(self) -> dict[str, int | float | str]:
-        """Return the specification as manifests have it."""
-        return {
-            "size": self.size,
-            "seed": self.seed,
-            "dedup_ratio": self.dedup_ratio,
-            "compress_ratio": self.compress_ratio,
-            "dedup_unit": self.dedup_unit,
-            "compress_unit": self.compress_unit,
-            "fill": self.fill_kind,
-        }
+    def as_dict(self) -> dict[str, Any]:
+        """Return the specification as manifests have it: what was not given is not there.
+
+        Classes are lists of two numbers. A share below 0.0001 is a text in per cent.
+        """
+        found = {name: getattr(self, {"fill": "fill_kind"}.get(name, name)) for name in _FIELDS}
+        if self.zeros is not None:
+            found["zeros"] = share_of(self.zeros)
+        for name in ("copies", "compress_mix"):
+            if found[name] is not None:
+                found[name] = [[value, share_of(share)] for value, share in found[name]]
+        if self.change is not None:
+            found["change"] = [[share_of(share), share_of(rate)] for share, rate in self.change]
+        return {name: value for name, value in found.items() if value is not None}
 
     def __eq__(self, other: object) -> bool:
         """Tell whether both are the same bytes."""
@@ -231,7 +302,7 @@ class DataSpec:
 
     def __hash__(self) -> int:
         """Hash what the bytes are."""
-        return hash(tuple(self.as_dict().values()))
+        return hash(repr(self))
 
     def __repr__(self) -> str:
         """Tell the specification."""
@@ -240,4 +311,4 @@ class DataSpec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what the bytes are: another process may have other processors."""
-        return (DataSpec, tuple(self.as_dict().values()))
+        return (functools.partial(DataSpec, **self.as_dict()), ())

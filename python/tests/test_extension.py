@@ -236,7 +236,7 @@ def test_memory_does_not_grow() -> None:
 
 def test_references_are_counted_right() -> None:
     """None, exceptions and arguments keep the references that they have."""
-    source = _native.source(100, 1, 1000, 1000, MIB, 0, "backref", 1, "off", -1)
+    source = _native.source(100, 1, 1000, 1000, MIB, 0, "backref", {}, 1, "off", -1)
     buffer = bytearray(10)
     counts = [sys.getrefcount(thing) for thing in (None, buffer, TypeError, source)]
     for _ in range(1000):

@@ -94,9 +94,21 @@ def attempt(call: Any, *words: Any, **options: Any) -> Any:
     return wrong
 
 
+FIELDS = ("copies", "zeros", "compress_mix", "run", "change", "generation")
+TEXTS = st.one_of(
+    st.sampled_from(["2:5%", "1:1", "0.5", "7", "1:30%,2:0.7", "10%:15%", "4294967296"]),
+    st.text("0123456789.:%,", max_size=9),
+)
+COMPOSITIONS = st.dictionaries(
+    st.sampled_from(["x", "dedup_ratio", "compress_ratio", *FIELDS]),
+    st.one_of(st.lists(TEXTS, max_size=3), st.lists(GARBAGE, max_size=2), GARBAGE),
+    max_size=4,
+)
+
+
 def native_source() -> _native.Source:
     """Return a source as the package makes it."""
-    return _native.source(100_000, 5, 1500, 2000, 4096, 1024, "backref", 2, "off", -1)
+    return _native.source(100_000, 5, 1500, 2000, 4096, 1024, "backref", {}, 2, "off", -1)
 
 
 FUNCTIONS = sorted(
@@ -108,7 +120,7 @@ FUNCTIONS = sorted(
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 @fuzzed
-@given(words=st.lists(GARBAGE, max_size=11))
+@given(words=st.lists(GARBAGE, max_size=12))
 def test_functions_of_the_extension(name: str, words: list[Any]) -> None:
     """Any number of arguments of any type."""
     attempt(getattr(_native, name), *words)
@@ -135,15 +147,16 @@ def test_methods_of_a_source(name: str, words: list[Any]) -> None:
 @given(
     numbers=st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS),
     fill=st.sampled_from(["backref", "zeros", "", "x"]),
+    composition=st.one_of(st.just({}), COMPOSITIONS, GARBAGE),
     buffer=BUFFERS,
     offset=NUMBERS,
     count=NUMBERS,
 )
 def test_sources_of_any_numbers(
-    numbers: tuple[int, ...], fill: str, buffer: Any, offset: int, count: int
+    numbers: tuple[int, ...], fill: str, composition: Any, buffer: Any, offset: int, count: int
 ) -> None:
     """The right types, and any values: what is accepted fills what it is given."""
-    source = attempt(_native.source, *numbers, fill, 1, "off", -1)
+    source = attempt(_native.source, *numbers, fill, composition, 1, "off", -1)
     if isinstance(source, _native.Source):
         attempt(source.fill, buffer, offset, count)
         attempt(source.compare, buffer, offset, count, b"", 1 << 16)
@@ -157,9 +170,9 @@ def test_sources_of_any_numbers(
     seed=GARBAGE,
     options=st.dictionaries(
         st.sampled_from(
-            ["dedup_ratio", "compress_ratio", "dedup_unit", "compress_unit", "fill", "x"]
+            ["dedup_ratio", "compress_ratio", "dedup_unit", "compress_unit", "fill", "x", *FIELDS]
         ),
-        GARBAGE,
+        st.one_of(GARBAGE, TEXTS, st.lists(st.one_of(GARBAGE, TEXTS), max_size=3)),
         max_size=3,
     ),
 )

@@ -343,7 +343,7 @@ def test_garbage_raises_and_does_no_harm(data: st.DataObject) -> None:
         st.builds(bytearray, st.binary(max_size=50)),
         st.builds(lambda n: np.zeros(n)[::2], st.integers(0, 9)),
     )
-    source = _native.source(1000, 1, 1000, 2000, 1 << 20, 0, "backref", 1, "off", -1)
+    source = _native.source(1000, 1, 1000, 2000, 1 << 20, 0, "backref", {}, 1, "off", -1)
     functions = [
         *(_native.source, _native.uniform, _native.normalize_rows, _native.topology),
         *(source.fill, source.fill_next, source.compare, source.reserve, source.seek),
@@ -357,4 +357,4 @@ def test_garbage_raises_and_does_no_harm(data: st.DataObject) -> None:
         TypeError, ValueError, OverflowError, BufferError, MemoryError, AttributeError
     ):
         function(*arguments)
-    assert _native.source(8, 1, 1000, 1000, 1 << 20, 0, "backref", 1, "off", -1).tell() == 0
+    assert _native.source(8, 1, 1000, 1000, 1 << 20, 0, "backref", {}, 1, "off", -1).tell() == 0

@@ -52,7 +52,7 @@ def campaign(folder: Path, rates: dict[int, list[float]]) -> Path:
             cases.append(
                 {
                     "name": name,
-                    "values": {"ranks": str(ranks), "run": number},
+                    "values": {"ranks": str(ranks), "runs": number},
                     "remove_data": False,
                     "steps": [{"output": "o", "size": 1 << 30, "ranks": ranks}],
                 }
@@ -105,7 +105,7 @@ def test_pictures_show_what_is_asked(tmp_path: Path) -> None:
     results = report.load(campaign(tmp_path / "a", {1: [1e9, 2e9], 16: [3e9]}))
     report.draw(results, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    for field in ("transfer_size", "case", "compress_ratio", "run"):
+    for field in ("transfer_size", "case", "compress_ratio", "runs"):
         report.draw(results, tmp_path / "a.svg", x=field, series="ranks")
         assert "<svg" in (tmp_path / "a.svg").read_text()
     with pytest.raises(report.ReportError, match="no result has 'colour'"):

@@ -168,7 +168,7 @@ def test_wrong_values_are_named(values: dict[str, Any], message: str) -> None:
         ({"size": "1"}, TypeError),
         ({"size": 1 << 63}, OverflowError),
         ({"seed": 1.0}, TypeError),
-        ({"dedup_ratio": None}, TypeError),
+        ({"dedup_ratio": [2]}, TypeError),
         ({"dedup_unit": 1 << 70}, OverflowError),
         ({"fill": 3}, TypeError),
         ({"numa_mode": 3}, ValueError),
@@ -319,7 +319,7 @@ def test_manifests_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
         assert DataSpec.from_manifest(data) == spec
     assert "did not end well" in caplog.text
     for changes, message in [
-        ({"format": "dgen/2"}, "format: 'dgen/2' is not known here"),
+        ({"format": "dgen/3"}, "format: 'dgen/3' is not known here"),
         ({"status": "done"}, "status: must be"),
         ({"spec": None}, "spec: missing"),
         ({"spec": {"size": 1}}, "spec: seed: missing"),

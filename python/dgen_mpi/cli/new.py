@@ -24,6 +24,9 @@ _QUESTIONS = (
     ("compress_ratio", "Compress ratio", "1"),
 )
 
+_INSTEAD = {"dedup_ratio": "copies", "compress_ratio": "compress_mix"}
+"""Fields that are not asked for where another one is given."""
+
 _STEPS = "[{operation: generate, ranks: 4}, {operation: verify, ranks: 3}]"
 
 
@@ -43,7 +46,7 @@ def new(arguments: argparse.Namespace) -> None:
         raise JobError(f"{arguments.file}: exists; give --force to replace it")
     is_sweep = "runs" in given or any(is_axis(key, value) for key, value in given.items())
     for key, question, default in _QUESTIONS:
-        if key in given:
+        if key in given or _INSTEAD.get(key) in given:
             continue
         # Cases that may run at the same time write files of their own.
         default = "{name}.dat" if key == "output" and is_sweep else default

@@ -42,7 +42,7 @@ class Case:
     name: str
     """Its name: the same for the same values, whatever else is swept."""
     values: dict[str, Any]
-    """What is swept, as it stands in the file."""
+    """What is swept, as it stands in the file; under ``runs`` the number of the run."""
     steps: tuple[Job, ...]
     """The jobs; one that does not end well is the last."""
     remove_data: bool = False
@@ -183,7 +183,7 @@ class Campaign:
         names: dict[str, dict[str, Any]] = {}
         for swept in combinations:
             for number in range(1, runs + 1):
-                chosen = {**swept, "run": number} if runs > 1 else swept
+                chosen = {**swept, "runs": number} if runs > 1 else swept
                 case_name = _name_of(chosen, names)
                 names[case_name] = chosen
                 jobs = []
@@ -282,7 +282,9 @@ def _name_of(swept: dict[str, Any], taken: dict[str, dict[str, Any]]) -> str:
     parts = []
     for key, value in swept.items():
         text = re.sub(r"[^A-Za-z0-9.]+", "_", shown(value)).strip("_.")
-        parts.append(f"{key}{text}" if text[:1].isdigit() else f"{key}_{text}")
+        # The number of a run; `run` itself is an option.
+        word = "run" if key == "runs" else key
+        parts.append(f"{word}{text}" if text[:1].isdigit() else f"{word}_{text}")
     name = "-".join(parts) or "all"
     if taken.get(name) == swept:
         raise JobError(f"two cases have the same values: {name}")

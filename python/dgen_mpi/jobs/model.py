@@ -115,7 +115,10 @@ class Job(OptionFields):
         """What a store that deduplicates and compresses is expected to keep; None without size."""
         if self.size is None or not self.writes:
             return None
-        fields = ("seed", "dedup_ratio", "compress_ratio", "dedup_unit", "compress_unit", "fill")
+        fields = (
+            *("seed", "dedup_ratio", "compress_ratio", "dedup_unit", "compress_unit", "fill"),
+            *("copies", "zeros", "compress_mix", "run", "change", "generation"),
+        )
         given = {key: value for key in fields if (value := getattr(self, key)) is not None}
         return DataSpec(self.size, **{"seed": 0, **given}).expected_stored_bytes
 

@@ -143,6 +143,11 @@ _SCHEMAS: dict[str, list[dict[str, Any]]] = {
     "seed": [{"type": "integer", "minimum": 0}, _text_like("^[0-9]+$")],
     "ratio": [{"type": "number", "minimum": 0}, _text_like(r"^[0-9]+(\.[0-9]{1,3})?$")],
     "part": [{"type": "number", "minimum": 0, "maximum": 1}, _text_like("^[0-9.]+%?$")],
+    "share": [
+        {"type": "number", "minimum": 0, "maximum": 1},
+        _text_like(r"^([0-9]+(\.[0-9]{1,6})?|[0-9]+(\.[0-9]{1,4})?%)$"),
+    ],
+    "class": [{"type": "number", "minimum": 0}, {"type": "string", "minLength": 1}],
     "duration": [
         {"type": "integer", "minimum": 1},
         _text_like("^([0-9]+[smh]?|[0-9]+(:[0-5][0-9]){1,2})$"),
@@ -169,7 +174,7 @@ def schema(row: Row) -> dict[str, Any]:
         # Larger bounds are no numbers that every reader of JSON has.
         most = {"maximum": row["most"]} if row["most"] < 1 << 53 else {}
         kinds[0] |= {"minimum": row["least"], **most}
-    if shape == "joined":
+    if shape == "joined" and kind != "class":
         kinds = [{"type": "string", "minLength": 1}]
     if shape in ("joined", "several"):
         least = {"minItems": 1} if shape == "joined" else {}
