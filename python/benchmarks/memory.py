@@ -33,6 +33,7 @@ class Case:
     threads: int = 1
     compress: float = 1
     dedup: float = 1
+    set: str = "stream"
 
 
 @dataclass
@@ -195,6 +196,19 @@ def show(rates: Rates, fastest: str, kernels: list[str], processors: int) -> Non
                 rates.ratio(Case(fastest, "compare", size), fill(size)),
             ),
         ]
+    for size in (MIB, large):
+        scattered = Case(fastest, "fill", size, set="scattered")
+        lines += [
+            (f"{size_name(size)}, scattered 4 KiB: version 1", rates.ratio(scattered, fill(size))),
+            (
+                f"{size_name(size)}, scattered 512 B: version 1",
+                rates.ratio(Case(fastest, "fill", size, set="small"), fill(size)),
+            ),
+            (
+                f"{size_name(size)}, mixed 4 KiB: scattered 4 KiB",
+                rates.ratio(Case(fastest, "fill", size, set="mixed"), scattered),
+            ),
+        ]
     lines += [
         (f"1 MiB, {kernel}: dgen-py", rates.ratio(fill(MIB, kernel=kernel), dgen_py(MIB)))
         for kernel in kernels
@@ -204,10 +218,11 @@ def show(rates: Rates, fastest: str, kernels: list[str], processors: int) -> Non
     width = max(len(name) for name, _ in lines)
     for name, ratio in lines:
         print(f"  {name:<{width}}  {ratio:>6}")
-    position = rates.median(Case(fastest, "random", 4 * KIB))
-    if position:
-        microseconds = 4 * KIB / position * 1e6
-        print(f"\n4 KiB at a random offset of 2^62 bytes: {microseconds:.2f} microseconds")
+    for name in ("stream", "scattered"):
+        position = rates.median(Case(fastest, "random", 4 * KIB, set=name))
+        if position:
+            microseconds = 4 * KIB / position * 1e6
+            print(f"4 KiB at a random offset of 2^62 bytes, {name}: {microseconds:.2f} us")
 
 
 def main() -> None:
@@ -229,6 +244,7 @@ def main() -> None:
         if optional(name) is None:
             print(f"{name} is not installed, and left out")
     one_kind = ["--compress-ratios", "1", "--dedup-ratios", "1"]
+    sets = ["--sets", "stream,scattered,small,mixed"]
     rates = Rates()
     for _ in range(options.repeat):
         rates.add(ROUND, 0)
@@ -240,9 +256,10 @@ def main() -> None:
                 runs += [
                     ["--operations", "fill", *one_thread, "--dedup-ratios", "1"],
                     ["--operations", "fill,compare", *one_thread, "--compress-ratios", "1"],
+                    ["--operations", "fill", *one_thread, *one_kind, *sets],
                 ]
             if size == 4 * KIB:
-                runs.append(["--operations", "random", "--kernels", fastest, *one_kind])
+                runs.append(["--operations", "random", "--kernels", fastest, *one_kind, *sets])
             for run in runs:
                 ours(options.program, options.milliseconds, rates, here + run)
             for case, call in calls.items():
