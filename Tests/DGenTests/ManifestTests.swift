@@ -47,8 +47,8 @@ import Testing
     }
 
     @Test func othersAreRefused() {
-        let unknown = #"{"format": "dgen/2", "status": "complete", \#(spec)}"#
-        #expect(message(unknown).contains("'dgen/2' is not known"))
+        let unknown = #"{"format": "dgen/3", "status": "complete", \#(spec)}"#
+        #expect(message(unknown).contains("'dgen/3' is not known"))
         #expect(message("{\(spec)}").contains("format"))
         #expect(message(#"{"format": "dgen/1", \#(spec)}"#).contains("status"))
         #expect(message(#"{"format": "dgen/1", "status": "complete"}"#).contains("spec"))

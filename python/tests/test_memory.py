@@ -279,7 +279,7 @@ PLAIN: dict[str, Callable[[], Any]] = {
 def writers(buffer: Any) -> list[Callable[[], Any]]:
     """Return calls that write into a buffer, all there are."""
     generator = Generator(1 << 20, seed=1)
-    source = _native.source(1 << 20, 1, 1000, 1000, 1 << 20, 0, "backref", 1, "off", -1)
+    source = _native.source(1 << 20, 1, 1000, 1000, 1 << 20, 0, "backref", {}, 1, "off", -1)
     return [
         lambda: SPEC.fill(buffer),
         lambda: generator.fill_chunk(buffer),
