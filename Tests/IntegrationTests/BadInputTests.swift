@@ -83,7 +83,7 @@ extension Integration {
             Case("verify DIR/missing", 3, "no such file"),
             Case("verify DIR", 3, "not a regular file"),
             Case("verify DIR/exists", 2, "has no manifest", "--size"),
-            Case("verify DIR/unknown", 2, "'dgen/2' is not known"),
+            Case("verify DIR/unknown", 2, "'dgen/3' is not known"),
             Case("verify DIR/truncated", 2, "truncated.dgen.json"),
             Case("verify DIR/unreadable", 2, "unreadable.dgen.json", "spec: compress_ratio"),
             Case("--job /dev/zero -o DIR/f", 3, "job file", "not a regular file"),
@@ -135,7 +135,7 @@ extension Integration {
             // 65 is more than a grain of 1024 bytes can hold.
             let right = spec.replacing("65", with: "1", maxReplacements: 1)
             let manifests = [
-                ("unknown", #"{"format": "dgen/2", "status": "complete", \#(spec)}"#),
+                ("unknown", #"{"format": "dgen/3", "status": "complete", \#(spec)}"#),
                 ("truncated", #"{"format": "dgen/1", "status": "complete", "spec": {"size":"#),
                 ("unreadable", #"{"format": "dgen/1", "status": "complete", \#(spec)}"#),
                 (
