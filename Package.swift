@@ -78,7 +78,9 @@ let package = Package(
             swiftSettings: strict),
 
         // The table of options: what both entry points accept, and in which words they refuse.
-        .target(name: "Options", dependencies: ["DataGen", "NUMA"], swiftSettings: strict),
+        .target(
+            name: "Options", dependencies: ["DataGen", "NUMA"],
+            resources: [.embedInCode("Profiles")], swiftSettings: strict),
 
         // The program: a library, so that tests may look at it, and an executable that calls it.
         .target(

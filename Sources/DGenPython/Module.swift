@@ -211,6 +211,10 @@ nonisolated(unsafe) private let functions = methodTable([
         """
     ) { call($1, $2, wanted: 2, checkOptions) },
     pythonFunction(
+        "profiles", "",
+        "Return the ready profiles as YAML, by their names."
+    ) { call($1, $2, wanted: 0, profiles) },
+    pythonFunction(
         "build_info", "",
         "Return version, kind of build, kernels, and the processors that this process may use."
     ) { call($1, $2, wanted: 0, buildInfo) },

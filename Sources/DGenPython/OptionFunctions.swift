@@ -22,6 +22,10 @@ func options(_: Arguments) throws(PythonError) -> PythonObject? {
     return PythonList(rows).newObject()
 }
 
+func profiles(_: Arguments) throws(PythonError) -> PythonObject? {
+    PythonDictionary(entries: ReadyProfile.all.map { ($0.name, $0.text) }).newObject()
+}
+
 func checkOptions(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
     var (given, read): (Settings.Given, [(OptionRow, [any Sendable])]) = ([:], [])
     let operation = Operation(rawValue: try arguments.text(0))

@@ -2,7 +2,7 @@
 // What options choose between.
 
 package enum Command: String, CaseIterable, Sendable {
-    case generate, verify, repair, test, plan, info, bench
+    case generate, verify, repair, test, plan, profiles, info, bench
 }
 
 package enum Operation: String, CaseIterable, Sendable {

@@ -188,6 +188,15 @@ extension Kind where Value == String {
         Kind(Form("text", accepted)) { $0.isEmpty ? nil : $0 }
     }
 
+    /// The name of a ready profile, or the path of a file, which has a slash or a point in it.
+    static var profile: Kind {
+        let names = ReadyProfile.all.map(\.name)
+        let accepted = "\(names.joined(separator: ", ")), or a file with '/' or '.' in its path"
+        return Kind(Form("text", accepted)) { text in
+            names.contains(text) || text.contains { "/.".contains($0) } ? text : nil
+        }
+    }
+
     /// A text of one line with something in it.
     static func line(_ accepted: String = "one line of text") -> Kind {
         Kind(Form("text", accepted)) { $0.isEmpty || !$0.isOneLine ? nil : $0 }

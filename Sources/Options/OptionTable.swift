@@ -28,8 +28,8 @@ extension OptionRow {
         OptionTopic(
             title: "Data", about: "What the bytes are. Only these options change them.",
             rows: [
-                .size, .seed, .dedupRatio, .compressRatio, .dedupUnit, .compressUnit, .fill,
-                .copies, .zeros, .compressMix, .run, .change, .generation,
+                .size, .seed, .profile, .dedupRatio, .compressRatio, .dedupUnit, .compressUnit,
+                .fill, .copies, .zeros, .compressMix, .run, .change, .generation,
             ]),
         OptionTopic(
             title: "File", about: "The file, and how it is written.",
@@ -93,6 +93,12 @@ extension OptionRow {
         "seed", .seed, otherwise: "drawn at random and printed, or from the manifest",
         help: "Seed of the data set. Another seed makes other bytes that share nothing with these.",
         example: "42", of: .ofData)
+    package static let profile = Setting(
+        "profile", .profile, otherwise: "none",
+        help: """
+            What measured data is composed of, by name or from a YAML file: units, fill, copies, zeros, compress_mix, \
+            run and change. What is given elsewhere goes before it, and it goes before a manifest.
+            """, example: "archive", of: .ofData)
     package static let dedupRatio = Setting(
         "dedup_ratio", .ratio, otherwise: "1, or from the manifest",
         accepted: "1 to 1000000, at most 3 decimals",

@@ -59,6 +59,19 @@ package struct Settings: Codable, Sendable {
         entries[row.name] = Entry(texts: texts + entry.texts, isOfJobFile: entry.isOfJobFile)
     }
 
+    /// Takes from a profile what nothing else gives, and nothing that was given excludes.
+    package mutating func add(profile: Given) {
+        let excluded = Self.alternatives.filter { has($0.0) }.map(\.1)
+        for (row, texts) in profile where !has(row) && !excluded.contains(row) {
+            entries[row.name] = Entry(texts: texts)
+        }
+    }
+
+    /// What says the same in two ways, of which one may be given: for all alike, and by classes.
+    private static let alternatives: [(OptionRow, OptionRow)] = [
+        (.dedupRatio, .copies), (.compressRatio, .compressMix),
+    ]
+
     /// The value of an option, or its default.
     package subscript<Value>(_ setting: Setting<Value>) -> Value {
         get throws(InvalidField) { try setting.value(entries[setting.name]?.texts) }
@@ -98,9 +111,7 @@ package struct Settings: Codable, Sendable {
     package func composition(
         over base: Composition? = nil
     ) throws(InvalidField) -> Composition {
-        for (row, other) in [
-            (OptionRow.dedupRatio, OptionRow.copies), (.compressRatio, .compressMix),
-        ] where has(row) && has(other) {
+        for (row, other) in Self.alternatives where has(row) && has(other) {
             throw refusal(row, "none with \(other.name)")
         }
         /// The values of a list, which may be empty where no text says so.

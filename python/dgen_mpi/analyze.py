@@ -229,7 +229,7 @@ def _measure(
         parts = _blocks(data, unit) if kind == "fixed" else _chunks(data, unit)
         digests[kind, unit] = [_digest(part) for part in parts]
     for codec, unit in compressions:
-        compress, parts = _compressor(codec), _blocks(data, unit)
+        compress, parts = compressor(codec), _blocks(data, unit)
         stored[codec, unit] = sum(min(len(compress(part)), len(part)) for part in parts)
     return len(data), digests, stored
 
@@ -249,7 +249,8 @@ def _digest(block: memoryview) -> tuple[bytes, int]:
     return hashlib.blake2b(block, digest_size=16).digest(), len(block)
 
 
-def _compressor(codec: str) -> Callable[[memoryview], bytes]:
+def compressor(codec: str) -> Callable[[memoryview], bytes]:
+    """Return what compresses a block; for one thread."""
     if codec == "lz4":
         import lz4.block
 

@@ -6,8 +6,10 @@ What is drawn to a file raises OSError, or ValueError for a format that is not k
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,48 @@ def draw_analysis(analysis: dict[str, Any], path: str | os.PathLike[str]) -> Non
         axes.legend(fontsize=8)
     axes.set_ylabel("ratio")
     axes.set_title(label(Path(analysis["path"]).name), fontsize=10)
+    figure.savefig(path, dpi=150)
+
+
+def draw_profile(measured: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Draw blocks by their copies and contents by their ratios, measured beside made."""
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    blocks = measured["blocks"]
+    copies: dict[str, Counter[int]] = {"measured": Counter(), "made": Counter()}
+    # One, two, three to four, five to eight copies, and so on.
+    for each in measured["copies"]["distribution"]:
+        copies["measured"][(each["copies"] - 1).bit_length()] += each["blocks"] / blocks
+    for each in measured["makes"]["copies"]:
+        held = each["copies"] * each["contents"] / blocks
+        copies["made"][(each["copies"] - 1).bit_length()] += held
+    last = max((max(each, default=0) for each in copies.values()), default=0)
+    names = ["zeros", "1", "2", *(f"{2 ** (n - 1) + 1} to {2**n}" for n in range(2, last + 1))]
+    zeros = {"measured": measured["zeros"]["share"], "made": measured["makes"]["zeros"] / blocks}
+    for place, (name, shares) in enumerate(copies.items()):
+        heights = [100 * zeros[name], *(100 * shares[n] for n in range(last + 1))]
+        at = [index + 0.4 * place - 0.2 for index in range(len(heights))]
+        left.bar(at, heights, width=0.4, label=name)
+    left.set_xticks(range(len(names[: last + 2])), names[: last + 2], rotation=45, fontsize=7)
+    left.set_xlabel("copies of a content")
+    left.set_ylabel("% of the blocks")
+    left.set_yscale("symlog", linthresh=0.1)
+    left.legend(fontsize=8)
+    compression = measured["compression"]
+    lines = {"measured": compression["distribution"], "made": compression["classes"]}
+    for place, (name, ratios) in enumerate(lines.items()):
+        found: Counter[int] = Counter()
+        for each in ratios:
+            found[round(4 * math.log2(each["ratio"]))] += 100 * each["share"]
+        at = [key + 0.4 * place - 0.2 for key in found]
+        right.bar(at, list(found.values()), width=0.4, label=name)
+    most = max((each["ratio"] for several in lines.values() for each in several), default=1)
+    marks = range(0, round(4 * math.log2(most)) + 1, 4)
+    right.set_xticks(list(marks), [f"{2 ** (mark // 4)}" for mark in marks])
+    right.set_xlabel(label(f"ratio of a content, {compression['codec']}"))
+    right.set_ylabel("% of the contents")
+    right.legend(fontsize=8)
+    figure.suptitle(label(", ".join(Path(each).name for each in measured["paths"])), fontsize=10)
     figure.savefig(path, dpi=150)
 
 

@@ -30,12 +30,16 @@ struct NamedFiles {
     init(_ settings: Settings) throws(Failure) {
         let data = settings.text(.output).flatMap { $0.isEmpty ? nil : $0 }
         self.data = data
+        let profile = settings.text(.profile).flatMap {
+            ReadyProfile.text(of: $0) == nil ? $0 : nil
+        }
         let (report, table) = try Failure.reading((settings[.report], settings[.csv]))
         files = [
             File(.output, data, "the data"),
             File(.output, data.map(Manifest.path(for:)), "the manifest"),
             File(nil, settings.jobPath, "the job file"),
             File(.hintsFile, settings.text(.hintsFile), "the hints file"),
+            File(.profile, profile, "the profile"),
             File(.report, report == "-" ? nil : report, "the report", isResult: true),
             File(.csv, table, "the table", isResult: true),
         ].compactMap { $0 }

@@ -7,6 +7,7 @@ import Options
 struct SpecOptions: ParsableArguments {
     @Option(.size) var size: String?
     @Option(.seed) var seed: String?
+    @Option(.profile) var profile: String?
     @Option(.dedupRatio) var dedupRatio: String?
     @Option(.compressRatio) var compressRatio: String?
     @Option(.dedupUnit) var dedupUnit: String?

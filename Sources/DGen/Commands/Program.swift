@@ -149,7 +149,7 @@ package enum Program {
             let destination = try destination(settings)
             let answer = try command.answer(settings)
             if let destination { try answer.write(to: destination) }
-            if destination != "-" { try StandardOutput.write(answer.table.text.utf8) }
+            if destination != "-" { try StandardOutput.write(answer.text.utf8) }
         }
     }
 

@@ -23,7 +23,7 @@ struct RootCommand: ParsableCommand {
         version: Version.current,
         subcommands: [
             GenerateCommand.self, VerifyCommand.self, RepairCommand.self, TestCommand.self,
-            PlanCommand.self, BenchCommand.self, InfoCommand.self,
+            PlanCommand.self, ProfilesCommand.self, BenchCommand.self, InfoCommand.self,
         ],
         defaultSubcommand: GenerateCommand.self)
 }
@@ -63,4 +63,10 @@ protocol RunsAlone: GivesOptions {
 /// A result for programs, and for people.
 protocol Answer: WritableResult {
     var table: Table { get }
+    /// What people are shown: the table, unless it is something else.
+    var text: String { get }
+}
+
+extension Answer {
+    var text: String { table.text }
 }

@@ -6,6 +6,17 @@ import Options
 /// A file of options in YAML (JSON is YAML): one mapping whose keys are the options in snake case, and what those who
 /// start the job want to know.
 enum JobFile {
+    /// A kind of such files.
+    struct Sort {
+        /// What is said of a file that is no mapping.
+        let isNone: String
+        let rows: [OptionRow]
+        /// Keys with texts for people: one, or a list.
+        var remarks: [String] = []
+        /// Whether all values are checked where they stand, and not only those that the program passes over otherwise.
+        var isChecked = false
+    }
+
     static func read(
         _ path: String, rows: [OptionRow] = OptionRow.all
     ) throws(Failure) -> Settings.Given {
@@ -19,16 +30,36 @@ enum JobFile {
     static func parse(
         _ text: String, name: String, rows: [OptionRow] = OptionRow.all
     ) throws(Failure) -> Settings.Given {
+        try parse(
+            text, name: name,
+            as: Sort(isNone: "a job file is a mapping of options, such as 'size: 1GiB'", rows: rows)
+        ).given
+    }
+
+    /// The options that `text` gives, and its texts for people by their keys.
+    static func parse(
+        _ text: String, name: String, as sort: Sort
+    ) throws(Failure) -> (given: Settings.Given, remarks: [String: [String]]) {
+        let rows = sort.rows
         var given: Settings.Given = [:]
-        guard let root = try YAML.read(text, name: name), !root.isNull else { return given }
+        var remarks: [String: [String]] = [:]
+        guard let root = try YAML.read(text, name: name), !root.isNull else {
+            return (given, remarks)
+        }
         guard case .mapping(let entries) = root else {
-            throw Failure(
-                .usage, "\(name): a job file is a mapping of options, such as 'size: 1GiB'")
+            throw Failure(.usage, "\(name): \(sort.isNone)")
         }
         for entry in entries {
             let name = "\(name):\(entry.line)"
+            if sort.remarks.contains(entry.key) {
+                guard let texts = remark(entry.value) else {
+                    throw Failure(.usage, "\(name): '\(entry.key)' is a text or a list of texts")
+                }
+                remarks[entry.key] = texts
+                continue
+            }
             guard let row = rows.first(where: { $0.name == entry.key }) else {
-                let known = rows.map(\.name)
+                let known = rows.map(\.name) + sort.remarks
                 let advice = entry.key.nearest(in: known).map { "did you mean '\($0)'?" }
                 let all = known.sorted().joined(separator: " ")
                 throw Failure(
@@ -36,12 +67,22 @@ enum JobFile {
             }
             do throws(InvalidField) {
                 given[row] = try texts(of: entry.value, for: row)
-                if row.commands.isEmpty { _ = try row.values(given[row] ?? []) }
+                if sort.isChecked || row.commands.isEmpty { _ = try row.values(given[row] ?? []) }
             } catch {
                 throw Failure(.usage, "\(name): \(error.description)")
             }
         }
-        return given
+        return (given, remarks)
+    }
+
+    private static func remark(_ value: YAML) -> [String]? {
+        switch value {
+        case .scalar(let text, _): return [text]
+        case .list(let elements):
+            let texts = elements.compactMap(\.text)
+            return texts.count == elements.count ? texts : nil
+        case .mapping: return nil
+        }
     }
 
     private static func texts(

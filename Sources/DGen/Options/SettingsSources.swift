@@ -8,7 +8,7 @@ import Options
 extension Settings {
     /// Gathers the options of all places for a command.
     ///
-    /// Reads the job file that `--job` (`jobPath`) or `DGEN_JOB` names, and the file of hints.
+    /// Reads the job file that `--job` (`jobPath`) or `DGEN_JOB` names, the file of hints, and the profile.
     init(
         commandLine: Given, jobPath: String?, environment: [String: String], command: Command?
     ) throws(Failure) {
@@ -23,6 +23,9 @@ extension Settings {
                 path, bytesMax: 1 << 20, what: "hints file", mayBePipe: true)
             // Before those that are given one by one, which go before it.
             prepend(HintsFile.texts(text), to: .hint)
+        }
+        if let profile = try Failure.reading(self[.profile]) {
+            add(profile: try ProfileFile.read(profile))
         }
     }
 

@@ -171,14 +171,27 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     add = command("analyze", files.analyze)
-    add("paths", nargs="+", metavar="FILE", help="files, or folders of campaigns")
-    add("--sample", help="read only so much, such as 1GiB")
+    add("paths", nargs="+", metavar="PATH", help="files, or folders of campaigns")
+    add("--sample", help="read only so much, such as 1GiB; with --profile-out see there")
     add("--dedup-units", default="4KiB,64KiB,1MiB", help="fixed blocks")
     add("--chunk-units", default="8KiB,64KiB", help="average chunks by content")
     add("--compress-units", default="4KiB,64KiB,1MiB", help="units of compression")
     add("--codecs", default="lz4,zstd,zlib")
     add("--threads", type=int, help="as many as there are processors")
     add("--plot", metavar="FILE", help="draw the ratios, PNG or SVG")
+    add(
+        "--profile-out",
+        metavar="FILE",
+        help="measure what files, folders and block devices are composed of, and write a profile "
+        "that makes data like it; --sample is then the part of the contents that is compressed, "
+        "such as 1%%, and the first of --codecs compresses",
+    )
+    add("--unit", help="the block of the profile: 4KiB if not given")
+    add("--earlier", metavar="PATH", help="an earlier snapshot, for the rate of change")
+    add("--force", action="store_true", help="replace a profile that was written here")
+
+    add = command("profiles", files.profiles)
+    add("name", nargs="?", help="the one to print")
 
     add = command("verify", files.verify)
     add("file", type=Path)

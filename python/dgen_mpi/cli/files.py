@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Commands that look into one file: `dgen analyze` and `dgen verify`."""
+"""Commands that look into files, `dgen analyze` and `dgen verify`, and `dgen profiles`."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import functools
 import time
 from collections.abc import Callable
@@ -12,11 +13,13 @@ from pathlib import Path
 import dgen_mpi
 from dgen_mpi import _native, manifest, report
 from dgen_mpi import analyze as ratios
-from dgen_mpi._files import open_data
+from dgen_mpi import profiles as ready
+from dgen_mpi._files import open_data, replace
 from dgen_mpi.cli.display import progress_of
 from dgen_mpi.cli.output import Status, new_console, print_json, require_output, say
 from dgen_mpi.jobs import CampaignFolder, JobError
 from dgen_mpi.jobs.folder import write_json
+from dgen_mpi.jobs.options import read as options_of
 from dgen_mpi.jobs.options import size_in
 from dgen_mpi.spec import SEARCH_BYTES
 
@@ -32,7 +35,13 @@ def _sizes(text: str, field: str) -> tuple[int, ...]:
 
 
 def analyze(options: argparse.Namespace) -> None:
-    """Measure how well a file deduplicates and compresses."""
+    """Measure how well files deduplicate and compress, or what they are composed of."""
+    if options.profile_out:
+        imitate(options)
+        return
+    for name in ("unit", "earlier", "force"):
+        if getattr(options, name):
+            raise JobError(f"{name}: only with --profile-out")
     wanted: list[tuple[Path, Path | None]] = []
     for text in options.paths:
         path = Path(text)
@@ -81,6 +90,72 @@ def analyze(options: argparse.Namespace) -> None:
             new_console().print(ratios.table(analysis))
     if options.json:
         print_json(found[0] if len(found) == 1 and len(options.paths) == 1 else found)
+
+
+def imitate(options: argparse.Namespace) -> None:
+    """Write a profile that makes data like what is there."""
+    from dgen_mpi import imitate
+
+    target = None if options.profile_out == "-" else Path(options.profile_out)
+    inputs = [(path, "what is read") for path in [*options.paths, options.earlier] if path]
+    require_output("profile_out", options.profile_out, inputs)
+    if target is not None and target.exists() and not options.force:
+        raise JobError(f"profile_out: '{target}' is there; --force replaces a profile")
+    if options.plot:
+        written = [(target, "the profile")] if target is not None else []
+        require_output("plot", options.plot, [*inputs, *written])
+    with progress_of("analyze", is_quiet=options.json) as progress:
+        measured = imitate.measure(
+            options.paths,
+            unit=_sizes(options.unit, "unit")[0] if options.unit else imitate.UNIT,
+            earlier=options.earlier,
+            sample=_part(options.sample) if options.sample else 1,
+            codec=options.codecs.split(",")[0],
+            threads=options.threads,
+            progress=progress,
+        )
+    text = imitate.profile_text(measured, target.stem if target else "measured")
+    if target is not None:
+        replace(target, text, is_new=not options.force)
+    if options.plot:
+        imitate.draw(measured, options.plot)
+    if options.json:
+        print_json(measured)
+        return
+    if target is None:
+        print(text, end="")
+        return
+    new_console().print(imitate.table(measured))
+    say(f"written: {target}; dgen-mpi --profile {_as_option(target)} makes data like it")
+
+
+def _as_option(path: Path) -> str:
+    """Return a path that is not taken for the name of a ready profile."""
+    text = str(path)
+    return text if "/" in text or "." in text else f"./{text}"
+
+
+def _part(text: str) -> float:
+    """Return a part of a whole: `1%` or `0.01`."""
+    return float(options_of({"sample": text})["sample"])
+
+
+def profiles(options: argparse.Namespace) -> None:
+    """List the ready profiles, or print one as YAML."""
+    known = ready.ready()
+    if options.name and options.name not in known:
+        near = difflib.get_close_matches(options.name, known, 1)
+        advice = f"; did you mean '{near[0]}'?" if near else ""
+        raise JobError(f"no profile '{options.name}'{advice} known: {' '.join(known)}")
+    found = {name: ready.load(name) for name in ([options.name] if options.name else known)}
+    if options.json:
+        print_json(found[options.name] if options.name else list(found.values()))
+    elif options.name:
+        print(known[options.name], end="")
+    else:
+        width = max(map(len, found)) + 2
+        for name, profile in found.items():
+            say(f"{name:{width}}{' '.join(ready.remarks(profile, 'about'))}")
 
 
 def _compare(

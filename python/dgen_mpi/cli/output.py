@@ -73,6 +73,7 @@ def new_console() -> Console:
 
 _MARKS = {
     "single": b" of dgen-mpi; `dgen report ",
+    "profile_out": b"# A profile, written by dgen analyze",
     "csv": b"campaign,case,step,operation,",
     **dict.fromkeys(("plot", "plot_ratios"), b"atplotlib"),
 }

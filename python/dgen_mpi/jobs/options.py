@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from dgen_mpi import _native
+from dgen_mpi import _native, profiles
 from dgen_mpi._arguments import refusal
 from dgen_mpi.jobs.files import JobError
 
@@ -36,12 +36,16 @@ def read(given: Mapping[str, Any], operation: str = "") -> dict[str, Any]:
     Raises `ValueError` in one line, in the words of the program, for the first that is not
     accepted.
     """
-    texts = {name: _texts(ROWS[name], value) for name, value in given.items()}
-    values = _native.check_options(operation, texts)
+    values = profiles.check(operation, texts_of(given))
     for name in values:
         if ROWS[name]["kind"] == "ratio":
             values[name] = Decimal(values[name]).normalize()
     return values
+
+
+def texts_of(given: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return options as the texts that the program reads."""
+    return {name: _texts(ROWS[name], value) for name, value in given.items()}
 
 
 def value(name: str, given: object, where: str) -> Any:
