@@ -43,3 +43,16 @@ package func jumpLanePairBaseline(
 ) {
     Lanes.jump(&first, &second, polynomial)
 }
+
+package func beginLanesBaseline(
+    _ lanes: UnsafeMutablePointer<Lanes>, _ streams: ContentStreams,
+    _ numbers: UnsafePointer<UInt64>, generations: UnsafePointer<UInt64>
+) {
+    lanes.pointee = Lanes(streams, numbers, generations: generations)
+}
+
+package func permuteLanesBaseline(
+    _ scatter: Scatter, _ numbers: UnsafeMutablePointer<UInt64>, _ total: Int
+) {
+    scatter.permute(numbers, total)
+}

@@ -161,6 +161,9 @@ public struct Lanes: Sendable {
         self = Self.sum(self, sum)
     }
 
+    /// Lanes that stand nowhere.
+    package static var none: Lanes { zero }
+
     /// Not a state of the generator, but the neutral one of their sums.
     @inlinable @inline(always)
     static var zero: Lanes { Lanes(state: (.zero, .zero, .zero, .zero)) }

@@ -47,3 +47,16 @@ package func jumpLanePairX86V3(
 ) {
     Lanes.jump(&first, &second, polynomial)
 }
+
+package func beginLanesX86V3(
+    _ lanes: UnsafeMutablePointer<Lanes>, _ streams: ContentStreams,
+    _ numbers: UnsafePointer<UInt64>, generations: UnsafePointer<UInt64>
+) {
+    lanes.pointee = Lanes(streams, numbers, generations: generations)
+}
+
+package func permuteLanesX86V3(
+    _ scatter: Scatter, _ numbers: UnsafeMutablePointer<UInt64>, _ total: Int
+) {
+    scatter.permute(numbers, total)
+}

@@ -45,3 +45,16 @@ package func jumpLanePairX86V4(
 ) {
     Lanes.jump(&first, &second, polynomial)
 }
+
+package func beginLanesX86V4(
+    _ lanes: UnsafeMutablePointer<Lanes>, _ streams: ContentStreams,
+    _ numbers: UnsafePointer<UInt64>, generations: UnsafePointer<UInt64>
+) {
+    lanes.pointee = Lanes(streams, numbers, generations: generations)
+}
+
+package func permuteLanesX86V4(
+    _ scatter: Scatter, _ numbers: UnsafeMutablePointer<UInt64>, _ total: Int
+) {
+    scatter.permute(numbers, total)
+}

@@ -57,6 +57,45 @@ extension DataSpec {
         }
     }
 
+    /// Numbers that are scattered eight at a time, as those that are scattered one by one.
+    @Test(arguments: Kernel.supported, [1, 2, 3, 5, 8, 64, 100, 1000, 4097, 1 << 40, 3 << 60])
+    func manyNumbersGoWhereEachGoes(kernel: Kernel, count: Int) {
+        var numbers = RandomNumbers()
+        for run in [1, 2, 7, 64] {
+            let scatter = Scatter(key: UInt64(numbers.number(below: .max)), count: count, run: run)
+            let wanted = (0..<128).map { index in
+                index < 8 ? max(0, count - 1 - index) : numbers.number(below: count)
+            }
+            var places = wanted.map(UInt64.init)
+            var rests = [UInt64](repeating: 0, count: places.count)
+            places.withUnsafeMutableBufferPointer { places in
+                rests.withUnsafeMutableBufferPointer { rests in
+                    guard let places = places.baseAddress, let rests = rests.baseAddress else {
+                        return
+                    }
+                    scatter.replace(places, 128, rests: rests, permute: kernel.permute)
+                }
+            }
+            #expect(places == wanted.map { UInt64(scatter($0)) }, "run \(run), \(numbers)")
+        }
+    }
+
+    /// Eight streams that are begun together, as those that are begun one by one.
+    @Test(arguments: Kernel.supported) func streamsOfEightContentsAreThoseOfEach(kernel: Kernel) {
+        var random = RandomNumbers()
+        for _ in 0..<20 {
+            let streams = ContentStreams(seed: UInt64(random.number(below: .max)))
+            let numbers = (0..<8).map { _ in UInt64(random.number(below: .max)) }
+            let generations = (0..<8).map { _ in UInt64(random.number(below: 1 << 32)) }
+            var lanes = Lanes.none
+            kernel.begin(&lanes, streams, numbers, generations: generations)
+            for lane in 0..<8 {
+                let one = streams(numbers[lane], generation: generations[lane])
+                #expect(lanes.generator(ofLane: lane).state == one.state, "\(random)")
+            }
+        }
+    }
+
     @Test(arguments: Vectors2.shared.sets.indices, Kernel.supported)
     func wholeDataSetEqualsTheVector(index: Int, kernel: Kernel) throws {
         let vector = Vectors2.shared.sets[index]
@@ -184,7 +223,9 @@ extension DataSpec {
                     rate: Share(millionths: 1 + numbers.number(below: 1_000_000)))
             } : nil
         return try DataSpec(
-            size: 1 + numbers.number(below: 64 * block), seed: UInt64(numbers.number(below: .max)),
+            // At times more blocks than are looked for together.
+            size: 1 + numbers.number(below: block > 512 ? 64 * block : 200_000),
+            seed: UInt64(numbers.number(below: .max)),
             dedupRatio: hasCopies ? 1 : Ratio(thousandths: 1000 + numbers.number(below: 3000)),
             compressRatio: isMixed ? 1 : Ratio(thousandths: 1000 + numbers.number(below: 4000)),
             dedupUnit: block, fill: numbers.number(below: 3) == 0 ? .zeros : .backref,

@@ -369,12 +369,14 @@ extension Integration {
             ])
             let symbols = Set(outcome.output.split(separator: "\n").map(String.init))
                 .filter { !$0.isEmpty && !$0.hasSuffix(":") && $0 != "__swift_reflection_version" }
-            #expect(symbols.count == 7, "\(symbols)")
+            #expect(symbols.count == 9, "\(symbols)")
             #expect(symbols.allSatisfy { $0.contains("Lane") }, "\(symbols)")
             // Nor may the loops leave for code that was compiled for older ones.
             let left = try Launch.run(["sh", "-c", "nm --undefined-only \(objects)/*.o"])
             #expect(!left.output.contains("$s7Xoshiro5Lanes"), "\(left.output)")
             #expect(!left.output.contains("$s7Xoshiro3Use"), "\(left.output)")
+            #expect(!left.output.contains("$s7Xoshiro7Scatter"), "\(left.output)")
+            #expect(!left.output.contains("$s7Xoshiro10SplitMix"), "\(left.output)")
         }
 
         @Test func theProgramNeedsNothingBesideC() throws {

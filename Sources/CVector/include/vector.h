@@ -42,6 +42,13 @@ CVECTOR_INLINE cvector_u64x8 cvector_xor3(cvector_u64x8 a, cvector_u64x8 b, cvec
 #endif
 }
 CVECTOR_INLINE cvector_u64x8 cvector_or(cvector_u64x8 a, cvector_u64x8 b) { return a | b; }
+CVECTOR_INLINE cvector_u64x8 cvector_and_not(cvector_u64x8 a, cvector_u64x8 b) { return a & ~b; }
+CVECTOR_INLINE cvector_u64x8 cvector_multiply(cvector_u64x8 a, cvector_u64x8 b) { return a * b; }
+// By less than 64.
+CVECTOR_INLINE cvector_u64x8 cvector_shift_left(cvector_u64x8 a, uint64_t bits) { return a << bits; }
+CVECTOR_INLINE cvector_u64x8 cvector_shift_right(cvector_u64x8 a, uint64_t bits) { return a >> bits; }
+// Ones where a word of `a` is below that of `b`.
+CVECTOR_INLINE cvector_u64x8 cvector_below(cvector_u64x8 a, cvector_u64x8 b) { return (cvector_u64x8)(a < b); }
 CVECTOR_INLINE cvector_u64x8 cvector_shift_left_17(cvector_u64x8 a) { return a << 17; }
 CVECTOR_INLINE cvector_u64x8 cvector_rotate_left_23(cvector_u64x8 a) { return (a << 23) | (a >> 41); }
 CVECTOR_INLINE cvector_u64x8 cvector_rotate_left_45(cvector_u64x8 a) { return (a << 45) | (a >> 19); }

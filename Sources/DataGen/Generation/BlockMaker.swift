@@ -48,7 +48,7 @@ struct BlockMaker: Sendable {
     ///
     /// Only where there are lanes.
     mutating func run(
-        _ use: Use, blocksOf count: Int, _ lanes: Lanes,
+        _ use: Use, blocksOf count: Int, _ lanes: UnsafeMutablePointer<Lanes>,
         at places: UnsafePointer<UnsafeMutableRawPointer>
     ) -> Bool {
         grains?.run(use, blocksOf: count, lanes, at: places) ?? false

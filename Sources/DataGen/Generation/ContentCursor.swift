@@ -2,7 +2,9 @@
 //
 // The bytes of a data set of version 2. Each content has a stream of its own, so that contents are reached without a jump and
 // made side by side, one in each lane: whole blocks of one ratio wait until there is one for every lane, and then go to where
-// they belong. Blocks that are large, or cut, are made one by one, with lanes that share one.
+// they belong. Where sixteen lanes work, eight of them are half a block ahead: otherwise all of them would store to one set of
+// the first-level cache, as blocks stand whole pages apart. Blocks that are large, or cut, are made one by one, with lanes that
+// share one.
 
 internal import Glibc
 internal import Xoshiro
@@ -14,23 +16,30 @@ struct ContentCursor: Sendable {
 
     private let layout: ContentLayout
     private let kernel: Kernel
-    private let laneCount: Int
+    private let streams: ContentStreams
+    private let isWide: Bool
     private var stream: StreamCursor
     /// For each ratio; nil for 1.
     private var makers: [BlockMaker?]
     /// Which content of which generation stream and makers stand in.
     private var current: ContentLayout.Content?
+    /// For contents that are looked for, and for those that wait.
+    private var memory: ScratchMemory
 
     init(_ spec: DataSpec, kernel: Kernel, isWide: Bool) {
         layout = ContentLayout(spec)
         self.kernel = kernel
-        laneCount = isWide ? 16 : 8
+        self.isWide = isWide
+        streams = ContentStreams(seed: spec.seed)
         let origin = Xoshiro256PlusPlus(seed: spec.seed)
         stream = StreamCursor(origin: origin, kernel: kernel, isWide: isWide)
         makers = layout.ratios.map {
             $0 == 1
                 ? nil : BlockMaker(spec, ratio: $0, origin: origin, kernel: kernel, isWide: isWide)
         }
+        memory = ScratchMemory(
+            byteCount: Waiting.byteCount(ratios: layout.ratios.count)
+                + ContentSearch.byteCount(layout.table))
     }
 
     /// Uses `count` bytes of the data set from `offset` on.
@@ -39,41 +48,26 @@ struct ContentCursor: Sendable {
     mutating func run(
         _ use: Use, _ count: Int, at offset: Int, _ memory: UnsafeMutableRawPointer
     ) -> Bool {
-        let (block, table) = (layout.spec.dedupUnit, layout.table)
-        let areSideBySide = kernel != .scalar && block <= Self.sideBySideMax && count >= 2 * block
-        var seeds = ContentSeeds(layout.spec.seed)
+        let block = layout.spec.dedupUnit
+        var (index, start) = offset.quotientAndRemainder(dividingBy: block)
+        var done = 0
         var isEqual = true
-        Waiting.withEach(areSideBySide ? layout.ratios.count : 0, laneCount) { waiting in
-            for ratio in waiting.indices {
-                waiting[ratio].isTaken = makers[ratio]?.hasLanes != false
-            }
-            var (index, start) = offset.quotientAndRemainder(dividingBy: block)
-            var done = 0
-            while done < count {
-                let place = memory + done
-                let part = min(block &- start, count &- done)
-                defer {
-                    done &+= part
-                    index &+= 1
-                    start = 0
-                }
-                guard let content = table.content(ofBlock: index) else {
-                    isEqual = useZeros(use, part, at: place) && isEqual
-                    continue
-                }
-                let ratio = content.ratioIndex
-                if areSideBySide, part == block, waiting[ratio].isTaken {
-                    if waiting[ratio].add(seeds.state(of: content), at: place) {
-                        isEqual = runAll(use, &waiting[ratio], ratio) && isEqual
-                    }
-                } else {
-                    let isPartEqual = run(use, start..<start + part, of: content, at: place)
-                    isEqual = isPartEqual && isEqual
-                }
-            }
-            for ratio in waiting.indices {
-                isEqual = runAll(use, &waiting[ratio], ratio) && isEqual
-            }
+        if start > 0 || count < block {
+            done = min(block - start, count)
+            isEqual = run(use, start..<start + done, ofBlock: index, at: memory)
+            index += 1
+        }
+        let whole = (count - done) / block
+        if whole > 1, kernel != .scalar, block <= Self.sideBySideMax {
+            isEqual = run(use, blocks: index..<index + whole, at: memory + done) && isEqual
+            index += whole
+            done += whole * block
+        }
+        while done < count {
+            let part = min(block, count - done)
+            isEqual = run(use, 0..<part, ofBlock: index, at: memory + done) && isEqual
+            index += 1
+            done += part
         }
         return isEqual
     }
@@ -88,14 +82,59 @@ struct ContentCursor: Sendable {
         _ = run(.store, range, of: content, at: memory)
     }
 
+    /// Uses whole blocks, side by side.
+    private mutating func run(
+        _ use: Use, blocks: Range<Int>, at memory: UnsafeMutableRawPointer
+    ) -> Bool {
+        let (block, table) = (layout.spec.dedupUnit, layout.table)
+        let ratios = layout.ratios.count
+        let bytes = self.memory.forWriting()
+        let waiting = Waiting.begin(ratios: ratios, in: bytes)
+        let search = ContentSearch(
+            table, kernel: kernel, in: bytes + Waiting.byteCount(ratios: ratios))
+        for ratio in 0..<ratios { waiting[ratio].isTaken = makers[ratio]?.hasLanes != false }
+        var isEqual = true
+        var first = blocks.lowerBound
+        while first < blocks.upperBound {
+            let end = min(first + ContentSearch.blocksMax, blocks.upperBound)
+            let place = memory + (first - blocks.lowerBound) * block
+            search.forEach(first..<end) { number, content in
+                let place = place + number &* block
+                guard let content else {
+                    isEqual = useZeros(use, block, at: place) && isEqual
+                    return
+                }
+                let ratio = content.ratioIndex
+                if !waiting[ratio].isTaken {
+                    isEqual = run(use, 0..<block, of: content, at: place) && isEqual
+                } else if waiting[ratio].add(content, at: place) {
+                    isEqual = runEight(use, waiting + ratio, ratio) && isEqual
+                }
+            }
+            first = end
+        }
+        for ratio in 0..<ratios { isEqual = finish(use, waiting + ratio, ratio) && isEqual }
+        return isEqual
+    }
+
     /// Uses a range of one block.
+    private mutating func run(
+        _ use: Use, _ range: Range<Int>, ofBlock index: Int, at memory: UnsafeMutableRawPointer
+    ) -> Bool {
+        guard let content = layout.table.content(ofBlock: index) else {
+            return useZeros(use, range.count, at: memory)
+        }
+        return run(use, range, of: content, at: memory)
+    }
+
     private mutating func run(
         _ use: Use, _ range: Range<Int>, of content: ContentLayout.Content,
         at memory: UnsafeMutableRawPointer
     ) -> Bool {
         if content != current {
-            var seeds = ContentSeeds(layout.spec.seed)
-            restart(at: seeds.state(of: content), ratio: content.ratioIndex)
+            restart(
+                at: streams(UInt64(content.number), generation: UInt64(content.generation)),
+                ratio: content.ratioIndex)
             current = content
         }
         return useOne(use, range, ratio: content.ratioIndex, at: memory)
@@ -113,45 +152,68 @@ struct ContentCursor: Sendable {
             ?? stream.run(use, range.count, from: range.lowerBound, at: memory)
     }
 
-    /// Uses all blocks that wait.
-    private mutating func runAll(_ use: Use, _ waiting: inout Waiting, _ ratio: Int) -> Bool {
-        guard waiting.count > 0 else { return true }
-        defer { waiting.count = 0 }
+    /// Uses the blocks that wait; half of each now, if the other half may be made together with the next ones.
+    private mutating func runEight(
+        _ use: Use, _ waiting: UnsafeMutablePointer<Waiting>, _ ratio: Int
+    ) -> Bool {
         let block = layout.spec.dedupUnit
-        let isOnLine = Int(bitPattern: waiting.places[0]) % 64 == 0
+        waiting.pointee.fill()
+        waiting.pointee.count = 0
+        // Those that are half done are in the other one.
+        let lanes = waiting.pointee.lanes + (waiting.pointee.isOdd ? 1 : 0)
+        kernel.begin(
+            lanes, streams, waiting.pointee.numbers, generations: waiting.pointee.generations)
+        let places = waiting.pointee.places + 8
+        if makers[ratio] != nil {
+            let count = block / layout.spec.compressUnit
+            return makers[ratio]?.run(use, blocksOf: count, lanes, at: places) == true
+        }
+        let isOnLine = Int(bitPattern: places[0]) % 64 == 0
+        let use = use == .storePastCache && !isOnLine ? .store : use
+        guard isWide else { return kernel.run(&lanes.pointee, use, at: places, count: block / 8) }
+        let isEqual: Bool
+        if waiting.pointee.hasHalves {
+            let halfDone = waiting.pointee.lanes + (waiting.pointee.isOdd ? 0 : 1)
+            isEqual = kernel.run(
+                &halfDone.pointee, &lanes.pointee, use, at: waiting.pointee.places,
+                count: block / 16)
+        } else {
+            isEqual = kernel.run(&lanes.pointee, use, at: places, count: block / 16)
+        }
+        waiting.pointee.isOdd.toggle()
+        waiting.pointee.hasHalves = true
+        for lane in 0..<8 { waiting.pointee.places[lane] = places[lane] + block / 2 }
+        return isEqual
+    }
+
+    /// Uses the blocks that wait, and the halves that are left.
+    private mutating func finish(
+        _ use: Use, _ waiting: UnsafeMutablePointer<Waiting>, _ ratio: Int
+    ) -> Bool {
+        let block = layout.spec.dedupUnit
         var isEqual = true
-        var done = 0
-        while done < waiting.count {
-            let left = waiting.count - done
-            guard left >= Waiting.lanesMin else {
-                // One by one, which is sooner done than with lanes that do the same.
-                current = nil
-                for index in done..<waiting.count {
-                    restart(at: waiting.state(index), ratio: ratio)
-                    let isOneEqual = useOne(use, 0..<block, ratio: ratio, at: waiting.places[index])
-                    isEqual = isOneEqual && isEqual
-                }
-                break
-            }
-            waiting.fill(toMultipleOf: 8)
-            let places = UnsafePointer(waiting.places + done)
-            var lanes = Lanes(states: waiting.states + 4 * done)
-            if makers[ratio] != nil {
-                let count = block / layout.spec.compressUnit
-                let areEqual = makers[ratio]?.run(use, blocksOf: count, lanes, at: places)
-                isEqual = areEqual == true && isEqual
-                done += 8
-                continue
-            }
+        if waiting.pointee.count >= Waiting.lanesMin
+            || waiting.pointee.hasHalves && waiting.pointee.count > 0
+        {
+            isEqual = runEight(use, waiting, ratio)
+        }
+        if waiting.pointee.hasHalves {
+            let isOnLine = Int(bitPattern: waiting.pointee.places[0]) % 64 == 0
             let use = use == .storePastCache && !isOnLine ? .store : use
-            if laneCount == 16, left > 8 {
-                var second = Lanes(states: waiting.states + 4 * (done + 8))
-                isEqual = kernel.run(&lanes, &second, use, at: places, count: block / 8) && isEqual
-                done += 16
-            } else {
-                isEqual = kernel.run(&lanes, use, at: places, count: block / 8) && isEqual
-                done += 8
-            }
+            let halfDone = waiting.pointee.lanes + (waiting.pointee.isOdd ? 0 : 1)
+            let areEqual = kernel.run(
+                &halfDone.pointee, use, at: waiting.pointee.places, count: block / 16)
+            isEqual = areEqual && isEqual
+        }
+        // One by one, which is sooner done than with lanes that do the same.
+        for index in 0..<waiting.pointee.count {
+            current = nil
+            restart(
+                at: streams(
+                    waiting.pointee.numbers[index], generation: waiting.pointee.generations[index]),
+                ratio: ratio)
+            let place = waiting.pointee.places[8 + index]
+            isEqual = useOne(use, 0..<block, ratio: ratio, at: place) && isEqual
         }
         return isEqual
     }
@@ -171,90 +233,68 @@ private struct Waiting {
     /// Fewer are made one by one.
     static let lanesMin = 3
 
-    let laneCount: Int
     /// Whether lanes can make blocks of this ratio.
     var isTaken = true
     var count = 0
-    /// Of eight lanes, word by word; then of the next eight.
-    let states: UnsafeMutablePointer<UInt64>
+    /// The contents, and the generations of their last changes.
+    let numbers: UnsafeMutablePointer<UInt64>
+    let generations: UnsafeMutablePointer<UInt64>
+    /// Of the second halves of eight blocks that are half done; then of those that wait.
     let places: UnsafeMutablePointer<UnsafeMutableRawPointer>
+    /// Eight lanes, and eight more: of blocks that are begun, and of those that are half done.
+    let lanes: UnsafeMutablePointer<Lanes>
+    /// Which of them are begun next.
+    var isOdd = false
+    /// Whether there are blocks that are half done.
+    var hasHalves = false
 
-    /// Calls `body` with as many as there are ratios.
-    static func withEach(
-        _ count: Int, _ laneCount: Int, _ body: (UnsafeMutableBufferPointer<Waiting>) -> Void
-    ) {
-        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 4 * laneCount * count) { states in
-            withUnsafeTemporaryAllocation(
-                of: UnsafeMutableRawPointer.self, capacity: laneCount * count
-            ) { places in
-                withUnsafeTemporaryAllocation(of: Waiting.self, capacity: count) { all in
-                    for index in all.indices {
-                        all.initializeElement(
-                            at: index,
-                            to: Waiting(
-                                laneCount: laneCount,
-                                states: states.baseAddress.unsafelyUnwrapped + 4 * laneCount
-                                    * index,
-                                places: places.baseAddress.unsafelyUnwrapped + laneCount * index))
-                    }
-                    body(all)
-                }
-            }
+    /// What ``begin(ratios:in:)`` needs.
+    static func byteCount(ratios: Int) -> Int {
+        ratios * (2 * MemoryLayout<Lanes>.stride + 32 * 8 + MemoryLayout<Waiting>.stride)
+    }
+
+    /// As many as there are ratios, none of which has blocks, in memory that is aligned to 64.
+    static func begin(
+        ratios: Int, in memory: UnsafeMutableRawPointer
+    ) -> UnsafeMutablePointer<Waiting> {
+        let all = (memory + ratios * (2 * MemoryLayout<Lanes>.stride + 32 * 8))
+            .bindMemory(to: Waiting.self, capacity: ratios)
+        var place = memory
+        for index in 0..<ratios {
+            let lanes = place.bindMemory(to: Lanes.self, capacity: 2)
+            lanes.initialize(repeating: .none, count: 2)
+            place += 2 * MemoryLayout<Lanes>.stride
+            let numbers = place.bindMemory(to: UInt64.self, capacity: 16)
+            let places = (place + 128).bindMemory(to: UnsafeMutableRawPointer.self, capacity: 16)
+            places.initialize(repeating: memory, count: 16)
+            place += 256
+            (all + index).initialize(
+                to: Waiting(
+                    numbers: numbers, generations: numbers + 8, places: places, lanes: lanes))
         }
+        return all
     }
 
     /// Adds a block.
     ///
     /// - Returns: whether there is one for every lane now.
     @inline(__always)
-    mutating func add(_ state: Xoshiro256PlusPlus, at place: UnsafeMutableRawPointer) -> Bool {
-        let lane = states + (count & 7) + 32 * (count >> 3)
-        lane[0] = state.state.0
-        lane[8] = state.state.1
-        lane[16] = state.state.2
-        lane[24] = state.state.3
-        places[count] = place
-        count += 1
-        return count == laneCount
-    }
-
-    /// The stream of a block.
-    func state(_ index: Int) -> Xoshiro256PlusPlus {
-        let lane = states + (index & 7) + 32 * (index >> 3)
-        return Xoshiro256PlusPlus(state: (lane[0], lane[8], lane[16], lane[24]))
+    mutating func add(
+        _ content: ContentLayout.Content, at place: UnsafeMutableRawPointer
+    ) -> Bool {
+        numbers[count] = UInt64(content.number)
+        generations[count] = UInt64(content.generation)
+        places[8 &+ count] = place
+        count &+= 1
+        return count == 8
     }
 
     /// Has lanes without a block do what the last one does, at the same place.
-    mutating func fill(toMultipleOf lanes: Int) {
-        while count % lanes != 0 { _ = add(state(count - 1), at: places[count - 1]) }
-    }
-}
-
-/// The streams of contents (FORMAT.md section 11).
-private struct ContentSeeds {
-    private let seed: UInt64
-    /// Those of one generation: of neighbours it is mostly the same.
-    private var generation = -1
-    private var first: UInt64 = 0
-    private var second: UInt64 = 0
-
-    init(_ seed: UInt64) { self.seed = seed }
-
-    /// The stream of a content at the time of its last change.
-    @inline(__always)
-    mutating func state(of content: ContentLayout.Content) -> Xoshiro256PlusPlus {
-        if content.generation != generation {
-            generation = content.generation
-            first = SplitMix64.output(UInt64(2 &* generation), of: seed)
-            second = SplitMix64.output(UInt64(2 &* generation &+ 1), of: seed)
+    mutating func fill() {
+        for lane in count..<8 {
+            numbers[lane] = numbers[count - 1]
+            generations[lane] = generations[count - 1]
+            places[8 + lane] = places[8 + count - 1]
         }
-        let number = UInt64(content.number)
-        let a = SplitMix64.output(number, of: first)
-        let b = SplitMix64.output(number, of: second)
-        return Xoshiro256PlusPlus(
-            state: (
-                SplitMix64.output(0, of: a), SplitMix64.output(1, of: a),
-                SplitMix64.output(0, of: b), SplitMix64.output(1, of: b)
-            ))
     }
 }

@@ -82,14 +82,13 @@ struct GrainCursor: Sendable {
 
     /// Uses eight whole blocks, each from the place of a lane on, and of a place of its own; all of the same alignment.
     mutating func run(
-        _ use: Use, blocksOf count: Int, _ lanes: Lanes,
+        _ use: Use, blocksOf count: Int, _ lanes: UnsafeMutablePointer<Lanes>,
         at places: UnsafePointer<UnsafeMutableRawPointer>
     ) -> Bool {
         let use = prepare(use, places[0])
-        var lanes = lanes
         var words = 0
         return kernel.run(
-            &lanes, use, at: places, GrainRun(plan, countPerBlock: count),
+            &lanes.pointee, use, at: places, GrainRun(plan, countPerBlock: count),
             scratch: scratch.forWriting(), words: &words)
     }
 

@@ -116,6 +116,20 @@ public enum Kernel: String, Sendable, CaseIterable {
             &first, &second, polynomial)
     }
 
+    /// Puts lanes at the beginnings of the streams of eight contents.
+    func begin(
+        _ lanes: UnsafeMutablePointer<Lanes>, _ streams: ContentStreams,
+        _ numbers: UnsafePointer<UInt64>, generations: UnsafePointer<UInt64>
+    ) {
+        loop(beginLanesBaseline, beginLanesX86V3, beginLanesX86V4)(
+            lanes, streams, numbers, generations)
+    }
+
+    /// Permutes many numbers; see ``Scatter``.
+    func permute(_ scatter: Scatter, _ numbers: UnsafeMutablePointer<UInt64>, _ total: Int) {
+        loop(permuteLanesBaseline, permuteLanesX86V3, permuteLanesX86V4)(scatter, numbers, total)
+    }
+
     /// That of the same loops which is compiled for this kernel.
     @inline(__always)
     private func loop<Loop>(_ baseline: Loop, _ x86V3: Loop, _ x86V4: Loop) -> Loop {

@@ -105,9 +105,10 @@ public struct ContentLayout: Sendable, Hashable {
     package func otherVersions(of content: Content, before: Int, after: Int) -> [Int] {
         let entry = table.entries[content.classIndex]
         let place = content.number - entry.contents.lowerBound
-        guard let (ring, placeInRing) = table.part(of: place, entry.ringScatter, entry.rings)
-        else { return [] }
-        return table.parts[ring].ring.versions(placeInRing, before: before, after: after)
+        let changed = entry.ringScatter(place)
+        guard let ring = table.part(at: changed, entry.rings) else { return [] }
+        return table.parts[ring].ring.versions(
+            changed - table.parts[ring].start, before: before, after: after)
     }
 
     /// How many contents of a class have each of ``ratios``.
@@ -170,10 +171,13 @@ final class ContentTable: @unchecked Sendable {
     let zeroCount: Int
     /// The slots of blocks.
     let slots: Scatter
+    let classCount: Int
     let entries: UnsafeMutablePointer<Entry>
     let parts: UnsafeMutablePointer<Part>
     /// Whether anything has changed.
-    private let isChanged: Bool
+    let isChanged: Bool
+    /// Whether contents of a class differ in nothing but their numbers.
+    let isPlain: Bool
 
     init(
         seed: UInt64, blocks: Int, zeros: Int, classes: [ContentLayout.Class],
@@ -187,6 +191,8 @@ final class ContentTable: @unchecked Sendable {
         slots = Scatter(key: key(0, 0), count: blocks, run: run)
         let generation = composition.generation ?? 0
         isChanged = generation > 0
+        isPlain = generation == 0 && composition.compressMix == nil
+        classCount = classes.count
         var parts: [Part] = []
         func deal(_ count: Int, _ shares: [(share: Share, rate: Share)]) -> Range<Int> {
             var (sum, start) = (0, 0)
@@ -228,48 +234,69 @@ final class ContentTable: @unchecked Sendable {
     func content(ofBlock index: Int) -> ContentLayout.Content? {
         let slot = slots(index)
         guard slot >= zeroCount else { return nil }
+        let number = classIndex(ofSlot: slot)
+        return content(inClass: number, at: place(ofSlot: slot, inClass: number))
+    }
+
+    /// The class of a slot, which is none of zeros.
+    @inline(__always)
+    func classIndex(ofSlot slot: Int) -> Int {
         var number = 0
-        while slot >= entries[number].slots.upperBound { number &+= 1 }
-        var place = slot &- entries[number].slots.lowerBound
+        var count = classCount
+        // In halves, and without a branch that nobody can foresee.
+        while count > 1 {
+            let half = count &>> 1
+            let isBeyond = slot >= entries[number &+ half &- 1].slots.upperBound ? -1 : 0
+            number &+= half & isBeyond
+            count &-= half
+        }
+        return number
+    }
+
+    /// Which content of its class a slot has, counted from 0.
+    @inline(__always)
+    func place(ofSlot slot: Int, inClass number: Int) -> Int {
+        let entry = entries + number
+        let place = slot &- entry.pointee.slots.lowerBound
         // Most have fewer copies than a division takes time.
-        let count = entries[number].contents.upperBound &- entries[number].contents.lowerBound
-        if place >= count { place %= count }
-        return content(inClass: number, at: place)
+        let count = entry.pointee.contents.upperBound &- entry.pointee.contents.lowerBound
+        return place < count ? place : place % count
     }
 
     /// Content `place` of a class, counted from 0.
     @inline(__always)
     func content(inClass number: Int, at place: Int) -> ContentLayout.Content {
         let entry = entries + number
+        let mixed = entry.pointee.mix.isEmpty ? 0 : entry.pointee.mixScatter(place)
+        let changed = isChanged ? entry.pointee.ringScatter(place) : 0
+        return content(inClass: number, at: place, inMix: mixed, inRings: changed)
+    }
+
+    /// The same, where it is known what its class scatters it to, among ratios and among rings.
+    @inline(__always)
+    func content(
+        inClass number: Int, at place: Int, inMix mixed: Int, inRings changed: Int
+    ) -> ContentLayout.Content {
+        let entry = entries + number
         var (ratio, generation) = (0, 0)
-        if !entry.pointee.mix.isEmpty,
-            let (index, _) = part(of: place, entry.pointee.mixScatter, entry.pointee.mix)
-        {
+        if !entry.pointee.mix.isEmpty, let index = part(at: mixed, entry.pointee.mix) {
             ratio = index &- entry.pointee.mix.lowerBound
         }
-        if isChanged,
-            let (index, placeInRing) = part(
-                of: place, entry.pointee.ringScatter, entry.pointee.rings)
-        {
-            generation = parts[index].ring.lastChange(placeInRing)
+        if isChanged, let index = part(at: changed, entry.pointee.rings) {
+            generation = parts[index].ring.lastChange(changed &- parts[index].start)
         }
         return ContentLayout.Content(
             number: entry.pointee.contents.lowerBound &+ place, classIndex: number,
             ratioIndex: ratio, generation: generation)
     }
 
-    /// The part of several that a content is dealt to, and its place there; nil where that is none.
+    /// The part of several that a place is in; nil where that is none.
     @inline(__always)
-    func part(
-        of number: Int, _ scatter: Scatter, _ range: Range<Int>
-    ) -> (index: Int, place: Int)? {
-        let place = scatter(number)
+    func part(at place: Int, _ range: Range<Int>) -> Int? {
+        // No branch depends on the place.
         var index = range.lowerBound
-        while index < range.upperBound {
-            if place < parts[index].end { return (index, place &- parts[index].start) }
-            index &+= 1
-        }
-        return nil
+        for other in range { index &+= place >= parts[other].end ? 1 : 0 }
+        return index < range.upperBound ? index : nil
     }
 }
 
