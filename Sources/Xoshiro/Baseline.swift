@@ -28,10 +28,11 @@ package func runScatteredLanePairBaseline(
 }
 
 package func runGrainLanesBaseline(
-    _ lanes: inout Lanes, _ use: Use, at places: UnsafePointer<UnsafeMutableRawPointer>,
+    _ lanes: UnsafeMutablePointer<Lanes>, _ use: Use,
+    at places: UnsafePointer<UnsafeMutableRawPointer>,
     _ run: GrainRun, scratch: UnsafeMutableRawPointer, words: inout Int
 ) -> Bool {
-    lanes.run(use, at: places, run, scratch: scratch, words: &words)
+    Lanes.run(lanes, use, at: places, run, scratch: scratch, words: &words)
 }
 
 package func jumpLanesBaseline(_ lanes: inout Lanes, _ polynomial: JumpPolynomial) {
@@ -45,10 +46,10 @@ package func jumpLanePairBaseline(
 }
 
 package func beginLanesBaseline(
-    _ lanes: UnsafeMutablePointer<Lanes>, _ streams: ContentStreams,
-    _ numbers: UnsafePointer<UInt64>, generations: UnsafePointer<UInt64>
+    _ lanes: UnsafeMutablePointer<Lanes>, _ count: Int, _ streams: ContentStreams,
+    _ numbers: UnsafePointer<UInt64>, generations: UnsafePointer<UInt64>?
 ) {
-    lanes.pointee = Lanes(streams, numbers, generations: generations)
+    Lanes.begin(lanes, count, streams, numbers, generations: generations)
 }
 
 package func permuteLanesBaseline(

@@ -27,31 +27,39 @@ package struct ContentStreams: Sendable {
 }
 
 extension Lanes {
-    /// Lanes at the beginnings of the streams of eight contents.
+    /// Puts lanes at the beginnings of the streams of contents, eight to each.
     ///
     /// - Parameters:
+    ///   - lanes: so many.
+    ///   - count: how many these are.
     ///   - streams: of the data set.
     ///   - numbers: of the contents.
-    ///   - generations: in which they were changed last.
+    ///   - generations: in which they were changed last; nil for 0.
     @inlinable @inline(always)
-    package init(
-        _ streams: ContentStreams, _ numbers: UnsafePointer<UInt64>,
-        generations: UnsafePointer<UInt64>
+    package static func begin(
+        _ lanes: UnsafeMutablePointer<Lanes>, _ count: Int, _ streams: ContentStreams,
+        _ numbers: UnsafePointer<UInt64>, generations: UnsafePointer<UInt64>?
     ) {
         let seed = Vector(repeating: streams.seed)
-        let number = cvector_load(numbers)
-        let generation = cvector_load(generations)
-        let even = cvector_add(generation, generation)
-        let a = SplitMix64.output(number, of: SplitMix64.output(even, of: seed))
-        let odd = cvector_add(even, Vector(repeating: 1))
-        let b = SplitMix64.output(number, of: SplitMix64.output(odd, of: seed))
-        self.init(
-            state: (
-                SplitMix64.output(.zero, of: a),
-                SplitMix64.output(Vector(repeating: 1), of: a),
-                SplitMix64.output(.zero, of: b),
-                SplitMix64.output(Vector(repeating: 1), of: b)
-            ))
+        let one = Vector(repeating: 1)
+        var first = SplitMix64.output(.zero, of: seed)
+        var second = SplitMix64.output(one, of: seed)
+        for index in 0..<count {
+            if let generations {
+                let generation = cvector_load(generations + 8 &* index)
+                let even = cvector_add(generation, generation)
+                first = SplitMix64.output(even, of: seed)
+                second = SplitMix64.output(cvector_add(even, one), of: seed)
+            }
+            let number = cvector_load(numbers + 8 &* index)
+            let a = SplitMix64.output(number, of: first)
+            let b = SplitMix64.output(number, of: second)
+            lanes[index] = Lanes(
+                state: (
+                    SplitMix64.output(.zero, of: a), SplitMix64.output(one, of: a),
+                    SplitMix64.output(.zero, of: b), SplitMix64.output(one, of: b)
+                ))
+        }
     }
 }
 

@@ -11,34 +11,38 @@
 public import CVector
 
 extension Lanes {
-    /// Uses whole grains of one block in a row, the lanes standing at the first random word of their
-    /// first grain.
+    /// Uses whole grains of one block in a row, or of blocks that lanes have for themselves, each lane standing at the first
+    /// random word of its first grain.
     ///
     /// - Parameters:
+    ///   - lanes: one for each group of the run; the last one moves on.
     ///   - use: what happens to the grains.
-    ///   - places: where the grains of each lane go, of any alignment, the same for all; of 8 for ``Use/storePastCache``.
+    ///   - places: where the grains of each lane go, group by group; of any alignment, the same for all, and of 8 for
+    ///     ``Use/storePastCache``.
     ///   - run: the grains, planned for the head of these.
     ///   - scratch: ``GrainPlan/scratchBytes`` bytes, aligned to 64.
-    ///   - words: gets the words that every lane has moved on by.
+    ///   - words: gets the words that every lane of the last group has moved on by.
     /// - Returns: whether the memory holds these grains now.
     @inlinable @inline(always)
-    package mutating func run(
-        _ use: Use, at places: UnsafePointer<UnsafeMutableRawPointer>, _ run: GrainRun,
+    package static func run(
+        _ lanes: UnsafeMutablePointer<Lanes>, _ use: Use,
+        at places: UnsafePointer<UnsafeMutableRawPointer>, _ run: GrainRun,
         scratch: UnsafeMutableRawPointer, words: inout Int
     ) -> Bool {
         // A loop for each, so that nothing is decided within.
         switch (use, run.plan.method) {
-        case (.store, .chosen): loop(.store, .chosen, places, run, scratch, &words)
-        case (.store, .segments): loop(.store, .segments, places, run, scratch, &words)
-        case (.store, .zeros): loop(.store, .zeros, places, run, scratch, &words)
+        case (.store, .chosen): loop(lanes, .store, .chosen, places, run, scratch, &words)
+        case (.store, .segments): loop(lanes, .store, .segments, places, run, scratch, &words)
+        case (.store, .zeros): loop(lanes, .store, .zeros, places, run, scratch, &words)
         case (.storePastCache, .chosen):
-            loop(.storePastCache, .chosen, places, run, scratch, &words)
+            loop(lanes, .storePastCache, .chosen, places, run, scratch, &words)
         case (.storePastCache, .segments):
-            loop(.storePastCache, .segments, places, run, scratch, &words)
-        case (.storePastCache, .zeros): loop(.storePastCache, .zeros, places, run, scratch, &words)
-        case (.compare, .chosen): loop(.compare, .chosen, places, run, scratch, &words)
-        case (.compare, .segments): loop(.compare, .segments, places, run, scratch, &words)
-        case (.compare, .zeros): loop(.compare, .zeros, places, run, scratch, &words)
+            loop(lanes, .storePastCache, .segments, places, run, scratch, &words)
+        case (.storePastCache, .zeros):
+            loop(lanes, .storePastCache, .zeros, places, run, scratch, &words)
+        case (.compare, .chosen): loop(lanes, .compare, .chosen, places, run, scratch, &words)
+        case (.compare, .segments): loop(lanes, .compare, .segments, places, run, scratch, &words)
+        case (.compare, .zeros): loop(lanes, .compare, .zeros, places, run, scratch, &words)
         }
     }
 
@@ -58,8 +62,9 @@ extension Lanes {
     }
 
     @inlinable @inline(always)
-    mutating func loop(
-        _ use: Use, _ method: GrainPlan.Method, _ places: UnsafePointer<UnsafeMutableRawPointer>,
+    static func loop(
+        _ groups: UnsafeMutablePointer<Lanes>, _ use: Use, _ method: GrainPlan.Method,
+        _ allPlaces: UnsafePointer<UnsafeMutableRawPointer>,
         _ run: GrainRun, _ scratch: UnsafeMutableRawPointer, _ made: inout Int
     ) -> Bool {
         let shape = run.plan.shape
@@ -74,14 +79,23 @@ extension Lanes {
                 var nextSlots = slots + setBytes
                 run.begin(progress, slots: nextSlots)
                 // Held in registers for the length of the loop.
-                var lanes = self
+                var lanes = groups[0]
                 var difference = Vector.zero
                 var words = 0
                 var rowBytes = 0
+                var (group, places) = (0, allPlaces)
+                // Of the grains that each lane has of its block.
                 var round = -1
-                while round < run.countPerLane {
+                while group < run.groupCount {
+                    let isLast = round &+ 1 == run.countPerLane
                     // No lane has used less than one word of that, so a row holds what a round leaves.
-                    let needed = shape.wordsMax(in: min(round &+ 2, run.countPerLane))
+                    var needed = shape.wordsMax(in: min(round &+ 2, run.countPerLane))
+                    if isLast, group &+ 1 < run.groupCount {
+                        // Rows for the next round are of other streams.
+                        lanes = groups[group &+ 1]
+                        words = 0
+                        needed = shape.wordsMax(in: 1)
+                    }
                     let nextRowBytes = 8 &* ((needed &- words &+ 7) & ~7)
                     words &+= nextRowBytes &>> 3
                     let lanesHere = run.laneCount(inRound: round)
@@ -125,11 +139,17 @@ extension Lanes {
                         let slot = slots + lane &* slotBytes
                         cvector_store(slot + (toNext &- 64), cvector_load(slot + (rowBytes &- 64)))
                     }
+                    if isLast {
+                        group &+= 1
+                        places += 8
+                        round = -1
+                        run.begin(progress, slots: nextSlots)
+                    }
                     swap(&slots, &nextSlots)
                     rowBytes = nextRowBytes
                     round &+= 1
                 }
-                self = lanes
+                groups[run.groupCount &- 1] = lanes
                 made = words
                 return cvector_is_zero(difference) != 0
             }

@@ -261,7 +261,7 @@ struct GrainKind {
     }
 }
 
-/// Grains in a row that eight lanes share.
+/// Grains that eight lanes share.
 public struct GrainRun: Sendable {
     /// What was prepared for them.
     public let plan: GrainPlan
@@ -273,9 +273,12 @@ public struct GrainRun: Sendable {
     public let countPerLane: Int
     /// Whether each lane has a block of its own, and not a part of one that all share.
     public let hasBlocks: Bool
+    /// How often all of this is there, with other lanes and places.
+    public let groupCount: Int
 
-    /// Describes eight whole blocks in a row of `countPerBlock` grains, one for each lane.
-    public init(_ plan: GrainPlan, countPerBlock: Int) {
+    /// Describes whole blocks of `countPerBlock` grains: eight for each group, one for each lane.
+    public init(_ plan: GrainPlan, countPerBlock: Int, groups: Int = 1) {
+        groupCount = groups
         self.plan = plan
         first = 0
         count = 8 * countPerBlock
@@ -290,6 +293,7 @@ public struct GrainRun: Sendable {
         self.first = first
         self.count = count
         hasBlocks = false
+        groupCount = 1
         let least = (count + 7) / 8
         // Lanes that stand whole pages apart would store to one set of the caches.
         let laneBytes = least * plan.shape.grainBytes

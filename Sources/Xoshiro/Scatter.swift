@@ -103,9 +103,17 @@ extension Scatter {
         guard runs > 1 else { return }
         guard run > 1 else { return permute(self, numbers, total) }
         let length = UInt64(run)
-        for index in 0..<total {
-            (numbers[index], rests[index]) = numbers[index].quotientAndRemainder(
-                dividingBy: length)
+        let bits = UInt64(length.trailingZeroBitCount)
+        if length == 1 &<< bits {
+            for index in 0..<total {
+                rests[index] = numbers[index] & (length &- 1)
+                numbers[index] &>>= bits
+            }
+        } else {
+            for index in 0..<total {
+                (numbers[index], rests[index]) = numbers[index].quotientAndRemainder(
+                    dividingBy: length)
+            }
         }
         permute(self, numbers, total)
         for index in 0..<total { numbers[index] = numbers[index] &* length &+ rests[index] }

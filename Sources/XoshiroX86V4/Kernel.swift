@@ -30,10 +30,11 @@ package func runScatteredLanePairX86V4(
 }
 
 package func runGrainLanesX86V4(
-    _ lanes: inout Lanes, _ use: Use, at places: UnsafePointer<UnsafeMutableRawPointer>,
+    _ lanes: UnsafeMutablePointer<Lanes>, _ use: Use,
+    at places: UnsafePointer<UnsafeMutableRawPointer>,
     _ run: GrainRun, scratch: UnsafeMutableRawPointer, words: inout Int
 ) -> Bool {
-    lanes.run(use, at: places, run, scratch: scratch, words: &words)
+    Lanes.run(lanes, use, at: places, run, scratch: scratch, words: &words)
 }
 
 package func jumpLanesX86V4(_ lanes: inout Lanes, _ polynomial: JumpPolynomial) {
@@ -47,10 +48,10 @@ package func jumpLanePairX86V4(
 }
 
 package func beginLanesX86V4(
-    _ lanes: UnsafeMutablePointer<Lanes>, _ streams: ContentStreams,
-    _ numbers: UnsafePointer<UInt64>, generations: UnsafePointer<UInt64>
+    _ lanes: UnsafeMutablePointer<Lanes>, _ count: Int, _ streams: ContentStreams,
+    _ numbers: UnsafePointer<UInt64>, generations: UnsafePointer<UInt64>?
 ) {
-    lanes.pointee = Lanes(streams, numbers, generations: generations)
+    Lanes.begin(lanes, count, streams, numbers, generations: generations)
 }
 
 package func permuteLanesX86V4(

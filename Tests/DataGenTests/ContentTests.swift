@@ -80,18 +80,21 @@ extension DataSpec {
         }
     }
 
-    /// Eight streams that are begun together, as those that are begun one by one.
-    @Test(arguments: Kernel.supported) func streamsOfEightContentsAreThoseOfEach(kernel: Kernel) {
+    /// Streams that are begun eight at a time, as those that are begun one by one.
+    @Test(arguments: Kernel.supported) func streamsOfManyContentsAreThoseOfEach(kernel: Kernel) {
         var random = RandomNumbers()
         for _ in 0..<20 {
             let streams = ContentStreams(seed: UInt64(random.number(below: .max)))
-            let numbers = (0..<8).map { _ in UInt64(random.number(below: .max)) }
-            let generations = (0..<8).map { _ in UInt64(random.number(below: 1 << 32)) }
-            var lanes = Lanes.none
-            kernel.begin(&lanes, streams, numbers, generations: generations)
-            for lane in 0..<8 {
-                let one = streams(numbers[lane], generation: generations[lane])
-                #expect(lanes.generator(ofLane: lane).state == one.state, "\(random)")
+            let numbers = (0..<16).map { _ in UInt64(random.number(below: .max)) }
+            let generations = (0..<16).map { _ in UInt64(random.number(below: 1 << 32)) }
+            for given in [generations, nil] {
+                var lanes = [Lanes.none, .none]
+                kernel.begin(&lanes, 2, streams, numbers, generations: given)
+                for lane in 0..<16 {
+                    let one = streams(numbers[lane], generation: given?[lane] ?? 0)
+                    let found = lanes[lane / 8].generator(ofLane: lane % 8)
+                    #expect(found.state == one.state, "\(random)")
+                }
             }
         }
     }

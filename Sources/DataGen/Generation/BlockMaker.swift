@@ -44,14 +44,14 @@ struct BlockMaker: Sendable {
         grains?.run(use, blocksOf: count, start: start, words: words, at: memory) ?? false
     }
 
-    /// Uses eight whole blocks, each from the place of a lane on, and of a place of its own.
+    /// Uses groups of eight whole blocks, each from the place of a lane on, and of a place of its own.
     ///
     /// Only where there are lanes.
     mutating func run(
-        _ use: Use, blocksOf count: Int, _ lanes: UnsafeMutablePointer<Lanes>,
+        _ use: Use, blocksOf count: Int, groups: Int, _ lanes: UnsafeMutablePointer<Lanes>,
         at places: UnsafePointer<UnsafeMutableRawPointer>
     ) -> Bool {
-        grains?.run(use, blocksOf: count, lanes, at: places) ?? false
+        grains?.run(use, blocksOf: count, groups: groups, lanes, at: places) ?? false
     }
 
     /// Uses a range of a block.

@@ -108,7 +108,7 @@ struct ContentCursor: Sendable {
                 if !waiting[ratio].isTaken {
                     isEqual = run(use, 0..<block, of: content, at: place) && isEqual
                 } else if waiting[ratio].add(content, at: place) {
-                    isEqual = runEight(use, waiting + ratio, ratio) && isEqual
+                    isEqual = runAll(use, waiting + ratio, ratio) && isEqual
                 }
             }
             first = end
@@ -152,38 +152,52 @@ struct ContentCursor: Sendable {
             ?? stream.run(use, range.count, from: range.lowerBound, at: memory)
     }
 
-    /// Uses the blocks that wait; half of each now, if the other half may be made together with the next ones.
-    private mutating func runEight(
+    /// Uses the blocks that wait; of some, half each now, if the other half may be made together with the next ones.
+    private mutating func runAll(
         _ use: Use, _ waiting: UnsafeMutablePointer<Waiting>, _ ratio: Int
     ) -> Bool {
         let block = layout.spec.dedupUnit
-        waiting.pointee.fill()
-        waiting.pointee.count = 0
-        // Those that are half done are in the other one.
-        let lanes = waiting.pointee.lanes + (waiting.pointee.isOdd ? 1 : 0)
+        let groups = waiting.pointee.fill()
+        let (lanes, places) = (waiting.pointee.lanes, waiting.pointee.places)
         kernel.begin(
-            lanes, streams, waiting.pointee.numbers, generations: waiting.pointee.generations)
-        let places = waiting.pointee.places + 8
+            lanes + 1, groups, streams, waiting.pointee.numbers,
+            generations: layout.table.isChanged ? waiting.pointee.generations : nil)
+        waiting.pointee.count = 0
+        var isEqual = true
         if makers[ratio] != nil {
             let count = block / layout.spec.compressUnit
-            return makers[ratio]?.run(use, blocksOf: count, lanes, at: places) == true
+            let areEqual = makers[ratio]?.run(
+                use, blocksOf: count, groups: groups, lanes + 1, at: places + 8)
+            return areEqual == true
         }
-        let isOnLine = Int(bitPattern: places[0]) % 64 == 0
-        let use = use == .storePastCache && !isOnLine ? .store : use
-        guard isWide else { return kernel.run(&lanes.pointee, use, at: places, count: block / 8) }
-        let isEqual: Bool
-        if waiting.pointee.hasHalves {
-            let halfDone = waiting.pointee.lanes + (waiting.pointee.isOdd ? 0 : 1)
-            isEqual = kernel.run(
-                &halfDone.pointee, &lanes.pointee, use, at: waiting.pointee.places,
-                count: block / 16)
-        } else {
-            isEqual = kernel.run(&lanes.pointee, use, at: places, count: block / 16)
+        let use = Self.use(use, at: places[8])
+        guard isWide else {
+            for group in 1...groups {
+                let areEqual = kernel.run(
+                    &lanes[group], use, at: places + 8 * group, count: block / 8)
+                isEqual = areEqual && isEqual
+            }
+            return isEqual
         }
-        waiting.pointee.isOdd.toggle()
-        waiting.pointee.hasHalves = true
-        for lane in 0..<8 { waiting.pointee.places[lane] = places[lane] + block / 2 }
+        for group in 1...groups {
+            let areEqual =
+                waiting.pointee.hasHalves
+                ? kernel.run(
+                    &lanes[group - 1], &lanes[group], use, at: places + 8 * (group - 1),
+                    count: block / 16)
+                : kernel.run(&lanes[group], use, at: places + 8 * group, count: block / 16)
+            isEqual = areEqual && isEqual
+            waiting.pointee.hasHalves = true
+            for lane in 8 * group..<8 * group + 8 { places[lane] += block / 2 }
+        }
+        lanes[0] = lanes[groups]
+        places.update(from: places + 8 * groups, count: 8)
         return isEqual
+    }
+
+    /// Only whole cache lines go past the caches.
+    private static func use(_ use: Use, at place: UnsafeMutableRawPointer) -> Use {
+        use == .storePastCache && Int(bitPattern: place) % 64 != 0 ? .store : use
     }
 
     /// Uses the blocks that wait, and the halves that are left.
@@ -192,17 +206,13 @@ struct ContentCursor: Sendable {
     ) -> Bool {
         let block = layout.spec.dedupUnit
         var isEqual = true
-        if waiting.pointee.count >= Waiting.lanesMin
-            || waiting.pointee.hasHalves && waiting.pointee.count > 0
-        {
-            isEqual = runEight(use, waiting, ratio)
-        }
+        let areFew = waiting.pointee.count < Waiting.lanesMin && !waiting.pointee.hasHalves
+        if waiting.pointee.count > 0, !areFew { isEqual = runAll(use, waiting, ratio) }
         if waiting.pointee.hasHalves {
-            let isOnLine = Int(bitPattern: waiting.pointee.places[0]) % 64 == 0
-            let use = use == .storePastCache && !isOnLine ? .store : use
-            let halfDone = waiting.pointee.lanes + (waiting.pointee.isOdd ? 0 : 1)
+            let places = waiting.pointee.places
             let areEqual = kernel.run(
-                &halfDone.pointee, use, at: waiting.pointee.places, count: block / 16)
+                &waiting.pointee.lanes[0], Self.use(use, at: places[0]), at: places,
+                count: block / 16)
             isEqual = areEqual && isEqual
         }
         // One by one, which is sooner done than with lanes that do the same.
@@ -228,10 +238,12 @@ struct ContentCursor: Sendable {
     }
 }
 
-/// Whole blocks of one ratio, until there is one for every lane.
+/// Whole blocks of one ratio, until there are some for every lane.
 private struct Waiting {
     /// Fewer are made one by one.
     static let lanesMin = 3
+    /// Groups of eight that are begun together: what one of them waits for, another does meanwhile.
+    static let groupsMax = 4
 
     /// Whether lanes can make blocks of this ratio.
     var isTaken = true
@@ -239,45 +251,50 @@ private struct Waiting {
     /// The contents, and the generations of their last changes.
     let numbers: UnsafeMutablePointer<UInt64>
     let generations: UnsafeMutablePointer<UInt64>
-    /// Of the second halves of eight blocks that are half done; then of those that wait.
+    /// The second halves of eight blocks that are half done; then those that wait.
     let places: UnsafeMutablePointer<UnsafeMutableRawPointer>
-    /// Eight lanes, and eight more: of blocks that are begun, and of those that are half done.
+    /// Where the lanes of those stand.
     let lanes: UnsafeMutablePointer<Lanes>
-    /// Which of them are begun next.
-    var isOdd = false
     /// Whether there are blocks that are half done.
     var hasHalves = false
 
+    private static let lanesBytes = (groupsMax + 1) * MemoryLayout<Lanes>.stride
+    private static let listBytes = 64 * groupsMax
+
     /// What ``begin(ratios:in:)`` needs.
     static func byteCount(ratios: Int) -> Int {
-        ratios * (2 * MemoryLayout<Lanes>.stride + 32 * 8 + MemoryLayout<Waiting>.stride)
+        ratios * (lanesBytes + 3 * listBytes + 64 + MemoryLayout<Waiting>.stride)
     }
 
     /// As many as there are ratios, none of which has blocks, in memory that is aligned to 64.
     static func begin(
         ratios: Int, in memory: UnsafeMutableRawPointer
     ) -> UnsafeMutablePointer<Waiting> {
-        let all = (memory + ratios * (2 * MemoryLayout<Lanes>.stride + 32 * 8))
-            .bindMemory(to: Waiting.self, capacity: ratios)
         var place = memory
+        func next<Element>(_ bytes: Int) -> UnsafeMutablePointer<Element> {
+            defer { place += bytes }
+            return place.bindMemory(
+                to: Element.self, capacity: bytes / MemoryLayout<Element>.stride)
+        }
+        let lanes: UnsafeMutablePointer<Lanes> = next(ratios * lanesBytes)
+        let numbers: UnsafeMutablePointer<UInt64> = next(2 * ratios * listBytes)
+        let places: UnsafeMutablePointer<UnsafeMutableRawPointer> = next(ratios * (listBytes + 64))
+        let all: UnsafeMutablePointer<Waiting> = next(ratios * MemoryLayout<Waiting>.stride)
+        let most = 8 * groupsMax
         for index in 0..<ratios {
-            let lanes = place.bindMemory(to: Lanes.self, capacity: 2)
-            lanes.initialize(repeating: .none, count: 2)
-            place += 2 * MemoryLayout<Lanes>.stride
-            let numbers = place.bindMemory(to: UInt64.self, capacity: 16)
-            let places = (place + 128).bindMemory(to: UnsafeMutableRawPointer.self, capacity: 16)
-            places.initialize(repeating: memory, count: 16)
-            place += 256
             (all + index).initialize(
                 to: Waiting(
-                    numbers: numbers, generations: numbers + 8, places: places, lanes: lanes))
+                    numbers: numbers + 2 * most * index,
+                    generations: numbers + 2 * most * index + most,
+                    places: places + (most + 8) * index,
+                    lanes: lanes + (groupsMax + 1) * index))
         }
         return all
     }
 
     /// Adds a block.
     ///
-    /// - Returns: whether there is one for every lane now.
+    /// - Returns: whether there are as many as there is room for.
     @inline(__always)
     mutating func add(
         _ content: ContentLayout.Content, at place: UnsafeMutableRawPointer
@@ -286,15 +303,19 @@ private struct Waiting {
         generations[count] = UInt64(content.generation)
         places[8 &+ count] = place
         count &+= 1
-        return count == 8
+        return count == 8 &* Self.groupsMax
     }
 
     /// Has lanes without a block do what the last one does, at the same place.
-    mutating func fill() {
-        for lane in count..<8 {
+    ///
+    /// - Returns: how many groups of eight there are.
+    mutating func fill() -> Int {
+        let groups = (count + 7) / 8
+        for lane in count..<8 * groups {
             numbers[lane] = numbers[count - 1]
             generations[lane] = generations[count - 1]
             places[8 + lane] = places[8 + count - 1]
         }
+        return groups
     }
 }

@@ -7,7 +7,7 @@ internal import Xoshiro
 /// Each class scatters its contents in a way of its own, so blocks are put in order by their classes first.
 struct ContentSearch {
     /// Blocks that are looked for together.
-    static let blocksMax = 128
+    static let blocksMax = 256
 
     private let table: ContentTable
     private let kernel: Kernel

@@ -80,15 +80,15 @@ struct GrainCursor: Sendable {
             count * plan.shape.grainBytes)
     }
 
-    /// Uses eight whole blocks, each from the place of a lane on, and of a place of its own; all of the same alignment.
+    /// Uses groups of eight whole blocks, each from the place of a lane on, and of a place of its own; all of the same alignment.
     mutating func run(
-        _ use: Use, blocksOf count: Int, _ lanes: UnsafeMutablePointer<Lanes>,
+        _ use: Use, blocksOf count: Int, groups: Int, _ lanes: UnsafeMutablePointer<Lanes>,
         at places: UnsafePointer<UnsafeMutableRawPointer>
     ) -> Bool {
         let use = prepare(use, places[0])
         var words = 0
         return kernel.run(
-            &lanes.pointee, use, at: places, GrainRun(plan, countPerBlock: count),
+            lanes, use, at: places, GrainRun(plan, countPerBlock: count, groups: groups),
             scratch: scratch.forWriting(), words: &words)
     }
 

@@ -98,11 +98,12 @@ public enum Kernel: String, Sendable, CaseIterable {
 
     /// Uses a run of grains with eight lanes; see ``Lanes``.
     func run(
-        _ lanes: inout Lanes, _ use: Use, at places: UnsafePointer<UnsafeMutableRawPointer>,
+        _ lanes: UnsafeMutablePointer<Lanes>, _ use: Use,
+        at places: UnsafePointer<UnsafeMutableRawPointer>,
         _ run: GrainRun, scratch: UnsafeMutableRawPointer, words: inout Int
     ) -> Bool {
         loop(runGrainLanesBaseline, runGrainLanesX86V3, runGrainLanesX86V4)(
-            &lanes, use, places, run, scratch, &words)
+            lanes, use, places, run, scratch, &words)
     }
 
     /// Moves all lanes on by the distance of `polynomial`.
@@ -116,18 +117,27 @@ public enum Kernel: String, Sendable, CaseIterable {
             &first, &second, polynomial)
     }
 
-    /// Puts lanes at the beginnings of the streams of eight contents.
+    /// Puts lanes at the beginnings of the streams of contents; see ``Lanes``.
     func begin(
-        _ lanes: UnsafeMutablePointer<Lanes>, _ streams: ContentStreams,
-        _ numbers: UnsafePointer<UInt64>, generations: UnsafePointer<UInt64>
+        _ lanes: UnsafeMutablePointer<Lanes>, _ count: Int, _ streams: ContentStreams,
+        _ numbers: UnsafePointer<UInt64>, generations: UnsafePointer<UInt64>?
     ) {
-        loop(beginLanesBaseline, beginLanesX86V3, beginLanesX86V4)(
-            lanes, streams, numbers, generations)
+        // A call for each: a chosen function would be wrapped anew in each call.
+        switch self {
+        case .scalar, .baseline:
+            beginLanesBaseline(lanes, count, streams, numbers, generations: generations)
+        case .x86V3: beginLanesX86V3(lanes, count, streams, numbers, generations: generations)
+        case .x86V4: beginLanesX86V4(lanes, count, streams, numbers, generations: generations)
+        }
     }
 
     /// Permutes many numbers; see ``Scatter``.
     func permute(_ scatter: Scatter, _ numbers: UnsafeMutablePointer<UInt64>, _ total: Int) {
-        loop(permuteLanesBaseline, permuteLanesX86V3, permuteLanesX86V4)(scatter, numbers, total)
+        switch self {
+        case .scalar, .baseline: permuteLanesBaseline(scatter, numbers, total)
+        case .x86V3: permuteLanesX86V3(scatter, numbers, total)
+        case .x86V4: permuteLanesX86V4(scatter, numbers, total)
+        }
     }
 
     /// That of the same loops which is compiled for this kernel.
