@@ -141,7 +141,7 @@ private func manifest(_ arguments: Arguments) throws(PythonError) -> PythonObjec
     }
     let spec = stored.spec
     var found: PythonDictionary = [
-        "is_complete": stored.isComplete, "size": spec.size, "seed": spec.seed,
+        "is_complete": stored.status == .complete, "size": spec.size, "seed": spec.seed,
         "dedup_unit": spec.dedupUnit, "compress_unit": spec.compressUnit,
         "fill": spec.fill.rawValue, "is_per_rank": stored.isPerRank, "ranks": stored.ranks,
         "align": stored.align,

@@ -2,11 +2,11 @@
 // What options choose between.
 
 package enum Command: String, CaseIterable, Sendable {
-    case generate, verify, repair, test, plan, profiles, info, bench
+    case generate, verify, repair, update, test, plan, profiles, info, bench
 }
 
 package enum Operation: String, CaseIterable, Sendable {
-    case generate, verify, test, repair
+    case generate, verify, test, repair, update
 }
 
 /// How files are written and read.
@@ -52,7 +52,7 @@ package enum Sync: String, CaseIterable, Sendable {
 }
 
 package enum Phase: String, CaseIterable, Sendable {
-    case write, read, verify
+    case write, update, read, verify
 }
 
 /// Which rank reads back what which rank wrote.

@@ -8,9 +8,10 @@ package import NUMA
 
 extension [Command] {
     fileprivate static let all = Command.allCases
-    fileprivate static let ofData: [Command] = [.generate, .verify, .repair, .test, .plan]
-    fileprivate static let ofFiles: [Command] = [.generate, .verify, .repair, .test]
+    fileprivate static let ofData = ofFiles + [.plan]
+    fileprivate static let ofFiles: [Command] = [.generate, .verify, .repair, .update, .test]
     fileprivate static let ofWriting: [Command] = [.generate, .test]
+    fileprivate static let ofStoring = ofWriting + [.update]
     fileprivate static let ofPlacement: [Command] = ofFiles + [.info]
 }
 
@@ -29,7 +30,7 @@ extension OptionRow {
             title: "Data", about: "What the bytes are. Only these options change them.",
             rows: [
                 .size, .seed, .profile, .dedupRatio, .compressRatio, .dedupUnit, .compressUnit,
-                .fill, .copies, .zeros, .compressMix, .run, .change, .generation,
+                .fill, .copies, .zeros, .compressMix, .run, .change, .generation, .by,
             ]),
         OptionTopic(
             title: "File", about: "The file, and how it is written.",
@@ -155,12 +156,19 @@ extension OptionRow {
         help: "How often the data set has changed. Above 0 only with `change`.", example: "7",
         of: .ofData)
 
+    package static let by = Setting(
+        "by", .number(1...Composition.generationMax), otherwise: "1 in a test",
+        help: """
+            How many generations an update goes on from the one that is there. Instead of `generation`, which is where it \
+            ends.
+            """, example: "1", of: [.update, .test])
+
     // File
     package static let output = Setting(
         "output", .dataPath, otherwise: "required", short: "o",
         help: """
-            The data file. Its manifest is `FILE.dgen.json`. `verify` and `repair` take it as an argument \
-            without a name.
+            The data file. Its manifest is `FILE.dgen.json`. `verify`, `repair` and `update` take it as an \
+            argument without a name.
             """, example: "/scratch/me/data", of: .ofFiles)
     package static let layout = Setting(
         "layout", Kind<FileLayout>.choice(), default: "shared",
@@ -184,22 +192,22 @@ extension OptionRow {
     package static let collective = Setting(
         flag: "collective",
         help: "Collective MPI-IO calls. What they wrote is read back. With `io: mpi` only.",
-        of: .ofWriting)
+        of: .ofStoring)
     package static let sync = Setting(
         "sync", Kind<Sync>.choice(), default: "end",
         help: """
             When data goes to stable storage while the clock runs. Once at the end, after each transfer, or \
             not at all (then afterwards).
-            """, example: "each", of: .ofWriting)
+            """, example: "each", of: .ofStoring)
     package static let hint = Setting(
         "hint", listOf: .hint, shape: .pairs, accepted: "`KEY=VALUE`; may be repeated",
         help: """
             An MPI-IO hint. A job file has a mapping of keys to values; the environment has a list with \
             commas. With `io: mpi` only.
-            """, example: "{striping_factor: 4}", of: .ofWriting)
+            """, example: "{striping_factor: 4}", of: .ofStoring)
     package static let hintsFile = Setting(
         "hints_file", .path("a file"), accepted: "a file; `KEY=VALUE` or `KEY VALUE` a line",
-        help: "Hints from a file. `hint` overrides them.", example: "hints.txt", of: .ofWriting)
+        help: "Hints from a file. `hint` overrides them.", example: "hints.txt", of: .ofStoring)
     package static let stripeCount = Setting(
         "stripe_count", .number(-1...2000), otherwise: "the file system's",
         accepted: "-1 (all targets) to 2000",
@@ -218,8 +226,8 @@ extension OptionRow {
         flag: "resume",
         help: """
             Finish what an earlier run left, as its manifest says: what is right stays. Starts from the \
-            beginning if there is no file.
-            """, of: [.generate])
+            beginning if there is no file. An update is gone through once more.
+            """, of: [.generate, .update])
     package static let spaceCheck = Setting(
         flag: "space_check", isOn: true,
         help: """
@@ -249,9 +257,10 @@ extension OptionRow {
 
     // Test
     package static let phases = Setting(
-        "phases", listOf: Kind<Phase>.choice(accepted: "a list of write, read and verify"),
+        "phases", listOf: Kind<Phase>.choice(accepted: "a list of write, update, read and verify"),
         shape: .joined, default: "write,read,verify",
-        accepted: "`write`, `read`, `verify`, separated by commas; each as often as it is named",
+        accepted:
+            "`write`, `update`, `read`, `verify`, separated by commas; each as often as it is named",
         help: "What is done with the file, in this order. A job file may have a list.",
         example: "[write, read]", of: [.test])
     package static let repetitions = Setting(

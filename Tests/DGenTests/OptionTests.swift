@@ -49,6 +49,8 @@ import Testing
                     ($0.kind == "short" ? "-" : "--") + $0.name
                 }
                 if !Self.others.isDisjoint(with: names) { continue }
+                // The name of a profile is no option.
+                if argument.kind == "positional", !rows.contains(.output) { continue }
                 if let row = rows.first(where: { names.contains("--no-\($0.word)") }) {
                     unset.insert(row)
                     continue

@@ -190,6 +190,26 @@ extension DataSpec {
         }
     }
 
+    /// Each block that differs between two generations, once; against the bytes that the scalar form makes.
+    @Test func changedBlocksAreThoseThatDiffer() throws {
+        var numbers = RandomNumbers()
+        for _ in 0..<TestForm.rounds(60, whole: 600) {
+            let spec = try DataSpec.randomOfVersion2(&numbers)
+            guard spec.composition?.change != nil else { continue }
+            let other = numbers.number(below: 60)
+            let old = ScalarReference.bytes(of: try spec.withGeneration(other), at: 0..<spec.size)
+            let new = ScalarReference.bytes(of: spec, at: 0..<spec.size)
+            let wanted = (0..<ContentLayout(spec).blockCount).filter {
+                let start = $0 * spec.dedupUnit
+                let range = start..<min(start + spec.dedupUnit, spec.size)
+                return old[range] != new[range]
+            }
+            let changed = ChangedBlocks(of: spec, against: other)
+            let found = (0..<changed.count).compactMap { changed[$0] }
+            #expect(found.sorted() == wanted, "\(spec) against \(other), \(numbers)")
+        }
+    }
+
     @Test(arguments: Kernel.supported) func randomSpecificationsEqualTheScalarReference(
         kernel: Kernel
     ) throws {

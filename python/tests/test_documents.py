@@ -85,6 +85,7 @@ TERMINALS = [path for path in DOCUMENTS if "\n```console\n" in text_of(path)]
 VARIABLE = (
     (r"[0-9.]+ (?:[KMGT]i)?B/s", "RATE"),
     (r"[0-9.]+ m?s\b", "TIME"),
+    (r"\d+ per second", "NUMBER"),
     # Who was slowest, and on which node.
     (r"\d+ on \S+$", "RANK"),
     # Where ranks have processors to spare.
@@ -223,7 +224,10 @@ def test_the_api_names_everything() -> None:
 # Reports
 
 MIB = 1 << 20
-OPAQUE = ("hints.requested", "hints.reported", "placement[].pages_by_node")
+OPAQUE = (
+    "hints.requested", "hints.reported", "placement[].pages_by_node", "stale_blocks",
+    "damage[].stale_blocks",
+)  # fmt: skip
 """Mappings whose names are not ours."""
 
 
@@ -348,6 +352,17 @@ def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
         *("test", "--output=tested", "--size=8MiB", "--repeat=1000000", "--time-limit=1s"),
         status=5,
     )
+    # An update that is cut off, which is played, and one that is not.
+    composition = ("--copies=2:30%", "--zeros=5%", "--compress-mix=1:50%,2:50%", "--run=2")
+    history = ("--change=9%", "--dedup-unit=4KiB", "--generation=7")
+    runs.reporting(*data, "--seed=2", "--overwrite", *composition, *history)
+    manifest = json.loads(text_of(folder / "data.dgen.json"))
+    manifest |= {"status": "updating", "update": {"from": 7, "ranks": 1, "sync": "end"}}
+    manifest["spec"]["generation"] = 40
+    (folder / "data.dgen.json").write_text(json.dumps(manifest))
+    runs.reporting("verify", "data", "--generation=7")
+    runs.reporting("verify", "data", status=1)
+    runs.reporting("update", "data", "--resume")
     runs.reporting("generate", f"--output={folder}", "--size=8MiB", status=3)
     runs.alone(*data, status=4, OMPI_COMM_WORLD_SIZE="4")
     return runs

@@ -92,7 +92,11 @@ def test_pieces_of_any_length_are_given_once() -> None:
         lengths = iter(range(1, 1_000_000))
         pieces = together(lambda: reader.read(next(lengths) % 700 + 8) or b"")  # noqa: B023
         expected = whole(spec)
-        places = sorted((expected.index(piece), len(piece)) for piece in pieces)
+        # The last one may be so short that its bytes are elsewhere, too.
+        places = sorted(
+            (expected.index(piece) if len(piece) >= 8 else spec.size - len(piece), len(piece))
+            for piece in pieces
+        )
         assert [start for start, _ in places] == [
             0,
             *(start + length for start, length in places[:-1]),

@@ -22,7 +22,10 @@ struct GenerateCommand: RunsUnderMPI {
         case .generate: return try Generate.run(execution)
         case .verify: return try Verify(execution).run()
         case .repair: return try Repair(execution).run()
-        case .test: return try FileTest(execution).run()
+        case .update: return try Update(execution).run()
+        case .test:
+            var test = try FileTest(execution)
+            return try test.run()
         }
     }
 }

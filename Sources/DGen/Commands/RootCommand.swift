@@ -22,8 +22,9 @@ struct RootCommand: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            GenerateCommand.self, VerifyCommand.self, RepairCommand.self, TestCommand.self,
-            PlanCommand.self, ProfilesCommand.self, BenchCommand.self, InfoCommand.self,
+            GenerateCommand.self, VerifyCommand.self, RepairCommand.self, UpdateCommand.self,
+            TestCommand.self, PlanCommand.self, ProfilesCommand.self, BenchCommand.self,
+            InfoCommand.self,
         ],
         defaultSubcommand: GenerateCommand.self)
 }

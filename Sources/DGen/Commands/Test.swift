@@ -16,6 +16,7 @@ struct TestCommand: RunsUnderMPI {
             """)
 
     @Option(.phases) var phases: String?
+    @Option(.by) var by: String?
     @Option(.repetitions) var `repeat`: String?
     @Option(.warmUp) var warmUp: String?
     @Flag(.freshFile) var freshFile: Bool?
@@ -28,7 +29,10 @@ struct TestCommand: RunsUnderMPI {
     @OptionGroup(title: "Damage") var damage: DamageOptions
     @OptionGroup var shared: SharedOptions
 
-    func run(_ execution: Execution) throws(Failure) -> ExitStatus { try FileTest(execution).run() }
+    func run(_ execution: Execution) throws(Failure) -> ExitStatus {
+        var test = try FileTest(execution)
+        return try test.run()
+    }
 }
 
 /// `dgen-mpi test`: writes, reads and verifies a file over and over, and says how fast.
@@ -36,10 +40,15 @@ struct FileTest {
     private let execution: Execution
     private let writer: DataSetWriter
     private let phases: [Phase]
+    /// How many generations an update goes on.
+    private let step: Int
     private let repetitions: Int
     private let dropsCache: Bool
     private let order: ReadOrder
     private let shuffleSeed: UInt64
+
+    /// What the file holds now.
+    private var current: DataSpec
 
     private var session: Session { execution.session }
     private var path: String { writer.path }
@@ -57,9 +66,32 @@ struct FileTest {
             throw Failure(
                 .usage, "seed: missing; a test that does not write needs that of the file")
         }
+        step = try Failure.reading(settings[.by]) ?? 1
+        current = writer.spec
+        try requireUpdates(settings)
     }
 
-    func run() throws(Failure) -> ExitStatus {
+    /// Only what this test has written is updated, and only as far as there are generations.
+    private func requireUpdates(_ settings: Settings) throws(Failure) {
+        let count = phases.filter { $0 == .update }.count
+        guard count > 0 else {
+            guard !settings.has(.by) else {
+                throw Failure(
+                    OptionRow.by.refusal(settings.text(.by) ?? "", "none without a phase update"))
+            }
+            return
+        }
+        guard phases.first == .write else {
+            throw Failure(OptionRow.phases.refusal("update", "it after write"))
+        }
+        guard writer.spec.composition?.change != nil else {
+            throw Failure(.usage, "change: missing; without it there is nothing to update")
+        }
+        _ = try Failure.reading(
+            writer.spec.withGeneration((writer.spec.composition?.generation ?? 0) + count * step))
+    }
+
+    mutating func run() throws(Failure) -> ExitStatus {
         let (warmUps, isFreshFile, keeps) = try Failure.reading(
             (execution.settings[.warmUp], execution.settings[.freshFile], execution.settings[.keep])
         )
@@ -75,11 +107,12 @@ struct FileTest {
                     isWritten = false
                 }
                 execution.logger.info("\(phase) \(iteration): \(path)")
-                if phase == .write {
+                switch phase {
+                case .write:
                     try write(iteration, over: isWritten)
                     isWritten = true
-                } else {
-                    isRight = try read(phase, iteration)
+                case .update: try update(iteration)
+                case .read, .verify: isRight = try read(phase, iteration)
                 }
             }
         }
@@ -106,7 +139,19 @@ struct FileTest {
         if measurement.iteration >= 0 { execution.report.operations.append(measurement) }
     }
 
-    private func write(_ iteration: Int, over isOurs: Bool) throws(Failure) {
+    private mutating func update(_ iteration: Int) throws(Failure) {
+        let from = current
+        current = try Failure.reading(
+            from.withGeneration((from.composition?.generation ?? 0) + step))
+        report(
+            try DataSetUpdate(
+                execution.pipeline, writer.files, from: from, to: current, writer.claim,
+                sync: writer.sync, isCollective: writer.isCollective
+            ).write(iteration: iteration, note: execution.note))
+    }
+
+    private mutating func write(_ iteration: Int, over isOurs: Bool) throws(Failure) {
+        current = writer.spec
         if !isOurs { try writer.prepare { execution.report.fileSystem = $0 } }
         let result = try writer.writeProven(
             iteration: iteration, over: isOurs, note: execution.note)
@@ -116,7 +161,7 @@ struct FileTest {
 
     /// Reads the file, or verifies it; false where it is not what it should be.
     private func read(_ phase: Phase, _ iteration: Int) throws(Failure) -> Bool {
-        let (pipeline, files, spec) = (execution.pipeline, writer.files, writer.spec)
+        let (pipeline, files, spec) = (execution.pipeline, writer.files, current)
         let (found, onOwnNode) = try order.deal(
             session, seed: shuffleSeed &+ UInt64(bitPattern: Int64(iteration))
         ) { readers, onOwnNode throws(Failure) in
@@ -202,11 +247,7 @@ struct FileTest {
         let latencies = execution.report.operations.filter { $0.iteration == repetitions - 1 }
         for operation in latencies {
             guard let latency = operation.latencyNs else { continue }
-            let values = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max]
-            table.row(
-                "\(operation.operation) latency",
-                zip(["p50", "p90", "p99", "p99.9", "max"], values)
-                    .map { "\($0) \((Double($1) / 1e6).fixed(3)) ms" }.joined(separator: ", "))
+            table.row("\(operation.operation) latency", latency.text)
         }
         if phases.contains(.verify) {
             table.row(

@@ -95,9 +95,7 @@ struct Verify {
                 "has \(found.fileBytes) bytes: "
                     + (difference < 0 ? "short by \(-difference)" : "long by \(difference)"))
         }
-        if subject.manifest?.status == .writing {
-            table.row("manifest", "says 'writing': the run that wrote it did not finish")
-        }
+        if let doubt = subject.manifest?.doubt { table.row("manifest", doubt) }
         if let sample {
             table.row(
                 "sample",

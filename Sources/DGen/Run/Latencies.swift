@@ -13,6 +13,12 @@ struct Latencies {
         let p999: Int
         let max: Int
 
+        /// For people.
+        var text: String {
+            zip(["p50", "p90", "p99", "p99.9", "max"], [p50, p90, p99, p999, max])
+                .map { "\($0) \((Double($1) / 1e6).fixed(3)) ms" }.joined(separator: ", ")
+        }
+
         private enum CodingKeys: String, CodingKey {
             case p50, p90, p99
             case p999 = "p99_9"
@@ -25,6 +31,8 @@ struct Latencies {
 
     private var histogram = Self.empty
     private var maximum = 0
+    /// How many there were.
+    private(set) var count = 0
 
     /// Values are exact to two digits.
     private static var empty: Histogram<UInt64> {
@@ -35,6 +43,7 @@ struct Latencies {
 
     mutating func record(_ nanoseconds: Int) {
         maximum = max(maximum, nanoseconds)
+        count += 1
         histogram.record(min(UInt64(max(nanoseconds, 1)), Self.longestNanoseconds))
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-/// One write, read, verification or repair of the whole data set, as reports have it.
+/// One write, read, verification, update or repair of a data set, as reports have it.
 ///
 /// Times are those of the slowest rank.
 struct Measurement: Encodable {
@@ -24,6 +24,9 @@ struct Measurement: Encodable {
     var readersOnOwnNode: Int?
     var transferSize = 0
     var collective = false
+    /// Blocks that an update has written, and its writes.
+    var updatedBlocks: Int?
+    var writesPerSecond: Double?
     /// What was written anew.
     var repairedBytes: Int?
     var repairedRanges: Int?

@@ -20,6 +20,11 @@ final class Claim {
         self.manifest.run = String(drawn, radix: 16)
     }
 
+    /// What is written next: all of a data set, or what an update of it changes.
+    func plan(_ spec: DataSpec, updating: Manifest.UnfinishedUpdate? = nil) {
+        (manifest.spec, manifest.update) = (spec, updating)
+    }
+
     /// The files of a data set that was here before, as its manifest has them.
     struct EarlierFiles: Codable {
         let layout: FileLayout
@@ -52,9 +57,12 @@ final class Claim {
     /// Says on rank 0 that the data is being written, and no longer what it held before, the last first; with `isNew` nothing
     /// may be there that says something else.
     func begin(earlier: [DataSpec], isNew: Bool = false) throws(Failure) {
-        let known = earlier.filter { $0 != manifest.spec }
+        // Other generations of the same data are known without.
+        let known = earlier.filter {
+            $0 != manifest.spec && !$0.isGeneration(of: manifest.spec)
+        }
         manifest.earlier = Array(known.prefix(Manifest.earlierMax))
-        manifest.status = .writing
+        manifest.status = manifest.update == nil ? .writing : .updating
         try manifest.write(for: path, isNew: isNew)
     }
 
@@ -78,7 +86,7 @@ final class Claim {
     func complete() throws(Failure) {
         try session.onRoot {
             guard try isOurs else { throw takenByAnother }
-            manifest.status = .complete
+            (manifest.status, manifest.update) = (.complete, nil)
             try manifest.write(for: path)
         }
     }

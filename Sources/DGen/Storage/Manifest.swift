@@ -7,16 +7,21 @@ import Options
 
 /// The file beside a data file that says what it holds (FORMAT.md section 6).
 struct Manifest {
-    /// How far the data file is.
-    enum Status: String, Codable {
-        /// From before the first byte until the data is stored.
-        case writing
-        /// The data is stored.
-        case complete
+    typealias Status = StoredManifest.Status
+
+    /// An update that goes on.
+    struct UnfinishedUpdate: Codable, Equatable {
+        /// The generation of the data before it.
+        let from: Int
+        /// How many ranks share it, and when they bring what they write to stable storage; not part of the format.
+        var ranks: Int?
+        var sync: String?
     }
 
     var status: Status
-    let spec: DataSpec
+    /// While ``status`` says so.
+    var update: UnfinishedUpdate?
+    var spec: DataSpec
     /// Into how many files the data was written.
     var layout = FileLayout.shared
     /// How many ranks wrote the data, and what their shards were aligned to; not part of the format.
@@ -29,6 +34,18 @@ struct Manifest {
     var earlier: [DataSpec] = []
     /// Which run wrote the manifest: two that write one file must not both call it complete.
     var run = ""
+
+    /// Why the data may not be what the manifest says; nil where it should be.
+    var doubt: String? {
+        switch status {
+        case .complete: return nil
+        case .writing: return "says 'writing': the run that wrote it did not finish"
+        case .updating:
+            let (old, new) = (update?.from ?? 0, spec.composition?.generation ?? 0)
+            return
+                "says 'updating': the run that brings it from generation \(old) to \(new) did not finish"
+        }
+    }
 
     /// The most of ``earlier`` that are kept.
     static let earlierMax = 4
@@ -46,6 +63,7 @@ struct Manifest {
     private struct Encoded: Encodable {
         let format: String
         let status: Status
+        let update: UnfinishedUpdate?
         let spec: EncodedSpec
         let createdBy = "dgen-mpi \(Version.current)"
         let layout: FileLayout
@@ -68,8 +86,9 @@ struct Manifest {
             layout == .perRank
             ? [layout.path(name, rank: 0), layout.path(name, rank: ranks - 1)] : nil
         let encoded = Encoded(
-            format: StoredManifest.format(of: spec), status: status, spec: EncodedSpec(spec),
-            layout: layout, files: files, ranks: ranks,
+            format: StoredManifest.format(of: spec), status: status,
+            update: status == .updating ? update : nil, spec: EncodedSpec(spec), layout: layout,
+            files: files, ranks: ranks,
             align: align, segments: cut.segmentCount, strided: cut == .strided ? true : nil,
             transferSize: transferSize,
             earlier: earlier.isEmpty ? nil : earlier.map(EncodedSpec.init),
@@ -126,7 +145,10 @@ struct Manifest {
             throw Failure(.usage, "\(name): \(error)")
         }
         return Manifest(
-            status: stored.isComplete ? .complete : .writing, spec: stored.spec,
+            status: stored.status,
+            update: stored.updatedFrom.map {
+                UnfinishedUpdate(from: $0, ranks: stored.updateRanks, sync: stored.updateSync)
+            }, spec: stored.spec,
             layout: stored.isPerRank ? .perRank : .shared, ranks: stored.ranks ?? 0,
             align: stored.align ?? 0,
             cut: stored.isStrided ? .strided : .segments(stored.segments),

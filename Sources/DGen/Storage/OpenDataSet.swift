@@ -44,6 +44,8 @@ final class OpenDataSet {
     let files: FileSet
     /// Where the time of this rank went.
     var times = Times()
+    /// What this rank has written.
+    private(set) var writtenBytes = 0
     private let session: Session
     private let watchdog: Watchdog
     private let file: any DataFile
@@ -95,6 +97,7 @@ final class OpenDataSet {
                     try file.write(piece, at: here, together: together)
                 }
             }
+            writtenBytes += count
             done += count
         } while done < part.count
     }

@@ -31,18 +31,18 @@ final class DataSetWriter {
     private let isTest: Bool
     private let checksSpace: Bool
     private let preallocates: Bool
-    private let claim: Claim
+    /// The right to write the files.
+    let claim: Claim
     /// Whether it was proven that all ranks mean the same files.
     private var isShared = false
 
     var path: String { files.path }
-    private var batches: Batches { Batches(pattern, depth: pipeline.depth) }
     private var session: Session { pipeline.run.session }
     private var rank: Int { session.world.rank }
-    /// Whether every rank does each transfer at the same time as the others.
-    private var isInStep: Bool {
-        isCollective
-            || (sync == .each && pipeline.access.access == .mpi && files.layout == .shared)
+    private var transfers: TransferWriter {
+        TransferWriter(
+            pipeline: pipeline, spec: spec, files: files, pattern: pattern, sync: sync,
+            isCollective: isCollective, mayFill: !preallocates)
     }
 
     /// Reads the options; the same on every rank; collective, since rank 0 draws the seed.
@@ -99,15 +99,16 @@ final class DataSetWriter {
         iteration: Int = 0, over isOurs: Bool = false, note: (OpenDataSet.Hints) -> Void,
         prove: () throws(Failure) -> Double?
     ) throws(Failure) -> Result {
+        claim.plan(spec)
         // Bytes are there when the file is open.
-        let relay = try makeBytes()
+        let relay = try transfers.makeBytes()
         defer { relay.finish() }
         var result: Result
         do {
             result = try write(
                 iteration, from: relay, over: isOurs ? .ours : overwrites ? .replaced : .refused,
                 note: note)
-            try checkStored()
+            try transfers.checkStored()
             result.measurement.proofSeconds = try prove()
         } catch {
             throw explained(error)
@@ -307,10 +308,7 @@ final class DataSetWriter {
         }
         // Not part of writing the data, nor is it timed.
         try take(data, existing)
-        try writeTransfers(from: relay, to: data)
-        if sync == .end, !isCollective { try data.sync() }
-        try data.close()
-        if sync == .end, isCollective { try data.syncFiles() }
+        try transfers.write(from: relay, to: data)
         var measurement = try data.times.measurement(
             of: "write", iteration, bytes: spec.size, pipeline.run)
         measurement.transferSize = pipeline.transferSize
@@ -337,99 +335,5 @@ final class DataSetWriter {
         return Failure(
             failure.status,
             "\(failure.message); its file system has \(ByteSize.format(free)) free")
-    }
-
-    /// Begins to make the bytes of this rank's transfers.
-    private func makeBytes() throws(Failure) -> Relay {
-        let generator = pipeline.generator(spec)
-        let (batches, rank) = (batches, rank)
-        return try pipeline.relay(
-            batches, spec, .beforeTaken, depth: pipeline.depth
-        ) { index, buffer in
-            for (place, range) in batches.ranges(index, rank) {
-                generator.fill(
-                    UnsafeMutableRawBufferPointer(
-                        rebasing: buffer[place..<place + range.count]), at: range.lowerBound)
-            }
-        }
-    }
-
-    private func writeTransfers(from relay: Relay, to data: OpenDataSet) throws(Failure) {
-        let batches = batches
-        let agreement = Agreement(pipeline.run, title: "write", totalBytes: spec.size)
-        let loop = TransferLoop(
-            batches: batches, rank: rank, isInStep: isInStep, agreement: agreement)
-        let readBack =
-            isCollective
-            ? ReadBack(
-                pipeline.run, path, stretchBytes: batches.stretchBytes * session.world.size,
-                mayFill: !preallocates) : nil
-        try readBack?.begin(agreement)
-        try loop.run(relay, on: data) { transfer throws(Failure) in
-            if isInStep {
-                try writeInStep(transfer, loop, data, readBack)
-            } else {
-                try loop.move(transfer) { part throws(Failure) in
-                    try data.write(UnsafeRawBufferPointer(part), at: transfer.range.lowerBound)
-                    if sync == .each { try data.syncTransfer(nil) }
-                }
-            }
-        }
-        if relay.isOwnerAlone {
-            pipeline.run.logger.info(
-                "bytes come slower from another processor than they are made here")
-        }
-    }
-
-    /// Writes one transfer in the same round as all ranks, in pieces where room is scarce, and looks whether it is there;
-    /// after each piece, or where ranks agree.
-    private func writeInStep(
-        _ transfer: TransferLoop.Transfer, _ loop: TransferLoop, _ data: OpenDataSet,
-        _ readBack: ReadBack?
-    ) throws(Failure) {
-        let (part, agreement) = (transfer.part, loop.agreement)
-        let isScarce = readBack?.isScarce ?? false
-        // As many pieces on every rank, whatever it has to write.
-        let longest = max(pattern.longestTransfer, 1)
-        let step = isScarce ? readBack?.pieceBytes ?? longest : longest
-        for start in stride(from: 0, to: longest, by: step) where !agreement.mustStopTogether {
-            let range = min(start, part.count)..<min(start + step, part.count)
-            let piece = UnsafeMutableRawBufferPointer(rebasing: part[range])
-            let offset = transfer.range.lowerBound + range.lowerBound
-            loop.moveTogether(piece) { given throws(Failure) in
-                try data.write(UnsafeRawBufferPointer(given), at: offset, together: isCollective)
-            }
-            if sync == .each { try syncTogether(data, agreement) }
-            if let readBack, isScarce || transfer.endsStretch || sync == .each {
-                try readBack.check(UnsafeRawBufferPointer(piece), at: offset, agreement)
-            }
-        }
-    }
-
-    /// Brings one transfer of all ranks to stable storage, unless one of them has failed.
-    private func syncTogether(_ data: OpenDataSet, _ agreement: Agreement) throws(Failure) {
-        try agreement.exchangeTogether()
-        guard !agreement.mustStopTogether else { return }
-        agreement.transfer(0) { () throws(Failure) in
-            // A file that ranks of one node have written together is brought there by one of them.
-            guard !isCollective || session.node.rank == 0 else { return }
-            try data.syncTransfer(isCollective ? path : nil)
-        }
-        try agreement.exchangeTogether()
-    }
-
-    /// The data has the length that it should have, as every node sees it.
-    private func checkStored() throws(Failure) {
-        try session.together {
-            try files.forOwn(session, onEachNode: true) { own throws(Failure) in
-                let (found, wanted) = (try FileSystem.state(own.path)?.size, own.range.count)
-                guard found == wanted else {
-                    throw Failure(
-                        .inputOutput,
-                        "the file has \(found.map(String.init) ?? "no") bytes after writing, not "
-                            + "\(wanted)")
-                }
-            }
-        }
     }
 }

@@ -21,7 +21,10 @@ struct StoredDataSet {
     /// Finds out what the file that the options name should hold, as its manifest or the options tell; collective.
     ///
     /// Says `missing` where no file is named.
-    init(_ run: Run, _ settings: Settings, missing: String) throws(Failure) {
+    /// With `isUpdate` the options tell what it is to become.
+    init(
+        _ run: Run, _ settings: Settings, missing: String, isUpdate: Bool = false
+    ) throws(Failure) {
         let session = run.session
         let path = try settings.dataPath(missing: missing)
         let (asked, alignment) = try Failure.reading((settings.layout(), settings.alignment()))
@@ -40,7 +43,11 @@ struct StoredDataSet {
                 "\(path): has no manifest \(Manifest.path(for: path)); give its specification as "
                     + "options, --size and --seed at least")
         }
-        let spec = try settings.spec(over: manifest?.spec, drawingSeed: nil)
+        var spec = try settings.spec(over: manifest?.spec, drawingSeed: nil)
+        if isUpdate, let step = try Failure.reading(settings[.by]) {
+            let now = spec.composition?.generation ?? 0
+            spec = try Failure.reading(spec.withGeneration(now + step))
+        }
         self.spec = spec
         shards = Shards(size: spec.size, ranks: session.world.size, alignment: alignment)
         let layout = settings.has(.layout) ? asked : manifest?.layout ?? asked
@@ -56,11 +63,10 @@ struct StoredDataSet {
             try requireCut(Failure.reading(settings.cut()))
         }
         guard session.isRoot else { return }
-        if manifest?.status == .writing {
-            run.logger.warning(
-                "\(path): its manifest says 'writing': the run that wrote it did not finish")
+        if let manifest, let doubt = manifest.doubt {
+            run.logger.warning("\(path): its manifest \(doubt)")
         }
-        if let manifest, manifest.spec != spec || manifest.layout != files.layout {
+        if !isUpdate, let manifest, manifest.spec != spec || manifest.layout != files.layout {
             run.logger.warning("\(path): the options given differ from its manifest; they are used")
         }
     }
@@ -93,7 +99,13 @@ struct StoredDataSet {
     /// Refuses options that describe another data set than the manifest, or have its bytes lie elsewhere.
     func requireAgreement() throws(Failure) {
         guard let manifest else { return }
-        guard manifest.spec == spec, manifest.layout == files.layout else {
+        // An update may be undone.
+        let isUndone =
+            manifest.update.map { update in
+                update.from == spec.composition?.generation ?? 0
+                    && manifest.spec.isGeneration(of: spec)
+            } ?? false
+        guard manifest.spec == spec || isUndone, manifest.layout == files.layout else {
             throw Failure(
                 .usage,
                 "\(path): was begun with another specification or layout than the options say, as its "

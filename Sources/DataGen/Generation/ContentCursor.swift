@@ -59,7 +59,9 @@ struct ContentCursor: Sendable {
         }
         let whole = (count - done) / block
         if whole > 1, kernel != .scalar, block <= Self.sideBySideMax {
-            isEqual = run(use, blocks: index..<index + whole, at: memory + done) && isEqual
+            let place = memory + done
+            isEqual =
+                run(use, whole, { index &+ $0 }, at: { place + $0 &* block }) && isEqual
             index += whole
             done += whole * block
         }
@@ -82,9 +84,21 @@ struct ContentCursor: Sendable {
         _ = run(.store, range, of: content, at: memory)
     }
 
-    /// Uses whole blocks, side by side.
+    /// Makes whole blocks, each at a place of its own.
+    mutating func fill(_ blocks: [(number: Int, place: UnsafeMutableRawPointer)]) {
+        if kernel != .scalar, layout.spec.dedupUnit <= Self.sideBySideMax {
+            _ = run(.store, blocks.count, { blocks[$0].number }, at: { blocks[$0].place })
+        } else {
+            for one in blocks {
+                _ = run(.store, 0..<layout.spec.dedupUnit, ofBlock: one.number, at: one.place)
+            }
+        }
+    }
+
+    /// Uses so many whole blocks, side by side.
+    @inline(__always)
     private mutating func run(
-        _ use: Use, blocks: Range<Int>, at memory: UnsafeMutableRawPointer
+        _ use: Use, _ count: Int, _ number: (Int) -> Int, at place: (Int) -> UnsafeMutableRawPointer
     ) -> Bool {
         let (block, table) = (layout.spec.dedupUnit, layout.table)
         let ratios = layout.ratios.count
@@ -94,12 +108,10 @@ struct ContentCursor: Sendable {
             table, kernel: kernel, in: bytes + Waiting.byteCount(ratios: ratios))
         for ratio in 0..<ratios { waiting[ratio].isTaken = makers[ratio]?.hasLanes != false }
         var isEqual = true
-        var first = blocks.lowerBound
-        while first < blocks.upperBound {
-            let end = min(first + ContentSearch.blocksMax, blocks.upperBound)
-            let place = memory + (first - blocks.lowerBound) * block
-            search.forEach(first..<end) { number, content in
-                let place = place + number &* block
+        for first in stride(from: 0, to: count, by: ContentSearch.blocksMax) {
+            search.forEach(min(ContentSearch.blocksMax, count - first), { number(first &+ $0) }) {
+                index, content in
+                let place = place(first &+ index)
                 guard let content else {
                     isEqual = useZeros(use, block, at: place) && isEqual
                     return
@@ -111,7 +123,6 @@ struct ContentCursor: Sendable {
                     isEqual = runAll(use, waiting + ratio, ratio) && isEqual
                 }
             }
-            first = end
         }
         for ratio in 0..<ratios { isEqual = finish(use, waiting + ratio, ratio) && isEqual }
         return isEqual

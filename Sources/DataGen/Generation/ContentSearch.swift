@@ -42,11 +42,12 @@ struct ContentSearch {
         ends = list(7, table.classCount)
     }
 
-    /// Calls `body` with each of some blocks, counted from 0, and its content, nil for zeros; in no order.
+    /// Calls `body` with the number of each of so many blocks, which `block` gives, and its content, nil for zeros; in no order.
     @inline(__always)
-    func forEach(_ blocks: Range<Int>, _ body: (Int, ContentLayout.Content?) -> Void) {
-        let count = blocks.count
-        for number in 0..<count { slots[number] = UInt64(blocks.lowerBound &+ number) }
+    func forEach(
+        _ count: Int, _ block: (Int) -> Int, _ body: (Int, ContentLayout.Content?) -> Void
+    ) {
+        for number in 0..<count { slots[number] = UInt64(block(number)) }
         scatter(slots, count, table.slots)
         if table.isPlain {
             for number in 0..<count {

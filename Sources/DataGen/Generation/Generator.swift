@@ -120,6 +120,30 @@ public struct Generator: Sendable {
         if isPastCache { Use.storesAreVisible() }
     }
 
+    /// Fills parts of `buffer`, each with a range of the data set; whole blocks of version 2 are made side by side.
+    package mutating func fill(
+        _ parts: [(place: Int, range: Range<Int>)], of buffer: UnsafeMutableRawBufferPointer
+    ) {
+        let unit = spec.dedupUnit
+        let areBlocks = parts.allSatisfy {
+            $0.range.count % unit == 0 && $0.range.lowerBound % unit == 0
+        }
+        guard contents != nil, areBlocks, parts.count > 1, let memory = buffer.baseAddress else {
+            for (place, range) in parts {
+                fill(
+                    UnsafeMutableRawBufferPointer(rebasing: buffer[place..<place + range.count]),
+                    at: range.lowerBound)
+            }
+            return
+        }
+        contents?.fill(
+            parts.flatMap { (place, range) in
+                stride(from: 0, to: range.count, by: unit).map {
+                    ((range.lowerBound + $0) / unit, memory + place + $0)
+                }
+            })
+    }
+
     /// Fills `buffer` with a part of a block of version 2, as it is after its change in a generation.
     mutating func fill(
         _ buffer: UnsafeMutableRawBufferPointer, at offset: Int, madeIn generation: Int

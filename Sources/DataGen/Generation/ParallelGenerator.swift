@@ -80,6 +80,20 @@ public final class ParallelGenerator: @unchecked Sendable {
         }
     }
 
+    /// Fills parts of `buffer`, each with a range of the data set; one after another.
+    package func fill(
+        _ parts: [(place: Int, range: Range<Int>)], of buffer: UnsafeMutableRawBufferPointer
+    ) {
+        if parts.count == 1 {
+            let (place, range) = parts[0]
+            fill(
+                UnsafeMutableRawBufferPointer(rebasing: buffer[place..<place + range.count]),
+                at: range.lowerBound)
+        } else if !parts.isEmpty {
+            workers[0].generator.fill(parts, of: buffer)
+        }
+    }
+
     /// Compares `buffer` as ``Generator/compare(_:at:log:)`` does.
     public func compare(_ buffer: UnsafeRawBufferPointer, at offset: Int, log: inout DamageLog) {
         guard isSplit(buffer.count) else {

@@ -115,6 +115,17 @@ public struct DataSpec: Sendable, Hashable {
             composition: (composition ?? Composition()).withGeneration(generation))
     }
 
+    /// Whether both are the same data set, be it after other changes.
+    package func isGeneration(of other: DataSpec) -> Bool {
+        guard let composition, let others = other.composition, composition.change != nil else {
+            return false
+        }
+        let same = composition.withGeneration(0) == others.withGeneration(0)
+        return same && size == other.size && seed == other.seed && dedupRatio == other.dedupRatio
+            && compressRatio == other.compressRatio && dedupUnit == other.dedupUnit
+            && compressUnit == other.compressUnit && fill == other.fill
+    }
+
     /// Fills `buffer` with the bytes of the data set from `offset` on: one call for a buffer.
     ///
     /// - Precondition: `offset` and the length of `buffer` lie within ``size``.

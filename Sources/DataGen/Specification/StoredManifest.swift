@@ -20,8 +20,22 @@ package struct StoredManifest: Sendable {
         init(_ reason: String) { description = reason }
     }
 
-    /// Whether the data is stored, rather than being written.
-    package let isComplete: Bool
+    /// How far the data file is.
+    package enum Status: String, Codable, CaseIterable, Sendable {
+        /// From before the first byte until the data is stored.
+        case writing
+        /// From before the first changed byte until all of them are stored.
+        case updating
+        /// The data is stored.
+        case complete
+    }
+
+    package let status: Status
+    /// The generation that an update began with, while it goes on to that of ``spec``.
+    package let updatedFrom: Int?
+    /// How many ranks share the update, and when they bring it to stable storage.
+    package let updateRanks: Int?
+    package let updateSync: String?
     package let spec: DataSpec
     /// Whether each rank has written a file of its own.
     package let isPerRank: Bool
@@ -66,11 +80,10 @@ package struct StoredManifest: Sendable {
                 "format: '\((format?.shown ?? "none").inOneLine(bytesMax: 100))' is not known here; "
                     + "only \(Self.formats.joined(separator: " and ")) are")
         }
-        switch root["status"] {
-        case .string("complete"): isComplete = true
-        case .string("writing"): isComplete = false
-        default: throw Refusal("status: must be writing or complete")
+        guard case .string(let word) = root["status"], let status = Status(rawValue: word) else {
+            throw Refusal("status: must be writing, updating or complete")
         }
+        self.status = status
         guard let fields = root["spec"], case .object = fields else {
             throw Refusal("spec: missing")
         }
@@ -78,6 +91,17 @@ package struct StoredManifest: Sendable {
             spec = try Self.spec(fields, hasComposition: name == Self.formats[1])
         } catch {
             throw Refusal("spec: \(error)")
+        }
+        let update = status == .updating ? root["update"] : nil
+        updatedFrom = try update.flatMap { (update) throws(Refusal) in
+            try Self.number(update, "from", in: 0...Composition.generationMax)
+        }
+        updateRanks = try update.flatMap { (update) throws(Refusal) in
+            try Self.number(update, "ranks", in: 1...Self.ranksMax)
+        }
+        if case .string(let text) = update?["sync"] { updateSync = text } else { updateSync = nil }
+        if status == .updating, updatedFrom == nil || spec.composition?.change == nil {
+            throw Refusal("update: an update goes from one generation of changes to another")
         }
         switch root["layout"] {
         case nil, .string("shared"): isPerRank = false

@@ -183,8 +183,11 @@ class Job(OptionFields):
         return f"{self.launch()} {shell.words(self.arguments())}"
 
 
-ON_FILES = ("verify", "repair")
+ON_FILES = ("verify", "repair", "update")
 """The operations that are told a file that is there, as an argument."""
+
+IN_PLACE = ("repair", "update")
+"""Those of them that write into it."""
 
 
 def canonical(key: str, value: Any) -> tuple[bool, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dgen_mpi.jobs.files import JobError
-from dgen_mpi.jobs.model import Job
+from dgen_mpi.jobs.model import IN_PLACE, Job
 from dgen_mpi.manifest import PER_RANK_DIGITS, beside, shard_path
 
 _SHARD = re.compile(rf"(.+)\.[0-9]{{{PER_RANK_DIGITS},}}", re.DOTALL)
@@ -92,13 +92,13 @@ class _Places:
 
     def claim_output(self, job: Job, name: str) -> None:
         """Have all files that a job writes belong to it, as `claim` does."""
-        if job.output is None or not (job.writes or job.operation == "repair"):
+        if job.output is None or not (job.writes or job.operation in IN_PLACE):
             return
         output = Path(job.working_directory or ".") / job.output
         owner = _Owner(name, self.keys(output)[0])
         paths = [beside(output)] if job.layout == "per-rank" else [output, beside(output)]
         # A repair, or a write that goes on, may find either layout.
-        is_open = job.layout is None and (job.operation == "repair" or job.resume)
+        is_open = job.layout is None and (job.operation in IN_PLACE or job.resume)
         if job.layout == "per-rank" or is_open:
             # These names are made of the path as it is given, not of what it leads to.
             key = self._named(output)

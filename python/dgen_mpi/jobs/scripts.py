@@ -13,7 +13,7 @@ from dgen_mpi._text import counted
 from dgen_mpi.jobs import options, shell
 from dgen_mpi.jobs.campaign import Case
 from dgen_mpi.jobs.files import JobError
-from dgen_mpi.jobs.model import Job
+from dgen_mpi.jobs.model import IN_PLACE, Job
 from dgen_mpi.manifest import PER_RANK_DIGITS
 
 _DIRECTIVES = {
@@ -380,7 +380,7 @@ def _steps(case: Case, place: str) -> list[str]:
             commands.append(f"before {report} {shell.word(output)}")
         variables = [f"{key}={text}" for key, text in (job.environment or {}).items()]
         parts = [f"step {report}"]
-        if job.operation == "repair" and output in records:
+        if job.operation in IN_PLACE and output in records:
             parts.insert(0, f"mended {records[output]}")
         parts += [f"env {shell.words(variables)}"] if variables else []
         words = shell.words(job.arguments())
