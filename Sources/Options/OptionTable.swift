@@ -97,8 +97,8 @@ extension OptionRow {
     package static let profile = Setting(
         "profile", .profile, otherwise: "none",
         help: """
-            What measured data is composed of, by name or from a YAML file: units, fill, copies, zeros, compress_mix, \
-            run and change. What is given elsewhere goes before it, and it goes before a manifest.
+            What measured data is composed of, by name or from a YAML file. That has units, fill, copies, zeros, \
+            compress_mix, run and change. What is given elsewhere goes before it, and it goes before a manifest.
             """, example: "archive", of: .ofData)
     package static let dedupRatio = Setting(
         "dedup_ratio", .ratio, otherwise: "1, or from the manifest",
