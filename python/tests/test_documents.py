@@ -405,6 +405,10 @@ def test_the_reference_has_every_field_of_plan_info_and_bench(runs: Runs) -> Non
         "plan": [
             (("--size=8MiB", "--ranks=3"), {"DGEN_SEGMENTS": "2"}),
             (("--size=8MiB", "--ranks=3"), {"DGEN_LAYOUT": "per-rank"}),
+            (
+                ("--size=8MiB", "--copies=2:10%,1000:1%", "--zeros=1%", "--run=2"),
+                {"DGEN_COMPRESS_MIX": "1:50%,2:50%", "DGEN_CHANGE": "9%", "DGEN_GENERATION": "3"},
+            ),
         ],
         "info": [(("--threads=1", "--numa=force"), {}), (("--sys-root=root",), {})],
         "bench": [((*few, "--repeat=1", "--threads=1"), {})],

@@ -26,6 +26,8 @@ struct PlannedComposition: Encodable {
         let logicalBytes: Double
         let distinctBytes: Double
         let storedBytes: Double
+        /// Logical bytes for each that deduplication keeps.
+        let dedupRatio: Double
     }
 
     let zeroBlocks: Int
@@ -63,7 +65,8 @@ struct PlannedComposition: Encodable {
         kept = reduction.history.map {
             Kept(
                 generations: generation + 1, logicalBytes: $0.logicalBytes,
-                distinctBytes: $0.distinctBytes, storedBytes: $0.storedBytes)
+                distinctBytes: $0.distinctBytes, storedBytes: $0.storedBytes,
+                dedupRatio: $0.dedupRatio)
         }
     }
 
@@ -92,7 +95,8 @@ struct PlannedComposition: Encodable {
             table.row(
                 "kept together",
                 "\(Self.size(kept.storedBytes)) of \(Self.size(kept.logicalBytes)) of generations 0 to "
-                    + "\(kept.generations - 1) (\(Self.size(kept.distinctBytes)) after dedup)")
+                    + "\(kept.generations - 1) (\(Self.size(kept.distinctBytes)) after dedup, "
+                    + "\(kept.dedupRatio.fixed(3)):1)")
         }
     }
 

@@ -125,6 +125,15 @@ public struct ContentLayout: Sendable, Hashable {
         }
     }
 
+    /// How often the content of the last block has changed.
+    var changesOfLast: Int {
+        guard blockCount > 0, let last = content(ofBlock: blockCount - 1) else { return 0 }
+        let entry = table.entries[last.classIndex]
+        let changed = entry.ringScatter(last.number - entry.contents.lowerBound)
+        guard let ring = table.part(at: changed, entry.rings) else { return 0 }
+        return table.parts[ring].ring.changes(ofPlace: changed - table.parts[ring].start)
+    }
+
     /// Blocks that are the same as the last one, if that were whole; with itself.
     var blocksLikeLast: Int {
         guard blockCount > 0 else { return 0 }
@@ -325,6 +334,9 @@ struct RingOfContents: Sendable {
     private static func changes(_ count: UInt64, _ rate: UInt64, _ generation: Int) -> UInt128 {
         UInt128(generation) * UInt128(count) * UInt128(rate) / UInt128(Share.whole)
     }
+
+    /// How often a place has changed.
+    func changes(ofPlace place: Int) -> Int { turns(UInt64(place)).map { Int($0) + 1 } ?? 0 }
 
     /// The generation of the last change of a place; 0 before the first.
     func lastChange(_ place: Int) -> Int {

@@ -26,6 +26,9 @@ public struct Reduction: Sendable {
         public let distinctBytes: Double
         /// What deduplication and compression keep.
         public let storedBytes: Double
+
+        /// Logical bytes for each byte that deduplication keeps.
+        public var dedupRatio: Double { distinctBytes == 0 ? 1 : logicalBytes / distinctBytes }
     }
 
     /// Blocks of the data set, the last of which may be cut short.
@@ -99,7 +102,10 @@ public struct Reduction: Sendable {
         meanCompressRatio = stored == 0 ? 1 : Double(unique) / Double(stored)
         history =
             spec.composition?.change == nil
-            ? nil : Self.history(layout, Double(distinctBytes), Double(storedBytes))
+            ? nil
+            : Self.history(
+                layout, Double(distinctBytes), Double(storedBytes), meanCompressRatio,
+                missing: Int(missing), isRepeated: isRepeated)
     }
 
     private static func compressed(_ bytes: UInt128, by ratio: Ratio) -> Int {
@@ -107,8 +113,10 @@ public struct Reduction: Sendable {
         return Int((bytes * 1000 + thousandths - 1) / thousandths)
     }
 
+    /// `missing` is what the last block lacks, and `isRepeated` whether the whole of it is elsewhere.
     private static func history(
-        _ layout: ContentLayout, _ distinct: Double, _ stored: Double
+        _ layout: ContentLayout, _ distinct: Double, _ stored: Double, _ meanRatio: Double,
+        missing: Int, isRepeated: Bool
     ) -> History {
         let spec = layout.spec
         let generation = spec.composition?.generation ?? 0
@@ -121,11 +129,16 @@ public struct Reduction: Sendable {
             blocks += (all - before) * UInt128(one.slots.count) / UInt128(one.contents.count)
             versions += Double(all)
         }
-        let more = versions * Double(spec.dedupUnit)
-        let ratio = layout.contentCount == 0 || stored == 0 ? 1 : distinct / stored
+        var more = versions * Double(spec.dedupUnit)
+        // Each version of the content that is cut short: as part of a whole one that is kept too, or only so.
+        if missing > 0 {
+            let ofLast = Double(layout.changesOfLast)
+            more +=
+                isRepeated ? ofLast * Double(spec.dedupUnit - missing) : -ofLast * Double(missing)
+        }
         return History(
             changedContents: Int(clamping: contents), changedBlocks: Int(clamping: blocks),
             logicalBytes: Double(spec.size) * Double(generation + 1),
-            distinctBytes: distinct + more, storedBytes: stored + more / ratio)
+            distinctBytes: distinct + more, storedBytes: stored + more / meanRatio)
     }
 }
