@@ -281,6 +281,51 @@ final class Source: PythonContent {
         }
     }
 
+    private func compareParts(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+        let read = try arguments.object(0)
+        let offset = try arguments.integer(1, "offset", in: 0...Int.max)
+        let count = try arguments.integer(2, "count", in: 0...Int.max)
+        let limit = try arguments.integer(4, "limit", in: 1...1_000_000)
+        let known = try Self.seeds(try arguments.object(5))
+        let searchBytes = try arguments.integer(6, "search_bytes", in: 0...Int.max)
+        try requireRange(count, offset)
+        let words = try Self.seeds(try arguments.object(3))
+        var log = DamageLog(spec, limit: limit)
+        var end = offset
+        for pair in stride(from: 0, to: words.count - words.count % 2, by: 2) {
+            guard let start = Int(exactly: words[pair]), start >= end, start <= offset + count,
+                let length = Int(exactly: words[pair + 1]), length <= offset + count - start
+            else { throw .value("parts: ascending, and within the range") }
+            end = start + length
+            try Self.withBytes(of: start..<end, by: read) { (buffer) throws(PythonError) in
+                guard buffer.count == length else { throw .value("read: all bytes of a part") }
+                exclusively(isLong: true) { $0.compare(buffer, at: start, log: &log) }
+            }
+        }
+        let diagnoses = try diagnoses(
+            of: log, rightFrom: offset, known: known, searchBytes: searchBytes
+        ) { (range) throws(PythonError) in
+            try Self.withBytes(of: range, by: read) { Array($0.prefix(range.count)) }
+        }
+        return Self.newDamage(log, diagnoses)
+    }
+
+    /// Calls `body` with what a function of Python's returns for an offset and a number of bytes.
+    private static func withBytes<Result>(
+        of range: Range<Int>, by read: PythonObject,
+        _ body: (UnsafeRawBufferPointer) throws(PythonError) -> Result
+    ) throws(PythonError) -> Result {
+        let place = PythonTuple(range.lowerBound, range.count).newObject()
+        defer { Py_DecRef(place) }
+        guard let place, let found = PyObject_CallObject(read, place) else {
+            throw PythonError()
+        }
+        defer { Py_DecRef(found) }
+        return try withBuffer(of: found, isWritten: false) { (buffer) throws(PythonError) in
+            try body(UnsafeRawBufferPointer(buffer))
+        }
+    }
+
     private func compareNext(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
         try withBuffer(of: try arguments.object(0), isWritten: false) { (buffer) in
             let range = take(buffer.count)
@@ -307,13 +352,7 @@ final class Source: PythonContent {
         let diagnoses = try diagnoses(
             of: log, rightFrom: 0, known: [], searchBytes: searchBytes
         ) { (range) throws(PythonError) in
-            let place = PythonTuple(range.lowerBound, range.count).newObject()
-            defer { Py_DecRef(place) }
-            guard let place, let found = PyObject_CallObject(read, place) else {
-                throw PythonError()
-            }
-            defer { Py_DecRef(found) }
-            return try withBuffer(of: found, isWritten: false) { Array($0.prefix(range.count)) }
+            try Self.withBytes(of: range, by: read) { Array($0.prefix(range.count)) }
         }
         return Self.newDamage(log, diagnoses)
     }
@@ -390,6 +429,14 @@ final class Source: PythonContent {
                     tuple or None. `known` are seeds of eight bytes each.
                     """
                 ) { call($0, $1, $2, wanted: 5, Source.compare) },
+                pythonFunction(
+                    "compare_parts",
+                    "$self, read, offset, count, parts, limit, known, search_bytes",
+                    """
+                    Return what `compare` does of the `count` bytes from `offset` on, where all are right outside \
+                    of `parts`: offsets and lengths, eight bytes each. `read(offset, count)` returns what is there.
+                    """
+                ) { call($0, $1, $2, wanted: 7, Source.compareParts) },
                 pythonFunction(
                     "compare_next", "$self, buffer",
                     """

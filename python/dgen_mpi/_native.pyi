@@ -25,6 +25,17 @@ class Source:
     def compare(
         self, buffer: BufferLike, offset: int, limit: int, known: bytes, search_bytes: int, /
     ) -> Found: ...
+    def compare_parts(
+        self,
+        read: Callable[[int, int], BufferLike],
+        offset: int,
+        count: int,
+        parts: bytes,
+        limit: int,
+        known: bytes,
+        search_bytes: int,
+        /,
+    ) -> Found: ...
     def compare_next(self, buffer: BufferLike, /) -> int: ...
     def miss_next(self, count: int, /) -> int: ...
     def damage(self, read: Callable[[int, int], bytes], search_bytes: int, /) -> Found: ...

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import os
 from dataclasses import dataclass
@@ -232,7 +233,7 @@ class DataSpec:
         buffer
             Writable memory in one piece (C order), of any type that has no references, and any
             shape: a numpy array, a bytearray, a memoryview, an array, an mmap, shared memory, a
-            torch tensor's ``numpy()``.
+            torch tensor's ``numpy()``. Or an array on a GPU, see `dgen_mpi.gpu`.
         offset
             In bytes. Buffer and offset lie within the data set.
 
@@ -248,6 +249,8 @@ class DataSpec:
         ValueError
             For a range outside the data set.
         """
+        if _is_on_gpu(buffer):
+            return _gpu().fill(self, buffer, offset)
         return self._source.fill(buffer, size_of(offset, "offset"), WHOLE_BUFFER)
 
     def compare(
@@ -276,6 +279,9 @@ class DataSpec:
             How much of the data set to look through for damaged bytes that nothing else explains,
             around the place where they were found; some GiB a second, and only where there are any.
         """
+        if _is_on_gpu(buffer):
+            how = {"limit": limit, "also_known": also_known, "search_bytes": search_bytes}
+            return _gpu().compare(self, buffer, offset, **how)
         known = b"".join(seed_of(seed).to_bytes(8, "little") for seed in also_known)
         start, most = size_of(offset, "offset"), size_of(limit, "limit", least=1)
         reach = size_of(search_bytes, "search_bytes")
@@ -312,3 +318,24 @@ class DataSpec:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what the bytes are: another process may have other processors."""
         return (functools.partial(DataSpec, **self.as_dict()), ())
+
+
+_CUDA_KINDS = (2, 13)
+"""Memory of CUDA devices, plain and managed, by the numbers of DLPack."""
+
+
+def _is_on_gpu(buffer: Any) -> bool:  # noqa: ANN401 - whatever it is
+    """Tell whether an array says that its memory is that of an NVIDIA GPU."""
+    device = getattr(buffer, "__dlpack_device__", None)
+    if device is None:
+        return hasattr(buffer, "__cuda_array_interface__")
+    try:
+        return int(device()[0]) in _CUDA_KINDS
+    except Exception:
+        # Of several devices, or deleted: what it is used for says that better.
+        return False
+
+
+def _gpu() -> Any:  # noqa: ANN401 - as a module
+    """Return what fills and compares on GPUs, which nothing else needs."""
+    return importlib.import_module("dgen_mpi.gpu")

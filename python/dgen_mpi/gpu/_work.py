@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Filling and comparing on a machine that runs the kernels, whichever it is."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections import OrderedDict
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from dgen_mpi.damage import DamagedRanges
+from dgen_mpi.gpu import _plan
+
+if TYPE_CHECKING:
+    from dgen_mpi.spec import DataSpec
+
+PLANS_MAX = 32
+"""Data sets whose plan a machine keeps: 32 KiB, and as much for each of their jumps."""
+
+PART_BYTES_MAX = 64 << 20
+"""So much is copied at once of what is damaged."""
+
+LANES = 32
+FOUND_BYTES = 16
+"""Before the flags there is one for all."""
+
+Stream = Any
+"""What a machine does one after another."""
+
+
+class Machine(Protocol):
+    """What runs the kernels, and has the memory that they work on."""
+
+    cache: Cache
+
+    def launch(self, kernel: str, call: _plan.Call, count: int, stream: Stream) -> None:
+        """Run a kernel with so many threads, or warps where it works in warps."""
+
+    def reserve(self, count: int) -> int:
+        """Return the address of new memory."""
+
+    def release(self, address: int) -> None:
+        """Give memory back as soon as nothing works on it."""
+
+    def borrow(self, count: int, stream: Stream) -> int:
+        """Return the address of new memory for what is done next."""
+
+    def give_back(self, address: int, stream: Stream) -> None:
+        """Give that back, after what was done with it."""
+
+    def write(self, address: int, data: bytes, stream: Stream) -> None:
+        """Copy bytes to an address, and wait for that."""
+
+    def clear(self, address: int, count: int, stream: Stream) -> None:
+        """Make bytes zeros."""
+
+    def read(self, address: int, count: int, stream: Stream) -> bytearray:
+        """Return the bytes at an address, after what was done before."""
+
+
+class Known(NamedTuple):
+    """A data set that a machine has a plan of."""
+
+    shape: _plan.Shape
+    address: int
+
+
+class Cache:
+    """The tables and plans that a machine has."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self._lock = Lock()
+        self._powers = 0
+        self._plans: OrderedDict[tuple[str, int], Known] = OrderedDict()
+
+    def powers(self, stream: Stream) -> int:
+        """Return the address of the tables of jumps by 1, 2, 4, ... words."""
+        with self._lock:
+            if not self._powers:
+                wanted = _plan.powers()[: _plan.BASE_SHIFT]
+                memory = self.machine.reserve(len(wanted) * _plan.TABLE_BYTES)
+                self._tabulate(memory, wanted, stream)
+                self._powers = memory
+            return self._powers
+
+    def plan(self, spec: DataSpec, piece_bytes: int, stream: Stream) -> Known:
+        """Return what the machine knows of a data set."""
+        key = (repr(spec), piece_bytes)
+        with self._lock:
+            known = self._plans.get(key)
+            if known is not None:
+                self._plans.move_to_end(key)
+                return known
+            shape = _plan.shape_of(spec, piece_bytes)
+            steps = shape.steps
+            size = ctypes.sizeof(_plan.Plan)
+            # Tables begin at whole lines of the caches.
+            first = -(-size // 256) * 256
+            address = self.machine.reserve(first + len(steps) * _plan.TABLE_BYTES)
+            for index, step in enumerate(steps):
+                table = address + first + index * _plan.TABLE_BYTES
+                if step.ratio is None:
+                    shape.plan.block_step = table
+                else:
+                    shape.plan.ratios[step.ratio].step = table
+            if steps:
+                wanted = tuple(_plan.polynomial(step.words) for step in steps)
+                self._tabulate(address + first, wanted, stream)
+            self.machine.write(address, bytes(shape.plan), stream)
+            known = self._plans[key] = Known(shape, address)
+            if len(self._plans) > PLANS_MAX:
+                _, old = self._plans.popitem(last=False)
+                self.machine.release(old.address)
+            return known
+
+    def _tabulate(self, memory: int, polynomials: tuple[int, ...], stream: Stream) -> None:
+        """Make the tables of jumps, and wait for them: other streams use them as well."""
+        machine = self.machine
+        words = _plan.words_of(polynomials)
+        source = machine.reserve(len(words))
+        machine.write(source, words, stream)
+        call = _plan.Call(tables=memory, polynomials=source)
+        for kernel, count in (("table_bits", 256), ("table_sums", 64)):
+            call.threads = count * len(polynomials)
+            machine.launch(kernel, call, call.threads, stream)
+        machine.read(source, 1, stream)
+        machine.release(source)
+
+
+def fill(
+    machine: Machine,
+    spec: DataSpec,
+    address: int,
+    offset: int,
+    length: int,
+    stream: Stream,
+    piece_bytes: int | None = None,
+) -> None:
+    """Fill memory with a range of a data set."""
+    if length > 0:
+        call = _plan.Call()
+        _run("fill", machine, spec, address, offset, length, stream, piece_bytes, call)
+
+
+def compare(
+    machine: Machine,
+    spec: DataSpec,
+    address: int,
+    offset: int,
+    length: int,
+    stream: Stream,
+    limit: int,
+    known: bytes,
+    search_bytes: int,
+    piece_bytes: int | None = None,
+) -> DamagedRanges:
+    """Compare memory with a range of a data set; what differs is looked at on the host."""
+    if length == 0:
+        return DamagedRanges([], 0, 0, 0)
+    shift = _plan.flag_shift(spec)
+    first = offset >> shift
+    count = ((offset + length - 1) >> shift) - first + 1
+    found = machine.borrow(FOUND_BYTES + count, stream)
+    try:
+        machine.clear(found, FOUND_BYTES + count, stream)
+        call = _plan.Call(found=found, flags=found + FOUND_BYTES, shift=shift)
+        _run("compare", machine, spec, address, offset, length, stream, piece_bytes, call)
+        if not machine.read(found, 1, stream)[0]:
+            return DamagedRanges([], 0, 0, 0)
+        flags = machine.read(found + FOUND_BYTES, count, stream)
+    finally:
+        machine.give_back(found, stream)
+    parts = bytearray()
+    for stretch in re.finditer(b"\x01+", flags):
+        start = max(offset, (first + stretch.start()) << shift)
+        stop = min(offset + length, (first + stretch.end()) << shift)
+        while start < stop:
+            part = min(PART_BYTES_MAX, stop - start)
+            parts += start.to_bytes(8, "little") + part.to_bytes(8, "little")
+            start += part
+
+    def read(start: int, count: int) -> bytearray:
+        return machine.read(address + start - offset, count, stream)
+
+    return DamagedRanges.of(
+        spec._source.compare_parts(read, offset, length, bytes(parts), limit, known, search_bytes)
+    )
+
+
+def _run(
+    verb: str,
+    machine: Machine,
+    spec: DataSpec,
+    address: int,
+    offset: int,
+    length: int,
+    stream: Stream,
+    piece_bytes: int | None,
+    call: _plan.Call,
+) -> None:
+    if piece_bytes is None:
+        piece_bytes = _plan.piece_bytes_for(spec, length)
+    shape, plan = machine.cache.plan(spec, piece_bytes, stream)
+    finder = _plan.describe(call, spec, shape, offset, length)
+    call.plan, call.data = plan, address
+    places = 0
+    if finder is not None:
+        call.powers = machine.cache.powers(stream)
+        places = machine.borrow(call.pieces * (32 + 1), stream)
+        call.states, call.ratios = places, places + 32 * call.pieces
+    try:
+        if finder is not None:
+            machine.launch(finder, call, call.threads, stream)
+        # As much at once as addresses and offsets are multiples of together.
+        unit = next(unit for unit in (16, 4, 1) if (address - offset) % unit == 0)
+        kind = "grains" if shape.has_grains else "plain"
+        warps = -(-call.pieces // LANES)
+        machine.launch(f"{verb}_{kind}_{unit}", call, warps, stream)
+    finally:
+        if places:
+            machine.give_back(places, stream)

@@ -1,0 +1,629 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Fills and compares memory with any range of a data set. FORMAT.md says which bytes these are.
+//
+// One text for two compilers. NVRTC makes kernels of it, in which a thread is a lane of a warp. A C
+// compiler makes functions of the same names, in which a warp is a loop over its lanes; tests hold
+// these to the format where there is no GPU.
+//
+// A data set is cut into pieces of one length, a whole number of which is a block. A lane makes the
+// words of one piece, in order, from a state that it finds or is given. The lanes of a warp put as
+// much of their pieces into shared memory as goes into a tile, and then store or compare the tile
+// together, so that each access to device memory is of whole lines.
+//
+// What a lane has is in registers: its address is not kept, and no array of it is indexed by what
+// is not known at compile time.
+
+typedef unsigned char U8;
+typedef unsigned int U32;
+typedef unsigned long long U64;
+
+#define LANES 32
+#define TILE 128
+#define TILE_WORDS (TILE / 8)
+#define TILE_PAIRS (TILE / 16)
+// One more, so that rows begin at different banks.
+#define ROW_PAIRS (TILE_PAIRS + 1)
+
+#define CLASSES_MAX 33
+#define RATIOS_MAX 32
+#define RINGS_MAX 8
+#define BASES_MAX 4
+#define NO_END 0xffffffffu
+
+#ifdef __CUDACC__
+
+#define WARPS 4
+#define DEVICE static __device__ __forceinline__
+#define ALIGNED __align__(16)
+#define UNROLLED _Pragma("unroll")
+#define ROLLED _Pragma("unroll 1")
+#define OF_LANE(type, name) type name[1]
+#define MINE(name) name[0]
+#define EACH_LANE \
+    for (U32 lane = threadIdx.x % LANES, more = 1; more; more = 0)
+#define ANY_LANE(condition) __any_sync(0xffffffffu, condition)
+#define TOGETHER __syncwarp()
+#define WARP_KERNEL(name, is_comparison, unit, has_grains) \
+    extern "C" __global__ void __launch_bounds__(WARPS * LANES) \
+        name(const __grid_constant__ struct Call call) { \
+        __shared__ struct Pair tiles[WARPS][LANES][ROW_PAIRS]; \
+        U64 warp = (U64)blockIdx.x * WARPS + threadIdx.x / LANES; \
+        if (warp * LANES < call.pieces) \
+            make_pieces(&call, warp, tiles[threadIdx.x / LANES], is_comparison, unit, has_grains); \
+    }
+#define THREAD_KERNEL(name, function) \
+    extern "C" __global__ void name(const __grid_constant__ struct Call call) { \
+        U64 thread = (U64)blockIdx.x * blockDim.x + threadIdx.x; \
+        if (thread < call.threads) function(&call, thread); \
+    }
+
+#else
+
+#define DEVICE static inline
+#define ALIGNED __attribute__((aligned(16)))
+#define UNROLLED
+#define ROLLED
+#define OF_LANE(type, name) type name[LANES]
+#define MINE(name) name[lane]
+#define EACH_LANE for (U32 lane = 0; lane < LANES; lane++)
+#define ANY_LANE(condition) (condition)
+#define TOGETHER
+#define WARP_KERNEL(name, is_comparison, unit, has_grains) \
+    void name(const struct Call *call) { \
+        struct Pair tile[LANES][ROW_PAIRS]; \
+        for (U64 warp = 0; warp * LANES < call->pieces; warp++) \
+            make_pieces(call, warp, tile, is_comparison, unit, has_grains); \
+    }
+#define THREAD_KERNEL(name, function) \
+    void name(const struct Call *call) { \
+        for (U64 thread = 0; thread < call->threads; thread++) function(call, thread); \
+    }
+
+#endif
+
+struct ALIGNED Pair {
+    U64 a, b;
+};
+
+struct State {
+    U64 a, b, c, d;
+};
+
+// The first `count` of k random words of a grain: it has `words` or one more, so that the grains
+// before grain g have g * words + g * part / whole together. `whole` is 0 for ratio 1.
+struct Ratio {
+    U64 words, part, whole;
+    // From one piece to the next, or one word more; the image of a state so far on.
+    U64 piece_part;
+    const struct Pair *step;
+};
+
+// Section 10 of the format. `turns` and `rest` are C(g) - 1 divided by the contents of the ring.
+struct Ring {
+    U64 begin, end, rate, has_changed, turns, rest;
+};
+
+// How numbers below `count` are scattered, but for the keys.
+struct Order {
+    U64 count, runs, low, high;
+};
+
+struct Class {
+    U64 first, slots, content;
+    struct Order order;
+    U64 ratio_keys[6], ring_keys[6];
+    U64 ratio_ends[RATIOS_MAX];
+    struct Ring rings[RINGS_MAX];
+};
+
+struct Plan {
+    U64 version, seed;
+    // Version 1: blocks that differ. Version 2: slots that are zeros.
+    U64 distinct, zeros;
+    U64 block_words, grain_words, piece_words, piece_grains, pieces_per_block;
+    U64 has_zeros_fill, run, class_count, ratio_count, ring_count;
+    // Of each block of version 1, where a block is one piece: to the next block's.
+    const struct Pair *block_step;
+    struct Order order;
+    U64 block_keys[6];
+    struct Ratio ratios[RATIOS_MAX];
+    struct Class classes[CLASSES_MAX];
+};
+
+struct Call {
+    const struct Plan *plan;
+    U8 *data;
+    // The range, in bytes of the data set, and the pieces that have bytes of it.
+    U64 offset, length, first_piece, pieces;
+    // Where each piece begins, and its ratio; none where each lane finds that for itself.
+    struct State *states;
+    U8 *ratios;
+    // A byte for each 2^shift bytes of the data set that has something wrong, and one for all.
+    U8 *flags, *found;
+    U64 shift;
+    // Threads of kernels that do not work in warps.
+    U64 threads;
+    // Pieces that one thread goes through to find where they begin, and the first such chain.
+    U64 chain, first_chain, chains_per_block;
+    // Tables of the jumps by 2^0, 2^1, ... words, and what is made into tables.
+    const struct Pair *powers;
+    struct Pair *tables;
+    const U64 *polynomials;
+    // States of the seed's stream: number i is at word i << base_shift.
+    U64 base_shift, base_numbers[BASES_MAX];
+    struct State bases[BASES_MAX];
+};
+
+// Section 1: the stream
+
+DEVICE U64 rotate(U64 word, U32 count) { return word << count | word >> (64 - count); }
+
+DEVICE U64 next(struct State *s) {
+    U64 output = rotate(s->a + s->d, 23) + s->a;
+    U64 t = s->b << 17;
+    s->c ^= s->a;
+    s->d ^= s->b;
+    s->b ^= s->c;
+    s->a ^= s->d;
+    s->c ^= t;
+    s->d = rotate(s->d, 45);
+    return output;
+}
+
+// A table has, for each 4 bits of a state, the images of their 16 values.
+DEVICE struct State jump(const struct Pair *table, struct State s) {
+    struct State sum = {0, 0, 0, 0};
+    U64 words[4];
+    words[0] = s.a, words[1] = s.b, words[2] = s.c, words[3] = s.d;
+    UNROLLED
+    for (U32 index = 0; index < 4; index++) {
+        U64 word = words[index];
+        ROLLED
+        for (U32 group = 0; group < 16; group += 4) {
+            UNROLLED
+            for (U32 each = 0; each < 4; each++) {
+                const struct Pair *entry =
+                    table + 2 * (16 * (16 * index + group + each) + (word >> 4 * each & 15));
+                struct Pair lower = entry[0], upper = entry[1];
+                sum.a ^= lower.a, sum.b ^= lower.b, sum.c ^= upper.a, sum.d ^= upper.b;
+            }
+            word >>= 16;
+        }
+    }
+    return sum;
+}
+
+DEVICE struct State jump_by(const struct Pair *powers, struct State s, U64 words) {
+    ROLLED
+    for (; words; words >>= 1, powers += 2 * 16 * 64)
+        if (words & 1) s = jump(powers, s);
+    return s;
+}
+
+// The images of single bits, one for each thread: sums of the next 256 states.
+DEVICE void make_table_bits(const struct Call *call, U64 thread) {
+    U64 table = thread / 256;
+    U32 bit = (U32)(thread % 256);
+    U64 one = 1ull << bit % 64;
+    struct State s = {bit / 64 == 0 ? one : 0, bit / 64 == 1 ? one : 0, bit / 64 == 2 ? one : 0,
+                      bit / 64 == 3 ? one : 0};
+    struct State sum = {0, 0, 0, 0};
+    for (U32 word = 0; word < 4; word++) {
+        U64 coefficients = call->polynomials[4 * table + word];
+        for (U32 index = 0; index < 64; index++) {
+            U64 mask = 0 - (coefficients >> index & 1);
+            sum.a ^= s.a & mask, sum.b ^= s.b & mask, sum.c ^= s.c & mask, sum.d ^= s.d & mask;
+            next(&s);
+        }
+    }
+    struct Pair *entry = call->tables + 2 * (16 * (64 * table + bit / 4) + (1u << bit % 4));
+    entry[0].a = sum.a, entry[0].b = sum.b, entry[1].a = sum.c, entry[1].b = sum.d;
+}
+
+// The images of all values of 4 bits.
+DEVICE void make_table_sums(const struct Call *call, U64 thread) {
+    struct Pair *entries = call->tables + 2 * 16 * thread;
+    for (U32 value = 0; value < 16; value++) {
+        struct State sum = {0, 0, 0, 0};
+        for (U32 bit = 1; bit < 16; bit <<= 1) {
+            U64 mask = 0 - (U64)((value & bit) != 0);
+            struct Pair lower = entries[2 * bit], upper = entries[2 * bit + 1];
+            sum.a ^= lower.a & mask, sum.b ^= lower.b & mask;
+            sum.c ^= upper.a & mask, sum.d ^= upper.b & mask;
+        }
+        // Those of single bits stay as they are.
+        if ((value & (value - 1)) == 0 && value != 0) continue;
+        entries[2 * value].a = sum.a, entries[2 * value].b = sum.b;
+        entries[2 * value + 1].a = sum.c, entries[2 * value + 1].b = sum.d;
+    }
+}
+
+// Section 8: mixing and scattering
+
+DEVICE U64 mix(U64 a, U64 b) {
+    U64 z = a + (b + 1) * 0x9E3779B97F4A7C15ull;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBull;
+    return z ^ z >> 31;
+}
+
+// Divisions of short numbers are several times as fast.
+DEVICE U64 quotient(U64 a, U64 b) {
+    return (a | b) >> 32 ? a / b : (U64)((U32)a / (U32)b);
+}
+
+DEVICE U64 remainder_of(U64 a, U64 b) {
+    return (a | b) >> 32 ? a % b : (U64)((U32)a % (U32)b);
+}
+
+DEVICE U64 permute(const struct Order *order, const U64 *keys, U64 count, U64 x) {
+    if (count < 2) return x;
+    U32 low = (U32)order->low, high = (U32)order->high;
+    do {
+        U64 l = x & ((1ull << low) - 1), h = x >> low;
+        ROLLED
+        for (U32 round = 0; round < 6; round += 2) {
+            h ^= (l ^ keys[round]) * 0xD1342543DE82EF95ull >> (64 - high);
+            if (low) l ^= (h ^ keys[round + 1]) * 0xD1342543DE82EF95ull >> (64 - low);
+        }
+        x = h << low | l;
+    } while (x >= count);
+    return x;
+}
+
+DEVICE U64 scatter(const struct Order *order, const U64 *keys, U64 run, U64 x) {
+    if (run == 1) return permute(order, keys, order->runs, x);
+    if (x >= order->runs * run) return x;
+    U64 number = quotient(x, run);
+    return permute(order, keys, order->runs, number) * run + (x - number * run);
+}
+
+// Sections 9 to 11: what a block holds
+
+// Where a content begins, and its ratio.
+struct Place {
+    struct State state;
+    U32 ratio;
+};
+
+// The generation of the last change of the content at a place in the order of its class.
+DEVICE U64 generation_of(const struct Ring *ring, U64 place) {
+    U64 million = 1000000, p = place - ring->begin, q = ring->end - ring->begin;
+    if (!ring->has_changed || (ring->turns == 0 && p > ring->rest)) return 0;
+    U64 turns = ring->turns - (p > ring->rest);
+    // (p + 1) 10^6 / q, rounded up, of words of 64 bits.
+    U64 thousand = (p + 1) * 1000, whole = quotient(thousand, q);
+    U64 rest = (thousand - whole * q) * 1000, part = quotient(rest, q);
+    U64 changes = turns * million + whole * 1000 + part + (rest != part * q);
+    return quotient(changes + ring->rate - 1, ring->rate);
+}
+
+DEVICE struct Place place_of(const struct Plan *plan, U64 block) {
+    struct Place place = {{0, 0, 0, 0}, RATIOS_MAX};
+    U64 slot = scatter(&plan->order, plan->block_keys, plan->run, block);
+    if (slot < plan->zeros || slot >= plan->order.count) return place;
+    const struct Class *class_ = plan->classes;
+    while (slot - class_->first >= class_->slots) class_++;
+    U64 r = remainder_of(slot - class_->first, class_->order.count);
+    place.ratio = 0;
+    if (plan->ratio_count > 1) {
+        U64 v = scatter(&class_->order, class_->ratio_keys, plan->run, r);
+        while (v >= class_->ratio_ends[place.ratio]) place.ratio++;
+    }
+    U64 generation = 0;
+    if (plan->ring_count > 0) {
+        U64 v = scatter(&class_->order, class_->ring_keys, plan->run, r);
+        for (U32 ring = 0; ring < plan->ring_count; ring++) {
+            if (v >= class_->rings[ring].end) continue;
+            generation = generation_of(&class_->rings[ring], v);
+            break;
+        }
+    }
+    U64 content = class_->content + r;
+    U64 a = mix(mix(plan->seed, 2 * generation), content);
+    U64 b = mix(mix(plan->seed, 2 * generation + 1), content);
+    place.state.a = mix(a, 0), place.state.b = mix(a, 1);
+    place.state.c = mix(b, 0), place.state.d = mix(b, 1);
+    return place;
+}
+
+// Where pieces begin
+
+DEVICE struct State state_at(const struct Call *call, U64 word) {
+    U64 number = word >> call->base_shift;
+    struct State s = call->bases[0];
+    UNROLLED
+    for (U32 index = 1; index < BASES_MAX; index++)
+        if (call->base_numbers[index] == number) s = call->bases[index];
+    return jump_by(call->powers, s, word & ((1ull << call->base_shift) - 1));
+}
+
+// Blocks of version 1 that are one piece each.
+DEVICE void find_blocks(const struct Call *call, U64 thread) {
+    const struct Plan *plan = call->plan;
+    U64 start = thread * call->chain, content = (call->first_piece + start) % plan->distinct;
+    struct State s = state_at(call, content * plan->block_words);
+    for (U64 index = start; index < start + call->chain && index < call->pieces; index++) {
+        call->states[index] = s;
+        call->ratios[index] = 0;
+        if (++content == plan->distinct) {
+            content = 0;
+            s = state_at(call, 0);
+        } else {
+            s = jump(plan->block_step, s);
+        }
+    }
+}
+
+// The pieces of blocks that are several.
+DEVICE void find_parts(const struct Call *call, U64 thread) {
+    const struct Plan *plan = call->plan;
+    U64 chain = call->first_chain + thread, block = chain / call->chains_per_block;
+    U64 start = (chain - block * call->chains_per_block) * call->chain;
+    U64 end = start + call->chain < plan->pieces_per_block ? start + call->chain
+                                                           : plan->pieces_per_block;
+    struct Place place = {{0, 0, 0, 0}, 0};
+    if (plan->version > 1) place = place_of(plan, block);
+    const struct Ratio *ratio = &plan->ratios[place.ratio % RATIOS_MAX];
+    U64 word = start * plan->piece_words, rest = 0;
+    if (place.ratio < RATIOS_MAX && ratio->whole) {
+        U64 parts = start * plan->piece_grains * ratio->part;
+        word = start * plan->piece_grains * ratio->words + parts / ratio->whole;
+        rest = parts % ratio->whole;
+    }
+    struct State s;
+    if (plan->version > 1)
+        s = place.ratio < RATIOS_MAX ? jump_by(call->powers, place.state, word) : place.state;
+    else
+        s = state_at(call, block % plan->distinct * plan->block_words + word);
+    for (U64 part = start; part < end; part++) {
+        U64 index = block * plan->pieces_per_block + part - call->first_piece;
+        if (index < call->pieces) {
+            call->states[index] = s;
+            call->ratios[index] = (U8)place.ratio;
+        }
+        if (place.ratio == RATIOS_MAX) continue;
+        s = jump(ratio->step, s);
+        if (ratio->whole && (rest += ratio->piece_part) >= ratio->whole) {
+            rest -= ratio->whole;
+            next(&s);
+        }
+    }
+}
+
+// Section 4: the words of a piece
+
+struct Lane {
+    struct State s;
+    // The random words of a grain that are repeated, and what comes after them.
+    struct State repeated, following;
+    // Words up to the next turn, words of the grain after that, and words that are repeated.
+    U32 left, rest, period;
+    U32 words, part, whole, sum;
+    U32 is_repeating, grain_words, has_zeros_fill;
+};
+
+DEVICE void begin_piece(const struct Call *call, U64 index, struct Lane *it) {
+    const struct Plan *plan = call->plan;
+    struct Place place = {{0, 0, 0, 0}, RATIOS_MAX};
+    U64 piece = call->first_piece + index;
+    if (index < call->pieces) {
+        if (call->states) {
+            place.state = call->states[index];
+            place.ratio = call->ratios[index];
+        } else {
+            place = place_of(plan, piece);
+        }
+    }
+    it->s = it->repeated = it->following = place.state;
+    it->left = NO_END, it->rest = 0, it->period = 0, it->is_repeating = 0;
+    it->words = 0, it->part = 0, it->whole = 0, it->sum = 0;
+    it->grain_words = (U32)plan->grain_words, it->has_zeros_fill = (U32)plan->has_zeros_fill;
+    if (place.ratio == RATIOS_MAX || !plan->ratios[place.ratio].whole) return;
+    const struct Ratio *ratio = &plan->ratios[place.ratio];
+    it->left = 0;
+    it->words = (U32)ratio->words, it->part = (U32)ratio->part, it->whole = (U32)ratio->whole;
+    if (plan->pieces_per_block > 1) {
+        U64 grain = piece % plan->pieces_per_block * plan->piece_grains;
+        it->sum = (U32)(grain * ratio->part % ratio->whole);
+    }
+}
+
+// Goes on to what comes next: a grain, or its random words once more.
+DEVICE void turn(struct Lane *it) {
+    if (it->rest == 0) {
+        if (it->is_repeating) it->s = it->following;
+        it->is_repeating = 0;
+        it->left = it->words;
+        // Two 32-bit numbers have a sum of 33 bits.
+        if (it->whole - it->sum <= it->part) {
+            it->sum -= it->whole - it->part;
+            it->left++;
+        } else {
+            it->sum += it->part;
+        }
+        it->rest = it->grain_words - it->left;
+        it->repeated = it->s;
+        it->period = it->left;
+        if (it->left % 2 == 0) {
+            next(&it->repeated);
+            it->period--;
+        }
+    } else {
+        if (!it->is_repeating) it->following = it->s;
+        it->is_repeating = 1;
+        it->s = it->repeated;
+        it->left = it->period < it->rest ? it->period : it->rest;
+        if (it->has_zeros_fill) {
+            // The stream of the state zero is zeros.
+            it->s.a = it->s.b = it->s.c = it->s.d = 0;
+            it->left = it->rest;
+        }
+        it->rest -= it->left;
+    }
+}
+
+// Makes the next words of a piece: a row of the tile.
+DEVICE void make_row(struct Lane *it, struct Pair *row, const int has_grains) {
+    if (has_grains && ANY_LANE(it->left < TILE_WORDS)) {
+        U64 *words = (U64 *)row;
+        ROLLED
+        for (U32 index = 0; index < TILE_WORDS; index++) {
+            if (it->left == 0) turn(it);
+            it->left--;
+            words[index] = next(&it->s);
+        }
+        return;
+    }
+    if (has_grains) it->left -= TILE_WORDS;
+    UNROLLED
+    for (U32 index = 0; index < TILE_PAIRS; index++) {
+        struct Pair pair;
+        pair.a = next(&it->s);
+        pair.b = next(&it->s);
+        row[index] = pair;
+    }
+}
+
+// Device memory
+
+DEVICE void note(const struct Call *call, U64 position) {
+    call->flags[(position >> call->shift) - (call->offset >> call->shift)] = 1;
+    *call->found = 1;
+}
+
+// Stores or compares one unit of a tile, or as many of its bytes as belong to the range.
+DEVICE void transfer(const struct Call *call, const U8 *made, U64 position, const int is_comparison,
+                     const U32 unit) {
+    U64 place = position - call->offset;
+    U8 *data = call->data + place;
+    if (place < call->length && call->length - place >= unit) {
+        if (unit == 16) {
+            const struct Pair *pair = (const struct Pair *)made;
+            if (!is_comparison) {
+                *(struct Pair *)data = *pair;
+            } else {
+                struct Pair there = *(const struct Pair *)data;
+                if ((there.a ^ pair->a) | (there.b ^ pair->b)) note(call, position);
+            }
+        } else if (unit == 4) {
+            if (!is_comparison)
+                *(U32 *)data = *(const U32 *)made;
+            else if (*(const U32 *)data != *(const U32 *)made)
+                note(call, position);
+        } else {
+            if (!is_comparison)
+                *data = *made;
+            else if (*data != *made)
+                note(call, position);
+        }
+        return;
+    }
+    if (unit == 1) return;
+    ROLLED
+    for (U32 index = 0; index < unit; index++) {
+        // Before the range, the difference is a large number.
+        if (place + index >= call->length) continue;
+        if (!is_comparison)
+            data[index] = made[index];
+        else if (data[index] != made[index])
+            note(call, position);
+    }
+}
+
+struct Prefetched {
+    struct Pair pairs[TILE_PAIRS];
+};
+
+// Makes the pieces of a warp, and stores them or compares them. What is constant here is known where it
+// is called.
+DEVICE void make_pieces(const struct Call *call, U64 warp, struct Pair tile[LANES][ROW_PAIRS],
+                        const int is_comparison, const U32 unit, const int has_grains) {
+    const U64 piece_bytes = 8 * call->plan->piece_words;
+    const U64 start = (call->first_piece + warp * LANES) * piece_bytes;
+    // Whether nothing has to be cut off.
+    const int is_inside = start >= call->offset &&
+                          start + LANES * piece_bytes <= call->offset + call->length;
+    const U64 stride = 32 / TILE_PAIRS * piece_bytes;
+    OF_LANE(struct Lane, it);
+    OF_LANE(struct Prefetched, there);
+    EACH_LANE begin_piece(call, warp * LANES + lane, &MINE(it));
+    ROLLED
+    for (U64 column = 0; column < piece_bytes; column += TILE) {
+        const int is_whole = unit == 16 && is_inside && column + TILE <= piece_bytes;
+        // From here on by the lane's own column of pairs.
+        const U64 place = start - call->offset + column;
+        if (is_comparison && is_whole) {
+            EACH_LANE {
+                const U8 *data = call->data + place + lane / TILE_PAIRS * piece_bytes +
+                                 lane % TILE_PAIRS * 16;
+                UNROLLED
+                for (U32 index = 0; index < TILE_PAIRS; index++)
+                    MINE(there).pairs[index] = *(const struct Pair *)(data + index * stride);
+            }
+        }
+        EACH_LANE make_row(&MINE(it), tile[lane], has_grains);
+        TOGETHER;
+        EACH_LANE {
+            if (is_whole) {
+                U8 *data = call->data + place + lane / TILE_PAIRS * piece_bytes +
+                           lane % TILE_PAIRS * 16;
+                U64 differing = 0;
+                UNROLLED
+                for (U32 index = 0; index < TILE_PAIRS; index++) {
+                    struct Pair made =
+                        tile[index * (32 / TILE_PAIRS) + lane / TILE_PAIRS][lane % TILE_PAIRS];
+                    if (is_comparison) {
+                        struct Pair found = MINE(there).pairs[index];
+                        differing |= (found.a ^ made.a) | (found.b ^ made.b);
+                    } else {
+                        *(struct Pair *)(data + index * stride) = made;
+                    }
+                }
+                if (is_comparison && differing) {
+                    // Which of them differ is found out again: few do.
+                    ROLLED
+                    for (U32 index = 0; index < TILE_PAIRS; index++) {
+                        U32 row = index * (32 / TILE_PAIRS) + lane / TILE_PAIRS;
+                        transfer(call, (const U8 *)&tile[row][lane % TILE_PAIRS],
+                                 start + row * piece_bytes + column + lane % TILE_PAIRS * 16, 1, 16);
+                    }
+                }
+            } else {
+                ROLLED
+                for (U32 index = lane; index < LANES * (TILE / unit); index += LANES) {
+                    U32 row = index / (TILE / unit), byte = index % (TILE / unit) * unit;
+                    if (column + byte < piece_bytes)
+                        transfer(call, (const U8 *)tile[row] + byte,
+                                 start + row * piece_bytes + column + byte, is_comparison, unit);
+                }
+            }
+        }
+        TOGETHER;
+    }
+}
+
+// A compiler that is asked for one kernel has less to do.
+#ifdef KERNEL
+WARP_KERNEL(KERNEL, IS_COMPARISON, UNIT, HAS_GRAINS)
+#else
+THREAD_KERNEL(table_bits, make_table_bits)
+THREAD_KERNEL(table_sums, make_table_sums)
+THREAD_KERNEL(blocks, find_blocks)
+THREAD_KERNEL(parts, find_parts)
+#ifndef NO_WARP_KERNELS
+WARP_KERNEL(fill_plain_16, 0, 16, 0)
+WARP_KERNEL(fill_plain_4, 0, 4, 0)
+WARP_KERNEL(fill_plain_1, 0, 1, 0)
+WARP_KERNEL(fill_grains_16, 0, 16, 1)
+WARP_KERNEL(fill_grains_4, 0, 4, 1)
+WARP_KERNEL(fill_grains_1, 0, 1, 1)
+WARP_KERNEL(compare_plain_16, 1, 16, 0)
+WARP_KERNEL(compare_plain_4, 1, 4, 0)
+WARP_KERNEL(compare_plain_1, 1, 1, 0)
+WARP_KERNEL(compare_grains_16, 1, 16, 1)
+WARP_KERNEL(compare_grains_4, 1, 4, 1)
+WARP_KERNEL(compare_grains_1, 1, 1, 1)
+#endif
+#endif

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The kernels for GPUs, compiled as C: bytes and damage are those of the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import chance, missing, rounds
+from test_composition import VECTORS as VECTORS_2
+from test_composition import fields_of
+from test_spec import VECTORS as VECTORS_1
+
+from dgen_mpi import DataSpec
+from dgen_mpi.gpu import _plan, _work
+
+SOURCE = Path(_work.__file__).with_name("kernels.cu")
+MILLION = 1_000_000
+
+
+class Host:
+    """The kernels as functions, and this process's memory."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.library = library
+        self.kept: dict[int, Any] = {}
+        self.launched: list[str] = []
+        self.cache = _work.Cache(self)
+
+    def launch(self, kernel: str, call: _plan.Call, count: int, stream: Any) -> None:
+        """Run a kernel to its end."""
+        assert count > 0
+        self.launched.append(kernel)
+        self.library[kernel](ctypes.byref(call))
+
+    def reserve(self, count: int) -> int:
+        """Return memory in which nothing is zero by chance."""
+        memory = ctypes.create_string_buffer(b"\xa5" * (count + 256), count + 256)
+        address = -(-ctypes.addressof(memory) // 256) * 256
+        self.kept[address] = memory
+        return address
+
+    def release(self, address: int) -> None:
+        """Forget memory."""
+        del self.kept[address]
+
+    def borrow(self, count: int, stream: Any) -> int:
+        """Return memory."""
+        return self.reserve(count)
+
+    def give_back(self, address: int, stream: Any) -> None:
+        """Forget memory."""
+        self.release(address)
+
+    def write(self, address: int, data: bytes, stream: Any) -> None:
+        """Copy."""
+        ctypes.memmove(address, data, len(data))
+
+    def clear(self, address: int, count: int, stream: Any) -> None:
+        """Make zeros."""
+        ctypes.memset(address, 0, count)
+
+    def read(self, address: int, count: int, stream: Any) -> bytearray:
+        """Copy."""
+        return bytearray(ctypes.string_at(address, count))
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """Return the kernels, compiled here."""
+    compiler = next(filter(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang")), None)
+    if compiler is None:
+        missing("there is no C compiler")
+    library = tmp_path_factory.mktemp("kernels") / "kernels.so"
+    options = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    subprocess.run([compiler, "-x", "c", *options, "-o", library, SOURCE], check=True)
+    return Host(ctypes.CDLL(str(library)))
+
+
+def made(
+    host: Host, spec: DataSpec, start: int, stop: int, shift: int = 0, piece: int | None = None
+) -> bytes:
+    """Return a range as the kernels make it, and see that nothing around it is touched."""
+    memory = host.reserve(stop - start + 64)
+    first = memory + shift
+    _work.fill(host, spec, first, start, stop - start, None, piece)
+    found = bytes(host.read(memory, stop - start + 64, None))
+    assert set(found[:shift] + found[shift + stop - start :]) <= {0xA5}
+    host.release(memory)
+    return found[shift : shift + stop - start]
+
+
+def expected(spec: DataSpec, start: int, stop: int) -> bytes:
+    """Return a range as the CPU makes it."""
+    buffer = bytearray(stop - start)
+    spec.fill(buffer, start)
+    return bytes(buffer)
+
+
+@pytest.mark.parametrize("vector", VECTORS_1["data_sets"])
+def test_equals_the_vector_of_version_1(host: Host, vector: dict[str, Any]) -> None:
+    """Every reference data set."""
+    spec = DataSpec(**vector["spec"])
+    assert hashlib.sha256(made(host, spec, 0, spec.size)).hexdigest() == vector["sha256"]
+
+
+@pytest.mark.parametrize("vector", VECTORS_2["sets"])
+def test_equals_the_vector_of_version_2(host: Host, vector: dict[str, Any]) -> None:
+    """Every reference data set."""
+    spec = DataSpec(**fields_of(vector["spec"]))
+    assert hashlib.sha256(made(host, spec, 0, spec.size)).hexdigest() == vector["sha256"]
+
+
+@pytest.mark.parametrize("vector", VECTORS_1["stream"])
+def test_stream_equals_the_vector(host: Host, vector: dict[str, Any]) -> None:
+    """Any place of the stream of a seed."""
+    wanted = bytes.fromhex(vector["hex"])
+    spec, start = DataSpec((1 << 63) - 1, vector["seed"]), vector["offset"]
+    if start + len(wanted) <= spec.size:
+        assert made(host, spec, start, start + len(wanted)) == wanted
+
+
+def test_the_largest_data_sets_equal_the_vectors(host: Host) -> None:
+    """Any place of data sets of 2**63 - 1 bytes."""
+    first, second = VECTORS_1["huge"], VECTORS_2["huge"]
+    spec = DataSpec(**first["spec"])
+    for sample in first["samples"]:
+        wanted = bytes.fromhex(sample["hex"])
+        assert made(host, spec, sample["offset"], sample["offset"] + len(wanted)) == wanted
+    spec = DataSpec(**fields_of(second["spec"]))
+    for block in second["blocks"]:
+        start = int(block["block"]) * spec.dedup_unit
+        assert made(host, spec, start, start + 16).hex() == block["first_16"]
+
+
+def random_spec(numbers: random.Random) -> DataSpec:
+    """Return a data set of either version, of any size up to the largest."""
+    grain = numbers.choice([512, 512, 1024, 1024, 576, 4096, 8192, 65536])
+    block = grain * numbers.choice([1, 2, 3, 4, 8, 16, 64, 67, 256])
+    while block % 512:
+        block *= 2
+    size = numbers.choice(
+        [numbers.randrange(1, 40 * block), numbers.randrange(1, 1 << 40), (1 << 63) - 1]
+    )
+    fields: dict[str, Any] = {
+        **{"size": size, "seed": numbers.getrandbits(64), "dedup_unit": block},
+        **{"compress_unit": grain, "fill": numbers.choice(["backref", "zeros"])},
+    }
+    most = 1000 * grain // (grain // 256 + (8 if grain >= 4096 else 4) + 8)
+
+    def ratio() -> Fraction:
+        return Fraction(numbers.choice([1001, 1500, 2000, 3333, 9000, most, 1000]), 1000)
+
+    is_second = numbers.random() < 0.6
+    if not is_second or numbers.random() < 0.3:
+        if numbers.random() < 0.6:
+            fields["compress_ratio"] = ratio()
+        if numbers.random() < 0.5:
+            fields["dedup_ratio"] = Fraction(numbers.choice([1001, 1500, 7000, 10**9]), 1000)
+    if not is_second:
+        return DataSpec(**fields)
+    if "compress_ratio" not in fields and numbers.random() < 0.6:
+        part = numbers.randrange(MILLION + 1)
+        shares = [(ratio(), part), (ratio(), MILLION - part)]
+        fields["compress_mix"] = [(it, Fraction(share, MILLION)) for it, share in shares]
+    if "dedup_ratio" not in fields and numbers.random() < 0.6:
+        fields["copies"] = [
+            (numbers.randrange(2, 9), Fraction(numbers.randrange(200_000), MILLION))
+            for _ in range(numbers.randrange(1, 4))
+        ]
+    if numbers.random() < 0.5:
+        fields["zeros"] = Fraction(numbers.randrange(400_001), MILLION)
+    if numbers.random() < 0.6:
+        fields["run"] = numbers.choice([1, 2, 3, 7, 1000])
+    if numbers.random() < 0.6 or fields.keys().isdisjoint(
+        {"copies", "zeros", "compress_mix", "run"}
+    ):
+        fields["change"] = [
+            (Fraction(numbers.randrange(1, 300_001), MILLION), Fraction(rate, MILLION))
+            for rate in (numbers.randrange(1, MILLION + 1) for _ in range(numbers.randrange(1, 4)))
+        ]
+        fields["generation"] = numbers.choice([0, 1, 2, 7, 40, 10**6, (1 << 32) - 1])
+    return DataSpec(**fields)
+
+
+def random_range(numbers: random.Random, spec: DataSpec) -> tuple[int, int]:
+    """Return a range, often with ends that are multiples of something."""
+    most = min(spec.size, 1 << numbers.randrange(8, 21))
+    length = numbers.randrange(1, most + 1)
+    start = numbers.randrange(spec.size - length + 1)
+    if numbers.random() < 0.5:
+        start -= start % 512
+    if numbers.random() < 0.3:
+        start -= start % spec.dedup_unit
+    if numbers.random() < 0.1:
+        start = spec.size - length
+    return start, start + length
+
+
+def test_any_specification_equals_the_cpu(host: Host) -> None:
+    """Any range, at any address, in pieces of any length; and damage to it."""
+    numbers = chance()
+    for number in range(rounds(300, 3000)):
+        spec = random_spec(numbers)
+        start, stop = random_range(numbers, spec)
+        shift = numbers.choice([0, 0, 4, 8, 16, 1, 7, start % 16])
+        case = f"case {number}: {spec!r}, {start} to {stop} at {shift}"
+        wanted = expected(spec, start, stop)
+        assert made(host, spec, start, stop, shift) == wanted, case
+        memory = host.reserve(stop - start + 64)
+        host.write(memory + shift, wanted, None)
+        arguments = (None, 1000, b"", 1 << 20)
+        damage = _work.compare(host, spec, memory + shift, start, stop - start, *arguments)
+        assert (damage, damage.range_count) == ([], 0), case
+        found = bytearray(wanted)
+        for _ in range(numbers.randrange(1, 5)):
+            place = numbers.randrange(len(found))
+            end = min(len(found), place + numbers.choice([1, 1, 8, 700, 5000]))
+            if numbers.random() < 0.5:
+                found[place:end] = bytes(end - place)
+            else:
+                found[place] ^= 1 << numbers.randrange(8)
+        host.write(memory + shift, bytes(found), None)
+        damage = _work.compare(host, spec, memory + shift, start, stop - start, *arguments)
+        same = spec.compare(found, start, search_bytes=1 << 20)
+        assert [each.as_dict() for each in damage] == [each.as_dict() for each in same], case
+        assert vars(damage) == vars(same), case
+        host.release(memory)
+
+
+def test_pieces_of_every_length(host: Host) -> None:
+    """A block as one piece, and as many: the bytes are the same."""
+    for fields in (
+        {"dedup_ratio": 3},
+        {"compress_ratio": 2.5},
+        {"compress_ratio": 2.5, "dedup_ratio": 2},
+        {"copies": {2: 0.5}},
+        {"copies": {2: 0.5}, "zeros": 0.1, "compress_mix": "1:20%,3:80%"},
+    ):
+        spec = DataSpec(3_000_001, 7, dedup_unit=65536, **fields)
+        wanted = expected(spec, 12_345, spec.size)
+        for piece in (1024, 4096, 65536):
+            assert made(host, spec, 12_345, spec.size, 1, piece) == wanted
+
+
+def test_many_data_sets_take_constant_memory(host: Host) -> None:
+    """Plans of data sets that were used long ago are given back."""
+    for seed in range(2 * _work.PLANS_MAX):
+        made(host, DataSpec(1000, seed), 0, 1000)
+    assert len(host.kept) <= _work.PLANS_MAX + 1
+
+
+def test_all_is_wrong(host: Host) -> None:
+    """Of another seed: one range, all of it."""
+    spec, other = DataSpec(1 << 20, 1), DataSpec(1 << 20, 2)
+    memory = host.reserve(1 << 20)
+    host.write(memory, expected(other, 0, 1 << 20), None)
+    known = (2).to_bytes(8, "little")
+    damage = _work.compare(host, spec, memory, 0, 1 << 20, None, 5, known, 1 << 20)
+    assert (damage[0].kind, damage[0].seed, damage.range_count) == ("stale", 2, 1)
+    assert damage.range_bytes >= (1 << 20) - 2
+
+
+def test_every_kernel_was_run(host: Host) -> None:
+    """By the tests above."""
+    names = {
+        line.split("(")[1].split(",")[0]
+        for line in SOURCE.read_text().splitlines()
+        if line.startswith(("WARP_KERNEL(", "THREAD_KERNEL("))
+    }
+    names.remove("KERNEL")
+    assert len(names) == 16
+    assert names <= set(host.launched)
