@@ -3,7 +3,8 @@
 
 All are measured in turn, over and over, so that a change of the machine's speed meets all of them;
 the medians of rates, and of the ratios to cudaMemset within each round, are shown. Times are those
-of a stream, from before the call to its end; a comparison's has the answer on the host in it.
+of a stream, from the end of what is before to that of the call; a comparison's has the answer on
+the host in it.
 """
 
 from __future__ import annotations
@@ -42,14 +43,14 @@ class Array:
 def specs() -> dict[str, DataSpec]:
     """Return the data sets that are measured."""
     size = 1 << 40
-    copies = {"copies": {2: 0.3}}
+    copies: dict[str, Any] = {"copies": {2: 0.3}}
     found = {}
     for name, block in (("512 B", 512), ("4 KiB", 4 * KIB), ("64 KiB", 64 * KIB), ("1 MiB", MIB)):
         found[f"dgen/2, {name}"] = DataSpec(size, 1, dedup_unit=block, **copies)
-    many = {"zeros": 0.05, "change": "10%:15%,90%:0.5%", "generation": 7}
+    many: dict[str, Any] = {"zeros": 0.05, "change": "10%:15%,90%:0.5%", "generation": 7}
     found["dgen/2, 4 KiB, zeros, changes"] = DataSpec(size, 1, dedup_unit=4096, **copies, **many)
     found["dgen/2, 4 KiB, c = 2"] = DataSpec(size, 1, None, 2, 4096, **copies)
-    mix = {"compress_mix": "1:30%,1.5:20%,2:20%,4:30%"}
+    mix: dict[str, Any] = {"compress_mix": "1:30%,1.5:20%,2:20%,4:30%"}
     for name, block in (("4 KiB", 4 * KIB), ("64 KiB", 64 * KIB)):
         found[f"dgen/2, {name}, mix"] = DataSpec(size, 1, dedup_unit=block, **copies, **mix)
     found["dgen/1"] = DataSpec(size, 1)
@@ -96,9 +97,10 @@ def peers(array: Array) -> dict[str, Call]:
     return found
 
 
-def milliseconds(call: Call, events: tuple[Any, Any]) -> float:
-    """Return how long a call takes in the stream."""
+def milliseconds(call: Call, before: Array, events: tuple[Any, Any]) -> float:
+    """Return how long a call takes in a stream that has work before it, as one has in use."""
     ask = _device.ask
+    ask("cuMemsetD8Async", before.address, 1, before.length, STREAM)
     ask("cuEventRecord", events[0], STREAM)
     call()
     ask("cuEventRecord", events[1], STREAM)
@@ -109,13 +111,14 @@ def milliseconds(call: Call, events: tuple[Any, Any]) -> float:
 def main() -> None:
     """Measure all in turn and print rates and ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=int, default=8, help="GiB of device memory")
+    parser.add_argument("--size", type=int, default=8192, help="MiB of device memory")
     parser.add_argument("--repeat", type=int, default=7, help="rounds over all cases")
     parser.add_argument("--pieces", type=int, nargs="*", help="bytes of pieces to try as well")
     options = parser.parse_args()
     device = _device.device(0)
     _device.ask("cuCtxPushCurrent", device._context)
-    array = Array(options.size * GIB)
+    array = Array(options.size * MIB)
+    before = Array(512 * MIB)
     calls = peers(array)
     offset = 100 * GIB
 
@@ -142,17 +145,17 @@ def main() -> None:
             block, grain = spec.dedup_unit, spec.compress_unit
             if piece <= block and block % piece == 0 and piece % grain == 0:
                 add(f"{name}, pieces of {piece}", spec, 0, piece)
-    for shift in (4, 1):
-        add(f"dgen/2, 4 KiB, address + {shift}", specs()["dgen/2, 4 KiB"], shift, None)
+    for name in ("dgen/2, 4 KiB", "dgen/1", "dgen/1, c = 2"):
+        add(f"{name}, address + 1", specs()[name], 1, None)
     events = tuple(_device.ask("cuEventCreate", 0) for _ in range(2))
     rates: dict[str, list[float]] = {name: [] for name in calls}
     # The first round compiles, and is not counted.
     for number in range(options.repeat + 1):
         for name, call in calls.items():
-            taken = milliseconds(call, events)
+            taken = milliseconds(call, before, events)
             if number > 0:
                 rates[name].append(array.length / taken / 1e6)
-    print(f"{device.name}, {options.size} GiB; GB/s, median of {options.repeat}, and x cudaMemset")
+    print(f"{device.name}, {options.size} MiB; GB/s, median of {options.repeat}, and x cudaMemset")
 
     def show(name: str) -> str:
         beside = zip(rates[name], rates["cudaMemset"], strict=True)
@@ -161,7 +164,7 @@ def main() -> None:
 
     width = max(map(len, rates))
     for name in rates:
-        if ": " not in name:
+        if not name.startswith(("fill: ", "compare: ")):
             print(f"{name:<{width}}{show(name)}")
     print(f"{'':<{width}}{'fill':>10}{'x':>8}{'compare':>10}{'x':>8}")
     for name in rates:

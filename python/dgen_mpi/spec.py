@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import logging
 import os
 from dataclasses import dataclass
@@ -250,7 +249,9 @@ class DataSpec:
             For a range outside the data set.
         """
         if _is_on_gpu(buffer):
-            return _gpu().fill(self, buffer, offset)
+            from dgen_mpi import gpu  # nothing else needs it
+
+            return gpu.fill(self, buffer, offset)
         return self._source.fill(buffer, size_of(offset, "offset"), WHOLE_BUFFER)
 
     def compare(
@@ -280,8 +281,10 @@ class DataSpec:
             around the place where they were found; some GiB a second, and only where there are any.
         """
         if _is_on_gpu(buffer):
-            how = {"limit": limit, "also_known": also_known, "search_bytes": search_bytes}
-            return _gpu().compare(self, buffer, offset, **how)
+            from dgen_mpi import gpu  # nothing else needs it
+
+            how: Any = {"limit": limit, "also_known": also_known, "search_bytes": search_bytes}
+            return gpu.compare(self, buffer, offset, **how)
         known = b"".join(seed_of(seed).to_bytes(8, "little") for seed in also_known)
         start, most = size_of(offset, "offset"), size_of(limit, "limit", least=1)
         reach = size_of(search_bytes, "search_bytes")
@@ -334,8 +337,3 @@ def _is_on_gpu(buffer: Any) -> bool:  # noqa: ANN401 - whatever it is
     except Exception:
         # Of several devices, or deleted: what it is used for says that better.
         return False
-
-
-def _gpu() -> Any:  # noqa: ANN401 - as a module
-    """Return what fills and compares on GPUs, which nothing else needs."""
-    return importlib.import_module("dgen_mpi.gpu")

@@ -16,37 +16,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import IS_WHOLE, MPIRUN, ROOT, Command, cases, chance, rounds
+from conftest import IS_WHOLE, MPIRUN, Command, cases, chance, rounds
 from reference import Set
+from specifications import VECTORS_2 as VECTORS
+from specifications import fields_of
 
 from dgen_mpi import Damage, DataReader, DataSpec
 from dgen_mpi.cli import new
 from dgen_mpi.jobs import Campaign, Job, JobError
 
 MILLION = 1_000_000
-VECTORS = json.loads((ROOT / "Tests/Vectors/format-v2.json").read_text(encoding="utf-8"))
-
-
-def fields_of(spec: dict[str, Any]) -> dict[str, Any]:
-    """Return what `DataSpec` takes of the fields of a reference value, exactly."""
-
-    def pairs(values: list[list[int]], unit: int) -> list[tuple[Fraction, Fraction]]:
-        return [(Fraction(it, unit), Fraction(share, MILLION)) for it, share in values]
-
-    names = {"block": "dedup_unit", "grain": "compress_unit", "fill": "fill", "run": "run"}
-    fields = {names[name]: value for name, value in spec.items() if name in names}
-    fields |= {"size": int(spec["size"]), "seed": int(spec["seed"])}
-    if "dedup" in spec:
-        fields["dedup_ratio"] = Fraction(spec["dedup"], 1000)
-    if "generation" in spec:
-        fields["generation"] = spec["generation"]
-    if "zeros" in spec:
-        fields["zeros"] = Fraction(spec["zeros"], MILLION)
-    lists = (("copies", "copies", 1), ("compress", "compress_mix", 1000))
-    for name, field, unit in (*lists, ("change", "change", MILLION)):
-        if name in spec:
-            fields[field] = pairs(spec[name], unit)
-    return fields
 
 
 def content(spec: DataSpec, start: int = 0, stop: int | None = None) -> bytes:

@@ -21,13 +21,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import data_set, stream
+from specifications import VECTORS_1 as VECTORS
 
 from dgen_mpi import Damage, DataSpec, UnsuitableBufferError
-
-VECTORS = json.loads(
-    (Path(__file__).parents[2] / "Tests/Vectors/format-v1.json").read_text(encoding="utf-8"),
-    parse_float=Decimal,
-)
 
 
 def content(spec: DataSpec, start: int = 0, stop: int | None = None) -> bytes:

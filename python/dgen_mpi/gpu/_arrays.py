@@ -51,6 +51,8 @@ def memory_of(array: Any, stream: Any, *, is_written: bool) -> Iterator[Memory]:
             "array: JAX's arrays do not change; fill one of CuPy or torch and give it to "
             "jax.dlpack.from_dlpack"
         )
+    if library == "torch" and not getattr(array, "is_cuda", True):
+        raise TypeError("array: a torch tensor on a GPU is needed, and this one is not")
     wanted = _stream_of(stream) if stream is not None else _current_stream(library, array)
     described, keeper = _describe(array, library, LEGACY_STREAM if wanted is None else wanted)
     if wanted is None:
@@ -115,8 +117,6 @@ def _describe(array: Any, library: str, stream: int) -> tuple[_Described, object
     """Return what an array says of itself, and what keeps that true."""
     if library == "torch" and hasattr(array, "data_ptr"):
         # Types of numbers that the protocols do not have, and what a graph of gradients keeps.
-        if not array.is_cuda:
-            raise TypeError("array: a torch tensor on a GPU is needed, and this one is not")
         item = array.element_size()
         strides = tuple(step * item for step in array.stride())
         shape = tuple(array.shape)

@@ -251,9 +251,10 @@ def compiled(kernel: str | None, capability: tuple[int, int]) -> bytes:
     if kernel is None:
         options.append("-DNO_WARP_KERNELS")
     else:
-        verb, kind, unit = kernel.split("_")
+        verb, kind, place = kernel.split("_")
         options += [f"-DKERNEL={kernel}", f"-DIS_COMPARISON={int(verb == 'compare')}"]
-        options += [f"-DUNIT={unit}", f"-DHAS_GRAINS={int(kind == 'grains')}"]
+        options += [f"-DIS_SHIFTED={int(place == 'shifted')}"]
+        options += [f"-DHAS_GRAINS={int(kind == 'grains')}"]
     source = SOURCE.read_bytes()
     program = ask_compiler("nvrtcCreateProgram", source, SOURCE.name.encode(), 0, [], [])
     try:

@@ -21,10 +21,10 @@ BASES_MAX = 4
 TABLE_BYTES = 64 * 16 * 32
 """A table of a jump: for each of 64 groups of 4 bits the images of their 16 values."""
 
-BASE_SHIFT = 36
-"""States of the stream at multiples of 2 to this many words come from the host, so that jumps are
-short; no device has so much memory that a range meets more than two of them in a row.
-Tables of jumps by 1, 2, 4, ... words reach from one to the next."""
+BASE_SHIFTS = range(30, 37)
+"""States of the stream at multiples of 2 to so many words come from the host, so that jumps are
+short: the first of these with which few are enough. No device has so much memory that the last is
+not. Tables of jumps by 1, 2, 4, ... words reach from one to the next."""
 
 PIECES_WANTED = 100_000
 """Pieces that keep all lanes of a large device busy: with fewer, pieces get shorter."""
@@ -38,7 +38,7 @@ STREAM_BLOCK = 16 << 20
 """What stands for a block where the data set is nothing but the stream."""
 
 CHAIN_MAX = 64
-CHAINS_WANTED = 16 << 10
+CHAINS_WANTED = 64 << 10
 """Where pieces begin is found by a thread for each chain of pieces: long ones take fewer jumps."""
 
 FLAG_BYTES_MIN = 4 << 10
@@ -385,24 +385,25 @@ def describe(call: Call, spec: DataSpec, shape: Shape, offset: int, length: int)
 def _put_bases(call: Call, spec: DataSpec, shape: Shape, first: int, last: int) -> None:
     """Put the states that all jumps of a range of blocks start from."""
     distinct, words = shape.plan.distinct, shape.plan.block_words
-    # The first block, the last one, and what lies at both ends where the contents begin again.
-    contents = {first % distinct, last % distinct}
-    if last // distinct > first // distinct:
-        contents |= {0, distinct - 1}
-    numbers = set()
-    for content in contents:
-        numbers |= {content * words >> BASE_SHIFT, (content * words + words - 1) >> BASE_SHIFT}
-    if last // distinct == first // distinct:
-        start, stop = min(numbers), max(numbers)
-        numbers |= set(range(start, stop + 1))
-    elif last - first >= distinct:
-        numbers |= set(range(max(numbers) + 1))
-    call.base_shift = BASE_SHIFT
-    if len(numbers) > BASES_MAX:
-        raise ValueError("length: more than a device has")
-    ordered = sorted(numbers)
+    # Which contents: after the last one the first comes again.
+    start, stop = first % distinct, last % distinct
+    if last - first >= distinct - 1:
+        contents = [(0, distinct - 1)]
+    elif start <= stop:
+        contents = [(start, stop)]
+    else:
+        contents = [(0, stop), (start, distinct - 1)]
+    for shift in BASE_SHIFTS:
+        stretches = [
+            (low * words >> shift, ((high + 1) * words - 1) >> shift) for low, high in contents
+        ]
+        if sum(high - low + 1 for low, high in stretches) <= BASES_MAX:
+            break
+    else:
+        raise ValueError("array: more memory than a device has")
+    numbers = sorted({it for low, high in stretches for it in range(low, high + 1)})
+    call.base_shift = shift
     for index in range(BASES_MAX):
-        number = ordered[min(index, len(ordered) - 1)]
+        number = numbers[min(index, len(numbers) - 1)]
         call.base_numbers[index] = number
-        state = state_at(spec.seed, number << BASE_SHIFT)
-        call.bases[index][:] = list(state)
+        call.bases[index][:] = state_at(spec.seed, number << shift)

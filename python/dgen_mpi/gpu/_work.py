@@ -79,7 +79,7 @@ class Cache:
         """Return the address of the tables of jumps by 1, 2, 4, ... words."""
         with self._lock:
             if not self._powers:
-                wanted = _plan.powers()[: _plan.BASE_SHIFT]
+                wanted = _plan.powers()[: _plan.BASE_SHIFTS[-1]]
                 memory = self.machine.reserve(len(wanted) * _plan.TABLE_BYTES)
                 self._tabulate(memory, wanted, stream)
                 self._powers = memory
@@ -122,7 +122,7 @@ class Cache:
         source = machine.reserve(len(words))
         machine.write(source, words, stream)
         call = _plan.Call(tables=memory, polynomials=source)
-        for kernel, count in (("table_bits", 256), ("table_sums", 64)):
+        for kernel, count in (("table_bits", 256), ("table_sums", 256)):
             call.threads = count * len(polynomials)
             machine.launch(kernel, call, call.threads, stream)
         machine.read(source, 1, stream)
@@ -213,11 +213,10 @@ def _run(
     try:
         if finder is not None:
             machine.launch(finder, call, call.threads, stream)
-        # As much at once as addresses and offsets are multiples of together.
-        unit = next(unit for unit in (16, 4, 1) if (address - offset) % unit == 0)
+        place = "shifted" if (address - offset) % 16 else "aligned"
         kind = "grains" if shape.has_grains else "plain"
         warps = -(-call.pieces // LANES)
-        machine.launch(f"{verb}_{kind}_{unit}", call, warps, stream)
+        machine.launch(f"{verb}_{kind}_{place}", call, warps, stream)
     finally:
         if places:
             machine.give_back(places, stream)

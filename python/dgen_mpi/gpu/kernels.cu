@@ -19,11 +19,13 @@ typedef unsigned int U32;
 typedef unsigned long long U64;
 
 #define LANES 32
-#define TILE 128
-#define TILE_WORDS (TILE / 8)
+// Bytes of each piece in a tile: memory takes stretches of 256 at a third more speed than of 128.
+#define TILE 256
 #define TILE_PAIRS (TILE / 16)
-// One more, so that rows begin at different banks.
+// Before them is the last pair of the tile before. Rows begin at different banks.
 #define ROW_PAIRS (TILE_PAIRS + 1)
+// So many words of a row are made at once.
+#define SPAN 16
 
 #define CLASSES_MAX 33
 #define RATIOS_MAX 32
@@ -44,13 +46,13 @@ typedef unsigned long long U64;
     for (U32 lane = threadIdx.x % LANES, more = 1; more; more = 0)
 #define ANY_LANE(condition) __any_sync(0xffffffffu, condition)
 #define TOGETHER __syncwarp()
-#define WARP_KERNEL(name, is_comparison, unit, has_grains) \
+#define WARP_KERNEL(name, is_comparison, is_shifted, has_grains) \
     extern "C" __global__ void __launch_bounds__(WARPS * LANES) \
         name(const __grid_constant__ struct Call call) { \
         __shared__ struct Pair tiles[WARPS][LANES][ROW_PAIRS]; \
         U64 warp = (U64)blockIdx.x * WARPS + threadIdx.x / LANES; \
         if (warp * LANES < call.pieces) \
-            make_pieces(&call, warp, tiles[threadIdx.x / LANES], is_comparison, unit, has_grains); \
+            make_pieces(&call, warp, tiles[threadIdx.x / LANES], is_comparison, is_shifted, has_grains); \
     }
 #define THREAD_KERNEL(name, function) \
     extern "C" __global__ void name(const __grid_constant__ struct Call call) { \
@@ -69,11 +71,11 @@ typedef unsigned long long U64;
 #define EACH_LANE for (U32 lane = 0; lane < LANES; lane++)
 #define ANY_LANE(condition) (condition)
 #define TOGETHER
-#define WARP_KERNEL(name, is_comparison, unit, has_grains) \
+#define WARP_KERNEL(name, is_comparison, is_shifted, has_grains) \
     void name(const struct Call *call) { \
         struct Pair tile[LANES][ROW_PAIRS]; \
         for (U64 warp = 0; warp * LANES < call->pieces; warp++) \
-            make_pieces(call, warp, tile, is_comparison, unit, has_grains); \
+            make_pieces(call, warp, tile, is_comparison, is_shifted, has_grains); \
     }
 #define THREAD_KERNEL(name, function) \
     void name(const struct Call *call) { \
@@ -96,7 +98,7 @@ struct Ratio {
     U64 words, part, whole;
     // From one piece to the next, or one word more; the image of a state so far on.
     U64 piece_part;
-    const struct Pair *step;
+    const U64 *step;
 };
 
 // Section 10 of the format. `turns` and `rest` are C(g) - 1 divided by the contents of the ring.
@@ -124,7 +126,7 @@ struct Plan {
     U64 block_words, grain_words, piece_words, piece_grains, pieces_per_block;
     U64 has_zeros_fill, run, class_count, ratio_count, ring_count;
     // Of each block of version 1, where a block is one piece: to the next block's.
-    const struct Pair *block_step;
+    const U64 *block_step;
     struct Order order;
     U64 block_keys[6];
     struct Ratio ratios[RATIOS_MAX];
@@ -147,8 +149,8 @@ struct Call {
     // Pieces that one thread goes through to find where they begin, and the first such chain.
     U64 chain, first_chain, chains_per_block;
     // Tables of the jumps by 2^0, 2^1, ... words, and what is made into tables.
-    const struct Pair *powers;
-    struct Pair *tables;
+    const U64 *powers;
+    U64 *tables;
     const U64 *polynomials;
     // States of the seed's stream: number i is at word i << base_shift.
     U64 base_shift, base_numbers[BASES_MAX];
@@ -171,35 +173,38 @@ DEVICE U64 next(struct State *s) {
     return output;
 }
 
-// A table has, for each 4 bits of a state, the images of their 16 values.
-DEVICE struct State jump(const struct Pair *table, struct State s) {
+// A table has, for each 4 bits of a state, the four words of the images of their 16 values, word by
+// word: the lanes of a warp that look them up meet one line of 128 bytes.
+#define TABLE_WORDS (64 * 4 * 16)
+
+// Blocks of threads begin at different parts of it, `rotation`: if all looked at the same lines at the
+// same time, the part of the cache that has those would be what all wait for.
+DEVICE struct State jump(const U64 *table, struct State s, U32 rotation) {
     struct State sum = {0, 0, 0, 0};
-    U64 words[4];
-    words[0] = s.a, words[1] = s.b, words[2] = s.c, words[3] = s.d;
-    UNROLLED
-    for (U32 index = 0; index < 4; index++) {
-        U64 word = words[index];
-        ROLLED
-        for (U32 group = 0; group < 16; group += 4) {
+    ROLLED
+    for (U32 step = 0; step < 16; step += 2) {
+        UNROLLED
+        for (U32 each = 0; each < 2; each++) {
+            const U32 group = (step + each + rotation) % 16;
             UNROLLED
-            for (U32 each = 0; each < 4; each++) {
-                const struct Pair *entry =
-                    table + 2 * (16 * (16 * index + group + each) + (word >> 4 * each & 15));
-                struct Pair lower = entry[0], upper = entry[1];
-                sum.a ^= lower.a, sum.b ^= lower.b, sum.c ^= upper.a, sum.d ^= upper.b;
+            for (U32 index = 0; index < 4; index++) {
+                U64 word = index == 0 ? s.a : index == 1 ? s.b : index == 2 ? s.c : s.d;
+                const U64 *entry = table + 64 * (16 * index + group) + (word >> 4 * group & 15);
+                sum.a ^= entry[0], sum.b ^= entry[16], sum.c ^= entry[32], sum.d ^= entry[48];
             }
-            word >>= 16;
         }
     }
     return sum;
 }
 
-DEVICE struct State jump_by(const struct Pair *powers, struct State s, U64 words) {
+DEVICE struct State jump_by(const U64 *powers, struct State s, U64 words, U32 rotation) {
     ROLLED
-    for (; words; words >>= 1, powers += 2 * 16 * 64)
-        if (words & 1) s = jump(powers, s);
+    for (; words; words >>= 1, powers += TABLE_WORDS)
+        if (words & 1) s = jump(powers, s, rotation);
     return s;
 }
+
+DEVICE U32 rotation_of(U64 thread) { return (U32)(thread / 128 % 16); }
 
 // The images of single bits, one for each thread: sums of the next 256 states.
 DEVICE void make_table_bits(const struct Call *call, U64 thread) {
@@ -217,25 +222,17 @@ DEVICE void make_table_bits(const struct Call *call, U64 thread) {
             next(&s);
         }
     }
-    struct Pair *entry = call->tables + 2 * (16 * (64 * table + bit / 4) + (1u << bit % 4));
-    entry[0].a = sum.a, entry[0].b = sum.b, entry[1].a = sum.c, entry[1].b = sum.d;
+    U64 *entry = call->tables + 64 * (64 * table + bit / 4) + (1u << bit % 4);
+    entry[0] = sum.a, entry[16] = sum.b, entry[32] = sum.c, entry[48] = sum.d;
 }
 
-// The images of all values of 4 bits.
+// The images of all values of 4 bits: those of single bits are there.
 DEVICE void make_table_sums(const struct Call *call, U64 thread) {
-    struct Pair *entries = call->tables + 2 * 16 * thread;
+    U64 *entries = call->tables + 16 * thread;
     for (U32 value = 0; value < 16; value++) {
-        struct State sum = {0, 0, 0, 0};
-        for (U32 bit = 1; bit < 16; bit <<= 1) {
-            U64 mask = 0 - (U64)((value & bit) != 0);
-            struct Pair lower = entries[2 * bit], upper = entries[2 * bit + 1];
-            sum.a ^= lower.a & mask, sum.b ^= lower.b & mask;
-            sum.c ^= upper.a & mask, sum.d ^= upper.b & mask;
-        }
-        // Those of single bits stay as they are.
-        if ((value & (value - 1)) == 0 && value != 0) continue;
-        entries[2 * value].a = sum.a, entries[2 * value].b = sum.b;
-        entries[2 * value + 1].a = sum.c, entries[2 * value + 1].b = sum.d;
+        U64 sum = 0;
+        for (U32 bit = 1; bit < 16; bit <<= 1) sum ^= value & bit ? entries[bit] : 0;
+        entries[value] = sum;
     }
 }
 
@@ -330,28 +327,29 @@ DEVICE struct Place place_of(const struct Plan *plan, U64 block) {
 
 // Where pieces begin
 
-DEVICE struct State state_at(const struct Call *call, U64 word) {
+DEVICE struct State state_at(const struct Call *call, U64 word, U32 rotation) {
     U64 number = word >> call->base_shift;
     struct State s = call->bases[0];
     UNROLLED
     for (U32 index = 1; index < BASES_MAX; index++)
         if (call->base_numbers[index] == number) s = call->bases[index];
-    return jump_by(call->powers, s, word & ((1ull << call->base_shift) - 1));
+    return jump_by(call->powers, s, word & ((1ull << call->base_shift) - 1), rotation);
 }
 
 // Blocks of version 1 that are one piece each.
 DEVICE void find_blocks(const struct Call *call, U64 thread) {
     const struct Plan *plan = call->plan;
     U64 start = thread * call->chain, content = (call->first_piece + start) % plan->distinct;
-    struct State s = state_at(call, content * plan->block_words);
+    const U32 rotation = rotation_of(thread);
+    struct State s = state_at(call, content * plan->block_words, rotation);
     for (U64 index = start; index < start + call->chain && index < call->pieces; index++) {
         call->states[index] = s;
         call->ratios[index] = 0;
         if (++content == plan->distinct) {
             content = 0;
-            s = state_at(call, 0);
+            s = state_at(call, 0, rotation);
         } else {
-            s = jump(plan->block_step, s);
+            s = jump(plan->block_step, s, rotation);
         }
     }
 }
@@ -363,6 +361,7 @@ DEVICE void find_parts(const struct Call *call, U64 thread) {
     U64 start = (chain - block * call->chains_per_block) * call->chain;
     U64 end = start + call->chain < plan->pieces_per_block ? start + call->chain
                                                            : plan->pieces_per_block;
+    const U32 rotation = rotation_of(thread);
     struct Place place = {{0, 0, 0, 0}, 0};
     if (plan->version > 1) place = place_of(plan, block);
     const struct Ratio *ratio = &plan->ratios[place.ratio % RATIOS_MAX];
@@ -374,9 +373,9 @@ DEVICE void find_parts(const struct Call *call, U64 thread) {
     }
     struct State s;
     if (plan->version > 1)
-        s = place.ratio < RATIOS_MAX ? jump_by(call->powers, place.state, word) : place.state;
+        s = place.ratio < RATIOS_MAX ? jump_by(call->powers, place.state, word, rotation) : place.state;
     else
-        s = state_at(call, block % plan->distinct * plan->block_words + word);
+        s = state_at(call, block % plan->distinct * plan->block_words + word, rotation);
     for (U64 part = start; part < end; part++) {
         U64 index = block * plan->pieces_per_block + part - call->first_piece;
         if (index < call->pieces) {
@@ -384,7 +383,7 @@ DEVICE void find_parts(const struct Call *call, U64 thread) {
             call->ratios[index] = (U8)place.ratio;
         }
         if (place.ratio == RATIOS_MAX) continue;
-        s = jump(ratio->step, s);
+        s = jump(ratio->step, s, rotation);
         if (ratio->whole && (rest += ratio->piece_part) >= ratio->whole) {
             rest -= ratio->whole;
             next(&s);
@@ -464,25 +463,29 @@ DEVICE void turn(struct Lane *it) {
     }
 }
 
-// Makes the next words of a piece: a row of the tile.
-DEVICE void make_row(struct Lane *it, struct Pair *row, const int has_grains) {
-    if (has_grains && ANY_LANE(it->left < TILE_WORDS)) {
-        U64 *words = (U64 *)row;
-        ROLLED
-        for (U32 index = 0; index < TILE_WORDS; index++) {
-            if (it->left == 0) turn(it);
-            it->left--;
-            words[index] = next(&it->s);
+// Makes the next words of a piece: a row of the tile, or as much as the piece has.
+DEVICE void make_row(struct Lane *it, struct Pair *row, U64 count, const int has_grains) {
+    ROLLED
+    for (U32 first = 0; first < TILE_PAIRS; first += SPAN / 2) {
+        if (first * 16 >= count) return;
+        if (has_grains && ANY_LANE(it->left < SPAN)) {
+            U64 *words = (U64 *)(row + first);
+            ROLLED
+            for (U32 index = 0; index < SPAN; index++) {
+                if (it->left == 0) turn(it);
+                it->left--;
+                words[index] = next(&it->s);
+            }
+            continue;
         }
-        return;
-    }
-    if (has_grains) it->left -= TILE_WORDS;
-    UNROLLED
-    for (U32 index = 0; index < TILE_PAIRS; index++) {
-        struct Pair pair;
-        pair.a = next(&it->s);
-        pair.b = next(&it->s);
-        row[index] = pair;
+        if (has_grains) it->left -= SPAN;
+        UNROLLED
+        for (U32 index = 0; index < SPAN / 2; index++) {
+            struct Pair pair;
+            pair.a = next(&it->s);
+            pair.b = next(&it->s);
+            row[first + index] = pair;
+        }
     }
 }
 
@@ -493,42 +496,43 @@ DEVICE void note(const struct Call *call, U64 position) {
     *call->found = 1;
 }
 
-// Stores or compares one unit of a tile, or as many of its bytes as belong to the range.
-DEVICE void transfer(const struct Call *call, const U8 *made, U64 position, const int is_comparison,
-                     const U32 unit) {
+// The 16 bytes from number `from` on of two pairs, below 16.
+DEVICE struct Pair joined(struct Pair x, struct Pair y, U32 from) {
+    U64 first = from < 8 ? x.a : x.b, second = from < 8 ? x.b : y.a, third = from < 8 ? y.a : y.b;
+    U32 bits = from % 8 * 8;
+    struct Pair pair;
+    // A shift by 64 is none, hence in two steps.
+    pair.a = first >> bits | second << (63 - bits) << 1;
+    pair.b = second >> bits | third << (63 - bits) << 1;
+    return pair;
+}
+
+// Stores or compares bytes `first` to `end` of a pair that belongs at a position, as far as they are
+// in the range.
+DEVICE void transfer(const struct Call *call, struct Pair made, U64 position, U32 first, U32 end,
+                     const int is_comparison) {
+    // Before the range, this is a large number.
     U64 place = position - call->offset;
     U8 *data = call->data + place;
-    if (place < call->length && call->length - place >= unit) {
-        if (unit == 16) {
-            const struct Pair *pair = (const struct Pair *)made;
-            if (!is_comparison) {
-                *(struct Pair *)data = *pair;
-            } else {
-                struct Pair there = *(const struct Pair *)data;
-                if ((there.a ^ pair->a) | (there.b ^ pair->b)) note(call, position);
-            }
-        } else if (unit == 4) {
-            if (!is_comparison)
-                *(U32 *)data = *(const U32 *)made;
-            else if (*(const U32 *)data != *(const U32 *)made)
-                note(call, position);
+    if (first == 0 && end == 16 && place < call->length && call->length - place >= 16) {
+        if (!is_comparison) {
+            *(struct Pair *)data = made;
         } else {
-            if (!is_comparison)
-                *data = *made;
-            else if (*data != *made)
-                note(call, position);
+            struct Pair there = *(const struct Pair *)data;
+            // A pair may have bytes of two flags.
+            if (there.a != made.a) note(call, position), note(call, position + 7);
+            if (there.b != made.b) note(call, position + 8), note(call, position + 15);
         }
         return;
     }
-    if (unit == 1) return;
     ROLLED
-    for (U32 index = 0; index < unit; index++) {
-        // Before the range, the difference is a large number.
+    for (U32 index = first; index < end; index++) {
         if (place + index >= call->length) continue;
+        U8 byte = (U8)((index < 8 ? made.a : made.b) >> index % 8 * 8);
         if (!is_comparison)
-            data[index] = made[index];
-        else if (data[index] != made[index])
-            note(call, position);
+            data[index] = byte;
+        else if (data[index] != byte)
+            note(call, position + index);
     }
 }
 
@@ -536,94 +540,106 @@ struct Prefetched {
     struct Pair pairs[TILE_PAIRS];
 };
 
-// Makes the pieces of a warp, and stores them or compares them. What is constant here is known where it
-// is called.
+// Makes the pieces of a warp, and stores them or compares them. What is constant here is known where
+// it is called.
+//
+// Memory is accessed in units of 16 bytes that are aligned. Where the data set's are not, each unit
+// has the end of one pair of words and the beginning of the next; the first and the last one of a
+// piece are not whole.
 DEVICE void make_pieces(const struct Call *call, U64 warp, struct Pair tile[LANES][ROW_PAIRS],
-                        const int is_comparison, const U32 unit, const int has_grains) {
+                        const int is_comparison, const int is_shifted, const int has_grains) {
     const U64 piece_bytes = 8 * call->plan->piece_words;
     const U64 start = (call->first_piece + warp * LANES) * piece_bytes;
     // Whether nothing has to be cut off.
     const int is_inside = start >= call->offset &&
                           start + LANES * piece_bytes <= call->offset + call->length;
-    const U64 stride = 32 / TILE_PAIRS * piece_bytes;
+    const U32 shift = is_shifted ? (U32)((U64)call->data - call->offset) % 16 : 0;
+    // Of each lane: its column of the tile, and the first of its rows.
+    const U32 rows_at_once = LANES / TILE_PAIRS;
+    const U64 stride = rows_at_once * piece_bytes;
     OF_LANE(struct Lane, it);
     OF_LANE(struct Prefetched, there);
     EACH_LANE begin_piece(call, warp * LANES + lane, &MINE(it));
     ROLLED
     for (U64 column = 0; column < piece_bytes; column += TILE) {
-        const int is_whole = unit == 16 && is_inside && column + TILE <= piece_bytes;
-        // From here on by the lane's own column of pairs.
-        const U64 place = start - call->offset + column;
+        const int is_whole =
+            is_inside && column + TILE <= piece_bytes && (!is_shifted || column > 0);
+        U8 *const data = call->data + (start - call->offset + column - shift);
         if (is_comparison && is_whole) {
             EACH_LANE {
-                const U8 *data = call->data + place + lane / TILE_PAIRS * piece_bytes +
-                                 lane % TILE_PAIRS * 16;
+                U64 place = lane / TILE_PAIRS * piece_bytes + lane % TILE_PAIRS * 16;
                 UNROLLED
                 for (U32 index = 0; index < TILE_PAIRS; index++)
-                    MINE(there).pairs[index] = *(const struct Pair *)(data + index * stride);
+                    MINE(there).pairs[index] =
+                        *(const struct Pair *)(data + place + index * stride);
             }
         }
-        EACH_LANE make_row(&MINE(it), tile[lane], has_grains);
+        EACH_LANE {
+            if (is_shifted) tile[lane][0] = tile[lane][TILE_PAIRS];
+            make_row(&MINE(it), &tile[lane][1], piece_bytes - column, has_grains);
+        }
         TOGETHER;
         EACH_LANE {
+            const U32 unit = lane % TILE_PAIRS;
+            U64 differing = 0;
             if (is_whole) {
-                U8 *data = call->data + place + lane / TILE_PAIRS * piece_bytes +
-                           lane % TILE_PAIRS * 16;
-                U64 differing = 0;
+                U64 place = lane / TILE_PAIRS * piece_bytes + unit * 16;
                 UNROLLED
                 for (U32 index = 0; index < TILE_PAIRS; index++) {
-                    struct Pair made =
-                        tile[index * (32 / TILE_PAIRS) + lane / TILE_PAIRS][lane % TILE_PAIRS];
+                    const struct Pair *made =
+                        &tile[index * rows_at_once + lane / TILE_PAIRS][unit];
+                    struct Pair pair =
+                        is_shifted ? joined(made[0], made[1], 16 - shift) : made[1];
                     if (is_comparison) {
                         struct Pair found = MINE(there).pairs[index];
-                        differing |= (found.a ^ made.a) | (found.b ^ made.b);
+                        differing |= (found.a ^ pair.a) | (found.b ^ pair.b);
                     } else {
-                        *(struct Pair *)(data + index * stride) = made;
+                        *(struct Pair *)(data + place + index * stride) = pair;
                     }
                 }
-                if (is_comparison && differing) {
-                    // Which of them differ is found out again: few do.
-                    ROLLED
-                    for (U32 index = 0; index < TILE_PAIRS; index++) {
-                        U32 row = index * (32 / TILE_PAIRS) + lane / TILE_PAIRS;
-                        transfer(call, (const U8 *)&tile[row][lane % TILE_PAIRS],
-                                 start + row * piece_bytes + column + lane % TILE_PAIRS * 16, 1, 16);
-                    }
-                }
-            } else {
+            }
+            // Which of them differ is found out again: few do.
+            if (!is_whole || differing) {
                 ROLLED
-                for (U32 index = lane; index < LANES * (TILE / unit); index += LANES) {
-                    U32 row = index / (TILE / unit), byte = index % (TILE / unit) * unit;
-                    if (column + byte < piece_bytes)
-                        transfer(call, (const U8 *)tile[row] + byte,
-                                 start + row * piece_bytes + column + byte, is_comparison, unit);
+                for (U32 index = 0; index < TILE_PAIRS; index++) {
+                    const U32 row = index * rows_at_once + lane / TILE_PAIRS;
+                    const U64 byte = column + unit * 16;
+                    const struct Pair *made = &tile[row][unit];
+                    if (byte >= piece_bytes) continue;
+                    struct Pair pair =
+                        is_shifted ? joined(made[0], made[1], 16 - shift) : made[1];
+                    transfer(call, pair, start + row * piece_bytes + byte - shift,
+                             byte == 0 ? shift : 0, 16, is_comparison);
                 }
             }
         }
         TOGETHER;
     }
+    if (is_shifted) {
+        EACH_LANE {
+            const U32 last = (U32)(piece_bytes - 1) % TILE / 16 + 1;
+            struct Pair pair = joined(tile[lane][last], tile[lane][last], 16 - shift);
+            transfer(call, pair, start + (lane + 1) * piece_bytes - shift, 0, shift, is_comparison);
+        }
+    }
 }
 
 // A compiler that is asked for one kernel has less to do.
 #ifdef KERNEL
-WARP_KERNEL(KERNEL, IS_COMPARISON, UNIT, HAS_GRAINS)
+WARP_KERNEL(KERNEL, IS_COMPARISON, IS_SHIFTED, HAS_GRAINS)
 #else
 THREAD_KERNEL(table_bits, make_table_bits)
 THREAD_KERNEL(table_sums, make_table_sums)
 THREAD_KERNEL(blocks, find_blocks)
 THREAD_KERNEL(parts, find_parts)
 #ifndef NO_WARP_KERNELS
-WARP_KERNEL(fill_plain_16, 0, 16, 0)
-WARP_KERNEL(fill_plain_4, 0, 4, 0)
-WARP_KERNEL(fill_plain_1, 0, 1, 0)
-WARP_KERNEL(fill_grains_16, 0, 16, 1)
-WARP_KERNEL(fill_grains_4, 0, 4, 1)
-WARP_KERNEL(fill_grains_1, 0, 1, 1)
-WARP_KERNEL(compare_plain_16, 1, 16, 0)
-WARP_KERNEL(compare_plain_4, 1, 4, 0)
-WARP_KERNEL(compare_plain_1, 1, 1, 0)
-WARP_KERNEL(compare_grains_16, 1, 16, 1)
-WARP_KERNEL(compare_grains_4, 1, 4, 1)
-WARP_KERNEL(compare_grains_1, 1, 1, 1)
+WARP_KERNEL(fill_plain_aligned, 0, 0, 0)
+WARP_KERNEL(fill_plain_shifted, 0, 1, 0)
+WARP_KERNEL(fill_grains_aligned, 0, 0, 1)
+WARP_KERNEL(fill_grains_shifted, 0, 1, 1)
+WARP_KERNEL(compare_plain_aligned, 1, 0, 0)
+WARP_KERNEL(compare_plain_shifted, 1, 1, 0)
+WARP_KERNEL(compare_grains_aligned, 1, 0, 1)
+WARP_KERNEL(compare_grains_shifted, 1, 1, 1)
 #endif
 #endif
