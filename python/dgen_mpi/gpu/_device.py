@@ -24,8 +24,8 @@ SOURCE = Path(__file__).with_name("kernels.cu")
 WARPS = 4
 """In a block of threads of kernels that work in warps, as the source has it."""
 
-THREADS = 128
-"""In a block of threads of the others."""
+THREADS = 32
+"""In a block of threads of the others: there are few, and all processors should have some."""
 
 POOL_BYTES = 256 << 20
 """So much borrowed memory is kept for the next time."""

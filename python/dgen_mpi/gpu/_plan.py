@@ -38,8 +38,9 @@ STREAM_BLOCK = 16 << 20
 """What stands for a block where the data set is nothing but the stream."""
 
 CHAIN_MAX = 64
-CHAINS_WANTED = 64 << 10
-"""Where pieces begin is found by a thread for each chain of pieces: long ones take fewer jumps."""
+CHAINS_WANTED = 8 << 10
+"""Where pieces begin is found by a thread for each chain of pieces: to its first one it takes a dozen
+jumps, and from each to the next one. So many are two warps for each processor of a large device."""
 
 FLAG_BYTES_MIN = 4 << 10
 """A comparison tells where something is wrong to so many bytes, at the least a grain: then ranges

@@ -15,7 +15,7 @@ from dgen_mpi.gpu import _plan
 if TYPE_CHECKING:
     from dgen_mpi.spec import DataSpec
 
-PLANS_MAX = 32
+PLANS_MAX = 128
 """Data sets whose plan a machine keeps: 32 KiB, and as much for each of their jumps."""
 
 PART_BYTES_MAX = 64 << 20

@@ -49,10 +49,10 @@ typedef unsigned long long U64;
 #define WARP_KERNEL(name, is_comparison, is_shifted, has_grains) \
     extern "C" __global__ void __launch_bounds__(WARPS * LANES) \
         name(const __grid_constant__ struct Call call) { \
-        __shared__ struct Pair tiles[WARPS][LANES][ROW_PAIRS]; \
+        __shared__ struct Tile tiles[WARPS]; \
         U64 warp = (U64)blockIdx.x * WARPS + threadIdx.x / LANES; \
         if (warp * LANES < call.pieces) \
-            make_pieces(&call, warp, tiles[threadIdx.x / LANES], is_comparison, is_shifted, has_grains); \
+            make_pieces(&call, warp, &tiles[threadIdx.x / LANES], is_comparison, is_shifted, has_grains); \
     }
 #define THREAD_KERNEL(name, function) \
     extern "C" __global__ void name(const __grid_constant__ struct Call call) { \
@@ -73,9 +73,9 @@ typedef unsigned long long U64;
 #define TOGETHER
 #define WARP_KERNEL(name, is_comparison, is_shifted, has_grains) \
     void name(const struct Call *call) { \
-        struct Pair tile[LANES][ROW_PAIRS]; \
+        struct Tile tile; \
         for (U64 warp = 0; warp * LANES < call->pieces; warp++) \
-            make_pieces(call, warp, tile, is_comparison, is_shifted, has_grains); \
+            make_pieces(call, warp, &tile, is_comparison, is_shifted, has_grains); \
     }
 #define THREAD_KERNEL(name, function) \
     void name(const struct Call *call) { \
@@ -90,6 +90,12 @@ struct ALIGNED Pair {
 
 struct State {
     U64 a, b, c, d;
+};
+
+// What a warp has made and not yet stored: of each lane's piece a row, and its very first words.
+struct Tile {
+    struct Pair rows[LANES][ROW_PAIRS];
+    struct Pair heads[LANES];
 };
 
 // The first `count` of k random words of a grain: it has `words` or one more, so that the grains
@@ -204,7 +210,7 @@ DEVICE struct State jump_by(const U64 *powers, struct State s, U64 words, U32 ro
     return s;
 }
 
-DEVICE U32 rotation_of(U64 thread) { return (U32)(thread / 128 % 16); }
+DEVICE U32 rotation_of(U64 thread) { return (U32)(thread / 32 % 16); }
 
 // The images of single bits, one for each thread: sums of the next 256 states.
 DEVICE void make_table_bits(const struct Call *call, U64 thread) {
@@ -544,9 +550,9 @@ struct Prefetched {
 // it is called.
 //
 // Memory is accessed in units of 16 bytes that are aligned. Where the data set's are not, each unit
-// has the end of one pair of words and the beginning of the next; the first and the last one of a
-// piece are not whole.
-DEVICE void make_pieces(const struct Call *call, U64 warp, struct Pair tile[LANES][ROW_PAIRS],
+// has the end of one pair of words and the beginning of the next. The unit between two pieces comes
+// last; the first and the last one of the warp are not whole.
+DEVICE void make_pieces(const struct Call *call, U64 warp, struct Tile *tile,
                         const int is_comparison, const int is_shifted, const int has_grains) {
     const U64 piece_bytes = 8 * call->plan->piece_words;
     const U64 start = (call->first_piece + warp * LANES) * piece_bytes;
@@ -554,7 +560,6 @@ DEVICE void make_pieces(const struct Call *call, U64 warp, struct Pair tile[LANE
     const int is_inside = start >= call->offset &&
                           start + LANES * piece_bytes <= call->offset + call->length;
     const U32 shift = is_shifted ? (U32)((U64)call->data - call->offset) % 16 : 0;
-    // Of each lane: its column of the tile, and the first of its rows.
     const U32 rows_at_once = LANES / TILE_PAIRS;
     const U64 stride = rows_at_once * piece_bytes;
     OF_LANE(struct Lane, it);
@@ -562,32 +567,36 @@ DEVICE void make_pieces(const struct Call *call, U64 warp, struct Pair tile[LANE
     EACH_LANE begin_piece(call, warp * LANES + lane, &MINE(it));
     ROLLED
     for (U64 column = 0; column < piece_bytes; column += TILE) {
-        const int is_whole =
-            is_inside && column + TILE <= piece_bytes && (!is_shifted || column > 0);
+        const int is_whole = is_inside && column + TILE <= piece_bytes;
         U8 *const data = call->data + (start - call->offset + column - shift);
         if (is_comparison && is_whole) {
             EACH_LANE {
-                U64 place = lane / TILE_PAIRS * piece_bytes + lane % TILE_PAIRS * 16;
-                UNROLLED
-                for (U32 index = 0; index < TILE_PAIRS; index++)
-                    MINE(there).pairs[index] =
-                        *(const struct Pair *)(data + place + index * stride);
+                const U32 unit = lane % TILE_PAIRS;
+                const U64 place = lane / TILE_PAIRS * piece_bytes + unit * 16;
+                if (!is_shifted || column + unit > 0) {
+                    UNROLLED
+                    for (U32 index = 0; index < TILE_PAIRS; index++)
+                        MINE(there).pairs[index] =
+                            *(const struct Pair *)(data + place + index * stride);
+                }
             }
         }
         EACH_LANE {
-            if (is_shifted) tile[lane][0] = tile[lane][TILE_PAIRS];
-            make_row(&MINE(it), &tile[lane][1], piece_bytes - column, has_grains);
+            struct Pair *row = tile->rows[lane];
+            if (is_shifted) row[0] = row[TILE_PAIRS];
+            make_row(&MINE(it), row + 1, piece_bytes - column, has_grains);
+            if (is_shifted && column == 0) tile->heads[lane] = row[1];
         }
         TOGETHER;
         EACH_LANE {
             const U32 unit = lane % TILE_PAIRS;
             U64 differing = 0;
-            if (is_whole) {
-                U64 place = lane / TILE_PAIRS * piece_bytes + unit * 16;
+            if (is_whole && (!is_shifted || column + unit > 0)) {
+                const U64 place = lane / TILE_PAIRS * piece_bytes + unit * 16;
                 UNROLLED
                 for (U32 index = 0; index < TILE_PAIRS; index++) {
                     const struct Pair *made =
-                        &tile[index * rows_at_once + lane / TILE_PAIRS][unit];
+                        &tile->rows[index * rows_at_once + lane / TILE_PAIRS][unit];
                     struct Pair pair =
                         is_shifted ? joined(made[0], made[1], 16 - shift) : made[1];
                     if (is_comparison) {
@@ -604,12 +613,12 @@ DEVICE void make_pieces(const struct Call *call, U64 warp, struct Pair tile[LANE
                 for (U32 index = 0; index < TILE_PAIRS; index++) {
                     const U32 row = index * rows_at_once + lane / TILE_PAIRS;
                     const U64 byte = column + unit * 16;
-                    const struct Pair *made = &tile[row][unit];
-                    if (byte >= piece_bytes) continue;
+                    const struct Pair *made = &tile->rows[row][unit];
+                    if (byte >= piece_bytes || (is_shifted && byte == 0)) continue;
                     struct Pair pair =
                         is_shifted ? joined(made[0], made[1], 16 - shift) : made[1];
-                    transfer(call, pair, start + row * piece_bytes + byte - shift,
-                             byte == 0 ? shift : 0, 16, is_comparison);
+                    transfer(call, pair, start + row * piece_bytes + byte - shift, 0, 16,
+                             is_comparison);
                 }
             }
         }
@@ -618,8 +627,12 @@ DEVICE void make_pieces(const struct Call *call, U64 warp, struct Pair tile[LANE
     if (is_shifted) {
         EACH_LANE {
             const U32 last = (U32)(piece_bytes - 1) % TILE / 16 + 1;
-            struct Pair pair = joined(tile[lane][last], tile[lane][last], 16 - shift);
-            transfer(call, pair, start + (lane + 1) * piece_bytes - shift, 0, shift, is_comparison);
+            struct Pair end = tile->rows[lane][last], head = tile->heads[(lane + 1) % LANES];
+            transfer(call, joined(end, head, 16 - shift), start + (lane + 1) * piece_bytes - shift,
+                     0, lane + 1 < LANES ? 16 : shift, is_comparison);
+            if (lane + 1 == LANES)
+                transfer(call, joined(head, head, 16 - shift), start - shift, shift, 16,
+                         is_comparison);
         }
     }
 }
