@@ -9,15 +9,16 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from conftest import chance, missing, rounds
 from specifications import VECTORS_1, VECTORS_2, fields_of
 
-from dgen_mpi import DataSpec
+from dgen_mpi import DataSpec, gpu
 from dgen_mpi.gpu import _plan, _work
 
 SOURCE = Path(_work.__file__).with_name("kernels.cu")
@@ -277,3 +278,57 @@ def test_every_kernel_was_run(host: Host) -> None:
     names.remove("KERNEL")
     assert len(names) == 12
     assert names <= set(host.launched)
+
+
+class OnDevice:
+    """What says that it is an array on a GPU."""
+
+    __cuda_array_interface__: ClassVar[dict[str, Any]] = {
+        **{"shape": (4,), "typestr": "<f4", "data": (4096, False), "strides": None, "version": 3}
+    }
+
+
+@pytest.mark.parametrize("verb", ["fill", "compare"])
+def test_without_a_gpu_it_says_why(verb: str) -> None:
+    """No package, no driver, no device; or none that has that memory."""
+    with pytest.raises((gpu.GPUError, TypeError), match=r"^(gpu|array): "):
+        getattr(DataSpec(1000, 1), verb)(OnDevice())
+
+
+def test_nothing_else_needs_the_module() -> None:
+    """Not the package, and not arrays on the host."""
+    program = """
+import sys
+import numpy
+from dgen_mpi import DataSpec
+
+spec = DataSpec(1000, 1)
+for buffer in (bytearray(1000), numpy.zeros(1000, numpy.uint8)):
+    spec.fill(buffer)
+    assert spec.compare(buffer) == []
+assert "dgen_mpi.gpu" not in sys.modules and "cuda" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+def test_parts_are_compared_as_the_whole() -> None:
+    """What the host does with what a device has found; parts that make no sense are refused."""
+    spec = DataSpec(1 << 20, 1, dedup_unit=4096)
+    found = bytearray(expected(spec, 0, 1 << 20))
+    found[5000:5600] = bytes(600)
+
+    def compared(*parts: int, offset: int = 0, count: int = 1 << 20, short: int = 0) -> Any:
+        words = b"".join(part.to_bytes(8, "little") for part in parts)
+        read = lambda start, count: found[start : start + count - short]  # noqa: E731
+        return spec._source.compare_parts(read, offset, count, words, 10, b"", 0)
+
+    assert compared(4096, 4096) == spec._source.compare(found, 0, 10, b"", 0)
+    assert compared(4096, 1000, 5096, 1000) == compared(4096, 4096)
+    assert compared()[1] == 0
+    for parts in ((4096, 4096, 4096, 1), (0, (1 << 20) + 1), (1 << 63, 1), (5, 1 << 63)):
+        with pytest.raises(ValueError, match="parts: ascending, and within the range"):
+            compared(*parts)
+    with pytest.raises(ValueError, match="read: all bytes of a part"):
+        compared(4096, 4096, short=1)
+    with pytest.raises(ValueError, match="go past the end"):
+        compared(offset=1)

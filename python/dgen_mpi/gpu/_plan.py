@@ -39,8 +39,9 @@ STREAM_BLOCK = 16 << 20
 
 CHAIN_MAX = 64
 CHAINS_WANTED = 8 << 10
-"""Where pieces begin is found by a thread for each chain of pieces: to its first one it takes a dozen
-jumps, and from each to the next one. So many are two warps for each processor of a large device."""
+"""Where pieces begin is found by a thread for each chain of pieces: to its first one it takes a
+dozen jumps, and from each to the next one. So many are two warps for each processor of a large
+device."""
 
 FLAG_BYTES_MIN = 4 << 10
 """A comparison tells where something is wrong to so many bytes, at the least a grain: then ranges
