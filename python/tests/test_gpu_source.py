@@ -32,6 +32,7 @@ class Host:
         self.library = library
         self.kept: dict[int, Any] = {}
         self.launched: list[str] = []
+        self.own_stream = None
         self.cache = _work.Cache(self)
 
     def launch(self, kernel: str, call: _plan.Call, count: int, stream: Any) -> None:
@@ -273,7 +274,7 @@ def test_every_kernel_was_run(host: Host) -> None:
     names = {
         line.split("(")[1].split(",")[0]
         for line in SOURCE.read_text().splitlines()
-        if line.startswith(("WARP_KERNEL(", "THREAD_KERNEL("))
+        if line.startswith(("WARP_KERNEL(", "THREAD_KERNEL(", "CHAIN_KERNEL("))
     }
     names.remove("KERNEL")
     assert len(names) == 12

@@ -24,8 +24,11 @@ SOURCE = Path(__file__).with_name("kernels.cu")
 WARPS = 4
 """In a block of threads of kernels that work in warps, as the source has it."""
 
-THREADS = 32
+THREADS = 64
 """In a block of threads of the others: there are few, and all processors should have some."""
+
+HELPERS = 8
+"""Threads for each chain of pieces, as the source has it."""
 
 POOL_BYTES = 256 << 20
 """So much borrowed memory is kept for the next time."""
@@ -125,13 +128,16 @@ class Device:
         # The one that torch, CuPy, JAX and numba work in.
         self._context = ask("cuDevicePrimaryCtxRetain", handle)
         with self._current():
-            self._pool = self._new_pool(handle)
+            self._pool = self._new_pool()
+            self.own_stream = int(
+                ask("cuStreamCreate", driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
+            )
         self._functions: dict[str, Any] = {}
         self._modules: dict[str | None, Any] = {}
         self._functions_lock = Lock()
         self.cache = Cache(self)
 
-    def _new_pool(self, handle: object) -> Any:  # noqa: ANN401
+    def _new_pool(self) -> Any:  # noqa: ANN401
         """Return memory for what is borrowed: what is given back to it is at hand the next time."""
         driver, _ = bindings()
         wanted = driver.CUmemPoolProps()
@@ -169,6 +175,8 @@ class Device:
             function = self._function(kernel, kernel if works_in_warps else None)
             per_block = WARPS if works_in_warps else THREADS
             threads = WARPS * LANES if works_in_warps else THREADS
+            if kernel in ("blocks", "parts"):
+                count *= HELPERS
             # The struct is copied before the driver returns.
             arguments = (ctypes.c_void_p * 1)(ctypes.addressof(call))
             grid = (-(-count // per_block), 1, 1)
@@ -237,7 +245,7 @@ def compiled(kernel: str | None, capability: tuple[int, int]) -> bytes:
         return found[0] if found else None
 
     def text_of(what: str) -> bytes:
-        text = b" " * ask_compiler(f"nvrtcGet{what}Size", program)
+        text: bytes = b" " * ask_compiler(f"nvrtcGet{what}Size", program)
         ask_compiler(f"nvrtcGet{what}", program, text)
         return text
 

@@ -38,10 +38,9 @@ STREAM_BLOCK = 16 << 20
 """What stands for a block where the data set is nothing but the stream."""
 
 CHAIN_MAX = 64
-CHAINS_WANTED = 8 << 10
-"""Where pieces begin is found by a thread for each chain of pieces: to its first one it takes a
-dozen jumps, and from each to the next one. So many are two warps for each processor of a large
-device."""
+CHAINS_WANTED = 4 << 10
+"""Where pieces begin is found for chains of pieces: to the first one it takes a dozen jumps, and
+one from each to the next. So many keep a large device busy."""
 
 FLAG_BYTES_MIN = 4 << 10
 """A comparison tells where something is wrong to so many bytes, at the least a grain: then ranges

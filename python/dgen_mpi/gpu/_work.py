@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections import OrderedDict
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dgen_mpi.damage import DamagedRanges
@@ -33,6 +33,8 @@ class Machine(Protocol):
     """What runs the kernels, and has the memory that they work on."""
 
     cache: Cache
+    own_stream: Stream
+    """One that nothing else is in."""
 
     def launch(self, kernel: str, call: _plan.Call, count: int, stream: Stream) -> None:
         """Run a kernel with so many threads, or warps where it works in warps."""
@@ -71,53 +73,52 @@ class Cache:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._lock = Lock()
+        # Held from the look for a plan to the launch: a plan is given back only after that.
+        self.lock = RLock()
         self._powers = 0
         self._plans: OrderedDict[tuple[str, int], Known] = OrderedDict()
 
-    def powers(self, stream: Stream) -> int:
+    def powers(self) -> int:
         """Return the address of the tables of jumps by 1, 2, 4, ... words."""
-        with self._lock:
-            if not self._powers:
-                wanted = _plan.powers()[: _plan.BASE_SHIFTS[-1]]
-                memory = self.machine.reserve(len(wanted) * _plan.TABLE_BYTES)
-                self._tabulate(memory, wanted, stream)
-                self._powers = memory
-            return self._powers
+        if not self._powers:
+            wanted = _plan.powers()[: _plan.BASE_SHIFTS[-1]]
+            memory = self.machine.reserve(len(wanted) * _plan.TABLE_BYTES)
+            self._tabulate(memory, wanted)
+            self._powers = memory
+        return self._powers
 
-    def plan(self, spec: DataSpec, piece_bytes: int, stream: Stream) -> Known:
+    def plan(self, spec: DataSpec, piece_bytes: int) -> Known:
         """Return what the machine knows of a data set."""
         key = (repr(spec), piece_bytes)
-        with self._lock:
-            known = self._plans.get(key)
-            if known is not None:
-                self._plans.move_to_end(key)
-                return known
-            shape = _plan.shape_of(spec, piece_bytes)
-            steps = shape.steps
-            size = ctypes.sizeof(_plan.Plan)
-            # Tables begin at whole lines of the caches.
-            first = -(-size // 256) * 256
-            address = self.machine.reserve(first + len(steps) * _plan.TABLE_BYTES)
-            for index, step in enumerate(steps):
-                table = address + first + index * _plan.TABLE_BYTES
-                if step.ratio is None:
-                    shape.plan.block_step = table
-                else:
-                    shape.plan.ratios[step.ratio].step = table
-            if steps:
-                wanted = tuple(_plan.polynomial(step.words) for step in steps)
-                self._tabulate(address + first, wanted, stream)
-            self.machine.write(address, bytes(shape.plan), stream)
-            known = self._plans[key] = Known(shape, address)
-            if len(self._plans) > PLANS_MAX:
-                _, old = self._plans.popitem(last=False)
-                self.machine.release(old.address)
+        known = self._plans.get(key)
+        if known is not None:
+            self._plans.move_to_end(key)
             return known
+        shape = _plan.shape_of(spec, piece_bytes)
+        steps = shape.steps
+        size = ctypes.sizeof(_plan.Plan)
+        # Tables begin at whole lines of the caches.
+        first = -(-size // 256) * 256
+        address = self.machine.reserve(first + len(steps) * _plan.TABLE_BYTES)
+        for index, step in enumerate(steps):
+            table = address + first + index * _plan.TABLE_BYTES
+            if step.ratio is None:
+                shape.plan.block_step = table
+            else:
+                shape.plan.ratios[step.ratio].step = table
+        if steps:
+            wanted = tuple(_plan.polynomial(step.words) for step in steps)
+            self._tabulate(address + first, wanted)
+        self.machine.write(address, bytes(shape.plan), self.machine.own_stream)
+        known = self._plans[key] = Known(shape, address)
+        if len(self._plans) > PLANS_MAX:
+            _, old = self._plans.popitem(last=False)
+            self.machine.release(old.address)
+        return known
 
-    def _tabulate(self, memory: int, polynomials: tuple[int, ...], stream: Stream) -> None:
-        """Make the tables of jumps, and wait for them: other streams use them as well."""
-        machine = self.machine
+    def _tabulate(self, memory: int, polynomials: tuple[int, ...]) -> None:
+        """Make the tables of jumps, and wait for them: all streams use them."""
+        machine, stream = self.machine, self.machine.own_stream
         words = _plan.words_of(polynomials)
         source = machine.reserve(len(words))
         machine.write(source, words, stream)
@@ -200,23 +201,24 @@ def _run(
     piece_bytes: int | None,
     call: _plan.Call,
 ) -> None:
-    if piece_bytes is None:
-        piece_bytes = _plan.piece_bytes_for(spec, length)
-    shape, plan = machine.cache.plan(spec, piece_bytes, stream)
-    finder = _plan.describe(call, spec, shape, offset, length)
-    call.plan, call.data = plan, address
-    places = 0
-    if finder is not None:
-        call.powers = machine.cache.powers(stream)
-        places = machine.borrow(call.pieces * (32 + 1), stream)
-        call.states, call.ratios = places, places + 32 * call.pieces
-    try:
+    with machine.cache.lock:
+        if piece_bytes is None:
+            piece_bytes = _plan.piece_bytes_for(spec, length)
+        shape, plan = machine.cache.plan(spec, piece_bytes)
+        finder = _plan.describe(call, spec, shape, offset, length)
+        call.plan, call.data = plan, address
+        places = 0
         if finder is not None:
-            machine.launch(finder, call, call.threads, stream)
-        place = "shifted" if (address - offset) % 16 else "aligned"
-        kind = "grains" if shape.has_grains else "plain"
-        warps = -(-call.pieces // LANES)
-        machine.launch(f"{verb}_{kind}_{place}", call, warps, stream)
-    finally:
-        if places:
-            machine.give_back(places, stream)
+            call.powers = machine.cache.powers()
+            places = machine.borrow(call.pieces * (32 + 1), stream)
+            call.states, call.ratios = places, places + 32 * call.pieces
+        try:
+            if finder is not None:
+                machine.launch(finder, call, call.threads, stream)
+            place = "shifted" if (address - offset) % 16 else "aligned"
+            kind = "grains" if shape.has_grains else "plain"
+            warps = -(-call.pieces // LANES)
+            machine.launch(f"{verb}_{kind}_{place}", call, warps, stream)
+        finally:
+            if places:
+                machine.give_back(places, stream)

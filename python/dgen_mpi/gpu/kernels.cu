@@ -36,14 +36,18 @@ typedef unsigned long long U64;
 #ifdef __CUDACC__
 
 #define WARPS 4
+// Lanes that jump together.
+#define HELPERS 8
+#define HELPER (threadIdx.x % HELPERS)
+#define OF_HELPER(word, distance) \
+    __shfl_xor_sync((1u << HELPERS) - 1 << threadIdx.x % LANES / HELPERS * HELPERS, word, distance)
 #define DEVICE static __device__ __forceinline__
 #define ALIGNED __align__(16)
 #define UNROLLED _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1")
 #define OF_LANE(type, name) type name[1]
 #define MINE(name) name[0]
-#define EACH_LANE \
-    for (U32 lane = threadIdx.x % LANES, more = 1; more; more = 0)
+#define EACH_LANE for (U32 lane = threadIdx.x % LANES, more = 1; more; more = 0)
 #define ANY_LANE(condition) __any_sync(0xffffffffu, condition)
 #define TOGETHER __syncwarp()
 #define WARP_KERNEL(name, is_comparison, is_shifted, has_grains) \
@@ -52,7 +56,13 @@ typedef unsigned long long U64;
         __shared__ struct Tile tiles[WARPS]; \
         U64 warp = (U64)blockIdx.x * WARPS + threadIdx.x / LANES; \
         if (warp * LANES < call.pieces) \
-            make_pieces(&call, warp, &tiles[threadIdx.x / LANES], is_comparison, is_shifted, has_grains); \
+            make_pieces(&call, warp, &tiles[threadIdx.x / LANES], is_comparison, is_shifted, \
+                        has_grains); \
+    }
+#define CHAIN_KERNEL(name, function) \
+    extern "C" __global__ void name(const __grid_constant__ struct Call call) { \
+        U64 chain = ((U64)blockIdx.x * blockDim.x + threadIdx.x) / HELPERS; \
+        if (chain < call.threads) function(&call, chain); \
     }
 #define THREAD_KERNEL(name, function) \
     extern "C" __global__ void name(const __grid_constant__ struct Call call) { \
@@ -70,6 +80,10 @@ typedef unsigned long long U64;
 #define MINE(name) name[lane]
 #define EACH_LANE for (U32 lane = 0; lane < LANES; lane++)
 #define ANY_LANE(condition) (condition)
+#define HELPERS 1
+#define HELPER 0
+#define OF_HELPER(word, distance) word
+#define CHAIN_KERNEL THREAD_KERNEL
 #define TOGETHER
 #define WARP_KERNEL(name, is_comparison, is_shifted, has_grains) \
     void name(const struct Call *call) { \
@@ -150,7 +164,7 @@ struct Call {
     // A byte for each 2^shift bytes of the data set that has something wrong, and one for all.
     U8 *flags, *found;
     U64 shift;
-    // Threads of kernels that do not work in warps.
+    // Threads of kernels that do not work in warps; chains of those that find where pieces begin.
     U64 threads;
     // Pieces that one thread goes through to find where they begin, and the first such chain.
     U64 chain, first_chain, chains_per_block;
@@ -183,34 +197,31 @@ DEVICE U64 next(struct State *s) {
 // word: the lanes of a warp that look them up meet one line of 128 bytes.
 #define TABLE_WORDS (64 * 4 * 16)
 
-// Blocks of threads begin at different parts of it, `rotation`: if all looked at the same lines at the
-// same time, the part of the cache that has those would be what all wait for.
-DEVICE struct State jump(const U64 *table, struct State s, U32 rotation) {
+// Several lanes jump together, each with a part of the state, since what takes long is to wait for
+// the table.
+DEVICE struct State jump(const U64 *table, struct State s) {
     struct State sum = {0, 0, 0, 0};
-    ROLLED
-    for (U32 step = 0; step < 16; step += 2) {
-        UNROLLED
-        for (U32 each = 0; each < 2; each++) {
-            const U32 group = (step + each + rotation) % 16;
-            UNROLLED
-            for (U32 index = 0; index < 4; index++) {
-                U64 word = index == 0 ? s.a : index == 1 ? s.b : index == 2 ? s.c : s.d;
-                const U64 *entry = table + 64 * (16 * index + group) + (word >> 4 * group & 15);
-                sum.a ^= entry[0], sum.b ^= entry[16], sum.c ^= entry[32], sum.d ^= entry[48];
-            }
-        }
+    UNROLLED
+    for (U32 step = 0; step < 64 / HELPERS; step++) {
+        const U32 index = step * HELPERS / 16, group = step * HELPERS % 16 + HELPER;
+        U64 word = index == 0 ? s.a : index == 1 ? s.b : index == 2 ? s.c : s.d;
+        const U64 *entry = table + 64 * (16 * index + group) + (word >> 4 * group & 15);
+        sum.a ^= entry[0], sum.b ^= entry[16], sum.c ^= entry[32], sum.d ^= entry[48];
+    }
+    UNROLLED
+    for (U32 distance = 1; distance < HELPERS; distance *= 2) {
+        sum.a ^= OF_HELPER(sum.a, distance), sum.b ^= OF_HELPER(sum.b, distance);
+        sum.c ^= OF_HELPER(sum.c, distance), sum.d ^= OF_HELPER(sum.d, distance);
     }
     return sum;
 }
 
-DEVICE struct State jump_by(const U64 *powers, struct State s, U64 words, U32 rotation) {
+DEVICE struct State jump_by(const U64 *powers, struct State s, U64 words) {
     ROLLED
     for (; words; words >>= 1, powers += TABLE_WORDS)
-        if (words & 1) s = jump(powers, s, rotation);
+        if (words & 1) s = jump(powers, s);
     return s;
 }
-
-DEVICE U32 rotation_of(U64 thread) { return (U32)(thread / 32 % 16); }
 
 // The images of single bits, one for each thread: sums of the next 256 states.
 DEVICE void make_table_bits(const struct Call *call, U64 thread) {
@@ -333,29 +344,27 @@ DEVICE struct Place place_of(const struct Plan *plan, U64 block) {
 
 // Where pieces begin
 
-DEVICE struct State state_at(const struct Call *call, U64 word, U32 rotation) {
+DEVICE struct State state_at(const struct Call *call, U64 word) {
     U64 number = word >> call->base_shift;
     struct State s = call->bases[0];
     UNROLLED
     for (U32 index = 1; index < BASES_MAX; index++)
         if (call->base_numbers[index] == number) s = call->bases[index];
-    return jump_by(call->powers, s, word & ((1ull << call->base_shift) - 1), rotation);
+    return jump_by(call->powers, s, word & ((1ull << call->base_shift) - 1));
 }
 
 // Blocks of version 1 that are one piece each.
 DEVICE void find_blocks(const struct Call *call, U64 thread) {
     const struct Plan *plan = call->plan;
     U64 start = thread * call->chain, content = (call->first_piece + start) % plan->distinct;
-    const U32 rotation = rotation_of(thread);
-    struct State s = state_at(call, content * plan->block_words, rotation);
+    struct State s = state_at(call, content * plan->block_words);
     for (U64 index = start; index < start + call->chain && index < call->pieces; index++) {
-        call->states[index] = s;
-        call->ratios[index] = 0;
+        if (HELPER == 0) call->states[index] = s, call->ratios[index] = 0;
         if (++content == plan->distinct) {
             content = 0;
-            s = state_at(call, 0, rotation);
+            s = state_at(call, 0);
         } else {
-            s = jump(plan->block_step, s, rotation);
+            s = jump(plan->block_step, s);
         }
     }
 }
@@ -367,7 +376,6 @@ DEVICE void find_parts(const struct Call *call, U64 thread) {
     U64 start = (chain - block * call->chains_per_block) * call->chain;
     U64 end = start + call->chain < plan->pieces_per_block ? start + call->chain
                                                            : plan->pieces_per_block;
-    const U32 rotation = rotation_of(thread);
     struct Place place = {{0, 0, 0, 0}, 0};
     if (plan->version > 1) place = place_of(plan, block);
     const struct Ratio *ratio = &plan->ratios[place.ratio % RATIOS_MAX];
@@ -379,17 +387,15 @@ DEVICE void find_parts(const struct Call *call, U64 thread) {
     }
     struct State s;
     if (plan->version > 1)
-        s = place.ratio < RATIOS_MAX ? jump_by(call->powers, place.state, word, rotation) : place.state;
+        s = place.ratio < RATIOS_MAX ? jump_by(call->powers, place.state, word) : place.state;
     else
-        s = state_at(call, block % plan->distinct * plan->block_words + word, rotation);
+        s = state_at(call, block % plan->distinct * plan->block_words + word);
     for (U64 part = start; part < end; part++) {
         U64 index = block * plan->pieces_per_block + part - call->first_piece;
-        if (index < call->pieces) {
-            call->states[index] = s;
-            call->ratios[index] = (U8)place.ratio;
-        }
+        if (index < call->pieces && HELPER == 0)
+            call->states[index] = s, call->ratios[index] = (U8)place.ratio;
         if (place.ratio == RATIOS_MAX) continue;
-        s = jump(ratio->step, s, rotation);
+        s = jump(ratio->step, s);
         if (ratio->whole && (rest += ratio->piece_part) >= ratio->whole) {
             rest -= ratio->whole;
             next(&s);
@@ -643,8 +649,8 @@ WARP_KERNEL(KERNEL, IS_COMPARISON, IS_SHIFTED, HAS_GRAINS)
 #else
 THREAD_KERNEL(table_bits, make_table_bits)
 THREAD_KERNEL(table_sums, make_table_sums)
-THREAD_KERNEL(blocks, find_blocks)
-THREAD_KERNEL(parts, find_parts)
+CHAIN_KERNEL(blocks, find_blocks)
+CHAIN_KERNEL(parts, find_parts)
 #ifndef NO_WARP_KERNELS
 WARP_KERNEL(fill_plain_aligned, 0, 0, 0)
 WARP_KERNEL(fill_plain_shifted, 0, 1, 0)
