@@ -34,12 +34,11 @@ def why_none() -> str:
     return ""
 
 
-NONE = why_none()
-pytestmark = [
-    pytest.mark.skipif(bool(NONE), reason=f"left out: it needs a GPU; {NONE}"),
-    # Of libraries that are not this one.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+if NONE := why_none():
+    pytest.skip(f"left out: it needs a GPU ({NONE})", allow_module_level=True)
+
+# Warnings of libraries that are not this one.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 def library(name: str) -> Any:
