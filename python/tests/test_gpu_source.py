@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import mmap
 import os
 import random
 import shutil
@@ -249,6 +250,27 @@ def test_pieces_of_every_length(host: Host) -> None:
         wanted = expected(spec, 12_345, spec.size)
         for piece in (1024, 4096, 65536):
             assert made(host, spec, 12_345, spec.size, 1, piece) == wanted
+
+
+def test_no_byte_outside_is_looked_at(host: Host) -> None:
+    """Neither before an array nor behind it: there are pages that nobody may read."""
+    page, library = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True)
+    memory = mmap.mmap(-1, 66 * page)
+    first = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for guard in (first, first + 65 * page):
+        assert library.mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(page), 0) == 0
+    numbers = chance(1)
+    for number in range(rounds(100, 1000)):
+        spec = random_spec(numbers)
+        length = min(spec.size, numbers.choice([64 * page, numbers.randrange(1, 64 * page)]))
+        start = numbers.randrange(spec.size - length + 1)
+        if numbers.random() < 0.5:
+            start -= start % 4096
+        for address in (first + page, first + 65 * page - length):
+            _work.fill(host, spec, address, start, length, None)
+            how = (None, 1, b"", 0)
+            case = f"case {number}: {spec!r}, {start}, {length}"
+            assert _work.compare(host, spec, address, start, length, *how) == [], case
 
 
 def test_many_data_sets_take_constant_memory(host: Host) -> None:

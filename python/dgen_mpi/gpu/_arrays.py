@@ -15,6 +15,9 @@ from dgen_mpi.gpu import _device
 LEGACY_STREAM = 1
 """The default stream, which waits for others and they for it, by the number that protocols use."""
 
+_LIBRARIES = ("torch", "cupy", "jax", "jaxlib")
+"""Those of which more is known than the protocols tell."""
+
 _CUDA = 2
 _CUDA_MANAGED = 13
 # Read-only, in the flags of DLPack from 1.0 on.
@@ -45,7 +48,7 @@ class _Described(NamedTuple):
 @contextmanager
 def memory_of(array: Any, stream: Any, *, is_written: bool) -> Iterator[Memory]:  # noqa: ANN401
     """Give the memory of an array, which it keeps so long, and the stream to use it in."""
-    library = type(array).__module__.split(".")[0]
+    library = _library_of(array)
     if is_written and library in ("jax", "jaxlib"):
         raise UnsuitableBufferError(
             "array: JAX's arrays do not change; fill one of CuPy or torch and give it to "
@@ -74,6 +77,12 @@ def memory_of(array: Any, stream: Any, *, is_written: bool) -> Iterator[Memory]:
         _device._start()
     yield Memory(described.address, length, number, wanted)
     del keeper
+
+
+def _library_of(array: object) -> str:
+    """Return the library that an array is of, also one of a class derived from the library's."""
+    names = (kind.__module__.split(".")[0] for kind in type(array).__mro__)
+    return next((name for name in names if name in _LIBRARIES), "")
 
 
 def _is_in_one_piece(array: _Described) -> bool:
