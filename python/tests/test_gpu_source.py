@@ -318,7 +318,7 @@ def test_without_a_gpu_it_says_why(verb: str) -> None:
         getattr(DataSpec(1000, 1), verb)(OnDevice())
 
 
-def test_nothing_else_needs_the_module() -> None:
+def test_nothing_else_needs_the_module(tmp_path: Path) -> None:
     """Not the package, and not arrays on the host."""
     program = """
 import sys
@@ -331,7 +331,8 @@ for buffer in (bytearray(1000), numpy.zeros(1000, numpy.uint8)):
     assert spec.compare(buffer) == []
 assert "dgen_mpi.gpu" not in sys.modules and "cuda" not in sys.modules
 """
-    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+    # Elsewhere, so that it is the installed package.
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, cwd=tmp_path)
 
 
 def test_parts_are_compared_as_the_whole() -> None:
