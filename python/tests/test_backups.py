@@ -89,7 +89,8 @@ def test_files_of_all_days_have_in_common_what_is_planned(
     assert copies["dedup_ratio"] == pytest.approx(kept["dedup_ratio"], rel=0.002)
     # What compressors make of contents, each alone.
     ratio = kept["distinct_bytes"] / kept["stored_bytes"]
-    assert compression["ratio"] == pytest.approx(ratio, rel=0.02)
+    # Which ratios the contents have that change most is by chance, of eight neighbours together.
+    assert compression["ratio"] == pytest.approx(ratio, rel=0.05)
 
 
 # A real store
@@ -162,7 +163,8 @@ def test_a_backup_program_keeps_what_is_planned_and_gives_each_day_back(
     assert days <= own <= 16 * days
     note = 48 * blocks + 4096 * days
     assert kept["distinct_bytes"] <= found["unique_size"] <= kept["distinct_bytes"] + note
-    assert kept["stored_bytes"] <= found["unique_csize"] <= 1.03 * kept["stored_bytes"] + note
+    stored = kept["stored_bytes"]
+    assert 0.95 * stored <= found["unique_csize"] <= 1.05 * stored + note
     # Any day, and a wrong one: later than expected, and earlier.
     (early, late) = (1, days - 1)
     for here in (late, early):
