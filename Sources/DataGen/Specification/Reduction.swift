@@ -24,8 +24,8 @@ public struct Reduction: Sendable {
         public let logicalBytes: Double
         /// What of them deduplication keeps.
         public let distinctBytes: Double
-        /// What deduplication and compression keep, on average over seeds: which ratios the contents have that change most is
-        /// by chance.
+        /// What deduplication and compression keep, if what changes compresses as all contents do; some percent off where
+        /// few contents change most.
         public let storedBytes: Double
 
         /// Logical bytes for each byte that deduplication keeps.
