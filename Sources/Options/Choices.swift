@@ -42,13 +42,44 @@ package enum Order: String, CaseIterable, Sendable {
 }
 
 /// When data goes to stable storage while the clock runs.
-package enum Sync: String, CaseIterable, Sendable {
+package enum Sync: Equatable, Sendable {
     /// Not at all; afterwards.
     case none
     /// Once, when everything is written.
     case end
+    /// After so many transfers of a rank, and at the end.
+    case every(Int)
+
     /// After every transfer.
-    case each
+    package static let each = Sync.every(1)
+
+    static let accepted = "none, end, each or every:N"
+
+    package init?(_ text: String) {
+        switch text {
+        case "none": self = .none
+        case "end": self = .end
+        case "each": self = .each
+        default:
+            guard text.hasPrefix("every:"), case let digits = text.dropFirst(6),
+                digits.allSatisfy({ $0.isASCII && $0.isNumber }), let count = Int(digits),
+                count > 0
+            else { return nil }
+            self = .every(count)
+        }
+    }
+
+    package var text: String {
+        switch self {
+        case .none: "none"
+        case .end: "end"
+        case .each: "each"
+        case .every(let count): "every:\(count)"
+        }
+    }
+
+    /// How many transfers of a rank come before each time; nil where it is once.
+    package var stride: Int? { if case .every(let count) = self { count } else { nil } }
 }
 
 package enum Phase: String, CaseIterable, Sendable {

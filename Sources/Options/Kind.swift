@@ -144,6 +144,10 @@ extension Kind where Value == Bool {
     }
 }
 
+extension Kind where Value == Sync {
+    static var sync: Kind { Kind(Form("text", Value.accepted)) { Value($0) } }
+}
+
 extension Kind where Value == Double {
     /// A part of a whole: a number up to 1, or with a sign up to 100%.
     static var part: Kind {

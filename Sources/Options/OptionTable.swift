@@ -41,7 +41,7 @@ extension OptionRow {
             ]),
         OptionTopic(
             title: "Verification", about: "What is looked at, and what damage is explained by.",
-            rows: [.sample, .blocks, .sampleSeed, .alsoKnown]),
+            rows: [.sample, .blocks, .sampleSeed, .alsoKnown, .consistent]),
         OptionTopic(
             title: "Test", about: "What `test` does.",
             rows: [
@@ -194,10 +194,10 @@ extension OptionRow {
         help: "Collective MPI-IO calls. What they wrote is read back. With `io: mpi` only.",
         of: .ofStoring)
     package static let sync = Setting(
-        "sync", Kind<Sync>.choice(), default: "end",
+        "sync", .sync, default: "end",
         help: """
-            When data goes to stable storage while the clock runs. Once at the end, after each transfer, or \
-            not at all (then afterwards).
+            When data goes to stable storage while the clock runs. Once at the end, after each transfer of a \
+            rank or every so many of them, or not at all (then afterwards).
             """, example: "each", of: .ofStoring)
     package static let hint = Setting(
         "hint", listOf: .hint, shape: .pairs, accepted: "`KEY=VALUE`; may be repeated",
@@ -256,6 +256,12 @@ extension OptionRow {
             """, example: "[41, 43]", of: [.verify, .repair, .test])
 
     // Test
+    package static let consistent = Setting(
+        flag: "consistent",
+        help: """
+            Look at what an update that was cut off has written. It has to be a prefix of each rank's order, as far \
+            as its sync points demand.
+            """, of: [.verify])
     package static let phases = Setting(
         "phases", listOf: Kind<Phase>.choice(accepted: "a list of write, update, read and verify"),
         shape: .joined, default: "write,read,verify",

@@ -55,7 +55,8 @@ extension Integration {
                     Way(ranks: 2, words: [], layout: "per-rank"),
                 ],
                 more: [
-                    Way(ranks: 2, words: ["--sync", "each"]),
+                    Way(ranks: 2, words: ["--sync", "every:7"]),
+                    Way(ranks: 3, words: ["--sync", "every:7", "--collective"]),
                     Way(ranks: 5, words: ["--collective", "--sync", "each", "-t", "1KiB"]),
                     Way(ranks: 3, words: ["--io", "posix", "--direct", "--queue-depth", "3"]),
                     Way(ranks: 5, words: ["--io", "posix"], layout: "per-rank"),
@@ -141,6 +142,60 @@ extension Integration {
             }
         }
 
+        /// A rank that is killed leaves a prefix; a store that says it has what it lost does not.
+        @Test(
+            arguments: TestForm.cases(
+                [("kill", "each"), ("lost", "every:20"), ("kill", "every:20"), ("lost", "end")],
+                more: [("lost", "each"), ("kill", "end")], of: "whatIsMissingBeforeASyncIsTold"))
+        func whatIsMissingBeforeASyncIsTold(fault: String, sync: String) throws {
+            let folder = try Folder()
+            try generate(folder, "f", 0)
+            // Writes from some offset on, which are scattered over the order of the ranks.
+            let faults = try Faults.environment(
+                "write", fault, folder.file("f"), rank: 1, from: 3_900_000
+            ).map { "\($0)=\($1)" }
+            let words = ["update", folder.file("f"), "--by", "7", "--io", "posix", "--sync", sync]
+            // A launcher whose rank was killed says so by 137, which would look like a run that was hung.
+            let script = #""$@"; status=$?; test $status = 137 && exit 99; exit $status"#
+            let outcome = try Launch.run(
+                ["sh", "-c", script, "sh"] + Launch.mpirun(3) + ["env"] + faults
+                    + [Launch.program] + words, seconds: 60)
+            #expect((outcome.status == 0) == (fault == "lost"), "\(outcome.error)")
+            var manifest = try folder.json("f.dgen.json")
+            if fault == "lost" {
+                // As if the power had gone before the run said that it was done.
+                manifest["status"] = "updating"
+                manifest["update"] = [
+                    "from": 0, "ranks": 3, "sync": sync, "transfer_size": 1 << 20,
+                ]
+                let text = try JSONSerialization.data(withJSONObject: manifest)
+                try folder.write(String(decoding: text, as: UTF8.self), to: "f.dgen.json")
+            }
+            let isRight = fault == "kill" || sync == "end"
+            for ranks in [1, 2, 4] {
+                let verified = try Launch.ranks(
+                    ranks,
+                    ["verify", folder.file("f"), "--consistent", "--report", folder.file("r")])
+                #expect(verified.status == (isRight ? 0 : 1), "\(verified.output)\(verified.error)")
+                let found = try #require(
+                    try folder.json("r")["consistency"] as? [String: Any])
+                #expect(found["ranks"] as? Int == 3)
+                #expect(found["wrong_ranks"] as? Int == (isRight ? 0 : 1))
+                #expect(found["torn"] as? Int == 0)
+                let writers = try #require(found["writers"] as? [[String: Any]])
+                #expect(writers.first?["rank"] as? Int == (isRight ? 0 : 1))
+                let says =
+                    isRight
+                    ? "rank 1: \(writers[1]["present"] ?? 0) of"
+                    : "is missing although \(writers[0]["present_after"] ?? 0) is there"
+                #expect(verified.output.contains(says), "\(verified.output)")
+            }
+            #expect(try Launch.ranks(2, ["update", folder.file("f"), "--resume"]).status == 0)
+            let nothing = try Launch.ranks(1, ["verify", folder.file("f"), "--consistent"])
+            #expect(nothing.status == 2 && nothing.error.contains("does not say 'updating'"))
+            #expect(try Launch.ranks(1, ["verify", folder.file("f")]).status == 0)
+        }
+
         /// Whatever is in the way is left as it is, and so is what cannot be updated.
         @Test func nothingElseIsWrittenInto() throws {
             let folder = try Folder()
@@ -161,6 +216,7 @@ extension Integration {
             try refuse([], "generation: missing")
             try refuse(["--by", "1", "--generation", "5"], "none with generation")
             try refuse(["--by", "0"], "by: '0'")
+            try refuse(["--by", "1", "--sync", "every:0"], "none, end, each or every:N")
             try refuse(["--by", "1", "--seed", "6"], "another data set")
             try refuse(["--by", "1", "--layout", "per-rank"], "another data set")
             // Of somebody else, and as long.

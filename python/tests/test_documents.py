@@ -357,11 +357,18 @@ def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     history = ("--change=9%", "--dedup-unit=4KiB", "--generation=7")
     runs.reporting(*data, "--seed=2", "--overwrite", *composition, *history)
     manifest = json.loads(text_of(folder / "data.dgen.json"))
-    manifest |= {"status": "updating", "update": {"from": 7, "ranks": 1, "sync": "end"}}
+    update = {"from": 7, "ranks": 1, "sync": "each", "transfer_size": MIB}
+    manifest |= {"status": "updating", "update": update}
     manifest["spec"]["generation"] = 40
     (folder / "data.dgen.json").write_text(json.dumps(manifest))
     runs.reporting("verify", "data", "--generation=7")
     runs.reporting("verify", "data", status=1)
+    # Some writes, from the end of the file on, without others that come before them.
+    target = DataSpec.from_manifest(folder / "data")
+    found = np.fromfile(folder / "data", dtype=np.uint8)
+    target.fill(found[4 * MIB :], offset=4 * MIB)
+    found.tofile(folder / "data")
+    runs.reporting("verify", "data", "--consistent", status=1)
     runs.reporting("update", "data", "--resume")
     runs.reporting("generate", f"--output={folder}", "--size=8MiB", status=3)
     runs.alone(*data, status=4, OMPI_COMM_WORLD_SIZE="4")

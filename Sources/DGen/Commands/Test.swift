@@ -204,7 +204,7 @@ struct FileTest {
         case .strided: words.append("strided")
         }
         if pattern.order == .random { words.append("random order") }
-        if writer.sync != .end { words.append("sync: \(writer.sync.rawValue)") }
+        if writer.sync != .end { words.append("sync: \(writer.sync.text)") }
         if execution.queueDepth > 1 { words.append("queue depth \(execution.queueDepth)") }
         return words.joined(separator: ", ")
     }

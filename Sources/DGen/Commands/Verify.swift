@@ -20,6 +20,7 @@ struct VerifyCommand: RunsUnderMPI {
     @Option(.sample) var sample: String?
     @Option(.blocks) var blocks: String?
     @Option(.sampleSeed) var sampleSeed: String?
+    @Flag(.consistent) var consistent: Bool?
 
     @OptionGroup(title: "Damage") var damage: DamageOptions
     @OptionGroup var shared: SharedOptions
@@ -59,6 +60,7 @@ struct Verify {
         let (spec, pipeline) = (subject.spec, execution.pipeline)
         execution.logger.info("verify \(path): \(spec.size) bytes, seed \(spec.seed)")
         try subject.requireFiles(execution.run) { execution.report.fileSystem = $0 }
+        if try Failure.reading(execution.settings[.consistent]) { return try replay() }
         let pattern: any AccessPattern =
             sample ?? DealtPattern(subject.shards, transferSize: pipeline.transferSize)
         let found = try Comparison(
@@ -74,6 +76,33 @@ struct Verify {
         execution.logger.info("verify \(path): \(isRight ? "every byte is right" : "differs")")
         execution.show(table(found, measurement, isRight: isRight))
         return isRight ? .done : .mismatch
+    }
+
+    /// Looks at what an update that was cut off has written.
+    private func replay() throws(Failure) -> ExitStatus {
+        guard sample == nil else {
+            throw Failure(OptionRow.consistent.refusal("true", "it without a sample"))
+        }
+        let found = try Consistency(execution.pipeline, subject).run(note: execution.note)
+        var measurement = try found.times.measurement(
+            of: "verify", bytes: found.writes * subject.spec.dedupUnit, execution.run)
+        measurement.transferSize = execution.pipeline.transferSize
+        execution.report.operations = [measurement]
+        execution.report.consistency = Report.UpdateConsistency(found)
+        var table = Table()
+        table.row("verified", path)
+        if let doubt = subject.manifest?.doubt { table.row("manifest", doubt) }
+        table.row(
+            "result",
+            found.isRight
+                ? "what is there is a prefix of each rank's order, as far as sync points demand"
+                : "\(found.wrongRanks) of \(found.ranks) ranks miss what a sync point lay after")
+        table.row(
+            "updates", "\(found.present) of \(found.writes) are there, \(found.torn) torn")
+        for writer in found.writers { table.row("", writer.text) }
+        table.addRates(measurement, execution.session)
+        execution.show(table)
+        return found.isRight ? .done : .mismatch
     }
 
     private func table(

@@ -74,6 +74,22 @@ struct Report: WritableResult {
             .mapValues { Summary($0.map(\.bytesPerSecond)) }
     }
 
+    /// How far the ranks of an update have got that was cut off.
+    struct UpdateConsistency: Encodable {
+        let ranks: Int
+        let updates: Int
+        let present: Int
+        let torn: Int
+        let wrongRanks: Int
+        /// Some of them, those first that are not right.
+        let writers: [Consistency.Writer]
+
+        init(_ found: Consistency.Result) {
+            (ranks, updates, present, torn) = (found.ranks, found.writes, found.present, found.torn)
+            (wrongRanks, writers) = (found.wrongRanks, found.writers)
+        }
+    }
+
     /// What is wrong, and what has become of it.
     struct DamagedRange: Encodable {
         let offset: Int
@@ -263,6 +279,7 @@ struct Report: WritableResult {
     /// The length that the file has, beside the `size` of `spec`.
     var fileBytes: Int?
     var manifestStatus: String?
+    var consistency: UpdateConsistency?
 
     mutating func end(_ status: ExitStatus, error: String?) {
         self.status =

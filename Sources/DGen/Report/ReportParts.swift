@@ -31,7 +31,7 @@ extension Report {
         segments = writer.pattern.cut.segmentCount ?? 1
         strided = writer.pattern.cut == .strided
         order = writer.pattern.order.rawValue
-        sync = writer.sync.rawValue
+        sync = writer.sync.text
     }
 
     /// Says which data set is looked at.

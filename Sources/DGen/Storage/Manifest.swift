@@ -16,6 +16,8 @@ struct Manifest {
         /// How many ranks share it, and when they bring what they write to stable storage; not part of the format.
         var ranks: Int?
         var sync: String?
+        /// The most bytes of a write.
+        var transferSize: Int?
     }
 
     var status: Status
@@ -147,7 +149,9 @@ struct Manifest {
         return Manifest(
             status: stored.status,
             update: stored.updatedFrom.map {
-                UnfinishedUpdate(from: $0, ranks: stored.updateRanks, sync: stored.updateSync)
+                UnfinishedUpdate(
+                    from: $0, ranks: stored.updateRanks, sync: stored.updateSync,
+                    transferSize: stored.updateTransferSize)
             }, spec: stored.spec,
             layout: stored.isPerRank ? .perRank : .shared, ranks: stored.ranks ?? 0,
             align: stored.align ?? 0,

@@ -22,7 +22,7 @@ struct TransferWriter {
     /// Whether every rank does each transfer at the same time as the others.
     private var isInStep: Bool {
         isCollective
-            || (sync == .each && pipeline.access.access == .mpi && files.layout == .shared)
+            || (sync.stride != nil && pipeline.access.access == .mpi && files.layout == .shared)
     }
 
     /// Begins to make the bytes of this rank's transfers; collective.
@@ -39,9 +39,11 @@ struct TransferWriter {
     /// Writes all transfers, brings them to stable storage as was asked for, and closes the files; collective.
     func write(from relay: Relay, to data: OpenDataSet) throws(Failure) {
         try writeTransfers(from: relay, to: data)
-        if sync == .end, !isCollective { try data.sync() }
+        // What came after the last of several times, too.
+        let isAtEnd = sync == .end || sync.stride ?? 1 > 1
+        if isAtEnd, !isCollective { try data.sync() }
         try data.close()
-        if sync == .end, isCollective { try data.syncFiles() }
+        if isAtEnd, isCollective { try data.syncFiles() }
     }
 
     private func writeTransfers(from relay: Relay, to data: OpenDataSet) throws(Failure) {
@@ -61,7 +63,7 @@ struct TransferWriter {
             } else {
                 try loop.move(transfer) { part throws(Failure) in
                     try data.write(UnsafeRawBufferPointer(part), at: transfer.range.lowerBound)
-                    if sync == .each { try data.syncTransfer(nil) }
+                    if isSynced(transfer) { try data.syncTransfer(nil) }
                 }
             }
         }
@@ -69,6 +71,11 @@ struct TransferWriter {
             pipeline.run.logger.info(
                 "bytes come slower from another processor than they are made here")
         }
+    }
+
+    /// Whether it is brought to stable storage, and with it those before.
+    private func isSynced(_ transfer: TransferLoop.Transfer) -> Bool {
+        sync.stride.map { (transfer.round + 1) % $0 == 0 } ?? false
     }
 
     /// Writes one transfer in the same round as all ranks, in pieces where room is scarce, and looks whether it is there;
@@ -89,7 +96,7 @@ struct TransferWriter {
             loop.moveTogether(piece) { given throws(Failure) in
                 try data.write(UnsafeRawBufferPointer(given), at: offset, together: isCollective)
             }
-            if sync == .each { try syncTogether(data, agreement) }
+            if isSynced(transfer) { try syncTogether(data, agreement) }
             if let readBack, isScarce || transfer.endsStretch || sync == .each {
                 try readBack.check(UnsafeRawBufferPointer(piece), at: offset, agreement)
             }

@@ -96,7 +96,8 @@ final class DataSetUpdate {
                 to,
                 updating: Manifest.UnfinishedUpdate(
                     from: from.composition?.generation ?? 0, ranks: session.world.size,
-                    sync: writer.sync.rawValue))
+                    sync: writer.sync.text,
+                    transferSize: pipeline.transferSize))
             // The first file stands for all: whoever writes the data set has its lock.
             _ = try claim.take(session.isRoot ? files.path(of: 0) : nil)
         } catch {

@@ -36,6 +36,7 @@ package struct StoredManifest: Sendable {
     /// How many ranks share the update, and when they bring it to stable storage.
     package let updateRanks: Int?
     package let updateSync: String?
+    package let updateTransferSize: Int?
     package let spec: DataSpec
     /// Whether each rank has written a file of its own.
     package let isPerRank: Bool
@@ -98,6 +99,9 @@ package struct StoredManifest: Sendable {
         }
         updateRanks = try update.flatMap { (update) throws(Refusal) in
             try Self.number(update, "ranks", in: 1...Self.ranksMax)
+        }
+        updateTransferSize = try update.flatMap { (update) throws(Refusal) in
+            try Self.number(update, "transfer_size", in: 1...Int.max)
         }
         if case .string(let text) = update?["sync"] { updateSync = text } else { updateSync = nil }
         if status == .updating, updatedFrom == nil || spec.composition?.change == nil {
