@@ -231,10 +231,11 @@ bench: build $(VENV)/ready ## Measure memory and write bandwidth, with the peers
 	$(VENV)/bin/python python/benchmarks/memory.py --program $(PROGRAM)
 	$(VENV)/bin/python python/benchmarks/buffers.py
 
-bench-io: build ## Measure writing, reading and verifying a file, and what ranks cost, with IOR beside it (on the PATH or IOR=)
+bench-io: build ## Measure writing, reading and verifying a file, what ranks and updates cost, with IOR and fio beside it (on the PATH, or IOR=)
 	python3 python/benchmarks/storage.py --program $(PROGRAM)
 	python3 python/benchmarks/scale.py --program $(PROGRAM)
 	python3 python/benchmarks/detection.py --program $(PROGRAM)
+	python3 python/benchmarks/updating.py --program $(PROGRAM)
 
 fidelity: setup $(VENV)/ready ## Measure requested ratios against those of real compressors, with dgen-py and fio beside
 	@$(VENV)/bin/python -m pip install --quiet "dgen-py==0.3.0" || \
