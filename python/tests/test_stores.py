@@ -11,6 +11,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import cases, missing, only_whole
@@ -57,17 +58,25 @@ def bash(script: str, *words: str, seconds: int = 120) -> str:
 
 
 BTRFS = r"""
-program=$1 place=$2 codec=$3 ratio=$4
+program=$1 place=$2 codec=$3; shift 3
 truncate -s 512M "$place/disk"
 mkfs.btrfs -q "$place/disk"
 mkdir "$place/mount"
 mount -o loop,compress-force="$codec" "$place/disk" "$place/mount"
-mpirun --oversubscribe -n 2 "$program" -o "$place/mount/f" --quiet \
-    -s 64MiB --compress-ratio "$ratio"
+mpirun --oversubscribe -n 2 "$program" -o "$place/mount/f" --quiet "$@"
 sync
 compsize -b "$place/mount/f"
 umount "$place/mount"
 """
+
+
+def btrfs(program: str, place: Path, codec: str, *words: str) -> tuple[int, int]:
+    """Return the bytes of a data set on a file system with compression: on disk, and all."""
+    needs("mkfs.btrfs", "compsize", "mpirun")
+    text = bash(BTRFS, program, str(place), codec, *words)
+    found = re.search(r"^TOTAL\s+\S+\s+(\d+)\s+(\d+)", text, re.MULTILINE)
+    assert found, text
+    return int(found[1]), int(found[2])
 
 
 @pytest.mark.parametrize(
@@ -89,12 +98,34 @@ def test_btrfs_stores_what_was_requested(
     codec: str, ratio: float, least: float, most: float, program: str, place: Path
 ) -> None:
     """As `compsize` counts the extents on a loop device."""
-    needs("mkfs.btrfs", "compsize", "mpirun")
-    text = bash(BTRFS, program, str(place), codec, str(ratio))
-    found = re.search(r"^TOTAL\s+\S+\s+(\d+)\s+(\d+)", text, re.MULTILINE)
-    assert found, text
-    measured = int(found[2]) / int(found[1])
-    assert least <= measured <= most, text
+    disk, whole = btrfs(program, place, codec, "-s", "64MiB", "--compress-ratio", str(ratio))
+    assert least <= whole / disk <= most, f"{disk} of {whole}"
+
+
+COMPOSED = [
+    *("-s", "64MiB", "--seed", "1", "--copies", "2:30%,8:25%", "--zeros", "10%"),
+    *("--compress-mix", "1:30%,2:50%,4:20%", "--change", "20%:50%", "--generation", "3"),
+]
+"""Ratios that leave whole sectors of the 128 KiB that both stores compress at a time."""
+
+
+def plan(program: str, place: Path, *words: str) -> dict[str, Any]:
+    """Return what the program says of a data set."""
+    report = place / "plan"
+    command = [program, "plan", *words, "--report", str(report)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return found
+
+
+def test_btrfs_stores_what_is_planned_of_a_mix(program: str, place: Path) -> None:
+    """To the byte; 128 KiB of zeros take a sector of 4 KiB."""
+    # What follows 128 KiB that do not compress is not compressed either, up to 512 KiB in all.
+    words = [*COMPOSED, "--dedup-unit", "512KiB"]
+    planned = plan(program, place, *words)["composition"]
+    disk, whole = btrfs(program, place, "zstd", *words)
+    assert whole == 64 * MIB
+    assert disk == planned["compressed_bytes"] + 4 * 4096 * planned["zero_blocks"]
 
 
 ZFS = r"""
@@ -145,6 +176,27 @@ def test_zfs_compresses_as_much_as_was_requested(ratio: int, program: str, place
     dedup, compress = zfs(program, place, "gzip", *words)
     assert dedup == 1
     assert abs(compress / ratio - 1) <= 0.02
+
+
+@only_whole
+@pytest.mark.parametrize("compression", ["off", "gzip"])
+def test_zfs_keeps_what_is_planned_of_copies_zeros_and_a_mix(
+    compression: str, program: str, place: Path
+) -> None:
+    """Blocks of zeros are holes where it compresses, and one content where it does not."""
+    words = [*COMPOSED, "--dedup-unit", "128KiB"]
+    planned = plan(program, place, *words)
+    composition = planned["composition"]
+    dedup, compress = zfs(program, place, compression, *words)
+    if compression == "off":
+        # The second decimal is rounded down.
+        assert dedup == int(composition["dedup_ratio"] * 100) / 100
+        assert compress == 1
+        return
+    compressed = composition["compressed_bytes"]
+    assert dedup == pytest.approx(compressed / planned["expected_stored_bytes"], rel=0.01)
+    data = planned["logical_bytes"] - (composition["zero_blocks"] << 17)
+    assert compress == pytest.approx(data / compressed, rel=0.02)
 
 
 @only_whole
