@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""The stream looks like chance to dieharder: as it is, and dealt to 64 ranks.
+"""The streams look like chance to dieharder: as one is, dealt to 64 ranks, and of many contents.
 
 What a seed for each rank would spoil is seen where the words of all shards take turns: shards that
-overlap or resemble each other do not look like chance then. `DGEN_STATISTICS=all` (`make
+overlap or resemble each other do not look like chance then. Contents, and what becomes of one, have
+streams of their own, of which the beginnings are joined. `DGEN_STATISTICS=all` (`make
 statistics`) runs every test that dieharder has, with other seeds too.
 """
 
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 import pytest
+import reference
 from conftest import cases, missing
 
 from dgen_mpi import DataSpec
@@ -68,6 +70,24 @@ def joined(spec: DataSpec) -> Iterator[Words]:
         offset += 1 << 20
 
 
+def contents(number: int) -> Iterator[Words]:
+    """Yield contents of 512 bytes, one after the other as they are numbered."""
+    # Blocks that all stay neighbours are not scattered, and each has a content of its own.
+    return stream(DataSpec(1 << 40, number, dedup_unit=512, run=1 << 40))
+
+
+def versions(number: int) -> Iterator[Words]:
+    """Yield what a content of 4 KiB is in each generation, one after the other."""
+    generation = 0
+    while True:
+        words = np.empty((64, 512), np.uint64)
+        for row in words:
+            spec = DataSpec(4096, number, dedup_unit=4096, change=1, generation=generation)
+            spec.fill(row)
+            generation += 1
+        yield words
+
+
 def assess(words: Iterator[Words], option: str) -> list[tuple[str, float]]:
     """Return the name and the p-value of each test that dieharder makes of words."""
     if shutil.which("dieharder") is None:
@@ -108,6 +128,34 @@ def test_the_stream_looks_like_chance(
     """As it is, with shards side by side, and with the words of shards in turn."""
     spec = DataSpec(RANKS * SHARD, seed)
     assert suspects(assess(arrangement(spec), option)) == []
+
+
+@pytest.mark.parametrize("arrangement", [contents, versions])
+@pytest.mark.parametrize("seed", [1, 2, 2**64 - 1] if ALL else [1])
+@pytest.mark.parametrize("option", TESTS if ALL else cases(TESTS[:1], TESTS[1:]))
+def test_contents_look_like_chance(
+    option: str, seed: int, arrangement: Callable[[int], Iterator[Words]]
+) -> None:
+    """Many of them side by side, and one over its generations."""
+    assert suspects(assess(arrangement(seed), option)) == []
+
+
+@pytest.mark.parametrize("arrangement", [contents, versions])
+def test_what_is_joined_is_what_the_format_says(
+    arrangement: Callable[[int], Iterator[Words]],
+) -> None:
+    """No content is there twice, and each is its number's: by the text of the format."""
+    found = next(arrangement(7)).tobytes()
+    if arrangement is contents:
+        sets = [reference.Set(1 << 40, 7, block=512, run=1 << 40)] * 40
+        truth = [one.block_bytes(number) for number, one in enumerate(sets)]
+        assert [sets[0].location(number) for number in (0, 39)] == [(0, 1000, 0), (39, 1000, 0)]
+    else:
+        every = [(1_000_000, 1_000_000)]
+        sets = [reference.Set(4096, 7, change=every, generation=it) for it in range(40)]
+        truth = [one.block_bytes(0) for one in sets]
+        assert [one.location(0) for one in sets] == [(0, 1000, it) for it in range(40)]
+    assert found.startswith(b"".join(truth))
 
 
 def test_shards_that_overlap_do_not() -> None:
