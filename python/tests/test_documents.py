@@ -370,6 +370,14 @@ def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     found.tofile(folder / "data")
     runs.reporting("verify", "data", "--consistent", status=1)
     runs.reporting("update", "data", "--resume")
+    # A block where another one belongs, of which there are two.
+    found = np.fromfile(folder / "data", dtype=np.uint8)
+    blocks = [bytes(block) for block in found.reshape(-1, 4096)]
+    twice = next(block for block in blocks if blocks.count(block) == 2)
+    place = next(i for i, block in enumerate(blocks) if block != twice) * 4096
+    found[place : place + 4096] = np.frombuffer(twice, dtype=np.uint8)
+    found.tofile(folder / "data")
+    runs.reporting("verify", "data", status=1)
     runs.reporting("generate", f"--output={folder}", "--size=8MiB", status=3)
     runs.alone(*data, status=4, OMPI_COMM_WORLD_SIZE="4")
     return runs
