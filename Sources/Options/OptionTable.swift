@@ -41,7 +41,7 @@ extension OptionRow {
             ]),
         OptionTopic(
             title: "Verification", about: "What is looked at, and what damage is explained by.",
-            rows: [.sample, .blocks, .sampleSeed, .alsoKnown, .consistent]),
+            rows: [.sample, .blocks, .sampleSeed, .from, .to, .consistent, .alsoKnown]),
         OptionTopic(
             title: "Test", about: "What `test` does.",
             rows: [
@@ -248,6 +248,17 @@ extension OptionRow {
     package static let sampleSeed = Setting(
         "sample_seed", .draw, otherwise: "drawn at random and printed",
         help: "Decides which blocks a sample takes.", example: "1", of: [.verify])
+    package static let from = Setting(
+        "from", .number(0...Composition.generationMax), otherwise: "one generation only",
+        help: """
+            Accept each block as it was in any generation from this one to `to`. For data in the midst of an update. Only with \
+            `change`, not with `sample` or `blocks`.
+            """, example: "6", of: [.verify])
+    package static let to = Setting(
+        "to", .number(0...Composition.generationMax),
+        otherwise: "`generation`, or from the manifest",
+        help: "The last generation that is accepted. With `from` only.", example: "7",
+        of: [.verify])
     package static let alsoKnown = Setting(
         "also_known", listOf: .seed, most: 64,
         accepted: "0 to 2^64 - 1; may be repeated, 64 at most",

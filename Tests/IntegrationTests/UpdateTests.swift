@@ -265,5 +265,110 @@ extension Integration {
                 #expect(!folder.exists("n"))
             }
         }
+
+        /// Files in the midst of an update: whatever blocks are of is told, by any ranks and in both layouts.
+        @Test func blocksOfSeveralGenerationsAreAccepted() throws {
+            let folder = try Folder()
+            let (from, to) = (3, 5)
+            for generation in [0, from, to] {
+                try generate(folder, "g\(generation)", generation)
+            }
+            let (older, old, new) = (
+                try bytes(folder, ["g0"]), try bytes(folder, ["g\(from)"]),
+                try bytes(folder, ["g\(to)"])
+            )
+            let block = Self.block
+            let changed = stride(from: 0, to: Self.size, by: block).filter {
+                old[$0..<min($0 + block, Self.size)] != new[$0..<min($0 + block, Self.size)]
+            }
+            let lost = try #require(
+                stride(from: 0, to: Self.size - block, by: block).first {
+                    let range = $0..<$0 + block
+                    return older[range] != old[range] && !changed.contains($0)
+                })
+            for (ranks, layout) in [(1, "shared"), (3, "shared"), (2, "per-rank")] {
+                let names = layout == "shared" ? ["f"] : (0..<3).map { "f.0000000\($0)" }
+                let words = ["--layout", layout, "--overwrite"]
+                try generate(folder, "f", from, words, ranks: 3)
+                var found = old
+                func put(_ range: Range<Int>, _ data: Data) throws {
+                    found[range] = data[range]
+                    var start = 0
+                    for name in names {
+                        let count = try bytes(folder, [name]).count
+                        let part = Data(found[start..<start + count])
+                        try part.write(to: URL(filePath: folder.file(name)))
+                        start += count
+                    }
+                }
+                func verify(_ status: Int32, _ more: [String] = []) throws -> [String: Any] {
+                    let outcome = try Launch.ranks(
+                        ranks,
+                        [
+                            "verify", folder.file("f"), "--from", "\(from)", "--to", "\(to)",
+                            "--report", folder.file("r"), "-t", "10000",
+                        ] + more)
+                    #expect(outcome.status == status, "\(outcome.error) \(outcome.output)")
+                    return try #require(try folder.json("r")["history"] as? [String: Any])
+                }
+                func count(_ history: [String: Any], _ name: String) -> Int? {
+                    history[name] as? Int
+                }
+                for start in changed.enumerated().filter({ $0.offset % 2 == 0 }).map(\.element) {
+                    let range = start..<min(start + block, Self.size)
+                    found[range] = new[range]
+                }
+                try put(0..<0, new)
+                let right = try verify(0, ranks == 1 ? ["--io", "posix"] : [])
+                #expect(count(right, "unchanged") == 1001 - changed.count)
+                let accepted = try #require(right["accepted"] as? [String: Int])
+                #expect(accepted.values.reduce(0, +) == changed.count)
+                // Each of these with its place.
+                let (torn, cut) = (changed[1], changed[3])
+                try put(torn..<torn + 1024, new)
+                try put(cut..<cut + 1001, new)
+                try put(lost..<lost + block, older)
+                found[changed[5] + 7] ^= 4
+                try put(0..<0, new)
+                let wrong = try verify(1)
+                #expect(count(wrong, "torn_aligned") == 1 && count(wrong, "torn_unaligned") == 1)
+                #expect(count(wrong, "older") == 1 && count(wrong, "newer") == 0)
+                #expect(count(wrong, "foreign") == 1)
+                let blocks = try #require(wrong["blocks"] as? [[String: Any]])
+                #expect(blocks.map { $0["offset"] as? Int } == [torn, cut, lost].sorted())
+                for (place, offset) in [(1024, torn), (1001, cut)] {
+                    let one = blocks.first { $0["offset"] as? Int == offset }
+                    #expect(one?["torn_at"] as? Int == place)
+                }
+                let damage = try #require(try folder.json("r")["damage"] as? [[String: Any]])
+                #expect(damage.map { $0["kind"] as? String } == ["bit_flips"])
+                #expect(damage.first?["offset"] as? Int == changed[5] + 7)
+                // A file that is cut off.
+                let last = try #require(names.last)
+                let length = try bytes(folder, [last]).count
+                try folder.truncate(last, to: length - 5000)
+                #expect(count(try verify(1), "foreign") == 1 + 3)
+            }
+        }
+
+        @Test func generationsThatMakeNoSenseAreRefused() throws {
+            let folder = try Folder()
+            try generate(folder, "f", 4)
+            let plain = try Launch.ranks(
+                1, ["-o", folder.file("p"), "-s", "1MiB", "--seed", "1", "--quiet"])
+            try #require(plain.status == 0)
+            for (name, words, says) in [
+                ("f", ["--from", "5"], "from: '5'"), ("f", ["--to", "5"], "to: '5'"),
+                ("f", ["--from", "3", "--to", "2"], "from: '3'"),
+                ("f", ["--from", "3", "--sample", "1%"], "sample: '1%'"),
+                ("f", ["--from", "3", "--to", "5", "--generation", "4"], "generation: '4'"),
+                ("p", ["--from", "0"], "change only"),
+            ] {
+                let refused = try Launch.ranks(2, ["verify", folder.file(name)] + words)
+                #expect(refused.status == 2, "\(words)")
+                #expect(refused.complaints.count == 1, "\(refused.error)")
+                #expect(refused.complaints.first?.contains(says) == true, "\(refused.error)")
+            }
+        }
     }
 }

@@ -226,7 +226,7 @@ def test_the_api_names_everything() -> None:
 MIB = 1 << 20
 OPAQUE = (
     "hints.requested", "hints.reported", "placement[].pages_by_node", "stale_blocks",
-    "damage[].stale_blocks",
+    "damage[].stale_blocks", "history.accepted",
 )  # fmt: skip
 """Mappings whose names are not ours."""
 
@@ -321,6 +321,14 @@ def damage(path: Path, spec: DataSpec, earlier: DataSpec) -> None:
     found.tofile(path)
 
 
+def tear(path: Path, later: Path, unit: int) -> None:
+    """Have the first block that two files differ in be half of each."""
+    (found, other) = (np.fromfile(name, dtype=np.uint8) for name in (path, later))
+    start = int((found != other).argmax()) // unit * unit
+    found[start : start + unit // 2] = other[start : start + unit // 2]
+    found.tofile(path)
+
+
 @pytest.fixture(scope="module")
 def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """Return runs that leave everything that a report, a manifest and an exit status can have."""
@@ -363,6 +371,10 @@ def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     (folder / "data.dgen.json").write_text(json.dumps(manifest))
     runs.reporting("verify", "data", "--generation=7")
     runs.reporting("verify", "data", status=1)
+    later = ("--output=later", "--size=8MiB", "--seed=2", *history[:2], "--generation=40")
+    runs.alone("generate", *later, *composition)
+    tear(folder / "data", folder / "later", 4096)
+    runs.reporting("verify", "data", "--from=7", status=1)
     # Some writes, from the end of the file on, without others that come before them.
     target = DataSpec.from_manifest(folder / "data")
     found = np.fromfile(folder / "data", dtype=np.uint8)

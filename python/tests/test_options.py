@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import keyword
 import typing
 from decimal import Decimal
 from types import ModuleType
@@ -49,9 +50,11 @@ def test_fields_are_spelled_out_for_editors_as_they_are(made: ModuleType) -> Non
     code = compile(made.fields(options.TABLE), "fields.pyi", "exec", dont_inherit=True)
     exec(code, names)
     spelled = typing.get_type_hints(names["OptionFields"])
-    for name, field in Job.model_fields.items():
+    # Nobody can write those that are words of the language.
+    writable = {name: it for name, it in Job.model_fields.items() if not keyword.iskeyword(name)}
+    for name, field in writable.items():
         assert spelled[name] == typing.get_type_hints(Job).get(name, field.annotation), name
-    assert spelled.keys() == Job.model_fields.keys()
+    assert spelled.keys() == writable.keys()
 
 
 def test_a_row_is_seen_wherever_options_are(

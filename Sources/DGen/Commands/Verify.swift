@@ -21,6 +21,8 @@ struct VerifyCommand: RunsUnderMPI {
     @Option(.blocks) var blocks: String?
     @Option(.sampleSeed) var sampleSeed: String?
     @Flag(.consistent) var consistent: Bool?
+    @Option(.from) var from: String?
+    @Option(.to) var to: String?
 
     @OptionGroup(title: "Damage") var damage: DamageOptions
     @OptionGroup var shared: SharedOptions
@@ -34,6 +36,10 @@ struct Verify {
     private let subject: StoredDataSet
     /// The blocks that are looked at, where not all bytes are.
     private let sample: SampledPattern?
+    /// What is verified: the last generation, where blocks may be of several.
+    private let spec: DataSpec
+    /// The first of these.
+    private let from: Int?
 
     private var path: String { subject.path }
 
@@ -43,8 +49,9 @@ struct Verify {
         let (settings, session) = (execution.settings, execution.session)
         subject = try StoredDataSet(
             execution.run, settings, missing: "verify: missing; give the file to verify")
-        execution.report.describe(subject)
-        let spec = subject.spec
+        let (spec, from) = try Self.generations(subject.spec, settings)
+        (self.spec, self.from) = (spec, from)
+        execution.report.describe(subject, in: spec)
         let (count, seed) = try Failure.reading(
             (settings.sampleCount(of: Layout(spec).blockCount), settings[.sampleSeed]))
         let drawn = try session.onRoot { seed ?? UInt64.random(in: 0..<(1 << 53)) }
@@ -56,22 +63,68 @@ struct Verify {
         execution.report.sample = sample.map(Report.Sampling.init)
     }
 
+    /// The last generation that blocks may be of, and the first, if they may be of several.
+    private static func generations(
+        _ spec: DataSpec, _ settings: Settings
+    ) throws(Failure) -> (last: DataSpec, first: Int?) {
+        let (from, to) = try Failure.reading((settings[.from], settings[.to]))
+        func refuse(_ row: OptionRow, _ accepted: String) -> Failure {
+            Failure(row.refusal(settings.text(row) ?? "", accepted))
+        }
+        guard let from else {
+            if to != nil { throw refuse(.to, "it with from only") }
+            return (spec, nil)
+        }
+        guard spec.composition?.change != nil else {
+            throw refuse(.from, "it for a data set with change only")
+        }
+        for row in [OptionRow.sample, .blocks] where settings.has(row) {
+            throw refuse(row, "none with from")
+        }
+        if to != nil, settings.has(.generation) { throw refuse(.generation, "none with to") }
+        let last = to ?? spec.composition?.generation ?? 0
+        guard from <= last else { throw refuse(.from, "0 to \(last), where it ends") }
+        return (try Failure.reading(spec.withGeneration(last)), from)
+    }
+
+    /// What each rank reads of all blocks: whole ones, where they may be of several generations.
+    private var wholePattern: DealtPattern {
+        get throws(Failure) {
+            let size = execution.pipeline.transferSize
+            guard from != nil else { return DealtPattern(subject.shards, transferSize: size) }
+            let unit = spec.dedupUnit
+            let page = execution.pipeline.access.isDirect ? OptionLimits.directUnit : 1
+            let whole = page % unit == 0 ? page : unit
+            guard whole % page == 0 else {
+                throw Failure(
+                    .usage, "from: blocks of \(unit) bytes cannot be read whole with direct")
+            }
+            return DealtPattern(
+                Shards(size: spec.size, ranks: execution.session.world.size, alignment: whole),
+                transferSize: max(whole, size / whole * whole))
+        }
+    }
+
     func run() throws(Failure) -> ExitStatus {
-        let (spec, pipeline) = (subject.spec, execution.pipeline)
+        let pipeline = execution.pipeline
         execution.logger.info("verify \(path): \(spec.size) bytes, seed \(spec.seed)")
         try subject.requireFiles(execution.run) { execution.report.fileSystem = $0 }
         if try Failure.reading(execution.settings[.consistent]) { return try replay() }
-        let pattern: any AccessPattern =
-            sample ?? DealtPattern(subject.shards, transferSize: pipeline.transferSize)
+        let pattern: any AccessPattern = if let sample { sample } else { try wholePattern }
         let found = try Comparison(
-            pipeline: pipeline, files: subject.files, spec: spec, title: "verify", pattern: pattern
+            pipeline: pipeline, files: subject.files, spec: spec, title: "verify",
+            pattern: pattern, from: from
         ).run(note: execution.note)
         var measurement = try found.times.measurement(
             of: "verify", bytes: min(pattern.bytes, found.fileBytes), execution.run)
-        measurement.transferSize = pipeline.transferSize
+        measurement.transferSize = from == nil ? pipeline.transferSize : pattern.transferSize
         execution.report.operations = [measurement]
-        let search = subject.damageSearch(pipeline, isOfSample: sample != nil)
-        execution.report.note(found, try search.findings(found.log.ranges), of: search)
+        let search = subject.damageSearch(
+            pipeline, isOfSample: sample != nil || from != nil, in: spec)
+        execution.report.note(found, try findings(found, search), of: search)
+        if let from, let history = found.history {
+            execution.report.history = Report.History(history, from: from, of: spec)
+        }
         let isRight = found.isRight(spec)
         execution.logger.info("verify \(path): \(isRight ? "every byte is right" : "differs")")
         execution.show(table(found, measurement, isRight: isRight))
@@ -80,12 +133,12 @@ struct Verify {
 
     /// Looks at what an update that was cut off has written.
     private func replay() throws(Failure) -> ExitStatus {
-        guard sample == nil else {
-            throw Failure(OptionRow.consistent.refusal("true", "it without a sample"))
+        guard sample == nil, from == nil else {
+            throw Failure(OptionRow.consistent.refusal("true", "it without a sample and from"))
         }
         let found = try Consistency(execution.pipeline, subject).run(note: execution.note)
         var measurement = try found.times.measurement(
-            of: "verify", bytes: found.writes * subject.spec.dedupUnit, execution.run)
+            of: "verify", bytes: found.writes * spec.dedupUnit, execution.run)
         measurement.transferSize = execution.pipeline.transferSize
         execution.report.operations = [measurement]
         execution.report.consistency = Report.UpdateConsistency(found)
@@ -105,17 +158,32 @@ struct Verify {
         return found.isRight ? .done : .mismatch
     }
 
+    /// What is wrong, in file order; blocks that are closest to the first of several generations are held against that.
+    private func findings(
+        _ found: Comparison.Result, _ search: DamageSearch
+    ) throws(Failure) -> [DamageSearch.Finding] {
+        var findings = try search.findings(found.log.ranges)
+        guard let from, let ranges = found.oldestLog?.ranges else { return findings }
+        findings += try subject.damageSearch(
+            execution.pipeline, isOfSample: true,
+            in: try Failure.reading(spec.withGeneration(from))
+        ).findings(ranges)
+        findings.sort { $0.range.offset < $1.range.offset }
+        return Array(findings.prefix(Comparison.rangesMax))
+    }
+
     private func table(
         _ found: Comparison.Result, _ operation: Measurement, isRight: Bool
     ) -> Table {
-        let spec = subject.spec
         var table = Table()
         table.row("verified", path)
         table.row(
             "result",
             !isRight
                 ? "DIFFERS from its specification"
-                : sample == nil ? "every byte is right" : "every byte of the sample is right")
+                : from != nil
+                    ? "every block is wholly of one generation"
+                    : sample == nil ? "every byte is right" : "every byte of the sample is right")
         table.row("size", bytes: spec.size)
         if found.fileBytes != spec.size {
             let difference = found.fileBytes - spec.size
@@ -138,6 +206,7 @@ struct Verify {
                         + "of at most \((100 * probability).significantRoundedUp(3)) %")
             }
         }
+        if let history = execution.report.history { table.addHistory(history) }
         table.addDamage(execution.report, isDetailed: execution.isDetailed)
         table.addRates(operation, execution.session)
         table.row(

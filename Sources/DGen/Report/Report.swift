@@ -238,6 +238,60 @@ struct Report: WritableResult {
         }
     }
 
+    /// What blocks hold that may be of any generation of several.
+    struct History: Encodable {
+        /// A block that holds what is known, and is not accepted.
+        struct Block: Encodable {
+            let offset: Int
+            let block: Int
+            let kind: String
+            let generation: Int
+            /// Where in the block what was made in ``nextGeneration`` begins, if it is torn.
+            let tornAt: Int?
+            let nextGeneration: Int?
+
+            init(_ wrong: HistoryLog.Wrong, of spec: DataSpec) {
+                offset = wrong.offset
+                block = wrong.offset / spec.dedupUnit
+                kind = "\(wrong.kind)"
+                generation = wrong.generation
+                let isTorn = wrong.kind == .torn
+                (tornAt, nextGeneration) =
+                    isTorn ? (wrong.tornAt, wrong.nextGeneration) : (nil, nil)
+            }
+
+            /// What it is, for people.
+            var text: String {
+                guard let tornAt, let nextGeneration else {
+                    return "offset \(offset): \(kind), of generation \(generation), block \(block)"
+                }
+                return "offset \(offset): torn, of generation \(generation) up to byte \(tornAt) "
+                    + "and of \(nextGeneration) from there, block \(block)"
+            }
+        }
+
+        let from: Int
+        let to: Int
+        let unchanged: Int
+        let accepted: [String: Int]
+        let acceptedEarlier: Int
+        let tornAligned: Int
+        let tornUnaligned: Int
+        let older: Int
+        let newer: Int
+        let foreign: Int
+        let blocks: [Block]
+
+        init(_ log: HistoryLog, from: Int, of spec: DataSpec) {
+            (self.from, to) = (from, spec.composition?.generation ?? 0)
+            (unchanged, acceptedEarlier) = (log.unchanged, log.acceptedEarlier)
+            accepted = Report.byName(log.accepted)
+            (tornAligned, tornUnaligned) = (log.tornAligned, log.tornUnaligned)
+            (older, newer, foreign) = (log.older, log.newer, log.foreign)
+            blocks = log.listed.map { Block($0, of: spec) }
+        }
+    }
+
     let format = "dgen-report/1"
     /// What every result of this program has in it, that of `plan`, `info` and `bench` too.
     static let mark = "\"format\" : \"dgen-"
@@ -268,6 +322,7 @@ struct Report: WritableResult {
     var operations: [Measurement] = []
     var summary: [String: Summary] = [:]
     var sample: Sampling?
+    var history: History?
     var damage: [DamagedRange] = []
     var damageRanges = 0
     var damageBytes = 0

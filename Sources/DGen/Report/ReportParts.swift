@@ -34,10 +34,10 @@ extension Report {
         sync = writer.sync.text
     }
 
-    /// Says which data set is looked at.
-    mutating func describe(_ subject: StoredDataSet) {
+    /// Says which data set is looked at, in another generation than its manifest says, maybe.
+    mutating func describe(_ subject: StoredDataSet, in generation: DataSpec? = nil) {
         path = subject.path
-        spec = EncodedSpec(subject.spec)
+        spec = EncodedSpec(generation ?? subject.spec)
         layout = subject.files.layout.rawValue
         manifestStatus = subject.manifest?.status.rawValue
     }
@@ -53,10 +53,11 @@ extension Report {
             $0.merge($1.diagnosis.staleBlocks, uniquingKeysWith: +)
         }
         staleBlocks = stale.isEmpty ? nil : Self.byName(stale)
-        damageRanges = found.log.rangeCount
-        damageBytes = found.log.rangeBytes
-        wrongBytes = found.log.wrongBytes
-        firstWrongOffset = found.log.firstOffset
+        let logs = [found.log] + (found.oldestLog.map { [$0] } ?? [])
+        damageRanges = logs.reduce(0) { $0 + $1.rangeCount }
+        damageBytes = logs.reduce(0) { $0 + $1.rangeBytes }
+        wrongBytes = logs.reduce(0) { $0 + $1.wrongBytes }
+        firstWrongOffset = logs.compactMap(\.firstOffset).min()
         fileBytes = found.fileBytes
     }
 }

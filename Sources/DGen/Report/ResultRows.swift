@@ -54,6 +54,31 @@ extension Table {
         }
     }
 
+    /// Adds what blocks hold that may be of any generation of several.
+    mutating func addHistory(_ history: Report.History) {
+        func blocks(_ count: Int) -> String { count == 1 ? "1 block" : "\(count) blocks" }
+        row("generations", "\(history.from) to \(history.to)")
+        row("unchanged", "\(blocks(history.unchanged)), the same in all of them")
+        for (generation, count) in history.accepted.compactMap({ name, count in
+            Int(name).map { ($0, count) }
+        }).sorted(by: { $0.0 > $1.0 }) {
+            row("accepted", "\(blocks(count)) made in generation \(generation)")
+        }
+        if history.acceptedEarlier > 0 {
+            row("", "\(blocks(history.acceptedEarlier)) made before")
+        }
+        for (name, count) in [
+            ("torn at a sector", history.tornAligned), ("torn elsewhere", history.tornUnaligned),
+            ("older", history.older), ("newer", history.newer),
+            ("something else", history.foreign),
+        ] where count > 0 {
+            row(name, blocks(count))
+        }
+        for block in history.blocks.prefix(Self.rangesMax) { row("", block.text) }
+        let all = history.tornAligned + history.tornUnaligned + history.older + history.newer
+        if all > Self.rangesMax { row("", "and \(all - Self.rangesMax) more") }
+    }
+
     /// Adds what the library was asked for, and what it and the file system say of it.
     mutating func addHints(_ report: Report) {
         if let stripes = report.stripes {

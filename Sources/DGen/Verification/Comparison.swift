@@ -9,12 +9,15 @@ struct Comparison {
     /// What was found in all files, and how long that took.
     struct Result {
         let log: DamageLog
+        /// Of data that may be of several generations: bytes that differ from the first of these, and what blocks hold.
+        var oldestLog: DamageLog?
+        var history: HistoryLog?
         let fileBytes: Int
         let times: Times
 
         /// Whether the files hold `spec` and nothing else.
         func isRight(_ spec: DataSpec) -> Bool {
-            log.rangeCount == 0 && fileBytes == spec.size
+            log.rangeCount == 0 && fileBytes == spec.size && history?.isRight != false
         }
     }
 
@@ -34,6 +37,8 @@ struct Comparison {
     var isCollective = false
     /// Whether what is read is looked at.
     var compares = true
+    /// The first generation that blocks may be of, where ``spec`` is the last one of several; transfers are whole blocks then.
+    var from: Int?
 
     private var readers: Ranks { ranks ?? pipeline.run.session.world }
     /// How many buffers there are; what is only read needs no other.
@@ -48,7 +53,7 @@ struct Comparison {
     /// That a file ends too early is no failure. `note` is told what the library says of the hints of the files.
     func run(note: (OpenDataSet.Hints) -> Void = { _ in }) throws(Failure) -> Result {
         let damage = DamageCollector(
-            spec, compares ? pipeline.generator(spec) : nil, depth: depth)
+            spec, compares ? pipeline.generator(spec) : nil, try judge(), depth: depth)
         let relay = try pipeline.relay(
             batches, spec, .afterGivenBack, depth: depth, work: compares ? damage.compare : nil)
         defer { relay.finish() }
@@ -59,7 +64,26 @@ struct Comparison {
             agreement: Agreement(pipeline.run, title: title, totalBytes: spec.size))
         try readTransfers(loop, of: data, through: relay, damage)
         try data.close()
-        return Result(log: try join(damage.log), fileBytes: fileBytes, times: data.times)
+        var result = Result(
+            log: try join(damage.log), fileBytes: fileBytes, times: data.times)
+        if from != nil {
+            result.oldestLog = try join(damage.oldestLog)
+            result.history = HistoryLog(
+                numbers: try readers.combine(numbers: damage.history.numbers) { lower, higher in
+                    var log = HistoryLog(numbers: lower)
+                    log.merge(HistoryLog(numbers: higher))
+                    return log.numbers
+                })
+        }
+        return result
+    }
+
+    private func judge() throws(Failure) -> HistoryJudge? {
+        let kernel = pipeline.run.threads.kernel
+        return try Failure.reading(
+            from.map { from throws(InvalidField) in
+                try HistoryJudge(spec, from: from, kernel: kernel)
+            })
     }
 
     /// What a batch brought, from the thread that reads to the one that compares.
@@ -81,16 +105,23 @@ struct Comparison {
     private final class DamageCollector {
         /// Of the thread that compares alone, until all is compared.
         private(set) var log: DamageLog
+        private(set) var oldestLog: DamageLog
+        private(set) var history = HistoryLog()
         private let spec: DataSpec
+        private var judge: HistoryJudge?
         /// Nil where nothing is compared: what is asked then is only whether all was there.
         private let generator: ParallelGenerator?
         /// One for each buffer, which goes to and fro with it.
         private let batches: [BatchExtents]
 
-        init(_ spec: DataSpec, _ generator: ParallelGenerator?, depth: Int) {
+        init(
+            _ spec: DataSpec, _ generator: ParallelGenerator?, _ judge: HistoryJudge?, depth: Int
+        ) {
             self.spec = spec
             self.generator = generator
+            self.judge = judge
             log = DamageLog(spec, limit: Comparison.rangesMax)
+            oldestLog = log
             batches = (0..<depth).map { _ in BatchExtents() }
         }
 
@@ -110,8 +141,38 @@ struct Comparison {
             _ extent: OpenDataSet.Extent, in buffer: UnsafeMutableRawBufferPointer? = nil
         ) {
             var found = DamageLog(spec, limit: Comparison.rangesMax)
-            found.add(extent, in: buffer, comparedBy: generator)
+            if judge == nil {
+                found.add(extent, in: buffer, comparedBy: generator)
+            } else {
+                addHistory(extent, in: buffer, &found)
+            }
             if found.rangeCount > 0 { log.merge(found) }
+        }
+
+        /// Judges blocks; those that are not there, or not whole, are foreign.
+        private func addHistory(
+            _ extent: OpenDataSet.Extent, in buffer: UnsafeMutableRawBufferPointer?,
+            _ found: inout DamageLog
+        ) {
+            let start = extent.range.lowerBound
+            let end = start + extent.read
+            var wrong = (newest: found, oldest: found)
+            var blocks = HistoryLog()
+            if let buffer, extent.read > 0 {
+                judge?.judge(
+                    UnsafeRawBufferPointer(
+                        rebasing: buffer[extent.place..<extent.place + extent.read]),
+                    at: start, log: &blocks, wrong: &wrong)
+            }
+            history.merge(blocks)
+            if wrong.oldest.rangeCount > 0 { oldestLog.merge(wrong.oldest) }
+            found = wrong.newest
+            guard !extent.isWhole else { return }
+            let unit = spec.dedupUnit
+            history.addForeign(
+                extent.range.upperBound.dividedRoundingUp(by: unit)
+                    - end.dividedRoundingUp(by: unit))
+            found.add(offset: end, count: extent.range.upperBound - end, isMissing: true)
         }
     }
 

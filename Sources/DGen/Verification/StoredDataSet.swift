@@ -113,12 +113,14 @@ struct StoredDataSet {
         }
     }
 
-    /// What damage to it is explained by.
-    func damageSearch(_ pipeline: Pipeline, isOfSample: Bool = false) -> DamageSearch {
+    /// What damage to it is explained by, where it is in another generation than its manifest says, maybe.
+    func damageSearch(
+        _ pipeline: Pipeline, isOfSample: Bool = false, in generation: DataSpec? = nil
+    ) -> DamageSearch {
         // Options that differ from the manifest describe another data set than the one that ranks have written.
         let isWritten = manifest?.spec.size == spec.size
         return DamageSearch(
-            pipeline: pipeline, files: files, spec: spec, earlier: earlier,
+            pipeline: pipeline, files: files, spec: generation ?? spec, earlier: earlier,
             pattern: isWritten ? manifest?.pattern : nil, isOfSample: isOfSample)
     }
 }

@@ -179,7 +179,8 @@ public struct Generator: Sendable {
         }
     }
 
-    private mutating func isEqual(_ buffer: UnsafeRawBufferPointer, at offset: Int) -> Bool {
+    /// Whether `buffer` holds the bytes of the data set from `offset` on.
+    mutating func isEqual(_ buffer: UnsafeRawBufferPointer, at offset: Int) -> Bool {
         guard let found = buffer.baseAddress else { return true }
         var isEqual = true
         var done = 0

@@ -111,6 +111,17 @@ public struct ContentLayout: Sendable, Hashable {
             changed - table.parts[ring].start, before: before, after: after)
     }
 
+    /// The generation in which the version of a content was made that is so many changes before the one at hand, or after it
+    /// where that is below 0; 0 for what it was before its first change, and nil for none.
+    package func version(of content: Content, changesBefore count: Int) -> Int? {
+        let entry = table.entries[content.classIndex]
+        let place = content.number - entry.contents.lowerBound
+        let changed = entry.ringScatter(place)
+        guard let ring = table.part(at: changed, entry.rings) else { return count == 0 ? 0 : nil }
+        return table.parts[ring].ring.version(
+            changed - table.parts[ring].start, changesBefore: count)
+    }
+
     /// How many contents of a class have each of ``ratios``.
     func contentCounts(ofClass number: Int) -> [Int] {
         let entry = table.entries[number]
@@ -358,6 +369,14 @@ struct RingOfContents: Sendable {
         }
         let later = (0..<UInt64(after)).map { generation(afterTurns: first + $0, place) }
         return earlier + later.filter { $0 <= Composition.generationMax }
+    }
+
+    /// The generation of one version of a place; see ``ContentLayout``.
+    func version(_ place: Int, changesBefore count: Int) -> Int? {
+        let number = changes(ofPlace: place) - count
+        guard number > 0 else { return number == 0 ? 0 : nil }
+        let made = generation(afterTurns: UInt64(number - 1), UInt64(place))
+        return made <= Composition.generationMax ? made : nil
     }
 
     /// How often all have changed before the last change of a place; nil before the first.
