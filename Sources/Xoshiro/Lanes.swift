@@ -51,16 +51,6 @@ public struct Lanes: Sendable {
         }
     }
 
-    /// Lanes of eight streams of their own.
-    ///
-    /// - Parameter states: word w of the state of lane i at index 8 w + i.
-    public init(states: UnsafePointer<UInt64>) {
-        state = (
-            cvector_load(states), cvector_load(states + 8), cvector_load(states + 16),
-            cvector_load(states + 24)
-        )
-    }
-
     /// States of a single set bit each, to see what a linear map makes of it.
     init(bits: Range<Int>) {
         state = (.zero, .zero, .zero, .zero)
@@ -161,12 +151,9 @@ public struct Lanes: Sendable {
         self = Self.sum(self, sum)
     }
 
-    /// Lanes that stand nowhere.
-    package static var none: Lanes { zero }
-
     /// Not a state of the generator, but the neutral one of their sums.
     @inlinable @inline(always)
-    static var zero: Lanes { Lanes(state: (.zero, .zero, .zero, .zero)) }
+    package static var zero: Lanes { Lanes(state: (.zero, .zero, .zero, .zero)) }
 
     @inlinable @inline(always)
     init(state: (Vector, Vector, Vector, Vector)) {

@@ -88,7 +88,7 @@ extension DataSpec {
             let numbers = (0..<16).map { _ in UInt64(random.number(below: .max)) }
             let generations = (0..<16).map { _ in UInt64(random.number(below: 1 << 32)) }
             for given in [generations, nil] {
-                var lanes = [Lanes.none, .none]
+                var lanes = [Lanes.zero, .zero]
                 kernel.begin(&lanes, 2, streams, numbers, generations: given)
                 for lane in 0..<16 {
                     let one = streams(numbers[lane], generation: given?[lane] ?? 0)

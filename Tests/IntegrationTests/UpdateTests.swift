@@ -103,7 +103,9 @@ extension Integration {
             let (old, new) = (try bytes(folder, ["old"]), try bytes(folder, ["new"]))
             for isFinished in [true, false] {
                 try generate(folder, "f", 0, layout + ["--overwrite"], ranks: 2)
-                let faults = try Faults.environment("write", "EIO", paths, rank: 1, from: 3_000_000)
+                // In the second rank's half of the file, or of its own.
+                let half = isShared ? 3_000_000 : 1_000_000
+                let faults = try Faults.environment("write", "EIO", paths, rank: 1, from: half)
                     .map { "\($0)=\($1)" }
                 let failed = try Launch.run(
                     Launch.mpirun(2) + ["env"] + faults + [

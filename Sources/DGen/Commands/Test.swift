@@ -88,7 +88,7 @@ struct FileTest {
             throw Failure(.usage, "change: missing; without it there is nothing to update")
         }
         _ = try Failure.reading(
-            writer.spec.withGeneration((writer.spec.composition?.generation ?? 0) + count * step))
+            writer.spec.withGeneration(writer.spec.generation + count * step))
     }
 
     mutating func run() throws(Failure) -> ExitStatus {
@@ -142,7 +142,7 @@ struct FileTest {
     private mutating func update(_ iteration: Int) throws(Failure) {
         let from = current
         current = try Failure.reading(
-            from.withGeneration((from.composition?.generation ?? 0) + step))
+            from.withGeneration(from.generation + step))
         report(
             try DataSetUpdate(
                 execution.pipeline, writer.files, from: from, to: current, writer.claim,

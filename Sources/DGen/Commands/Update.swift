@@ -94,7 +94,7 @@ struct Update {
                 .usage, "\(path): its manifest \(manifest.doubt ?? ""); repair finishes it first")
         case .updating:
             let old = manifest.update?.from ?? 0
-            let target = "\(manifest.spec.composition?.generation ?? 0)"
+            let target = "\(manifest.spec.generation)"
             guard resumes else {
                 throw Failure(
                     .usage,
@@ -122,7 +122,7 @@ struct Update {
     func run() throws(Failure) -> ExitStatus {
         let path = subject.path
         let (old, new) = (
-            from.composition?.generation ?? 0, subject.spec.composition?.generation ?? 0
+            from.generation, subject.spec.generation
         )
         execution.logger.info("update \(path): from generation \(old) to \(new)")
         try update.prepare(earlier: subject.earlier) { execution.report.fileSystem = $0 }

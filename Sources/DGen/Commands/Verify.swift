@@ -82,7 +82,7 @@ struct Verify {
             throw refuse(row, "none with from")
         }
         if to != nil, settings.has(.generation) { throw refuse(.generation, "none with to") }
-        let last = to ?? spec.composition?.generation ?? 0
+        let last = to ?? spec.generation
         guard from <= last else { throw refuse(.from, "0 to \(last), where it ends") }
         return (try Failure.reading(spec.withGeneration(last)), from)
     }

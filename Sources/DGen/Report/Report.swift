@@ -283,7 +283,7 @@ struct Report: WritableResult {
         let blocks: [Block]
 
         init(_ log: HistoryLog, from: Int, of spec: DataSpec) {
-            (self.from, to) = (from, spec.composition?.generation ?? 0)
+            (self.from, to) = (from, spec.generation)
             (unchanged, acceptedEarlier) = (log.unchanged, log.acceptedEarlier)
             accepted = Report.byName(log.accepted)
             (tornAligned, tornUnaligned) = (log.tornAligned, log.tornUnaligned)

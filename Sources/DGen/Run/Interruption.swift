@@ -56,14 +56,7 @@ enum Interruption {
         isAsked.store(false, ordering: .relaxed)
         speakingLauncher.store((launcher?.task ?? 0) > 0 ? getppid() : 0, ordering: .relaxed)
         manner.store(Manner.atOnce.rawValue, ordering: .relaxed)
-        var action = sigaction()
-        action.__sigaction_handler.sa_sigaction = { number, information, _ in
-            Interruption.note(number, information)
-        }
-        action.sa_flags = SA_RESTART | SA_SIGINFO
-        for signal in signals where !signal.mayBeIgnored || !isIgnored(signal.number) {
-            sigaction(signal.number, &action, nil)
-        }
+        takeSignals()
         handle(SIGALRM) { _ in Interruption.endAtOnce() }
         askBeforeProcessorTimeEnds()
     }
@@ -73,9 +66,36 @@ enum Interruption {
         manner.store(new.rawValue, ordering: .relaxed)
         switch new {
         case .atOnce: break
-        case .starting: handle(SIGUSR1) { _ in isAsked.store(true, ordering: .relaxed) }
-        case .polite: alarm(0)
+        case .starting: takeRequestsForProgress()
+        case .polite:
+            // What started may have taken some: UCX has SIGHUP begin its own log.
+            takeSignals()
+            takeRequestsForProgress()
+            alarm(0)
         }
+    }
+
+    /// The signals that whoever started this process has ignored, and may.
+    private static let ignored = signals.filter { $0.mayBeIgnored && isIgnored($0.number) }.map(
+        \.number)
+
+    private static func takeSignals() {
+        var action = sigaction()
+        action.__sigaction_handler.sa_sigaction = { number, information, _ in
+            Interruption.note(number, information)
+        }
+        action.sa_flags = SA_RESTART | SA_SIGINFO
+        for signal in signals {
+            if ignored.contains(signal.number) {
+                Glibc.signal(signal.number, SIG_IGN)
+            } else {
+                sigaction(signal.number, &action, nil)
+            }
+        }
+    }
+
+    private static func takeRequestsForProgress() {
+        handle(SIGUSR1) { _ in isAsked.store(true, ordering: .relaxed) }
     }
 
     static func handle(_ signal: Int32, _ handler: @escaping @convention(c) (Int32) -> Void) {

@@ -43,7 +43,7 @@ struct Manifest {
         case .complete: return nil
         case .writing: return "says 'writing': the run that wrote it did not finish"
         case .updating:
-            let (old, new) = (update?.from ?? 0, spec.composition?.generation ?? 0)
+            let (old, new) = (update?.from ?? 0, spec.generation)
             return
                 "says 'updating': the run that brings it from generation \(old) to \(new) did not finish"
         }

@@ -33,7 +33,7 @@ final class DataSetUpdate {
         writer = TransferWriter(
             pipeline: pipeline, spec: to, files: files,
             pattern: UpdatePattern(
-                to, against: from.composition?.generation ?? 0,
+                to, against: from.generation,
                 ranks: pipeline.run.session.world.size, transferSize: pipeline.transferSize),
             sync: sync, isCollective: isCollective, mayFill: true, title: "update")
     }
@@ -95,7 +95,7 @@ final class DataSetUpdate {
             claim.plan(
                 to,
                 updating: Manifest.UnfinishedUpdate(
-                    from: from.composition?.generation ?? 0, ranks: session.world.size,
+                    from: from.generation, ranks: session.world.size,
                     sync: writer.sync.text,
                     transferSize: pipeline.transferSize))
             // The first file stands for all: whoever writes the data set has its lock.

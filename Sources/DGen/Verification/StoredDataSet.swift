@@ -45,7 +45,7 @@ struct StoredDataSet {
         }
         var spec = try settings.spec(over: manifest?.spec, drawingSeed: nil)
         if isUpdate, let step = try Failure.reading(settings[.by]) {
-            let now = spec.composition?.generation ?? 0
+            let now = spec.generation
             spec = try Failure.reading(spec.withGeneration(now + step))
         }
         self.spec = spec
@@ -102,7 +102,7 @@ struct StoredDataSet {
         // An update may be undone.
         let isUndone =
             manifest.update.map { update in
-                update.from == spec.composition?.generation ?? 0
+                update.from == spec.generation
                     && manifest.spec.isGeneration(of: spec)
             } ?? false
         guard manifest.spec == spec || isUndone, manifest.layout == files.layout else {

@@ -34,7 +34,7 @@ public struct ChangedBlocks: Sendable {
     /// - Complexity: O(classes x rings).
     public init(of spec: DataSpec, against generation: Int) {
         layout = ContentLayout(spec)
-        let now = spec.composition?.generation ?? 0
+        let now = spec.generation
         generations = min(now, generation)...max(now, generation)
         let (table, rings) = (layout.table, spec.composition?.change ?? [])
         var (stretches, end): ([Stretch], Int) = ([], 0)

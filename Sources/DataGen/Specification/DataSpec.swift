@@ -105,6 +105,9 @@ public struct DataSpec: Sendable, Hashable {
             dedupUnit: dedupUnit, compressUnit: compressUnit, fill: fill, composition: composition)
     }
 
+    /// How often the data set has changed; version 1 never does.
+    public var generation: Int { composition?.generation ?? 0 }
+
     /// The same data set after so many changes.
     public func withGeneration(_ generation: Int) throws(InvalidField) -> DataSpec {
         // One of version 1 has not changed, and stays one.

@@ -120,7 +120,7 @@ public struct Reduction: Sendable {
         missing: Int, isRepeated: Bool
     ) -> History {
         let spec = layout.spec
-        let generation = spec.composition?.generation ?? 0
+        let generation = spec.generation
         var (contents, blocks): (UInt128, UInt128) = (0, 0)
         var versions = 0.0
         for (number, one) in layout.classes.enumerated() where !one.contents.isEmpty {
