@@ -136,7 +136,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["dgen-mpi", "DataGen", "RankTests", "TestSupport", "Vectors"],
-            exclude: ["Cluster", "Faults", "TwoNodes", "forbid-placement.py"],
+            exclude: ["Cluster", "Faults", "Guests", "forbid-placement.py"],
             swiftSettings: strict),
     ]
 )

@@ -38,9 +38,9 @@ extension Integration {
         /// Runs the program on an emulated machine with two nodes of two processors.
         private func onTwoNodes(_ words: [String]) throws -> Outcome {
             let script = URL(filePath: #filePath).deletingLastPathComponent()
-                .appending(path: "TwoNodes/boot.sh").path
+                .appending(path: "Guests/two-nodes.sh").path
             // The kernel is fetched once, and stays with what was built.
-            let kernel = Launch.built("two-nodes")
+            let kernel = Launch.built("guests")
             return try Launch.run([script, kernel, Launch.program] + words, seconds: 300)
         }
 

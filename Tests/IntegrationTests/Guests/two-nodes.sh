@@ -4,7 +4,7 @@
 # Runs a program on an emulated machine with two memory nodes of two processors each: a Linux kernel of
 # the distribution, and a file system in memory with the program, its libraries and busybox.
 #
-#   boot.sh FOLDER PROGRAM [ARGUMENT ...]
+#   two-nodes.sh FOLDER PROGRAM [ARGUMENT ...]
 #
 # FOLDER keeps the kernel between calls. Output and exit status are those of the program; 125 where the
 # machine did not come to its end.
@@ -18,19 +18,7 @@ folder=$(cd "$folder" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Debian's and Ubuntu's names of a small kernel without modules to load; downloaded, not installed.
-if [ ! -s "$folder/vmlinuz" ]; then
-    for name in linux-image-cloud-amd64 linux-image-virtual linux-image-amd64; do
-        package=$(apt-cache depends "$name" 2> /dev/null |
-            sed -n 's/.*Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
-        [ -z "$package" ] || break
-    done
-    (cd "$work" && apt-get download -q "$package" > download.log 2>&1 && dpkg-deb -x ./*.deb kernel) || {
-        cat "$work/download.log" >&2
-        exit 125
-    }
-    cp "$work"/kernel/boot/vmlinuz-* "$folder/vmlinuz"
-fi
+"${0%/*}/kernel.sh" "$folder" || exit 125
 
 root=$work/root
 mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev"
@@ -77,7 +65,7 @@ cat "$work/stdout"
 cat "$work/stderr" >&2
 status=$(sed -n 's/.*the program ended with \([0-9]*\)\..*/\1/p' "$work/console" | tail -n 1)
 [ -n "$status" ] || {
-    echo "boot.sh: the machine did not come to its end" >&2
+    echo "two-nodes.sh: the machine did not come to its end" >&2
     tail -n 20 "$work/console" >&2
     exit 125
 }
