@@ -192,9 +192,13 @@ package struct Communicator: ~Copyable {
             try self.combine(bytes(numbers)) { bytes(combine(list($0), list($1))) })
     }
 
-    private func send(_ bytes: [UInt8], to other: Int) throws(MPIError) {
+    /// Sends bytes to another rank; does not wait for it, where they are few.
+    ///
+    /// The corresponding C function is `MPI_Send`.
+    package func send(_ bytes: [UInt8], to other: Int, tag: Int = 0) throws(MPIError) {
         try check(
-            MPI_Send(bytes, Int32(bytes.count), cmpi_byte(), Int32(other), 0, handle), "MPI_Send")
+            MPI_Send(bytes, Int32(bytes.count), cmpi_byte(), Int32(other), Int32(tag), handle),
+            "MPI_Send")
     }
 
     private func receive(from other: Int) throws(MPIError) -> [UInt8] {

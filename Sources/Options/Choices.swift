@@ -98,6 +98,16 @@ package enum ReadOrder: String, CaseIterable, Sendable {
     case shuffle
 }
 
+/// What whoever reads must see of what another one has written.
+package enum VisibilityRule: String, CaseIterable, Sendable {
+    /// A write that has returned.
+    case posix
+    /// What was written to a file that has been closed, in one that is opened after that.
+    case closeToOpen = "close-to-open"
+    /// What has been brought to stable storage.
+    case sync
+}
+
 package enum ProgressStyle: String, CaseIterable, Sendable {
     /// A bar on a terminal, lines elsewhere.
     case auto

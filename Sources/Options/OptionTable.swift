@@ -46,7 +46,7 @@ extension OptionRow {
             title: "Test", about: "What `test` does.",
             rows: [
                 .phases, .repetitions, .warmUp, .freshFile, .keep, .readOrder, .shuffleSeed,
-                .dropCache,
+                .dropCache, .readers, .consistency, .reads,
             ]),
         OptionTopic(
             title: "Run", about: "How a run goes about it.",
@@ -298,10 +298,29 @@ extension OptionRow {
         example: "shuffle", of: [.test])
     package static let shuffleSeed = Setting(
         "shuffle_seed", .draw, default: "0",
-        help: "Decides how `read_order: shuffle` deals, and `order: random` shuffles.",
+        help: """
+            Decides how `read_order: shuffle` deals, `order: random` shuffles, and where `readers` read.
+            """,
         example: "1", of: [.test])
     package static let dropCache = Setting(
         flag: "drop_cache", help: "Ask each node to forget the file before it is read.",
+        of: [.test])
+
+    package static let readers = Setting(
+        "readers", .number(1...1_000_000), otherwise: "all ranks write",
+        help: """
+            Ranks that do not write in a phase `update`, but read meanwhile and look whether they see what they must. \
+            They are on other nodes than the writers where possible. Fewer than all ranks; not with `collective`.
+            """, example: "2", of: [.test])
+    package static let consistency = Setting(
+        "consistency", Kind<VisibilityRule>.choice(), default: "posix",
+        help: """
+            What `readers` must see: writes that have returned, what was written to a file that was closed before they \
+            open it, or what was brought to stable storage.
+            """, example: "sync", of: [.test])
+    package static let reads = Setting(
+        "reads", .number(0...1_000_000_000), default: "1000",
+        help: "How often each of the `readers` reads once everything is written.", example: "1000",
         of: [.test])
 
     // Run

@@ -24,6 +24,9 @@ struct TestCommand: RunsUnderMPI {
     @Option(.readOrder) var readOrder: String?
     @Option(.shuffleSeed) var shuffleSeed: String?
     @Flag(.dropCache) var dropCache: Bool?
+    @Option(.readers) var readers: String?
+    @Option(.consistency) var consistency: String?
+    @Option(.reads) var reads: String?
 
     @OptionGroup(title: "File") var write: WriteOptions
     @OptionGroup(title: "Damage") var damage: DamageOptions
@@ -46,6 +49,8 @@ struct FileTest {
     private let dropsCache: Bool
     private let order: ReadOrder
     private let shuffleSeed: UInt64
+    /// What is updated while some ranks read it; nil where all write.
+    private let besideReaders: UpdateWithReaders?
 
     /// What the file holds now.
     private var current: DataSpec
@@ -68,7 +73,37 @@ struct FileTest {
         }
         step = try Failure.reading(settings[.by]) ?? 1
         current = writer.spec
+        besideReaders = try Self.readers(execution, writer, phases, seed: shuffleSeed)
         try requireUpdates(settings)
+    }
+
+    /// Reads who reads during an update, and what it must see.
+    private static func readers(
+        _ execution: Execution, _ writer: DataSetWriter, _ phases: [Phase], seed: UInt64
+    ) throws(Failure) -> UpdateWithReaders? {
+        let (settings, ranks) = (execution.settings, execution.session.world.size)
+        func refusal(_ row: OptionRow, _ accepted: String) -> Failure {
+            Failure(row.refusal(settings.text(row) ?? "", accepted))
+        }
+        guard let count = try Failure.reading(settings[.readers]) else {
+            for row in [OptionRow.consistency, .reads] where settings.has(row) {
+                throw refusal(row, "none without readers")
+            }
+            return nil
+        }
+        guard phases.contains(.update) else {
+            throw refusal(.readers, "none without a phase update")
+        }
+        guard count < ranks else {
+            throw refusal(.readers, "fewer than the \(ranks == 1 ? "1 rank" : "\(ranks) ranks")")
+        }
+        guard !writer.isCollective else {
+            throw Failure(OptionRow.collective.refusal("true", "it without readers"))
+        }
+        let (rule, after) = try Failure.reading((settings[.consistency], settings[.reads]))
+        return UpdateWithReaders(
+            pipeline: execution.pipeline, files: writer.files, claim: writer.claim,
+            sync: writer.sync, count: count, rule: rule, readsAfter: after, seed: seed)
     }
 
     /// Only what this test has written is updated, and only as far as there are generations.
@@ -111,7 +146,7 @@ struct FileTest {
                 case .write:
                     try write(iteration, over: isWritten)
                     isWritten = true
-                case .update: try update(iteration)
+                case .update: isRight = try update(iteration)
                 case .read, .verify: isRight = try read(phase, iteration)
                 }
             }
@@ -139,15 +174,27 @@ struct FileTest {
         if measurement.iteration >= 0 { execution.report.operations.append(measurement) }
     }
 
-    private mutating func update(_ iteration: Int) throws(Failure) {
+    /// Goes on by some generations; false where somebody who read meanwhile saw what may not be seen.
+    private mutating func update(_ iteration: Int) throws(Failure) -> Bool {
         let from = current
         current = try Failure.reading(
             from.withGeneration(from.generation + step))
+        if let besideReaders {
+            var (measurement, readers) = try besideReaders.run(
+                from: from, to: current, iteration: iteration, note: execution.note)
+            measurement?.readers = readers
+            // A warm-up too, if that is where it was seen.
+            if let measurement, iteration >= 0 || !readers.isRight {
+                execution.report.operations.append(measurement)
+            }
+            return readers.isRight
+        }
         report(
             try DataSetUpdate(
                 execution.pipeline, writer.files, from: from, to: current, writer.claim,
                 sync: writer.sync, isCollective: writer.isCollective
             ).write(iteration: iteration, note: execution.note))
+        return true
     }
 
     private mutating func write(_ iteration: Int, over isOurs: Bool) throws(Failure) {
@@ -249,7 +296,11 @@ struct FileTest {
             guard let latency = operation.latencyNs else { continue }
             table.row("\(operation.operation) latency", latency.text)
         }
-        if phases.contains(.verify) {
+        let readers = execution.report.operations.compactMap(\.readers)
+        table.addReaders(readers)
+        if readers.contains(where: { !$0.isRight }) {
+            table.row("result", "readers saw what may not be seen")
+        } else if phases.contains(.verify) {
             table.row(
                 "result", isRight ? "every byte is right" : "DIFFERS from its specification")
             table.addDamage(execution.report, isDetailed: execution.isDetailed)

@@ -16,7 +16,7 @@ struct Measurement: Encodable {
     let closeSeconds: Double
     /// Reading back what a collective write stored; after the close, not part of `seconds`.
     var proofSeconds: Double?
-    let slowestRank: Int
+    var slowestRank: Int
     let slowestNode: String
     /// Of the calls that move bytes, of all ranks.
     let latencyNs: Latencies.Percentiles?
@@ -27,6 +27,8 @@ struct Measurement: Encodable {
     /// Blocks that an update has written, and its writes.
     var updatedBlocks: Int?
     var writesPerSecond: Double?
+    /// What ranks saw that read meanwhile.
+    var readers: Readers?
     /// What was written anew.
     var repairedBytes: Int?
     var repairedRanges: Int?

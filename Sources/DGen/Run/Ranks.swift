@@ -105,6 +105,9 @@ final class Ranks {
     func post(_ bytes: [UInt8], to other: Int, tag: Int) throws(Failure) -> PendingMessage {
         try call { all throws(MPIError) in try PendingMessage(bytes, to: other, tag: tag, all) }
     }
+    func send(_ bytes: [UInt8], to other: Int, tag: Int) throws(Failure) {
+        try call { all throws(MPIError) in try all.send(bytes, to: other, tag: tag) }
+    }
     func poll(tag: Int) throws(Failure) -> (rank: Int, bytes: [UInt8])? {
         try call { all throws(MPIError) in try all.poll(tag: tag) }
     }

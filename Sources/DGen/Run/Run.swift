@@ -33,6 +33,13 @@ final class Run {
         progressStyle = progress
     }
 
+    /// The same for some of its ranks, which go on by themselves for a while.
+    init(_ whole: Run, of session: Session) {
+        self.session = session
+        threads = whole.threads
+        progressStyle = whole.progressStyle
+    }
+
     /// What shows how far an operation over `totalBytes` is; nil on all ranks but 0.
     func progress(title: String, totalBytes: Int) -> Progress? {
         session.isRoot ? Progress(progressStyle, title: title, totalBytes: totalBytes) : nil

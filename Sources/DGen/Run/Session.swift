@@ -59,6 +59,26 @@ final class Session {
         rollCall = RollCall(on: sums, hosts: hosts, watchdog: watchdog)
     }
 
+    /// Some of the ranks of a run, which go on by themselves for a while: what they agree on, they agree on among themselves.
+    ///
+    /// `ranks`, those of them on this node, and the ranks once more for sums; collective among them.
+    init(_ whole: Session, ranks: Ranks, onNode node: Ranks, sums: Ranks) throws(Failure) {
+        (world, self.node, self.sums) = (ranks, node, sums)
+        (host, watchdog, rollCall) = (whole.host, whole.watchdog, whole.rollCall)
+        nodeCount = try ranks.allReduce(node.rank == 0 ? 1 : 0, .sum)
+        ranksPerNode = try ranks.allReduce(node.size, .maximum)
+        hosts = try ranks.collect([whole.host])
+    }
+
+    /// Where this rank is where ranks are counted node after node, and the places of its node; collective.
+    func placeByNode() throws(Failure) -> (place: Int, ofNode: Range<Int>) {
+        let nodeStart = try world.ordered(
+            by: node.rank == 0 ? world.rank : world.size + world.rank
+        ) { try $0.scanBefore(node.rank == 0 ? node.size : 0, .sum, initial: 0) }
+        let start = try node.allReduce(node.rank == 0 ? nodeStart : 0, .sum)
+        return (start + node.rank, start..<start + node.size)
+    }
+
     /// Watches all steps from now on, each of which may take so long, 0 for no limit; once.
     func watch(limitSeconds seconds: Int) {
         watchdog.start(limitSeconds: seconds)
@@ -123,18 +143,20 @@ final class Session {
 
     /// Makes the failure of any rank that of all: returns when none has one; collective.
     ///
-    /// What a rank could not do goes before an interruption, then the lowest rank.
-    func agree(_ failure: Failure?) throws(Failure) {
+    /// What a rank could not do goes before an interruption, then the lowest rank. A failure on which some ranks have agreed
+    /// before `isPlaced`.
+    func agree(_ failure: Failure?, isPlaced: Bool = false) throws(Failure) {
         let order = failure.map {
             ($0.status == .interrupted ? world.size : 0) + world.rank
         }
-        let placed = failure.map(rollCall.know)
+        let placed = isPlaced ? failure : failure.map(rollCall.know)
         // A look, while others are waited for, at whether they are there.
         let counts = try waiting(
             world.startSum([failure == nil ? 0 : 1]).wait(rollCall.attend)[0])
         guard counts > 0 else { return }
         let first = try world.allReduce(order ?? .max, .minimum) % world.size
-        let others = counts > 1 ? " (and \(counts - 1) more of \(world.size) ranks)" : ""
+        let others =
+            counts > 1 && !isPlaced ? " (and \(counts - 1) more of \(world.size) ranks)" : ""
         let whole = placed.map { Failure($0.status, $0.message + others) }
         let bytes = try world.broadcast(try JSON.pack(whole), from: first)
         throw try JSON.unpack(bytes, as: Failure.self)

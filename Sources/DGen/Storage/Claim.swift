@@ -6,7 +6,7 @@ import Options
 /// The right of a run to write a data set: a lock on its files, as long as this lives, and a manifest with the number of
 /// the run, so that two that write one file do not both call it complete.
 final class Claim {
-    private let session: Session
+    private var session: Session
     private let path: String
     private var manifest: Manifest
     private var lock: OpenFile?
@@ -49,6 +49,16 @@ final class Claim {
         try session.together {
             if lock == nil, let own { lock = try FileSystem.locked(own) }
         }
+    }
+
+    /// Has some of the ranks use it for a while, rank 0 among them.
+    func lent<Result>(
+        to some: Session, _ body: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let all = session
+        session = some
+        defer { session = all }
+        return try body()
     }
 
     /// Gives the locks back.

@@ -39,6 +39,13 @@ final class Pipeline {
         self.mayMakeAlone = mayMakeAlone
     }
 
+    /// The same for some of the ranks, with buffers of their own.
+    convenience init(_ whole: Pipeline, of run: Run) {
+        self.init(
+            run, whole.access, transferSize: whole.transferSize, depth: whole.depth,
+            mayMakeAlone: whole.mayMakeAlone)
+    }
+
     /// What makes the bytes of `spec` on this rank, its threads on their memory nodes.
     func generator(_ spec: DataSpec) -> ParallelGenerator {
         if let generator, generator.spec == spec { return generator }

@@ -28,20 +28,15 @@ extension ReadOrder {
         _ session: Session, seed: UInt64,
         _ body: (_ readers: Ranks, _ onOwnNode: Int) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        let (world, node) = (session.world, session.node)
-        // Ranks node after node: the place of this one, and where its node begins.
-        let nodeStart = try world.ordered(
-            by: node.rank == 0 ? world.rank : world.size + world.rank
-        ) { try $0.scanBefore(node.rank == 0 ? node.size : 0, .sum, initial: 0) }
-        let start = try node.allReduce(node.rank == 0 ? nodeStart : 0, .sum)
-        let place = start + node.rank
+        let world = session.world
+        let (place, ofNode) = try session.placeByNode()
         let (target, origin) = partners(
             of: place, among: world.size, ranksPerNode: session.ranksPerNode, seed: seed)
         // Who wrote for this one to read tells its rank, which is its shard's number.
         let shard = try world.ordered(by: place) {
             try $0.exchange(world.rank, to: origin, from: target)
         }
-        let isOwn = (start..<start + node.size).contains(target)
+        let isOwn = ofNode.contains(target)
         let onOwnNode = try world.allReduce(isOwn ? 1 : 0, .sum)
         return try world.ordered(by: shard) {
             try body($0, onOwnNode)

@@ -15,6 +15,8 @@ struct TransferWriter {
     let mayFill: Bool
     /// What the progress of the ranks is called.
     var title = "write"
+    /// Tells ranks that read meanwhile how far this one is.
+    var herald: WriteHerald?
 
     private var session: Session { pipeline.run.session }
     private var rank: Int { session.world.rank }
@@ -62,8 +64,13 @@ struct TransferWriter {
                 try writeInStep(transfer, loop, data, readBack)
             } else {
                 try loop.move(transfer) { part throws(Failure) in
+                    try herald?.begin(transfer.round)
                     try data.write(UnsafeRawBufferPointer(part), at: transfer.range.lowerBound)
-                    if isSynced(transfer) { try data.syncTransfer(nil) }
+                    try herald?.end(transfer.round)
+                    if isSynced(transfer) {
+                        try data.syncTransfer(nil)
+                        try herald?.synced(transfer.round)
+                    }
                 }
             }
         }
@@ -93,10 +100,17 @@ struct TransferWriter {
             let range = min(start, part.count)..<min(start + step, part.count)
             let piece = UnsafeMutableRawBufferPointer(rebasing: part[range])
             let offset = transfer.range.lowerBound + range.lowerBound
+            try herald?.begin(transfer.round)
             loop.moveTogether(piece) { given throws(Failure) in
                 try data.write(UnsafeRawBufferPointer(given), at: offset, together: isCollective)
             }
-            if isSynced(transfer) { try syncTogether(data, agreement) }
+            if agreement.failure == nil { try herald?.end(transfer.round) }
+            if isSynced(transfer) {
+                try syncTogether(data, agreement)
+                if agreement.failure == nil, !agreement.mustStopTogether {
+                    try herald?.synced(transfer.round)
+                }
+            }
             if let readBack, isScarce || transfer.endsStretch || sync == .each {
                 try readBack.check(UnsafeRawBufferPointer(piece), at: offset, agreement)
             }

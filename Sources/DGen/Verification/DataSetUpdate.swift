@@ -15,7 +15,7 @@ final class DataSetUpdate {
     let to: DataSpec
     private let pipeline: Pipeline
     private let claim: Claim
-    private let writer: TransferWriter
+    private var writer: TransferWriter
 
     private var run: Run { pipeline.run }
     private var session: Session { run.session }
@@ -84,10 +84,11 @@ final class DataSetUpdate {
     /// Writes what changes, and brings it to stable storage; collective, after ``prepare(earlier:note:)`` unless this run has
     /// written the files itself.
     ///
-    /// `note` is told what the library says of the hints of the files.
+    /// `herald` tells ranks that read meanwhile; `note` is told what the library says of the hints of the files.
     func write(
-        iteration: Int = 0, note: (OpenDataSet.Hints) -> Void
+        iteration: Int = 0, herald: WriteHerald? = nil, note: (OpenDataSet.Hints) -> Void
     ) throws(Failure) -> Measurement {
+        writer.herald = herald
         let relay = try writer.makeBytes()
         defer { relay.finish() }
         let data = try OpenDataSet(run, files, .update, by: pipeline.access, note: note)

@@ -14,6 +14,8 @@
 //               kill    ends the process with SIGKILL
 //               stop    stops the process with SIGSTOP, the first time; whoever has seen that goes on with SIGCONT
 //               grow    after a read that met the end the file has FAULT_TO bytes, as if another rank had written
+//               stale   a read of what has been read before gets what was there then, as from a cache that nobody has told
+//               torn    the same up to byte 700, and what is there now from there on
 //   FAULT_HANGS the rank that hangs where others meet what FAULT_WITH says
 //   FAULT_THREADS  how many threads the system gives a process, whatever else happens; as many as it likes, if not said
 //
@@ -70,7 +72,7 @@ static int is_meant(const char *call, int file, off_t end) {
 }
 
 // What goes wrong: -1 and errno; or how many bytes to move instead; or as many as were wanted, without moving any.
-enum outcome { FAILS, SHORT, LOST, GROWS, LATE };
+enum outcome { FAILS, SHORT, LOST, GROWS, LATE, STALE, TORN };
 static enum outcome fault(void) {
     static const struct { const char *name; int number; } errors[] = {
         {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}};
@@ -79,6 +81,8 @@ static enum outcome fault(void) {
     if (strcmp(with, "short") == 0) return SHORT;
     if (strcmp(with, "lost") == 0) return LOST;
     if (strcmp(with, "grow") == 0) return GROWS;
+    if (strcmp(with, "stale") == 0) return STALE;
+    if (strcmp(with, "torn") == 0) return TORN;
     // Bit by bit: a process that is stopped meanwhile still has some of it to come.
     if (strcmp(with, "late") == 0) {
         for (int times = 0; times < 20; times++) usleep(50000);
@@ -100,6 +104,24 @@ static ssize_t grown(int file, ssize_t result) {
     return result != 0 || told.to == NULL || ftruncate(file, atoll(told.to)) == 0 ? result : -1;
 }
 
+// What the first read of a place got, up to `most` bytes; later ones get it again. Only one thread of a rank reads.
+static ssize_t remembered(void *buffer, off_t offset, ssize_t result, size_t most) {
+    static struct { off_t offset; ssize_t count; char *bytes; } places[1 << 16];
+    if (result <= 0) return result;
+    size_t place = ((size_t)offset * 0x9E3779B97F4A7C15u) >> 48;
+    for (; places[place].bytes != NULL; place = (place + 1) % (sizeof places / sizeof *places))
+        if (places[place].offset == offset && places[place].count == result) {
+            memcpy(buffer, places[place].bytes, (size_t)result < most ? (size_t)result : most);
+            return result;
+        }
+    places[place].bytes = malloc((size_t)result);
+    if (places[place].bytes == NULL) abort();
+    memcpy(places[place].bytes, buffer, (size_t)result);
+    places[place].offset = offset;
+    places[place].count = result;
+    return result;
+}
+
 static size_t third(size_t count) { return count > 3 ? count / 3 : count > 0; }
 
 static size_t sum(const struct iovec *parts, int count) {
@@ -118,14 +140,20 @@ static size_t sum(const struct iovec *parts, int count) {
             case SHORT: return NEXT(name)(file, buffer, third(count), offset);              \
             case LOST: return (ssize_t)count;                                               \
             case GROWS: return grown(file, NEXT(name)(file, buffer, count, offset));        \
+            case STALE: case TORN: return again(name, file, buffer, count, offset);         \
             case LATE: break;                                                               \
             }                                                                               \
         return NEXT(name)(file, buffer, count, offset);                                     \
     }
+#define again(name, file, buffer, count, offset) NEXT(name)(file, buffer, count, offset)
 AT_OFFSET(pwrite, const void *, "write")
 AT_OFFSET(pwrite64, const void *, "write")
+#undef again
+#define again(name, file, buffer, count, offset)                                            \
+    remembered(buffer, offset, NEXT(name)(file, buffer, count, offset), strcmp(told.with, "torn") == 0 ? 700 : count)
 AT_OFFSET(pread, void *, "read")
 AT_OFFSET(pread64, void *, "read")
+#undef again
 
 #define AT_PLACE(name, memory, call)                                                        \
     ssize_t name(int file, memory buffer, size_t count) {                                   \
@@ -135,7 +163,7 @@ AT_OFFSET(pread64, void *, "read")
             case SHORT: return NEXT(name)(file, buffer, third(count));                      \
             case LOST: lseek(file, (off_t)count, SEEK_CUR); return (ssize_t)count;          \
             case GROWS: return grown(file, NEXT(name)(file, buffer, count));                \
-            case LATE: break;                                                               \
+            default: break;                                                                 \
             }                                                                               \
         return NEXT(name)(file, buffer, count);                                             \
     }
@@ -153,7 +181,7 @@ AT_PLACE(read, void *, "read")
             }                                                                               \
             case LOST: return (ssize_t)bytes;                                               \
             case GROWS: return grown(file, NEXT(name)(file, parts, count, offset));         \
-            case LATE: break;                                                               \
+            default: break;                                                                 \
             }                                                                               \
         return NEXT(name)(file, parts, count, offset);                                      \
     }
