@@ -309,14 +309,14 @@ extension OptionRow {
     package static let readers = Setting(
         "readers", .number(1...1_000_000), otherwise: "all ranks write",
         help: """
-            Ranks that do not write in a phase `update`, but read meanwhile and look whether they see what they must. \
-            They are on other nodes than the writers where possible. Fewer than all ranks; not with `collective`.
+            Ranks that read while the others update, and look at what they see. They are on other nodes than the \
+            writers where possible. Fewer than all ranks, and not with `collective`.
             """, example: "2", of: [.test])
     package static let consistency = Setting(
         "consistency", Kind<VisibilityRule>.choice(), default: "posix",
         help: """
-            What `readers` must see: writes that have returned, what was written to a file that was closed before they \
-            open it, or what was brought to stable storage.
+            What `readers` must see. That is writes that have returned, what was written to a file that was closed \
+            before they open it, or what was brought to stable storage.
             """, example: "sync", of: [.test])
     package static let reads = Setting(
         "reads", .number(0...1_000_000_000), default: "1000",

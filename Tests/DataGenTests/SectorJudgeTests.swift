@@ -112,7 +112,7 @@ import TestSupport
                 let place = range.lowerBound + sector..<range.lowerBound + sector + 512
                 let made = (update.made(update.from, range), update.made(update.to, range))
                 func expect(
-                    _ bytes: some Sequence<UInt8>, _ bound: Bound, _ fault: Fault?, _ seen: Int?,
+                    _ bytes: some Collection<UInt8>, _ bound: Bound, _ fault: Fault?, _ seen: Int?,
                     inFlight: Bool = false
                 ) {
                     let base = bound == .new ? update.to : update.from

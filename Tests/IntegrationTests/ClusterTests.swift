@@ -164,6 +164,17 @@ extension Integration {
             #expect(mpi["nodes"] as? Int == 3)
             #expect(mpi["ranks_per_node"] as? Int == 2)
 
+            // Readers on the last node see what the others have written, since no cache is on.
+            let watched = try cluster.ranks(
+                6, Self.updates + ["-o", cluster.volume + "/u", "--report", report])
+            #expect(watched.status == 0, "\(watched.output) \(watched.error)")
+            let readers = try Self.readers(here.json("r"))
+            #expect(readers.count == 2)
+            for one in readers {
+                #expect(one["ranks"] as? Int == 2 && one["on_writers_nodes"] as? Int == 0)
+                #expect(one["reads"] as? Int ?? 0 > 400, "\(one)")
+            }
+
             // Damage that one node does is found by whoever reads it, once the others forget what they have read before:
             // this file system lets them go on with it.
             let broken = try cluster.on(
@@ -176,6 +187,55 @@ extension Integration {
             #expect(found.status == 1, "\(found.output) \(found.error)")
             let damage = try #require(try here.json("r")["damage"] as? [[String: Any]])
             #expect(damage.map { $0["offset"] as? Int } == [4_000_000])
+        }
+
+        /// A test that updates while two ranks read.
+        private static let updates = [
+            "test", "--phases", "write,update,update", "--readers", "2", "--reads", "200", "--io",
+            "posix", "-s", "1MiB", "--seed", "5", "--dedup-unit", "4KiB", "--change", "30%",
+            "--align",
+            "64KiB",
+        ]
+
+        private static func readers(_ report: [String: Any]) throws -> [[String: Any]] {
+            let operations = try #require(report["operations"] as? [[String: Any]])
+            return operations.compactMap { $0["readers"] as? [String: Any] }
+        }
+
+        /// With the caches that it comes with, this file system lets readers go on with what was, in spite of `posix`, and that is
+        /// found; without them, and under the rule that it keeps, nothing is.
+        @Test(
+            .enabled(if: Cluster.isPossible, Cluster.needs),
+            .onlyWhole("a cluster with caches; the gate has one without"))
+        func readersFindWhatCachesKeep() throws {
+            let rules = ["posix", "sync", "close-to-open"]
+            for mode in [[], ["caches"]] {
+                let cluster = try mode.isEmpty ? Cluster() : Cluster("caches")
+                let here = try Folder()
+                for rule in rules {
+                    let outcome = try cluster.ranks(
+                        6,
+                        Self.updates + [
+                            "-o", cluster.volume + "/" + rule, "--consistency", rule, "--repeat",
+                            "5",
+                            "--sync", "every:4", "--report", here.file("r"),
+                        ])
+                    let readers = try Self.readers(here.json("r"))
+                    let stale = readers.reduce(0) { $0 + ($1["stale"] as? Int ?? 0) }
+                    let kinds = readers.flatMap { $0["findings"] as? [[String: Any]] ?? [] }
+                        .compactMap { $0["kind"] as? String }
+                    print(
+                        "\(mode) \(rule): status \(outcome.status), \(stale) stale, \(readers.last ?? [:])"
+                    )
+                    if mode.isEmpty {
+                        #expect(outcome.status == 0 && stale == 0, "\(rule): \(outcome.output)")
+                    } else {
+                        #expect([0, 1].contains(outcome.status), "\(rule): \(outcome.error)")
+                        #expect(Set(kinds).isSubset(of: ["stale"]), "\(rule): \(kinds)")
+                        if rule == "posix" { #expect(stale > 0, "\(outcome.output)") }
+                    }
+                }
+            }
         }
 
         @Test(

@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MPIRUN, ROOT
+from conftest import MPIRUN, ROOT, missing
 
 import dgen_mpi
 from dgen_mpi import DataSpec
@@ -86,6 +87,9 @@ VARIABLE = (
     (r"[0-9.]+ (?:[KMGT]i)?B/s", "RATE"),
     (r"[0-9.]+ m?s\b", "TIME"),
     (r"\d+ per second", "NUMBER"),
+    # How far readers came beside writers, and whether they met them.
+    (r"\d+ reads, \d+ of them", "READS"),
+    (r"; \d+ torn while they were written", ""),
     # Who was slowest, and on which node.
     (r"\d+ on \S+$", "RANK"),
     # Where ranks have processors to spare.
@@ -390,6 +394,24 @@ def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     found[place : place + 4096] = np.frombuffer(twice, dtype=np.uint8)
     found.tofile(folder / "data")
     runs.reporting("verify", "data", status=1)
+    # A reader behind a cache that nobody has told.
+    compiler = shutil.which("cc") or missing("there is no C compiler")
+    faults = ROOT / "Tests" / "IntegrationTests" / "Faults" / "faults.c"
+    library = folder / "faults.so"
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", library, faults, "-ldl"], check=True, timeout=60
+    )
+    runs.reporting(
+        *("test", "--output=read", "--size=8MiB", "--seed=2", *history[:2], "--io=posix"),
+        *("--phases=write,update", "--readers=1", "--repeat=50"),
+        ranks=2,
+        status=1,
+        LD_PRELOAD=str(library),
+        FAULT_CALL="read",
+        FAULT_WITH="stale",
+        FAULT_RANK="1",
+        FAULT_PATH=str((folder / "read").resolve()),
+    )
     runs.reporting("generate", f"--output={folder}", "--size=8MiB", status=3)
     runs.alone(*data, status=4, OMPI_COMM_WORLD_SIZE="4")
     return runs
