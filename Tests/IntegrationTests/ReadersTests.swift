@@ -90,28 +90,27 @@ extension Integration {
             #expect(operations.count == 8 && !folder.exists("f"))
         }
 
-        /// A million reads of memory, and no false accusation.
+        /// A million reads of memory that is written meanwhile, and no false accusation.
         @Test(.onlyWhole("a million reads")) func aMillionReadsOfMemoryAccuseNobody() throws {
             let folder = try Folder()
-            var (all, meanwhile) = (0, 0)
-            for round in 0..<10 where all < 1_000_000 || meanwhile < 100_000 {
+            var (all, meanwhile, inFlight, round) = (0, 0, 0, 0)
+            let phases = ["write"] + Array(repeating: "update", count: 8) + ["verify"]
+            while meanwhile < 1_000_000, round < 40 {
                 let (outcome, readers) = try test(
                     folder, 3,
                     [
-                        "--phases", "write,update,update,update,verify", "--repeat", "5",
-                        "--readers", "2", "--reads", "20000", "--io", "posix", "--sync", "each",
-                        "--shuffle-seed", "\(round)", "-s", "64MiB", "--seed", "5", "--dedup-unit",
-                        "4KiB", "--change", "30%",
+                        "--phases", phases.joined(separator: ","), "--repeat", "10", "--readers",
+                        "2", "--reads", "1000", "--io", "posix", "--shuffle-seed", "\(round)", "-s",
+                        "64MiB", "--seed", "5", "--dedup-unit", "4KiB", "--change", "30%",
                     ], seconds: 600)
-                #expect(outcome.status == 0)
                 all += sum(readers, "reads")
                 meanwhile += sum(readers, "reads_meanwhile")
+                inFlight += sum(readers, "torn_in_flight")
                 for fault in Self.faults { #expect(sum(readers, fault) == 0, "\(outcome.output)") }
-                print(
-                    "\(all) reads, \(meanwhile) of them meanwhile, "
-                        + "\(sum(readers, "torn_in_flight")) torn in flight")
+                round += 1
             }
-            #expect(all >= 1_000_000)
+            print("\(all) reads, \(meanwhile) while others wrote, \(inFlight) torn in flight")
+            #expect(meanwhile >= 1_000_000)
         }
 
         /// A cache that goes on serving what it has read once, of a file that `verify` finds right.
@@ -124,8 +123,8 @@ extension Integration {
             let (outcome, readers) = try test(
                 folder, 3,
                 [
-                    "--phases", "write,update,verify", "--readers", "1", "--consistency", rule,
-                    "--sync", "each", "--io", "posix", "--repeat", "50",
+                    "--phases", "write,update,update,update,update,update,update", "--readers", "1",
+                    "--consistency", rule, "--sync", "each", "--io", "posix",
                 ] + Self.spec, environment: faults, status: 1)
             let one = try #require(readers.last)
             #expect(sum([one], "stale") > 0 && sum([one], "foreign") == 0, "\(one)")
@@ -134,13 +133,14 @@ extension Integration {
             for finding in findings {
                 #expect(finding["rank"] as? Int == 2)
                 #expect(finding["kind"] as? String == "stale")
-                let (seen, least) = (finding["generation"] as? Int, finding["at_least"] as? Int)
-                #expect(seen == 0 && least == 1 && finding["at_most"] as? Int == 1)
+                let seen = try #require(finding["generation"] as? Int)
+                let most = try #require(finding["at_most"] as? Int)
+                #expect(seen < most && finding["at_least"] as? Int ?? .max <= most, "\(finding)")
                 let offset = try #require(finding["offset"] as? Int)
                 #expect(offset / 4096 == finding["block"] as? Int)
                 #expect([0, 1].contains(finding["writer"] as? Int))
             }
-            #expect(outcome.output.contains("stale, of generation 0, not 1"), "\(outcome.output)")
+            #expect(outcome.output.contains("stale, of generation "), "\(outcome.output)")
             #expect(outcome.output.contains("readers saw what may not be seen"))
             // What is evidence stays, and is right for whoever has no such cache.
             #expect(try Launch.ranks(2, ["verify", folder.file("f")]).status == 0)
