@@ -21,6 +21,8 @@ final class Session {
     let rollCall: RollCall
     /// All ranks, for sums that they tell each other beside everything else.
     let sums: Ranks
+    /// Whether there are ranks beside them.
+    private let isPart: Bool
 
     var isRoot: Bool { world.rank == 0 }
 
@@ -54,6 +56,7 @@ final class Session {
         ranksPerNode = try world.allReduce(node.size, .maximum)
         host = try Failure.mapping(MPIRuntime.processorName)
         sums = try world.duplicate()
+        isPart = false
         watchdog = Watchdog(place: "rank \(world.rank) on \(host)")
         hosts = try world.collect([host])
         rollCall = RollCall(on: sums, hosts: hosts, watchdog: watchdog)
@@ -63,7 +66,7 @@ final class Session {
     ///
     /// `ranks`, those of them on this node, and the ranks once more for sums; collective among them.
     init(_ whole: Session, ranks: Ranks, onNode node: Ranks, sums: Ranks) throws(Failure) {
-        (world, self.node, self.sums) = (ranks, node, sums)
+        (world, self.node, self.sums, isPart) = (ranks, node, sums, true)
         (host, watchdog, rollCall) = (whole.host, whole.watchdog, whole.rollCall)
         nodeCount = try ranks.allReduce(node.rank == 0 ? 1 : 0, .sum)
         ranksPerNode = try ranks.allReduce(node.size, .maximum)
@@ -144,8 +147,13 @@ final class Session {
     /// Makes the failure of any rank that of all: returns when none has one; collective.
     ///
     /// What a rank could not do goes before an interruption, then the lowest rank. A failure on which some ranks have agreed
-    /// before `isPlaced`.
+    /// before `isPlaced`. For some of the ranks, the failure of another one that they have heard of is theirs too: it stops them.
     func agree(_ failure: Failure?, isPlaced: Bool = false) throws(Failure) {
+        let heard = failure == nil && isPart ? rollCall.failure : nil
+        try agree(on: failure ?? heard, isPlaced: isPlaced || heard != nil)
+    }
+
+    private func agree(on failure: Failure?, isPlaced: Bool) throws(Failure) {
         let order = failure.map {
             ($0.status == .interrupted ? world.size : 0) + world.rank
         }

@@ -79,22 +79,25 @@ final class WriteHerald {
 
     /// Tells all that this rank writes no more: everything is stored, and the files are closed, or something has failed.
     ///
-    /// Returns when all have taken leave; `look` is called between looks for that.
-    func finish(_ state: WriteProgress.State, _ look: () throws(Failure) -> Void) throws(Failure) {
+    /// Returns when all readers have taken leave, `session` being of all ranks.
+    func finish(_ state: WriteProgress.State, _ session: Session) throws(Failure) {
         progress.state = state
         if state == .done { progress.promised = .max }
         progress.begun = .max
         for reader in readers { try tell(reader) }
         var left = readers.count
         let patience = Patience()
+        session.watchdog.enter(.othersToFinish)
         while left > 0 {
-            // Questions that came meanwhile are answered by what all were told.
+            // Questions that came meanwhile are answered by what all were told; that a reader asks says that it is there.
             if let (_, bytes) = try ranks.poll(tag: WriteProgress.Tag.ofReaders) {
                 if bytes.first == WriteProgress.Word.farewell.rawValue { left -= 1 }
+                session.watchdog.enter(.othersToFinish)
                 continue
             }
-            try look()
+            try session.rollCall.attend()
             patience.pause()
         }
+        session.watchdog.enter(.idle)
     }
 }

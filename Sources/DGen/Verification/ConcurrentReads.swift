@@ -73,7 +73,7 @@ struct UpdateWithReaders {
         } catch {
             failure = error
         }
-        try herald.finish(failure == nil ? .done : .failed, session.rollCall.attend)
+        try herald.finish(failure == nil ? .done : .failed, session)
         let readers = try join(Readers(), failure, isBesideWriters: false)
         if let slowest = measurement?.slowestRank {
             measurement?.slowestRank = group.writers[slowest]
@@ -98,7 +98,7 @@ struct UpdateWithReaders {
             seed: SplitMix64.mixed(seed &+ UInt64(bitPattern: Int64(iteration)))
                 ^ UInt64(session.world.rank))
         var failure: Failure?
-        do { try reader.open() } catch { failure = error }
+        do { try reader.begin() } catch { failure = error }
         try ready()
         do {
             if failure == nil { try reader.run(after: readsAfter) }
@@ -153,7 +153,10 @@ private final class ConcurrentReader {
     private var known: [WriteProgress]
     private var isAsked: [Bool]
     private var data: OpenDataSet?
-    private let buffer: UnsafeMutableRawBufferPointer
+    private let buffers = TransferBuffers()
+    private var buffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    /// When writers that are done heard last that this rank still reads.
+    private var clock = Stopwatch(isCoarse: true)
     private(set) var seen = Readers()
 
     /// Prepares to read what `writers` write, which talk to this one through `talk`; `run` is of this rank alone.
@@ -167,14 +170,22 @@ private final class ConcurrentReader {
         draws = SplitMix64(seed: seed)
         known = writers.map { _ in WriteProgress() }
         isAsked = writers.map { _ in false }
-        buffer = .allocate(
-            byteCount: max(1, update.longestTransfer), alignment: PosixFile.directUnit)
     }
 
-    deinit { buffer.deallocate() }
+    /// Takes memory, and opens the files.
+    func begin() throws(Failure) {
+        let session = run.session
+        buffer = try session.together {
+            try buffers.take(1, bytes: max(1, update.longestTransfer), sharers: session.node.size) {
+                $0.initializeMemory(as: UInt8.self, repeating: 0)
+            }[0]
+        }
+        try open()
+    }
 
-    /// Opens the files.
-    func open() throws(Failure) { data = try OpenDataSet(run, files, .read, by: access) }
+    private func open() throws(Failure) {
+        data = try OpenDataSet(run, files, .read, by: access)
+    }
 
     /// Reads while anybody writes, and so many times after that, unless a writer has failed.
     func run(after readsAfter: Int) throws(Failure) {
@@ -188,20 +199,34 @@ private final class ConcurrentReader {
             if !isMeanwhile {
                 left -= 1
                 if left < 0 { break }
+                try tellThatItReads()
             }
             try read(isMeanwhile)
         }
         try data.take()?.close()
     }
 
+    /// Tells writers, which wait for it, that this rank is there; now and then.
+    private func tellThatItReads() throws(Failure) {
+        guard clock.elapsedNanoseconds > 1_000_000_000 else { return }
+        clock = Stopwatch(isCoarse: true)
+        for writer in writers {
+            try talk.send(
+                [WriteProgress.Word.howFar.rawValue], to: writer,
+                tag: WriteProgress.Tag.ofReaders)
+        }
+    }
+
     /// Waits until every writer is done, and says that this rank asks no more.
     func takeLeave() throws(Failure) {
-        let patience = Patience()
+        let (patience, watchdog) = (Patience(), run.session.watchdog)
+        watchdog.enter(.othersToFinish)
         while known.contains(where: { $0.state == .going }) {
             if try hear() { continue }
             try run.session.rollCall.attend()
             patience.pause()
         }
+        watchdog.enter(.idle)
         for writer in writers {
             try talk.send(
                 [WriteProgress.Word.farewell.rawValue], to: writer,
