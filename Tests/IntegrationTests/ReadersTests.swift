@@ -199,6 +199,33 @@ extension Integration {
             }
         }
 
+        /// Writers hear of it in the midst of an update, stop, and do not call complete what they have left out.
+        @Test(.onlyWhole("writers that take their time"))
+        func aReaderThatFailsStopsWritersThatTakeTheirTime() throws {
+            let folder = try Folder()
+            let library = try Faults.environment("write", "late", folder.file("f"))
+            let faults = library.map { "\($0)=\($1)" } + ["FAULT_FROM=500000"]
+            // The writers wait for a second in every second write.
+            let script = #"""
+                rank=${OMPI_COMM_WORLD_RANK:-$PMI_RANK}
+                [ "$rank" != 2 ] || export FAULT_CALL=read FAULT_WITH=EIO
+                exec "$@"
+                """#
+            let outcome = try Launch.run(
+                Launch.mpirun(3) + ["env"] + faults + ["sh", "-c", script, "sh", Launch.program]
+                    + [
+                        "test", "-o", folder.file("f"), "--phases", "write,update", "--readers",
+                        "1",
+                    ]
+                    + ["--io", "posix", "--align", "64KiB", "--watchdog", "20", "-s", "1000000"]
+                    + ["--seed", "5", "--dedup-unit", "4KiB", "--change", "90%"], seconds: 60)
+            #expect(outcome.status == 3, "\(outcome.output) \(outcome.error)")
+            #expect(outcome.complaints.count == 1, "\(outcome.error)")
+            #expect(
+                outcome.complaints.first?.contains("error: rank 2 on ") == true, "\(outcome.error)")
+            #expect(try folder.json("f.dgen.json")["status"] as? String == "updating")
+        }
+
         @Test func readersThatMakeNoSenseAreRefused() throws {
             let folder = try Folder()
             let update = ["--phases", "write,update"]
