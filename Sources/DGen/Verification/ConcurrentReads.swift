@@ -89,7 +89,7 @@ struct UpdateWithReaders {
         let own = Run(
             pipeline.run, of: try Session(session, ranks: alone, onNode: alone, sums: alone))
         let update = UpdatePattern(
-            to, against: from.composition?.generation ?? 0, ranks: group.writers.count,
+            to, against: from.generation, ranks: group.writers.count,
             transferSize: pipeline.transferSize)
         let reader = ConcurrentReader(
             own, files, pipeline.access, update, talk, writers: group.writers,
