@@ -35,13 +35,15 @@ extension OptionRow {
         OptionTopic(
             title: "File", about: "The file, and how it is written.",
             rows: [
-                .output, .layout, .segments, .strided, .order, .collective, .sync, .hint,
-                .hintsFile, .stripeCount, .stripeSize, .overwrite, .resume, .spaceCheck,
+                .output, .layout, .segments, .strided, .order, .collective, .sync, .acknowledge,
+                .hint, .hintsFile, .stripeCount, .stripeSize, .overwrite, .resume, .spaceCheck,
                 .preallocate,
             ]),
         OptionTopic(
             title: "Verification", about: "What is looked at, and what damage is explained by.",
-            rows: [.sample, .blocks, .sampleSeed, .from, .to, .consistent, .alsoKnown]),
+            rows: [
+                .sample, .blocks, .sampleSeed, .from, .to, .consistent, .acknowledged, .alsoKnown,
+            ]),
         OptionTopic(
             title: "Test", about: "What `test` does.",
             rows: [
@@ -199,6 +201,12 @@ extension OptionRow {
             When data goes to stable storage while the clock runs. Once at the end, after each transfer of a \
             rank or every so many of them, or not at all (then afterwards).
             """, example: "each", of: .ofStoring)
+    package static let acknowledge = Setting(
+        "acknowledge", .path("a folder"), otherwise: "nothing is acknowledged",
+        help: """
+            A folder on another file system, in which each rank of an update counts what `sync` has made durable. \
+            `verify` with `acknowledged` demands that. Each update needs a folder of its own.
+            """, example: "/home/me/counters", of: [.update])
     package static let hint = Setting(
         "hint", listOf: .hint, shape: .pairs, accepted: "`KEY=VALUE`; may be repeated",
         help: """
@@ -273,6 +281,12 @@ extension OptionRow {
             Look at what an update that was cut off has written. It has to be a prefix of each rank's order, as far \
             as its sync points demand.
             """, of: [.verify])
+    package static let acknowledged = Setting(
+        "acknowledged", .path("a folder"), otherwise: "nothing is demanded",
+        help: """
+            The folder that an update had as `acknowledge`. Everything that its ranks have counted there has to be in \
+            storage.
+            """, example: "/home/me/counters", of: [.verify])
     package static let phases = Setting(
         "phases", listOf: Kind<Phase>.choice(accepted: "a list of write, update, read and verify"),
         shape: .joined, default: "write,read,verify",

@@ -369,7 +369,7 @@ def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     history = ("--change=9%", "--dedup-unit=4KiB", "--generation=7")
     runs.reporting(*data, "--seed=2", "--overwrite", *composition, *history)
     manifest = json.loads(text_of(folder / "data.dgen.json"))
-    update = {"from": 7, "ranks": 1, "sync": "each", "transfer_size": MIB}
+    update = {"from": 7, "ranks": 1, "sync": "each", "transfer_size": MIB, "run": "1a2b"}
     manifest |= {"status": "updating", "update": update}
     manifest["spec"]["generation"] = 40
     (folder / "data.dgen.json").write_text(json.dumps(manifest))
@@ -385,7 +385,13 @@ def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     target.fill(found[4 * MIB :], offset=4 * MIB)
     found.tofile(folder / "data")
     runs.reporting("verify", "data", "--consistent", status=1)
-    runs.reporting("update", "data", "--resume")
+    # What another run had begun; then all that was acknowledged is lost.
+    (folder / "counters").mkdir()
+    runs.reporting("update", "data", "--resume", "--sync=each", "--acknowledge=counters")
+    found = np.fromfile(folder / "data", dtype=np.uint8)
+    (folder / "data").write_bytes(bytes(8 * MIB))
+    runs.reporting("verify", "data", "--acknowledged=counters", status=1)
+    found.tofile(folder / "data")
     # A block where another one belongs, of which there are two.
     found = np.fromfile(folder / "data", dtype=np.uint8)
     blocks = [bytes(block) for block in found.reshape(-1, 4096)]

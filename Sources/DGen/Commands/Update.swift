@@ -21,6 +21,7 @@ struct UpdateCommand: RunsUnderMPI {
     @Flag(.resume) var resume: Bool?
     @Flag(.collective) var collective: Bool?
     @Option(.sync) var sync: String?
+    @Option(.acknowledge) var acknowledge: String?
     @Option(.hint) var hint: [String]
     @Option(.hintsFile) var hintsFile: String?
 
@@ -72,9 +73,12 @@ struct Update {
                 ranks: isKnown ? manifest.ranks : shards.count,
                 align: isKnown ? manifest.align : shards.alignment, cut: manifest.cut,
                 transferSize: isKnown ? manifest.transferSize : execution.pipeline.transferSize))
-        update = DataSetUpdate(
+        // Where nothing is left to do, it is gone on with as well.
+        let goesOn = manifest.status == .updating || from == subject.spec
+        update = try DataSetUpdate(
             execution.pipeline, subject.files, from: from, to: subject.spec, claim, sync: sync,
-            isCollective: isCollective)
+            isCollective: isCollective, goingOnWith: goesOn ? manifest : nil,
+            acknowledge: try Failure.reading(settings[.acknowledge]), after: manifest.run)
         execution.report.describe(subject)
     }
 
@@ -125,11 +129,24 @@ struct Update {
             from.generation, subject.spec.generation
         )
         execution.logger.info("update \(path): from generation \(old) to \(new)")
+        try warnOfOneFileSystem()
         try update.prepare(earlier: subject.earlier) { execution.report.fileSystem = $0 }
         let measurement = try update.write(note: execution.note)
         execution.report.operations = [measurement]
         execution.show(table(measurement, from: old, to: new))
         return .done
+    }
+
+    /// Says that counters on the file system of the data may be lost with it; whatever keeps one from knowing is told later.
+    private func warnOfOneFileSystem() throws(Failure) {
+        let folder = try Failure.reading(execution.settings[.acknowledge])
+        guard execution.session.isRoot, let folder,
+            let own = try? System.status(folder).get(),
+            let data = try? System.status(subject.files.path(of: 0)).get(),
+            own.st_dev == data.st_dev
+        else { return }
+        execution.logger.warning(
+            "acknowledge: \(folder) is on the file system of the data, and may be lost with it")
     }
 
     private func table(_ operation: Measurement, from old: Int, to new: Int) -> Table {

@@ -21,6 +21,7 @@ struct VerifyCommand: RunsUnderMPI {
     @Option(.blocks) var blocks: String?
     @Option(.sampleSeed) var sampleSeed: String?
     @Flag(.consistent) var consistent: Bool?
+    @Option(.acknowledged) var acknowledged: String?
     @Option(.from) var from: String?
     @Option(.to) var to: String?
 
@@ -109,7 +110,9 @@ struct Verify {
         let pipeline = execution.pipeline
         execution.logger.info("verify \(path): \(spec.size) bytes, seed \(spec.seed)")
         try subject.requireFiles(execution.run) { execution.report.fileSystem = $0 }
-        if try Failure.reading(execution.settings[.consistent]) { return try replay() }
+        let (isConsistent, counters) = try Failure.reading(
+            (execution.settings[.consistent], execution.settings[.acknowledged]))
+        if isConsistent || counters != nil { return try replay(isConsistent, counters) }
         let pattern: any AccessPattern = if let sample { sample } else { try wholePattern }
         let found = try Comparison(
             pipeline: pipeline, files: subject.files, spec: spec, title: "verify",
@@ -131,31 +134,55 @@ struct Verify {
         return isRight ? .done : .mismatch
     }
 
-    /// Looks at what an update that was cut off has written.
-    private func replay() throws(Failure) -> ExitStatus {
+    /// Looks at what an update has written: as far as it got, and as far as it has said so in a folder of `counters`.
+    private func replay(_ isConsistent: Bool, _ counters: String?) throws(Failure) -> ExitStatus {
         guard sample == nil, from == nil else {
-            throw Failure(OptionRow.consistent.refusal("true", "it without a sample and from"))
+            let row = isConsistent ? OptionRow.consistent : .acknowledged
+            throw Failure(row.refusal(counters ?? "true", "it without a sample and from"))
         }
-        let found = try Consistency(execution.pipeline, subject).run(note: execution.note)
-        var measurement = try found.times.measurement(
-            of: "verify", bytes: found.writes * spec.dedupUnit, execution.run)
-        measurement.transferSize = execution.pipeline.transferSize
-        execution.report.operations = [measurement]
-        execution.report.consistency = Report.UpdateConsistency(found)
+        let pipeline = execution.pipeline
+        let acknowledged = try counters.map { folder throws(Failure) in
+            try AcknowledgedWrites(pipeline, subject, in: folder)
+        }
+        let found =
+            isConsistent ? try Consistency(pipeline, subject).run(note: execution.note) : nil
+        let kept = try acknowledged?.run(note: execution.note)
+        execution.report.consistency = Report.UpdateConsistency(found, kept)
         var table = Table()
         table.row("verified", path)
         if let doubt = subject.manifest?.doubt { table.row("manifest", doubt) }
-        table.row(
-            "result",
-            found.isRight
-                ? "what is there is a prefix of each rank's order, as far as sync points demand"
-                : "\(found.wrongRanks) of \(found.ranks) ranks miss what a sync point lay after")
-        table.row(
-            "updates", "\(found.present) of \(found.writes) are there, \(found.torn) torn")
-        for writer in found.writers { table.row("", writer.text) }
-        table.addRates(measurement, execution.session)
+        if let found {
+            table.row(
+                "result",
+                found.isRight
+                    ? "what is there is a prefix of each rank's order, as far as sync points demand"
+                    : "\(found.wrongRanks) of \(found.ranks) ranks miss what a sync point lay after"
+            )
+            table.row(
+                "updates", "\(found.present) of \(found.writes) are there, \(found.torn) torn")
+            for writer in found.writers { table.row("", writer.text) }
+            try addReplay(of: found.writes, found.times, &table)
+        }
+        if let kept {
+            table.row(found == nil ? "result" : "", kept.text)
+            table.row(
+                "acknowledged", "\(kept.acknowledged) updates, \(kept.lost) of them are lost")
+            for writer in kept.writers { table.row("", writer.text) }
+            try addReplay(of: kept.acknowledged, kept.times, &table)
+        }
         execution.show(table)
-        return found.isRight ? .done : .mismatch
+        return found?.isRight ?? true && kept?.isRight ?? true ? .done : .mismatch
+    }
+
+    /// Takes note of how fast so many writes were looked at; collective.
+    private func addReplay(
+        of writes: Int, _ times: Times, _ table: inout Table
+    ) throws(Failure) {
+        var measurement = try times.measurement(
+            of: "verify", bytes: writes * spec.dedupUnit, execution.run)
+        measurement.transferSize = execution.pipeline.transferSize
+        execution.report.operations.append(measurement)
+        table.addRates(measurement, execution.session)
     }
 
     /// What is wrong, in file order; blocks that are closest to the first of several generations are held against that.

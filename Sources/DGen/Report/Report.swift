@@ -74,19 +74,40 @@ struct Report: WritableResult {
             .mapValues { Summary($0.map(\.bytesPerSecond)) }
     }
 
-    /// How far the ranks of an update have got that was cut off.
+    /// How far the ranks of an update have got that was cut off, and what they have acknowledged; what was not asked for is
+    /// left out.
     struct UpdateConsistency: Encodable {
+        var ranks: Int?
+        var updates: Int?
+        var present: Int?
+        var torn: Int?
+        var wrongRanks: Int?
+        /// Some of them, those first that are not right.
+        var writers: [Consistency.Writer]?
+        var acknowledged: AcknowledgedUpdates?
+
+        init(_ found: Consistency.Result?, _ acknowledged: AcknowledgedWrites.Result?) {
+            (ranks, updates) = (found?.ranks, found?.writes)
+            (present, torn) = (found?.present, found?.torn)
+            (wrongRanks, writers) = (found?.wrongRanks, found?.writers)
+            self.acknowledged = acknowledged.map(AcknowledgedUpdates.init)
+        }
+    }
+
+    /// What the ranks of an update have acknowledged, and what is there of it.
+    struct AcknowledgedUpdates: Encodable {
         let ranks: Int
         let updates: Int
-        let present: Int
-        let torn: Int
+        let lost: Int
         let wrongRanks: Int
-        /// Some of them, those first that are not right.
-        let writers: [Consistency.Writer]
+        let uncountedRanks: Int
+        let manifestLost: Bool
+        let writers: [AcknowledgedWrites.Writer]
 
-        init(_ found: Consistency.Result) {
-            (ranks, updates, present, torn) = (found.ranks, found.writes, found.present, found.torn)
-            (wrongRanks, writers) = (found.wrongRanks, found.writers)
+        init(_ found: AcknowledgedWrites.Result) {
+            (ranks, updates, lost) = (found.ranks, found.acknowledged, found.lost)
+            (wrongRanks, uncountedRanks) = (found.wrongRanks, found.uncountedRanks)
+            (manifestLost, writers) = (found.isManifestLost, found.writers)
         }
     }
 

@@ -13,7 +13,7 @@ final class Watchdog: Sendable {
     /// What a rank may be stuck in.
     enum Phase: Int, Sendable {
         case idle, rootStep, open, write, read, sync, close, agreement, round, othersToFinish
-        case sharing
+        case sharing, acknowledge
 
         /// What it is called after "stuck in".
         var name: String {
@@ -23,6 +23,7 @@ final class Watchdog: Sendable {
             case .othersToFinish: "waiting for other ranks to make progress"
             case .agreement: "agreeing with other ranks"
             case .sharing: "looking at the folder of the data"
+            case .acknowledge: "the counter of what is acknowledged"
             case .round: "agreeing with other ranks on the next transfers"
             default: "\(self)"
             }

@@ -20,6 +20,9 @@ final class Claim {
         self.manifest.run = String(drawn, radix: 16)
     }
 
+    /// The number of the run.
+    var run: String { manifest.run }
+
     /// What is written next: all of a data set, or what an update of it changes.
     func plan(_ spec: DataSpec, updating: Manifest.UnfinishedUpdate? = nil) {
         (manifest.spec, manifest.update) = (spec, updating)
@@ -96,6 +99,8 @@ final class Claim {
     func complete() throws(Failure) {
         try session.onRoot {
             guard try isOurs else { throw takenByAnother }
+            // An update that several runs went on with is that of the one that began it.
+            manifest.run = manifest.update?.run ?? manifest.run
             (manifest.status, manifest.update) = (.complete, nil)
             try manifest.write(for: path)
         }

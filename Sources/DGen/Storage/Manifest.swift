@@ -18,6 +18,14 @@ struct Manifest {
         var sync: String?
         /// The most bytes of a write.
         var transferSize: Int?
+        /// The run that began it, where another one goes on with it.
+        var run: String?
+
+        /// Whether its ranks write in the order in which those of another one do, and have their sync points where those do.
+        func hasOrder(of other: UnfinishedUpdate) -> Bool {
+            from == other.from && ranks == other.ranks && sync == other.sync
+                && transferSize == other.transferSize
+        }
     }
 
     var status: Status
@@ -48,6 +56,9 @@ struct Manifest {
                 "says 'updating': the run that brings it from generation \(old) to \(new) did not finish"
         }
     }
+
+    /// The run that the data set is of, or the update that goes on.
+    var owner: String { update?.run ?? run }
 
     /// The most of ``earlier`` that are kept.
     static let earlierMax = 4
@@ -151,7 +162,7 @@ struct Manifest {
             update: stored.updatedFrom.map {
                 UnfinishedUpdate(
                     from: $0, ranks: stored.updateRanks, sync: stored.updateSync,
-                    transferSize: stored.updateTransferSize)
+                    transferSize: stored.updateTransferSize, run: stored.updateRun)
             }, spec: stored.spec,
             layout: stored.isPerRank ? .perRank : .shared, ranks: stored.ranks ?? 0,
             align: stored.align ?? 0,

@@ -12,6 +12,10 @@ final class ShardFiles: DataFile {
     private let lengthOfShard: (Int) throws(Failure) -> Int
     private let open: (Int) throws(Failure) -> any DataFile
     private var current: (shard: Int, file: any DataFile)?
+    /// Those that were written to, and not yet brought to stable storage since: an update goes to and fro between them.
+    private var unsynced: Set<Int> = []
+    /// The most of them, so that memory is constant.
+    private static let unsyncedMax = 4096
 
     /// Prepares to open files, each by the rank alone that asks for it; `ranks` have them open together.
     init(
@@ -65,6 +69,8 @@ final class ShardFiles: DataFile {
         let shard = shards.rank(of: offset)
         try file(of: shard).write(
             buffer, at: offset - shards[shard].lowerBound, together: together)
+        unsynced.insert(shard)
+        if unsynced.count >= Self.unsyncedMax { try sync() }
     }
 
     func read(
@@ -77,7 +83,16 @@ final class ShardFiles: DataFile {
             into: buffer, at: offset - shards[shard].lowerBound, together: together)
     }
 
-    func sync() throws(Failure) { try current?.file.sync() }
+    /// Brings every file to stable storage that was written to: to close one does not.
+    func sync() throws(Failure) {
+        try current?.file.sync()
+        if let current { unsynced.remove(current.shard) }
+        for shard in unsynced.sorted() {
+            if let interruption = Interruption.failure { throw interruption }
+            try file(of: shard).sync()
+            unsynced.remove(shard)
+        }
+    }
 
     func close() throws(Failure) { try current.take()?.file.close() }
 

@@ -13,6 +13,8 @@ struct TransferWriter {
     let isCollective: Bool
     /// Whether the file system may run out of room meanwhile.
     let mayFill: Bool
+    /// Where this rank says how much is durable, after each time that transfers were brought to stable storage.
+    var acknowledgement: Acknowledgement?
     /// What the progress of the ranks is called.
     var title = "write"
     /// Tells ranks that read meanwhile how far this one is.
@@ -59,19 +61,25 @@ struct TransferWriter {
                 pipeline.run, files.path,
                 stretchBytes: batches.stretchBytes * session.world.size, mayFill: mayFill) : nil
         try readBack?.begin(agreement)
+        var isUnsynced = false
         try loop.run(relay, on: data) { transfer throws(Failure) in
             if isInStep {
                 try writeInStep(transfer, loop, data, readBack)
-            } else {
-                try loop.move(transfer) { part throws(Failure) in
-                    try herald?.begin(transfer.round)
-                    try data.write(UnsafeRawBufferPointer(part), at: transfer.range.lowerBound)
-                    try herald?.end(transfer.round)
-                    if isSynced(transfer) {
-                        try data.syncTransfer(nil)
-                        try herald?.synced(transfer.round)
-                    }
-                }
+                return
+            }
+            try loop.move(transfer) { part throws(Failure) in
+                try herald?.begin(transfer.round)
+                try data.write(UnsafeRawBufferPointer(part), at: transfer.range.lowerBound)
+                isUnsynced = true
+                try herald?.end(transfer.round)
+            }
+            // One without bytes has a point after it, too: what came before it is to be stored.
+            guard isUnsynced, isSynced(transfer) else { return }
+            isUnsynced = false
+            agreement.transfer(0) { () throws(Failure) in
+                try data.syncTransfer(nil)
+                try acknowledge(transfer.round + 1)
+                try herald?.synced(transfer.round)
             }
         }
         if relay.isOwnerAlone {
@@ -83,6 +91,14 @@ struct TransferWriter {
     /// Whether it is brought to stable storage, and with it those before.
     private func isSynced(_ transfer: TransferLoop.Transfer) -> Bool {
         sync.stride.map { (transfer.round + 1) % $0 == 0 } ?? false
+    }
+
+    /// Notes that so many transfers of this rank are durable.
+    func acknowledge(_ count: Int) throws(Failure) {
+        guard let acknowledgement else { return }
+        try session.watchdog.during(.acknowledge) { () throws(Failure) in
+            try acknowledgement.note(count)
+        }
     }
 
     /// Writes one transfer in the same round as all ranks, in pieces where room is scarce, and looks whether it is there;
@@ -115,6 +131,9 @@ struct TransferWriter {
                 try readBack.check(UnsafeRawBufferPointer(piece), at: offset, agreement)
             }
         }
+        // After the last of its pieces, and where every node has stored it.
+        guard isSynced(transfer), !agreement.mustStopTogether else { return }
+        agreement.transfer(0) { () throws(Failure) in try acknowledge(transfer.round + 1) }
     }
 
     /// Brings one transfer of all ranks to stable storage, unless one of them has failed.

@@ -16,26 +16,56 @@ final class DataSetUpdate {
     private let pipeline: Pipeline
     private let claim: Claim
     private var writer: TransferWriter
+    private let pattern: UpdatePattern
+    private let unfinished: Manifest.UnfinishedUpdate
 
     private var run: Run { pipeline.run }
     private var session: Session { run.session }
 
     /// Prepares to write; what `claim` has locked stays locked.
+    ///
+    /// `before` is the manifest of an update that this one goes on with. Each rank acknowledges in the folder `acknowledge`,
+    /// if there is one, what is durable.
     init(
         _ pipeline: Pipeline, _ files: FileSet, from: DataSpec, to: DataSpec, _ claim: Claim,
-        sync: Sync, isCollective: Bool
-    ) {
+        sync: Sync, isCollective: Bool, goingOnWith before: Manifest? = nil,
+        acknowledge folder: String? = nil, after earlierRun: String = ""
+    ) throws(Failure) {
         self.pipeline = pipeline
         self.files = files
         self.from = from
         self.to = to
         self.claim = claim
+        let world = pipeline.run.session.world
+        let generation = from.generation
+        let pattern = UpdatePattern(
+            to, against: generation, ranks: world.size, transferSize: pipeline.transferSize)
+        self.pattern = pattern
+        var unfinished = Manifest.UnfinishedUpdate(
+            from: generation, ranks: world.size, sync: sync.text,
+            transferSize: pipeline.transferSize, run: before?.owner)
+        if let update = before?.update, !unfinished.hasOrder(of: update) {
+            // What is there was written in two orders: neither has to be there up to a sync point.
+            unfinished.sync = Sync.none.text
+        }
+        self.unfinished = unfinished
         writer = TransferWriter(
-            pipeline: pipeline, spec: to, files: files,
-            pattern: UpdatePattern(
-                to, against: from.generation,
-                ranks: pipeline.run.session.world.size, transferSize: pipeline.transferSize),
-            sync: sync, isCollective: isCollective, mayFill: true, title: "update")
+            pipeline: pipeline, spec: to, files: files, pattern: pattern,
+            sync: sync, isCollective: isCollective, mayFill: true,
+            acknowledgement: try folder.map { folder throws(Failure) in
+                guard let run = Counter.name(ofRun: unfinished.run ?? claim.run) else {
+                    throw Failure(
+                        .usage,
+                        "acknowledge: the manifest of \(files.path) does not say which run began the update"
+                    )
+                }
+                return Acknowledgement(
+                    folder,
+                    Counter(
+                        run: run, previous: Counter.name(ofRun: earlierRun) ?? "-",
+                        rank: world.rank, ranks: world.size, from: generation,
+                        to: to.generation, transferSize: pattern.transferSize))
+            }, title: "update")
     }
 
     /// Finds out everything that can be known before anything is changed; collective.
@@ -93,20 +123,21 @@ final class DataSetUpdate {
         defer { relay.finish() }
         let data = try OpenDataSet(run, files, .update, by: pipeline.access, note: note)
         do {
-            claim.plan(
-                to,
-                updating: Manifest.UnfinishedUpdate(
-                    from: from.generation, ranks: session.world.size,
-                    sync: writer.sync.text,
-                    transferSize: pipeline.transferSize))
+            // Before the manifest: where that says that an update goes on, every rank has a counter.
+            try session.together { try begin(writer.acknowledgement) }
+            claim.plan(to, updating: unfinished)
             // The first file stands for all: whoever writes the data set has its lock.
             _ = try claim.take(session.isRoot ? files.path(of: 0) : nil)
         } catch {
+            writer.acknowledgement?.withdraw()
             try data.close()
             throw error
         }
         try writer.write(from: relay, to: data)
         if writer.sync == .none { try data.syncFiles() }
+        // The last ones, whatever brought them there.
+        let count = pattern.count(ofRank: session.world.rank)
+        try session.together { try writer.acknowledge(count) }
         try writer.checkStored()
         let sums = try session.world.allReduce(
             [data.writtenBytes, data.times.latencies.count], .sum)
@@ -120,6 +151,13 @@ final class DataSetUpdate {
         if writer.isCollective { measurement.proofSeconds = try prove() }
         try claim.complete()
         return measurement
+    }
+
+    private func begin(_ acknowledgement: Acknowledgement?) throws(Failure) {
+        guard let acknowledgement else { return }
+        try session.watchdog.during(.acknowledge) { () throws(Failure) in
+            try acknowledgement.begin()
+        }
     }
 
     /// Reads what collective calls claim to have written; seconds of the slowest rank.

@@ -37,6 +37,8 @@ package struct StoredManifest: Sendable {
     package let updateRanks: Int?
     package let updateSync: String?
     package let updateTransferSize: Int?
+    /// The run that began it, where another one goes on with it.
+    package let updateRun: String?
     package let spec: DataSpec
     /// Whether each rank has written a file of its own.
     package let isPerRank: Bool
@@ -104,6 +106,7 @@ package struct StoredManifest: Sendable {
             try Self.number(update, "transfer_size", in: 1...Int.max)
         }
         if case .string(let text) = update?["sync"] { updateSync = text } else { updateSync = nil }
+        if case .string(let text) = update?["run"] { updateRun = text } else { updateRun = nil }
         if status == .updating, updatedFrom == nil || spec.composition?.change == nil {
             throw Refusal("update: an update goes from one generation of changes to another")
         }

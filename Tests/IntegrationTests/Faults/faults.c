@@ -4,7 +4,7 @@
 //
 //   FAULT_PATH  the file, with all links resolved; calls on others are left alone
 //   FAULT_RANK  the rank that it happens to; all of them, if not said
-//   FAULT_CALL  write, read, sync, forget (dropping the cache), clock or leave
+//   FAULT_CALL  write, read, sync, forget (dropping the cache), cut, clock or leave
 //   FAULT_FROM  for reads and writes, those that touch this offset or a later one
 //   FAULT_WITH  EIO, ENOSPC, EDQUOT, EROFS  fails with that error
 //               short   moves a third of the bytes, one at least
@@ -18,6 +18,11 @@
 //               torn    the same up to byte 700, and what is there now from there on
 //   FAULT_HANGS the rank that hangs where others meet what FAULT_WITH says
 //   FAULT_THREADS  how many threads the system gives a process, whatever else happens; as many as it likes, if not said
+//
+// With FAULT_CALL=cut the power is cut when the process begins its write number FAULT_END, counted from 0: SIGKILL. The store
+// has kept the writes FAULT_FROM and on, up to FAULT_TO, in a cache that does not survive that, whatever it said of them: their
+// places hold what they held before. With FAULT_WITH=honest it has lied of nothing: only writes that no sync came after are
+// lost, and of them every other one. FAULT_NOTE gets a line for each write that is lost: its number and its offset.
 //
 // With FAULT_CALL=clock the date jumps to and fro by an hour at each look. With FAULT_CALL=leave a rank lingers for two
 // seconds once it has taken leave of MPI, and no less when it exits: its siblings are gone by then, and what their launcher
@@ -39,7 +44,7 @@
 #include <unistd.h>
 
 // What the environment told at the start: MPI libraries change it while their threads are already at work.
-static struct { const char *path, *rank, *call, *from, *with, *to, *threads, *hangs, *own_rank; } told;
+static struct { const char *path, *rank, *call, *from, *with, *to, *end, *note, *threads, *hangs, *own_rank; } told;
 
 __attribute__((constructor)) static void hear(void) {
     told.path = getenv("FAULT_PATH");
@@ -48,6 +53,8 @@ __attribute__((constructor)) static void hear(void) {
     told.from = getenv("FAULT_FROM");
     told.with = getenv("FAULT_WITH");
     told.to = getenv("FAULT_TO");
+    told.end = getenv("FAULT_END");
+    told.note = getenv("FAULT_NOTE");
     told.threads = getenv("FAULT_THREADS");
     told.hangs = getenv("FAULT_HANGS");
     told.own_rank = getenv("OMPI_COMM_WORLD_RANK");
@@ -133,8 +140,50 @@ static size_t sum(const struct iovec *parts, int count) {
 // The function that would have been called.
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
+// What a store that has power holds back, the last write first.
+static struct held {
+    struct held *before;
+    long number;
+    off_t offset;
+    size_t count;
+    char bytes[];
+} *held;
+
+static int is_honest(void) { return told.with != NULL && strcmp(told.with, "honest") == 0; }
+
+static void cut(int file) {
+    FILE *note = told.note == NULL ? NULL : fopen(told.note, "w");
+    for (struct held *one = held; one != NULL; one = one->before) {
+        if (is_honest() && one->number % 2 == 0) continue;
+        if (NEXT(pwrite)(file, one->bytes, one->count, one->offset) != (ssize_t)one->count) abort();
+        if (note != NULL) fprintf(note, "%ld %lld\n", one->number, (long long)one->offset);
+    }
+    if (note != NULL) fclose(note);
+    kill(getpid(), SIGKILL);
+}
+
+// Before a write: one that the store holds back, or the one that the power is cut at.
+static void hold(int file, size_t count, off_t offset) {
+    static long writes;
+    if (!is_meant("cut", file, LLONG_MAX)) return;
+    long number = writes++;
+    if (told.end != NULL && number == atol(told.end)) cut(file);
+    if (told.from == NULL || told.to == NULL || number < atol(told.from) || number >= atol(told.to)) return;
+    struct held *one = malloc(sizeof *one + count);
+    if (one == NULL || NEXT(pread)(file, one->bytes, count, offset) != (ssize_t)count) abort();
+    one->before = held, one->number = number, one->offset = offset, one->count = count;
+    held = one;
+}
+
+// After a sync, of which an honest store has told the truth.
+static void let_go(int file) {
+    if (!is_honest() || !is_meant("cut", file, LLONG_MAX)) return;
+    for (struct held *one; (one = held) != NULL; free(one)) held = one->before;
+}
+
 #define AT_OFFSET(name, memory, call)                                                       \
     ssize_t name(int file, memory buffer, size_t count, off_t offset) {                     \
+        if (strcmp(call, "write") == 0) hold(file, count, offset);                          \
         if (is_meant(call, file, offset + (off_t)count)) switch (fault()) {                 \
             case FAILS: return -1;                                                          \
             case SHORT: return NEXT(name)(file, buffer, third(count), offset);              \
@@ -158,6 +207,7 @@ AT_OFFSET(pread64, void *, "read")
 #define AT_PLACE(name, memory, call)                                                        \
     ssize_t name(int file, memory buffer, size_t count) {                                   \
         off_t place = told.path == NULL ? 0 : lseek(file, 0, SEEK_CUR);                     \
+        if (strcmp(call, "write") == 0) hold(file, count, place);                           \
         if (is_meant(call, file, place + (off_t)count)) switch (fault()) {                  \
             case FAILS: return -1;                                                          \
             case SHORT: return NEXT(name)(file, buffer, third(count));                      \
@@ -173,6 +223,7 @@ AT_PLACE(read, void *, "read")
 #define OF_PARTS(name, call)                                                                \
     ssize_t name(int file, const struct iovec *parts, int count, off_t offset) {            \
         size_t bytes = sum(parts, count);                                                   \
+        if (strcmp(call, "write") == 0) hold(file, bytes, offset);                          \
         if (is_meant(call, file, offset + (off_t)bytes)) switch (fault()) {                 \
             case FAILS: return -1;                                                          \
             case SHORT: {                                                                   \
@@ -195,7 +246,9 @@ int fsync(int file) {
         case FAILS: return -1;
         default: return 0;
         }
-    return NEXT(fsync)(file);
+    int status = NEXT(fsync)(file);
+    if (status == 0) let_go(file);
+    return status;
 }
 
 // Gives its error back.

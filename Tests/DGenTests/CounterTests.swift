@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import DataGen
+import Foundation
+import Testing
+import TestSupport
+
+@testable import DGen
+
+/// Counters of what is durable, and files that are brought there.
+@Suite struct CounterTests {
+    private static let counter = Counter(
+        run: "1a2b", previous: "-", rank: 3, ranks: 7, from: 1, to: 5, transferSize: 4096)
+
+    private func folder() throws -> String {
+        let path = "/dev/shm/dgen-mpi-test-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        return path
+    }
+
+    @Test func aSlotIsReadAsItWasWritten() throws {
+        for number in [0, 1, Int.max] {
+            var counter = Self.counter
+            (counter.number, counter.count, counter.seconds) = (number, number, number)
+            let bytes = counter.bytes
+            #expect(bytes.count == Counter.slotBytes)
+            #expect(Counter(slot: bytes) == counter)
+            // Torn anywhere, or with another byte anywhere.
+            for place in bytes.indices {
+                var wrong = bytes
+                wrong[place] ^= 1
+                #expect(Counter(slot: wrong) == nil, "\(place)")
+                let torn = bytes[..<place] + [UInt8](repeating: 0, count: bytes.count - place)
+                #expect(Counter(slot: torn) == nil, "\(place)")
+            }
+        }
+        #expect(Counter(slot: [UInt8]()) == nil)
+    }
+
+    @Test func onlyNamesOfRunsAreTaken() {
+        for run in ["0", "1a2b", "ffffffffffffffff"] { #expect(Counter.name(ofRun: run) == run) }
+        for run in ["", "-", "1 2", "x", "run=1", String(repeating: "a", count: 33)] {
+            #expect(Counter.name(ofRun: run) == nil, "\(run)")
+        }
+        #expect(Counter.rank(ofName: "acknowledged.00000012") == 12)
+        for name in ["acknowledged", "acknowledged.12", "other.00000012", "acknowledged.0000001x"] {
+            #expect(Counter.rank(ofName: name) == nil, "\(name)")
+        }
+    }
+
+    /// One slot after the other: the one before the last stays.
+    @Test func slotsTakeTurns() throws {
+        let folder = try folder()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let own = Acknowledgement(folder, Self.counter)
+        try own.begin()
+        func slots() throws -> [Int] {
+            var found: [Int] = []
+            #expect(
+                try Counters.read(folder) { rank, slots in
+                    #expect(rank == 3)
+                    found = slots.map(\.count)
+                })
+            return found
+        }
+        #expect(try slots() == [0])
+        try own.note(10)
+        #expect(try slots() == [10, 0])
+        try own.note(25)
+        #expect(try slots() == [25, 10])
+        // Less than is acknowledged is nothing new.
+        for count in [3, 25] { try own.note(count) }
+        #expect(try slots() == [25, 10])
+        let next = Acknowledgement(folder, Self.counter)
+        try next.begin()
+        #expect(next.counter.count == 25)
+        try next.note(20)
+        try next.note(31)
+        #expect(try slots() == [31, 25])
+        // It was there before: whoever goes on with it does not take it away.
+        next.withdraw()
+        #expect(try slots() == [31, 25])
+        #expect(try Counters.read(folder + "/none") { _, _ in } == false)
+    }
+
+    /// A file that counts how often it is written and brought to stable storage.
+    private final class Noted: DataFile {
+        var isDirty = false
+        func size() -> Int { 100 }
+        func write(_ buffer: UnsafeRawBufferPointer, at offset: Int, together: Bool) {
+            isDirty = true
+        }
+        func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int, together: Bool) -> Int
+        { 0 }
+        func sync() { isDirty = false }
+        func close() {}
+        func reportedHints() -> [(key: String, value: String)] { [] }
+    }
+
+    /// An update goes to and fro between the files of ranks: none that was written to is forgotten.
+    @Test func everyFileOfARankIsBroughtToStableStorage() throws {
+        var numbers = RandomNumbers()
+        let files = (0..<5000).map { _ in Noted() }
+        let shards = ShardFiles(
+            Shards(size: 5000 * 100, ranks: 5000, alignment: 100), rank: 0, of: 1,
+            length: { _ in 100 }, open: { files[$0] })
+        let bytes = [UInt8](repeating: 1, count: 10)
+        for count in [0, 1, 2, 30, 12_000] {
+            for _ in 0..<count {
+                let offset = 100 * numbers.number(below: 5000)
+                try bytes.withUnsafeBytes { try shards.write($0, at: offset, together: false) }
+            }
+            try shards.sync()
+            #expect(files.allSatisfy { !$0.isDirty }, "\(count) \(numbers)")
+        }
+    }
+}
