@@ -180,7 +180,7 @@ def test_pictures_are_those_that_the_script_draws() -> None:
 
 # Names
 
-COMMANDS = ("generate", "verify", "repair", "test", "plan", "info", "bench")
+COMMANDS = ("generate", "verify", "repair", "update", "test", "plan", "info", "bench")
 OF_OTHERS = {
     *("--oversubscribe", "--bind-to", "--map-by", "--mpi", "--nodes", "--ntasks-per-node"),
     *("--time", "--signal", "--bind", "--env", "--sharens"),
