@@ -204,8 +204,8 @@ extension OptionRow {
     package static let acknowledge = Setting(
         "acknowledge", .path("a folder"), otherwise: "nothing is acknowledged",
         help: """
-            A folder on another file system, in which each rank of an update counts what `sync` has made durable. \
-            `verify` with `acknowledged` demands that. Each update needs a folder of its own.
+            A folder in which each rank counts what `sync` has made durable. It should be on another file system. \
+            `verify` with `acknowledged` demands what is counted. Each update needs a folder of its own.
             """, example: "/home/me/counters", of: [.update])
     package static let hint = Setting(
         "hint", listOf: .hint, shape: .pairs, accepted: "`KEY=VALUE`; may be repeated",
