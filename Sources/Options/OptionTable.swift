@@ -36,8 +36,8 @@ extension OptionRow {
             title: "File", about: "The file, and how it is written.",
             rows: [
                 .output, .layout, .segments, .strided, .order, .collective, .sync, .acknowledge,
-                .hint, .hintsFile, .stripeCount, .stripeSize, .overwrite, .resume, .spaceCheck,
-                .preallocate,
+                .hint, .hintsFile, .stripeCount, .stripeSize, .overwrite, .device, .manifest,
+                .resume, .spaceCheck, .preallocate,
             ]),
         OptionTopic(
             title: "Verification", about: "What is looked at, and what damage is explained by.",
@@ -170,7 +170,7 @@ extension OptionRow {
         "output", .dataPath, otherwise: "required", short: "o",
         help: """
             The data file. Its manifest is `FILE.dgen.json`. `verify`, `repair` and `update` take it as an \
-            argument without a name.
+            argument without a name. Also a block device, `/dev/null`, a pipe, or `-` for stdout.
             """, example: "/scratch/me/data", of: .ofFiles)
     package static let layout = Setting(
         "layout", Kind<FileLayout>.choice(), default: "shared",
@@ -230,6 +230,18 @@ extension OptionRow {
     package static let overwrite = Setting(
         flag: "overwrite", help: "Replace an existing file, and the manifest beside it.",
         of: .ofWriting)
+    package static let device = Setting(
+        flag: "device",
+        help: """
+            The output is a block device, whose contents go. Refused where it is in use, and without `overwrite` \
+            where not all that is looked at is zero.
+            """, of: [.generate, .test, .repair, .update])
+    package static let manifest = Setting(
+        "manifest", .path("a file"),
+        otherwise: "`FILE.dgen.json` beside a file; none for a device or a stream",
+        help: """
+            Where the manifest of a device or a stream is. A file that is written has its own beside it.
+            """, example: "disk.dgen.json", of: .ofFiles)
     package static let resume = Setting(
         flag: "resume",
         help: """
@@ -340,6 +352,7 @@ extension OptionRow {
     // Run
     package static let access = Setting(
         "io", Kind<Access>.choice(), default: "mpi",
+        otherwise: "mpi; posix for a device, a stream and `/dev/null`",
         help: "MPI-IO, or system calls of each rank.", example: "posix", of: .ofFiles)
     package static let direct = Setting(
         flag: "direct",

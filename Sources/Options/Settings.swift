@@ -53,6 +53,11 @@ package struct Settings: Codable, Sendable {
     package func text(_ row: OptionRow) -> String? { entries[row.name]?.texts.last }
     func isOfJobFile(_ row: OptionRow) -> Bool { entries[row.name]?.isOfJobFile == true }
 
+    /// Gives an option that was not given a value.
+    package mutating func supply(_ text: String, for row: OptionRow) {
+        if !has(row) { entries[row.name] = Entry(texts: [text]) }
+    }
+
     /// Puts texts before those that were given for an option.
     package mutating func prepend(_ texts: [String], to row: OptionRow) {
         let entry = entries[row.name] ?? Entry(texts: [], isOfJobFile: true)

@@ -8,7 +8,10 @@ import Options
 
 /// A command that all ranks carry out: the run, what was asked for, and what is said of it in the end.
 final class Execution {
+    /// As they fit what is written or read.
     let settings: Settings
+    /// What that is.
+    let target: Target
     let run: Run
     let pipeline: Pipeline
     /// The depth of the longest queue of any rank.
@@ -28,7 +31,14 @@ final class Execution {
     ///
     /// The report is wanted at `reportPath`; `-` is stdout, nil nowhere.
     init(_ session: Session, _ settings: Settings, reportPath: String?) throws(Failure) {
+        let found = try session.onRoot { try Target.find(settings) }
+        var settings = settings
+        do throws(InvalidField) { try settings.fit(found) } catch { throw Failure(error) }
+        if found.kind == .stream, session.world.size > 1 {
+            throw Failure(.usage, "output: a stream takes one rank, not \(session.world.size)")
+        }
         self.settings = settings
+        target = found
         self.reportPath = reportPath
         isQuiet = try Failure.reading(settings[.quiet])
         let (transferSize, hints) = try Failure.reading((settings[.transferSize], settings.hints()))
@@ -59,7 +69,7 @@ final class Execution {
                 placer: Placer(placement, logger: Logger(label: "command"))),
             progress: progress)
         pipeline = Pipeline(
-            run, FileAccess(access: access, isDirect: isDirect, hints: hints),
+            run, FileAccess(access: access, isDirect: isDirect, hints: hints, target: found),
             transferSize: transferSize, depth: depth,
             mayMakeAlone: askedDepth == nil && !isDirect)
         queueDepth = try session.world.allReduce(depth, .maximum)

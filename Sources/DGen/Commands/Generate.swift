@@ -45,10 +45,14 @@ struct Generate {
         }
         let path = try settings.dataPath(
             missing: "output: missing; give the file to write with -o FILE")
-        let manifest = Manifest.path(for: path)
+        guard let manifest = execution.target.manifestPath(for: path) else {
+            throw Failure(
+                .usage, "resume: without --manifest FILE nothing says what \(path) is to hold")
+        }
         let isThere = try session.onRoot {
             // A file of a rank is enough, and so is a link that leads nowhere.
-            let paths = [path, manifest, FileLayout.perRank.path(path, rank: 0)]
+            let beside = [path, FileLayout.perRank.path(path, rank: 0)]
+            let paths = [manifest] + (execution.target.isFile ? beside : [])
             return try paths.contains(where: FileSystem.isTaken)
         }
         guard isThere else { return try Generate(execution).write() }
@@ -115,7 +119,7 @@ struct Generate {
         if let proof = operation.proofSeconds {
             table.row("read back", "every byte right (\(proof.fixed(3)) s)")
         }
-        table.row("manifest", Manifest.path(for: path))
+        table.row("manifest", writer.files.manifestPath ?? writer.files.target.whyNoManifest)
         return table
     }
 }

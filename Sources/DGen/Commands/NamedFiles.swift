@@ -28,15 +28,22 @@ struct NamedFiles {
     private let data: String?
 
     init(_ settings: Settings) throws(Failure) {
-        let data = settings.text(.output).flatMap { $0.isEmpty ? nil : $0 }
+        let output = settings.text(.output).flatMap { $0.isEmpty ? nil : $0 }
+        let isStandardOutput = output == Target.standardOutput
+        let data = isStandardOutput ? nil : output
+        let manifest = settings.text(.manifest)
         self.data = data
         let profile = settings.text(.profile).flatMap {
             ReadyProfile.text(of: $0) == nil ? $0 : nil
         }
         let (report, table) = try Failure.reading((settings[.report], settings[.csv]))
+        if isStandardOutput, report == "-" {
+            throw Failure(.usage, "report: '-' is where the data goes; give a file")
+        }
         files = [
             File(.output, data, "the data"),
-            File(.output, data.map(Manifest.path(for:)), "the manifest"),
+            File(.output, manifest == nil ? data.map(Manifest.path(for:)) : nil, "the manifest"),
+            File(.manifest, manifest, "the manifest"),
             File(nil, settings.jobPath, "the job file"),
             File(.hintsFile, settings.text(.hintsFile), "the hints file"),
             File(.profile, profile, "the profile"),

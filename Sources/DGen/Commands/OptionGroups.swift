@@ -53,6 +53,7 @@ struct RunOptions: ParsableArguments {
     @Option(.layout) var layout: String?
     @Option(.queueDepth) var queueDepth: String?
     @Option(.csv) var csv: String?
+    @Option(.manifest) var manifest: String?
 }
 
 /// What all commands have that run under MPI.
@@ -74,6 +75,7 @@ struct WriteOptions: ParsableArguments {
     @Option(.stripeCount) var stripeCount: String?
     @Option(.stripeSize) var stripeSize: String?
     @Flag(.overwrite) var overwrite: Bool?
+    @Flag(.device) var device: Bool?
     @Flag(.spaceCheck) var spaceCheck: Bool?
     @Flag(.preallocate) var preallocate: Bool?
 }

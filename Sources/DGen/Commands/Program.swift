@@ -159,6 +159,8 @@ package enum Program {
         var status: ExitStatus
         var isFirst = (launcher?.task ?? 0) == 0
         var watchdog: Watchdog?
+        // Before a library may say something there; what a job file says is read later.
+        if command.writesToStandardOutput(environment) { StandardOutput.keepForData() }
         do throws(Failure) {
             Interruption.become(.starting)
             let session = try starting(Session(launcher)) { [isFirst] in
@@ -173,6 +175,7 @@ package enum Program {
             Interruption.become(.polite)
             // Other nodes may have another environment, and need not read the job file at all.
             let settings = try session.onRoot { try command.settings(environment) }
+            if settings.text(.output) == Target.standardOutput { StandardOutput.keepForData() }
             let reportPath = try session.onRoot { try destination(settings) }
             do throws(Failure) {
                 try session.agree(Interruption.failure)

@@ -17,6 +17,7 @@ struct RepairCommand: RunsUnderMPI {
 
     @Argument(.output) var output: String?
 
+    @Flag(.device) var device: Bool?
     @Flag(.spaceCheck) var spaceCheck: Bool?
 
     @OptionGroup(title: "Damage") var damage: DamageOptions
@@ -36,7 +37,8 @@ struct Repair {
         self.execution = execution
         let settings = execution.settings
         subject = try StoredDataSet(
-            execution.run, settings, missing: "repair: missing; give the file to repair")
+            execution.run, settings, execution.target,
+            missing: "repair: missing; give the file to repair")
         execution.report.describe(subject)
         repair = try DataSetRepair(
             execution.pipeline, subject, checksSpace: Failure.reading(settings[.spaceCheck]))

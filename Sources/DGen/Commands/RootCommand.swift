@@ -54,6 +54,13 @@ protocol RunsUnderMPI: GivesOptions {
 
 extension RunsUnderMPI {
     var result: ResultOptions { shared.result }
+
+    /// Whether the command line, or where that is silent the environment, has the data go to stdout.
+    func writesToStandardOutput(_ environment: [String: String]) -> Bool {
+        let given =
+            commandLine[.output]?.last ?? OptionRow.output.variable.flatMap { environment[$0] }
+        return given == Target.standardOutput
+    }
 }
 
 /// A subcommand that one process runs.

@@ -62,6 +62,9 @@ struct FileTest {
     init(_ execution: Execution) throws(Failure) {
         self.execution = execution
         let settings = execution.settings
+        guard execution.target.kind != .stream else {
+            throw Failure(.usage, "output: a stream can only be written, by generate")
+        }
         writer = try DataSetWriter(execution.pipeline, settings, isTest: true)
         (phases, repetitions, dropsCache) = try Failure.reading(
             (settings[.phases], settings[.repetitions], settings[.dropCache]))
@@ -137,7 +140,7 @@ struct FileTest {
         var isRight = true
         for iteration in -warmUps..<repetitions where isRight {
             for phase in phases where isRight {
-                if phase == .write, isWritten, isFreshFile {
+                if phase == .write, isWritten, isFreshFile, execution.target.isFile {
                     try writer.remove()
                     isWritten = false
                 }
@@ -159,6 +162,7 @@ struct FileTest {
 
     private func requireFile() throws(Failure) {
         execution.report.fileSystem = try session.onRoot {
+            guard execution.target.isFile else { return nil }
             let first = writer.files.path(of: 0)
             guard try FileSystem.state(first)?.isRegular == true else {
                 throw Failure(

@@ -18,6 +18,7 @@ struct UpdateCommand: RunsUnderMPI {
 
     @Argument(.output) var output: String?
     @Option(.by) var by: String?
+    @Flag(.device) var device: Bool?
     @Flag(.resume) var resume: Bool?
     @Flag(.collective) var collective: Bool?
     @Option(.sync) var sync: String?
@@ -42,14 +43,15 @@ struct Update {
         self.execution = execution
         let settings = execution.settings
         let subject = try StoredDataSet(
-            execution.run, settings, missing: "update: missing; give the file to update",
+            execution.run, settings, execution.target,
+            missing: "update: missing; give the file to update",
             isUpdate: true)
         self.subject = subject
         let path = subject.path
         guard let manifest = subject.manifest else {
             throw Failure(
                 .usage,
-                "\(path): has no manifest \(Manifest.path(for: path)), which tells the generation that is "
+                "\(path): has no manifest \(subject.files.manifestPath ?? "(--manifest FILE)"), which tells the generation that is "
                     + "there")
         }
         from = try Self.start(manifest, path, settings)
@@ -67,7 +69,7 @@ struct Update {
         let isKnown = manifest.pattern != nil
         // Whoever updates it, it stays the data set of the ranks that have written it.
         let claim = try Claim(
-            execution.session, path,
+            execution.session, path, execution.target,
             Manifest(
                 status: .updating, spec: subject.spec, layout: manifest.layout,
                 ranks: isKnown ? manifest.ranks : shards.count,

@@ -49,7 +49,8 @@ struct Verify {
         self.execution = execution
         let (settings, session) = (execution.settings, execution.session)
         subject = try StoredDataSet(
-            execution.run, settings, missing: "verify: missing; give the file to verify")
+            execution.run, settings, execution.target,
+            missing: "verify: missing; give the file to verify")
         let (spec, from) = try Self.generations(subject.spec, settings)
         (self.spec, self.from) = (spec, from)
         execution.report.describe(subject, in: spec)

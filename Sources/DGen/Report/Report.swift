@@ -327,6 +327,9 @@ struct Report: WritableResult {
     var kernel = Kernel.fastest.rawValue
     var threadsPerRank = 1
     var path: String?
+    /// What that is: a file, a device, null or a stream; and where its manifest is, if one is kept.
+    var target: String?
+    var manifest: String?
     var fileSystem: String?
     var access = Access.mpi.rawValue
     var direct = false

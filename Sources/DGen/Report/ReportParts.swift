@@ -23,9 +23,15 @@ extension Report {
                 pipeline.access.hints.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
     }
 
+    private mutating func describe(_ files: FileSet) {
+        path = files.path
+        target = files.target.kind.rawValue
+        manifest = files.manifestPath
+    }
+
     /// Says which data set is written, and how.
     mutating func describe(_ writer: DataSetWriter) {
-        path = writer.path
+        describe(writer.files)
         spec = EncodedSpec(writer.spec)
         layout = writer.files.layout.rawValue
         segments = writer.pattern.cut.segmentCount ?? 1
@@ -36,7 +42,8 @@ extension Report {
 
     /// Says which data set is looked at, in another generation than its manifest says, maybe.
     mutating func describe(_ subject: StoredDataSet, in generation: DataSpec? = nil) {
-        path = subject.path
+        describe(subject.files)
+        if subject.manifest == nil { manifest = nil }
         spec = EncodedSpec(generation ?? subject.spec)
         layout = subject.files.layout.rawValue
         manifestStatus = subject.manifest?.status.rawValue

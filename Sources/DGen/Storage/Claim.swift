@@ -8,14 +8,28 @@ import Options
 final class Claim {
     private var session: Session
     private let path: String
+    private let target: Target
+    /// Where the manifest is; nil where none is kept.
+    private let place: String?
     private var manifest: Manifest
     private var lock: OpenFile?
+    /// The device, on one rank of each node.
+    private var device: DeviceClaim?
 
     /// Prepares a claim; collective, since rank 0 draws the number of the run.
-    init(_ session: Session, _ path: String, _ manifest: Manifest) throws(Failure) {
+    init(
+        _ session: Session, _ path: String, _ target: Target, _ manifest: Manifest
+    ) throws(Failure) {
+        try target.requireWritable(path)
         self.session = session
         self.path = path
+        self.target = target
+        place = target.manifestPath(for: path)
         self.manifest = manifest
+        if !target.isFile {
+            self.manifest.target = target.kind.rawValue
+            self.manifest.device = target.kind == .device ? path : nil
+        }
         let drawn = try session.onRoot { UInt64.random(in: 0...UInt64.max) }
         self.manifest.run = String(drawn, radix: 16)
     }
@@ -41,14 +55,49 @@ final class Claim {
     func take(_ own: String?) throws(Failure) -> EarlierFiles? {
         try lock(own)
         return try session.onRoot {
-            let before = (try? Manifest.read(for: path)) ?? nil
+            let before = place.flatMap { (try? Manifest.read(at: $0)) ?? nil }
             try begin(earlier: before.map { [$0.spec] + $0.earlier } ?? [])
             return before.map { EarlierFiles(layout: $0.layout, ranks: $0.ranks) }
         }
     }
 
+    /// Takes a device for this run alone, of which `bytes` bytes will be written, on each node; with `mustBeEmpty` only one
+    /// that holds nothing; collective.
+    func takeDevice(bytes: Int, mustBeEmpty: Bool = false) throws(Failure) {
+        guard target.kind == .device else { return }
+        try session.together {
+            guard device == nil, session.node.rank == 0 else { return }
+            let device = try DeviceClaim(path, target, bytes: bytes)
+            if mustBeEmpty, session.isRoot { try device.requireEmpty(path) }
+            self.device = device
+        }
+    }
+
+    /// Fails where the place of the manifest of what is no file holds anything but an earlier one of the same; on rank 0.
+    ///
+    /// With `mayMove` a device may have got another name since.
+    func requireOwnPlace(overwrites: Bool, mayMove: Bool = false) throws(Failure) {
+        guard !target.isFile, let place else { return }
+        try FileSystem.requireWritableFolder(FileSystem.folder(of: place))
+        _ = try Place(place)
+        guard try FileSystem.isTaken(place) else { return }
+        func left(_ what: String) -> Failure {
+            Failure(.usage, "manifest: \(place) \(what); it is left as it is")
+        }
+        guard !FileSystem.isLink(place) else { throw left("is a link") }
+        guard try Manifest.isThere(at: place) else { throw left("exists and is no manifest") }
+        let known = (try? Manifest.read(at: place)) ?? nil
+        guard let known, known.target == manifest.target,
+            mayMove
+                || known.device.map(FileSystem.resolved)
+                    == manifest.device.map(FileSystem.resolved)
+        else { throw left("is the manifest of something else") }
+        guard overwrites else { throw left("exists without --overwrite") }
+    }
+
     /// Locks the file that this rank looks after, if it looks after one and has not locked it before; collective.
     func lock(_ own: String?) throws(Failure) {
+        guard target.isFile else { return }
         try session.together {
             if lock == nil, let own { lock = try FileSystem.locked(own) }
         }
@@ -65,7 +114,10 @@ final class Claim {
     }
 
     /// Gives the locks back.
-    func release() { lock = nil }
+    func release() {
+        lock = nil
+        device = nil
+    }
 
     /// Says on rank 0 that the data is being written, and no longer what it held before, the last first; with `isNew` nothing
     /// may be there that says something else.
@@ -76,19 +128,22 @@ final class Claim {
         }
         manifest.earlier = Array(known.prefix(Manifest.earlierMax))
         manifest.status = manifest.update == nil ? .writing : .updating
-        try manifest.write(for: path, isNew: isNew)
+        if let place { try manifest.write(to: place, for: path, isNew: isNew) }
     }
 
     /// Takes back on rank 0 what ``begin(earlier:isNew:)`` has said of data that does not come to be, unless another run has
     /// said something since.
     func withdraw() throws(Failure) {
         guard try isOurs else { throw takenByAnother }
-        try FileSystem.remove(Manifest.path(for: path))
+        if let place { try FileSystem.remove(place) }
     }
 
     /// Whether the manifest is still that of this run.
     private var isOurs: Bool {
-        get throws(Failure) { try Manifest.read(for: path)?.run == manifest.run }
+        get throws(Failure) {
+            guard let place else { return true }
+            return try Manifest.read(at: place)?.run == manifest.run
+        }
     }
 
     private var takenByAnother: Failure {
@@ -102,7 +157,7 @@ final class Claim {
             // An update that several runs went on with is that of the one that began it.
             manifest.run = manifest.update?.run ?? manifest.run
             (manifest.status, manifest.update) = (.complete, nil)
-            try manifest.write(for: path)
+            if let place { try manifest.write(to: place, for: path) }
         }
     }
 }

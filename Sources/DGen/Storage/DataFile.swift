@@ -87,6 +87,8 @@ struct FileAccess {
     /// Whether the system's caches are passed by.
     var isDirect = false
     var hints: [(key: String, value: String)] = []
+    /// What the data is written to, or read from.
+    var target = Target.file
 
     /// For people.
     var name: String {

@@ -52,6 +52,17 @@ struct FileSet {
     let layout: FileLayout
     /// What each rank that wrote it has written.
     let shards: Shards
+    /// What it is, if it is no file.
+    var target = Target.file
+
+    /// Where the manifest is; nil where none is kept.
+    var manifestPath: String? { target.manifestPath(for: path) }
+
+    /// The bytes at `path` that the data set may have, as far as they are there; nil for nothing.
+    func storedBytes(_ path: String) throws(Failure) -> Int? {
+        target.isFile
+            ? try FileSystem.state(path)?.size : min(target.deviceBytes, shards.size)
+    }
 
     /// The file that holds the shard of a rank that wrote it.
     func path(of rank: Int) -> String { layout.path(path, rank: rank) }

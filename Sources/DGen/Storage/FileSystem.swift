@@ -172,7 +172,7 @@ enum FileSystem {
     /// Removes a file that this run has made and nothing was written to.
     static func removeEmpty(_ path: String) {
         // A failure changes nothing: the run ends with the error that led here.
-        if (try? state(path))??.size == 0 { unlink(path) }
+        if let state = (try? state(path)) ?? nil, state.isRegular, state.size == 0 { unlink(path) }
     }
 
     /// The file at `path`, which is marked as being written by this process as long as it is open; file systems that have no
@@ -187,6 +187,10 @@ enum FileSystem {
 
     /// Takes a file away, if it is there.
     static func remove(_ path: String) throws(Failure) {
+        let status = try? System.status(path, followsLink: false).get()
+        guard status?.isDevice != true else {
+            throw Failure(.inputOutput, "\(path): is a device, which is not removed")
+        }
         try System.call { unlink(path) }.unless(ENOENT).get(path, "cannot be removed")
     }
 

@@ -44,6 +44,9 @@ struct Manifest {
     var earlier: [DataSpec] = []
     /// Which run wrote the manifest: two that write one file must not both call it complete.
     var run = ""
+    /// What the data was written to where that is no file, and which device; not part of the format.
+    var target: String?
+    var device: String?
 
     /// Why the data may not be what the manifest says; nil where it should be.
     var doubt: String? {
@@ -89,10 +92,12 @@ struct Manifest {
         let transferSize: Int?
         let earlier: [EncodedSpec]?
         let run: String
+        let target: String?
+        let device: String?
     }
 
-    /// Writes the manifest of the data file at `data`; where it is new, nothing may be in its place.
-    func write(for data: String, isNew: Bool = false) throws(Failure) {
+    /// Writes the manifest of the data at `data` to the file at `path`; where it is new, nothing may be in its place.
+    func write(to path: String, for data: String, isNew: Bool = false) throws(Failure) {
         // Names for people; those who read the manifest make them of its own path.
         let name = FileSystem.name(of: data)
         let files =
@@ -105,8 +110,8 @@ struct Manifest {
             align: align, segments: cut.segmentCount, strided: cut == .strided ? true : nil,
             transferSize: transferSize,
             earlier: earlier.isEmpty ? nil : earlier.map(EncodedSpec.init),
-            run: run)
-        let (path, bytes) = (Self.path(for: data), try JSON.encode(encoded))
+            run: run, target: target, device: device)
+        let bytes = try JSON.encode(encoded)
         if isNew {
             try FileSystem.make(path, with: bytes)
         } else {
@@ -116,8 +121,12 @@ struct Manifest {
 
     /// Reads the manifest of the data file at `data`; nil where there is none.
     static func read(for data: String) throws(Failure) -> Manifest? {
-        guard let text = try text(for: data) else { return nil }
-        return try parse(text, name: path(for: data))
+        try read(at: path(for: data))
+    }
+
+    /// Reads the manifest at `path`; nil where there is none.
+    static func read(at path: String) throws(Failure) -> Manifest? {
+        try text(at: path).map { text throws(Failure) in try parse(text, name: path) }
     }
 
     /// Refuses to write a manifest through a link that leads elsewhere than to that of the file that the data's link leads to:
@@ -133,18 +142,16 @@ struct Manifest {
         }
     }
 
-    /// Whether what is in the place of the manifest of the data file at `data` is one, be it broken or of another version.
-    static func isThere(for data: String) throws(Failure) -> Bool {
-        guard try FileSystem.state(path(for: data))?.isRegular == true,
-            let text = (try? text(for: data)) ?? nil
+    /// Whether what is at `path` is a manifest, be it broken or of another version.
+    static func isThere(at path: String) throws(Failure) -> Bool {
+        guard try FileSystem.state(path)?.isRegular == true, let text = (try? text(at: path)) ?? nil
         else { return false }
         let start = text.drop(while: \.isWhitespace)
         return start.first == "{" && text.contains("\"format\"") && text.contains("\"dgen/")
     }
 
-    /// The text of the manifest of the data file at `data`; nil where there is none.
-    static func text(for data: String) throws(Failure) -> String? {
-        let path = path(for: data)
+    /// The text of the manifest at `path`; nil where there is none.
+    static func text(at path: String) throws(Failure) -> String? {
         guard try FileSystem.state(path) != nil else { return nil }
         return try FileSystem.readText(path, bytesMax: 1 << 20, what: "manifest")
     }
@@ -170,6 +177,7 @@ struct Manifest {
             transferSize: stored.transferSize.flatMap {
                 $0 <= SharedFile.transferBytesMax ? $0 : nil
             },
-            earlier: Array(stored.earlier.prefix(earlierMax)), run: stored.run)
+            earlier: Array(stored.earlier.prefix(earlierMax)), run: stored.run,
+            target: stored.target, device: stored.device)
     }
 }

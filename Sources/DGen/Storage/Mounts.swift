@@ -3,7 +3,7 @@
 /// What is mounted where.
 extension FileSystem {
     /// The mounts as the kernel lists them; nothing where it does not.
-    private static var mounts: String {
+    static var mounts: String {
         (try? readText("/proc/self/mountinfo", bytesMax: 16 << 20, what: "mounts")) ?? ""
     }
 
@@ -18,7 +18,7 @@ extension FileSystem {
     /// Not by device number: btrfs gives its files others than its mounts.
     static func type(of path: String, mounts: String) -> String {
         var best = (length: 0, type: "unknown")
-        for (point, type) in parsed(mounts) {
+        for (point, type, _, _) in parsed(mounts) {
             let isAbove = point == "/" || path == point || path.hasPrefix(point + "/")
             // A later mount at the same place lies over the earlier one.
             if isAbove, point.count >= best.length { best = (point.count, type) }
@@ -26,17 +26,26 @@ extension FileSystem {
         return best.type
     }
 
-    /// Where each of `mounts` is, and of which type.
-    private static func parsed(_ mounts: String) -> [(point: String, type: String)] {
-        let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+    /// Where each of `mounts` is, and of which type; which device is said to hold it, by number and by path.
+    static func parsed(
+        _ mounts: String
+    ) -> [(point: String, type: String, number: String, source: String)] {
         // "36 35 98:0 /root /mount/point options [tags] - type source options"
-        return mounts.split(separator: "\n").compactMap { line in
+        mounts.split(separator: "\n").compactMap { line in
             let fields = line.split(separator: " ")
             guard fields.count > 4, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count
             else { return nil }
-            let point = escapes.reduce(String(fields[4])) { $0.replacing($1.0, with: $1.1) }
-            return (point, String(fields[dash + 1]))
+            return (
+                unescaped(fields[4]), String(fields[dash + 1]), String(fields[2]),
+                dash + 2 < fields.count ? unescaped(fields[dash + 2]) : ""
+            )
         }
+    }
+
+    /// A path as the kernel lists it, with what it has written as octal numbers.
+    static func unescaped(_ path: Substring) -> String {
+        let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        return escapes.reduce(String(path)) { $0.replacing($1.0, with: $1.1) }
     }
 
     /// The names of those of `mounts` that lie right in `folder`, a path without links.

@@ -183,6 +183,7 @@ final class OpenDataSet {
     /// Not `MPI_File_sync`: after a collective write that has lost data without saying so, Open MPI 4.1 fails it on one
     /// rank and hangs it on the others. May go when OMPIO reports failed collective writes.
     func syncFiles() throws(Failure) {
+        guard files.target.isFile || files.target.kind == .device else { return }
         try session.together {
             try times.run(.sync) {
                 try files.forOwn(session, onEachNode: true) { own throws(Failure) in
@@ -216,6 +217,7 @@ private struct Opener {
     /// Opens them on all ranks, or on none; collective.
     func open(_ files: FileSet) throws(Failure) -> any DataFile {
         let world = session.world
+        guard files.target.isFile else { return try openTarget(files) }
         // Open MPI's own component crashes where the folder is gone, as one that was removed while the run was in it.
         try session.together { try FileSystem.requireFolder(of: files.path) }
         guard files.layout == .shared else { return try openShards(files) }
@@ -223,6 +225,20 @@ private struct Opener {
             try session.onRoot { try PosixFile.create(files.path, isNew: mode == .createNew) }
         }
         return try session.together { try open(files.path, on: world) }
+    }
+
+    /// Opens what is no file, and is there.
+    private func openTarget(_ files: FileSet) throws(Failure) -> any DataFile {
+        try session.together {
+            try run.watchdog.during(.open) { () throws(Failure) -> any DataFile in
+                guard files.target.kind == .stream else {
+                    return try PosixFile(
+                        files.path, mode, isDirect: access.isDirect, as: files.target,
+                        bytes: files.shards.size)
+                }
+                return try StreamFile(files.path, files.target)
+            }
+        }
     }
 
     private func openShards(_ files: FileSet) throws(Failure) -> any DataFile {

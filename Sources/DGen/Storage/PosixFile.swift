@@ -24,10 +24,30 @@ final class PosixFile: DataFile {
         #endif
     }
 
+    /// How much of a device the data set has; nil for a file, which has it alone.
+    private let deviceBytes: Int?
+
     /// Opens the file at `path`, which rank 0 has made; `isDirect` past the system's caches, where offset and length allow it.
-    init(_ path: String, _ mode: SharedFile.Mode, isDirect: Bool) throws(Failure) {
+    convenience init(_ path: String, _ mode: SharedFile.Mode, isDirect: Bool) throws(Failure) {
+        try self.init(path, mode.systemFlags, isDirect: isDirect, deviceBytes: nil)
+    }
+
+    /// Opens the device at `path`, of which a data set has so many bytes at the most.
+    convenience init(
+        _ path: String, _ mode: SharedFile.Mode, isDirect: Bool, as target: Target, bytes: Int
+    ) throws(Failure) {
+        try self.init(
+            path, mode.systemFlags | O_NONBLOCK, isDirect: isDirect, deviceBytes: bytes)
+        var status = stat()
+        try System.call { fstat(descriptor, &status) }.get(path, "cannot be examined")
+        try target.require(status, path)
+    }
+
+    private init(
+        _ path: String, _ mode: Int32, isDirect: Bool, deviceBytes: Int?
+    ) throws(Failure) {
         self.path = path
-        let mode = mode.systemFlags
+        self.deviceBytes = deviceBytes
         file = try OpenFile(path, mode, or: "cannot be opened")
         guard isDirect else { return }
         direct = try OpenFile(
@@ -41,6 +61,11 @@ final class PosixFile: DataFile {
     }
 
     func size() throws(Failure) -> Int {
+        if let deviceBytes {
+            let end = try System.call { lseek(descriptor, 0, SEEK_END) }
+                .get(path, "its size is not known")
+            return min(Int(end), deviceBytes)
+        }
         var status = stat()
         try System.call { fstat(descriptor, &status) }.get(path, "cannot be examined")
         return Int(status.st_size)
@@ -85,7 +110,9 @@ final class PosixFile: DataFile {
     }
 
     func sync() throws(Failure) {
-        try System.call { fsync(descriptor) }.get(path, "cannot be brought to stable storage")
+        // /dev/null has no such call.
+        try System.call { fsync(descriptor) }.unless(EINVAL)
+            .get(path, "cannot be brought to stable storage")
     }
 
     func close() throws(Failure) {

@@ -19,14 +19,14 @@ enum Provenance {
     private static let placesMax = 1024
     private static let placeBytes = 4096
 
-    /// Looks at a file that should hold `range` of one of the data sets: the one that should be there, and those that may have
+    /// Looks at a file of so many bytes that should hold `range` of one of the data sets: the one that should be there, and those that may have
     /// been there before it; bytes beyond the end of one are not its.
     ///
     /// - Complexity: 4 MiB at most are read, and made for each of the specifications.
     static func of(
-        _ path: String, _ range: Range<Int>, specs: [DataSpec], kernel: Kernel
+        _ path: String, bytes: Int?, _ range: Range<Int>, specs: [DataSpec], kernel: Kernel
     ) throws(Failure) -> Provenance {
-        guard let size = try FileSystem.state(path)?.size, size > 0 else { return .nothing }
+        guard let size = bytes, size > 0 else { return .nothing }
         let file = try OpenFile(path, O_RDONLY, or: "cannot be opened")
         var generators = specs.map { Generator($0, kernel: kernel) }
         let found = UnsafeMutableRawBufferPointer.allocate(byteCount: placeBytes, alignment: 64)

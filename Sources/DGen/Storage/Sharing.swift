@@ -48,6 +48,7 @@ struct Sharing {
     /// With `isReading` nothing is written: where no token can be made it is enough that the data looks the same to all.
     func prove(isReading: Bool) throws(Failure) {
         guard session.world.size > 1 else { return }
+        guard files.target.isFile else { return try proveDevice() }
         var token: FolderToken?
         // Until all have looked, whatever they have seen.
         defer { withExtendedLifetime(token) {} }
@@ -97,7 +98,7 @@ struct Sharing {
 
     /// The manifest's text, and length and time of the first and the last file.
     private var look: String {
-        let manifest = (try? Manifest.text(for: path)) ?? nil
+        let manifest = (try? Manifest.text(at: Manifest.path(for: path))) ?? nil
         let all = [files.path(of: 0), files.path(of: files.shards.count - 1)]
         return ([manifest ?? "none"] + all.map(Self.look)).joined(separator: "\n")
     }
@@ -142,6 +143,34 @@ struct Sharing {
         let identity = FileSystem.identity(place)
         let isSame = try session.onRoot { identity } == identity
         try require(files.layout == .shared && isNear && isSame, evidence)
+    }
+
+    /// What tells a device from others on its node, and on all nodes.
+    private struct DeviceIdentity: Codable {
+        let number: dev_t
+        let worldwideName: String?
+    }
+
+    /// A device is the same on one node by its number, and on several by a name that its maker has given it.
+    private func proveDevice() throws(Failure) {
+        let found = (try? FileSystem.state(path)) ?? nil
+        let name = found.flatMap { BlockDevice($0.st_rdev).worldwideName }
+        let isNear = try isAny(session.isRoot, of: session.node)
+        let root = try session.onRoot {
+            DeviceIdentity(number: found?.st_rdev ?? 0, worldwideName: name)
+        }
+        let isSeen =
+            files.target.kind == .null
+            ? found?.st_rdev == root.number
+            : isNear ? found?.st_rdev == root.number : name != nil && name == root.worldwideName
+        guard try isAny(!isSeen, of: session.world) else { return }
+        let strangers = try session.collect(isSeen ? [] : [session.world.rank])
+        let ranks = strangers.prefix(Self.namesMax).map(String.init).joined(separator: ", ")
+        throw Failure(
+            .inputOutput,
+            "output: \(path): the ranks do not share it: it is another one on "
+                + "\(strangers.count) of them (rank \(ranks)), or has no name that is the same on all "
+                + "nodes; give a device that all nodes share, or run on one node")
     }
 
     /// Whether it is so on any of the ranks, under watch.

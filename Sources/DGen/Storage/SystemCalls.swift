@@ -55,6 +55,7 @@ extension stat {
     var isRegular: Bool { kind == S_IFREG }
     var isDirectory: Bool { kind == S_IFDIR }
     var isLink: Bool { kind == S_IFLNK }
+    var isDevice: Bool { kind == S_IFBLK || kind == S_IFCHR }
 }
 
 extension Result where Failure == Errno {
@@ -92,6 +93,9 @@ struct OpenFile: ~Copyable {
         descriptor = try System.call { openat(folder, name, flags | O_CLOEXEC, mode) }
             .get(path ?? name, doing())
     }
+
+    /// Takes a file that is open, or below zero none.
+    init(owning descriptor: Int32) { self.descriptor = descriptor }
 
     deinit { _ = Glibc.close(descriptor) }
 

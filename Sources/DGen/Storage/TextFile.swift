@@ -21,7 +21,7 @@ extension FileSystem {
             switch status.st_mode & S_IFMT {
             case S_IFREG: break
             case S_IFIFO where mayBePipe: break
-            case S_IFCHR where status.st_rdev == Self.nullDevice: break
+            case S_IFCHR where status.st_rdev == stat.nullDevice: break
             case S_IFDIR: throw refusal("it is a directory; give a file")
             default: throw refusal("it is not a regular file")
             }
@@ -60,7 +60,4 @@ extension FileSystem {
         }
         return text
     }
-
-    /// The number of /dev/null, as Linux has it: device 3 of driver 1.
-    private static let nullDevice: dev_t = 0x103
 }

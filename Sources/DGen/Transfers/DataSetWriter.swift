@@ -52,6 +52,9 @@ final class DataSetWriter {
         self.pipeline = pipeline
         self.isTest = isTest
         let session = pipeline.run.session
+        let target = pipeline.access.target
+        var settings = settings
+        if target.kind == .device { settings.supply("\(target.deviceBytes)", for: .size) }
         let path = try settings.dataPath(
             missing: "output: missing; give the file to write with -o FILE")
         // The seed below 2^53, so that every reader of JSON keeps it exactly.
@@ -69,13 +72,14 @@ final class DataSetWriter {
         let align = settings.has(.align) ? alignment : stripes.folderStripeSize ?? alignment
         files = FileSet(
             path: path, layout: layout,
-            shards: Shards(size: spec.size, ranks: session.world.size, alignment: align))
+            shards: Shards(size: spec.size, ranks: session.world.size, alignment: align),
+            target: target)
         let (cut, order, seed) = try Failure.reading(
             (settings.cut(), settings[.order], settings[.shuffleSeed]))
         pattern = DealtPattern(
             files.shards, transferSize: pipeline.transferSize, cut: cut, order: order, seed: seed)
         claim = try Claim(
-            session, path,
+            session, path, target,
             Manifest(
                 status: .writing, spec: spec, layout: layout, ranks: files.shards.count,
                 align: align, cut: cut, transferSize: pipeline.transferSize))
@@ -118,10 +122,13 @@ final class DataSetWriter {
     }
 
     /// Takes the data and its manifest away, which this run has written; collective.
+    ///
+    /// What is no file stays, with what was written to it.
     func remove() throws(Failure) {
         // The manifest first: what another run has made its own meanwhile stays.
         try session.onRoot { try claim.withdraw() }
         claim.release()
+        guard files.target.isFile else { return }
         try session.together {
             try files.forOwn(session) { own throws(Failure) in
                 // A link stays, and so does what it leads to, without contents.
@@ -138,6 +145,7 @@ final class DataSetWriter {
     ///
     /// `note` is told the type of the file system as soon as it is known.
     func prepare(note: (String?) -> Void) throws(Failure) {
+        guard files.target.isFile else { return try prepareTarget() }
         let fileSystem = try session.onRoot {
             try files.requireShortNames()
             try FileSystem.requireNoDanglingLink(path)
@@ -148,7 +156,14 @@ final class DataSetWriter {
                 try FileSystem.requireSpace(
                     for: path, bytes: spec.size - (existing?.allocatedBytes ?? 0))
             }
-            return FileSystem.type(dataFolder)
+            let type = FileSystem.type(dataFolder)
+            guard type != "devtmpfs" || existing != nil else {
+                throw Failure(
+                    .usage,
+                    "output: \(path) is not there, and \(dataFolder) is for devices: a file there would "
+                        + "be in memory")
+            }
+            return type
         }
         note(fileSystem)
         if !isShared {
@@ -169,6 +184,18 @@ final class DataSetWriter {
                 files.layout == .perRank ? files.shards[rank].count : spec.size, of: path)
         }
         warn(stripes.warning(pipeline.access.access))
+    }
+
+    /// Finds out whether what is no file may be written; collective.
+    private func prepareTarget() throws(Failure) {
+        try session.onRoot { try claim.requireOwnPlace(overwrites: overwrites) }
+        if !isShared {
+            try Sharing(run: pipeline.run, files: files).prove(isReading: false)
+            isShared = true
+        }
+        try pipeline.run.watchdog.during(.read) { () throws(Failure) in
+            try claim.takeDevice(bytes: spec.size, mustBeEmpty: !overwrites)
+        }
     }
 
     private func warn(_ text: String?) {
@@ -199,7 +226,7 @@ final class DataSetWriter {
     private func requireNoForeignManifest() throws(Failure) {
         let manifest = Manifest.path(for: path)
         guard try FileSystem.isTaken(manifest) else { return }
-        guard try Manifest.isThere(for: path) else {
+        guard try Manifest.isThere(at: manifest) else {
             throw Failure(
                 .usage,
                 "output: \(manifest) exists and is no manifest; it is left as it is (give another "
@@ -236,7 +263,7 @@ final class DataSetWriter {
         }
         let watchdog = pipeline.run.watchdog
         // MPI's "create" leaves the tail of a longer file.
-        if existing == .replaced {
+        if existing == .replaced, files.target.isFile {
             try session.together {
                 if let own { try watchdog.during(.open) { try FileSystem.cut(own, to: 0) } }
                 try removeLeftovers(of: earlier)
@@ -288,7 +315,7 @@ final class DataSetWriter {
         if existing == .refused {
             // Before there is a file: whatever becomes of this run, what it leaves is known to be its own.
             try session.onRoot {
-                let isNew = try !FileSystem.isTaken(Manifest.path(for: path))
+                let isNew = try files.manifestPath.map(FileSystem.isTaken) != true
                 try claim.begin(earlier: [], isNew: isNew)
             }
         }
@@ -329,7 +356,7 @@ final class DataSetWriter {
     /// Adds what the system says of the likeliest cause: MPI's own text for a full file system is
     /// often only "input/output error".
     private func explained(_ failure: Failure) -> Failure {
-        guard failure.status == .inputOutput,
+        guard failure.status == .inputOutput, files.target.isFile,
             let free = (try? FileSystem.freeBytes(dataFolder)) ?? nil
         else { return failure }
         return Failure(

@@ -150,6 +150,7 @@ struct TransferWriter {
 
     /// The files have the length that they should have, as every node sees them; collective.
     func checkStored() throws(Failure) {
+        guard files.target.isFile else { return }
         try session.together {
             try files.forOwn(session, onEachNode: true) { own throws(Failure) in
                 let (found, wanted) = (try FileSystem.state(own.path)?.size, own.range.count)

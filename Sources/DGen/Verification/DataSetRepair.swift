@@ -41,7 +41,7 @@ final class DataSetRepair {
         let written = subject.manifest
         let isKnown = written?.pattern != nil
         claim = try Claim(
-            pipeline.run.session, subject.files.path,
+            pipeline.run.session, subject.files.path, subject.files.target,
             Manifest(
                 status: .writing, spec: spec, layout: subject.files.layout,
                 ranks: isKnown ? written?.ranks ?? 1 : shards.count,
@@ -86,6 +86,12 @@ final class DataSetRepair {
     ///
     /// `note` is told the type of the file system as soon as it is known.
     func prepare(note: (String?) -> Void) throws(Failure) {
+        guard files.target.isFile else {
+            try session.onRoot { try claim.requireOwnPlace(overwrites: true, mayMove: true) }
+            try Sharing(run: run, files: files).prove(isReading: false)
+            try claim.takeDevice(bytes: spec.size)
+            return try requireOurs()
+        }
         let fileSystem = try session.onRoot {
             try files.requireShortNames()
             try files.requireWritable()
@@ -121,15 +127,15 @@ final class DataSetRepair {
         var proven = 0
         try session.together {
             try forOwnFiles(.read) { own throws(Failure) in
-                guard let state = try FileSystem.state(own.path) else { return }
+                guard let size = try files.storedBytes(own.path) else { return }
                 proven += 1
-                // So few bytes may all be damaged.
+                // So few bytes may all be damaged. What a manifest says is beside a file, not beside a device.
                 let isFew = own.range.count < Self.fewBytes
-                if hasManifest, state.size == own.range.count || isFew { return }
+                let isBeside = hasManifest && files.target.isFile
+                if isBeside, size == own.range.count || isFew { return }
                 let found = try Provenance.of(
-                    own.path, own.range, specs: specs, kernel: run.threads.kernel)
-                if hasManifest ? found != .foreign : found == .ours && state.size <= own.range.count
-                {
+                    own.path, bytes: size, own.range, specs: specs, kernel: run.threads.kernel)
+                if hasManifest ? found != .foreign : found == .ours && size <= own.range.count {
                     return
                 }
                 let why =
@@ -140,7 +146,7 @@ final class DataSetRepair {
                             ? "more of them than the data set" : "nothing in it is of the data set")
                 throw Failure(
                     .usage,
-                    "\(own.path): has \(state.size) bytes, \(why); it is left as it is (generate "
+                    "\(own.path): has \(size) bytes, \(why); it is left as it is (generate "
                         + "--overwrite replaces it)")
             }
         }
@@ -240,7 +246,7 @@ final class DataSetRepair {
                 rebasing: part[start..<start + damage.bytes])
             generator.fill(right, at: damage.offset)
             // Of several files none is longer than what lies before its end in all of them.
-            if files.layout == .shared {
+            if files.layout == .shared, files.target.isFile {
                 try FileSystem.requireLength(damage.end, of: files.path)
             }
             try data.write(UnsafeRawBufferPointer(right), at: damage.offset)

@@ -75,11 +75,16 @@ final class DataSetUpdate {
         let first = files.path(of: 0)
         note(
             try session.onRoot {
+                guard files.target.isFile else {
+                    try claim.requireOwnPlace(overwrites: true, mayMove: true)
+                    return nil
+                }
                 try files.requireShortNames()
                 try files.requireWritable()
                 return FileSystem.type(FileSystem.folder(of: FileSystem.resolved(first)))
             })
         try Sharing(run: run, files: files).prove(isReading: false)
+        try claim.takeDevice(bytes: to.size)
         try files.requireApart(session)
         let specs = [to, from] + earlier
         try session.together {
@@ -93,16 +98,20 @@ final class DataSetUpdate {
 
     /// Refuses a file that is not all there, or has nothing of the data set, whatever the manifest beside it says.
     private func requireWhole(_ own: FileSet.Part, _ specs: [DataSpec]) throws(Failure) {
-        try FileSystem.requireNoDanglingLink(own.path)
-        let found = try FileSystem.regular(own.path)
-        guard found?.size == own.range.count else {
+        if files.target.isFile {
+            try FileSystem.requireNoDanglingLink(own.path)
+            try FileSystem.regular(own.path)
+        }
+        let size = try files.storedBytes(own.path)
+        guard size == own.range.count else {
             throw Failure(
                 .usage,
-                "\(own.path): has \(found?.size ?? 0) bytes, not \(own.range.count); it is left as it is "
+                "\(own.path): has \(size ?? 0) bytes, not \(own.range.count); it is left as it is "
                     + "(repair makes it whole)")
         }
         guard !own.range.isEmpty,
-            try Provenance.of(own.path, own.range, specs: specs, kernel: run.threads.kernel)
+            try Provenance.of(
+                own.path, bytes: size, own.range, specs: specs, kernel: run.threads.kernel)
                 == .foreign
         else { return }
         throw Failure(

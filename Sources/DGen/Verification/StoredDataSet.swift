@@ -23,24 +23,31 @@ struct StoredDataSet {
     /// Says `missing` where no file is named.
     /// With `isUpdate` the options tell what it is to become.
     init(
-        _ run: Run, _ settings: Settings, missing: String, isUpdate: Bool = false
+        _ run: Run, _ settings: Settings, _ target: Target, missing: String, isUpdate: Bool = false
     ) throws(Failure) {
         let session = run.session
+        var settings = settings
         let path = try settings.dataPath(missing: missing)
+        try target.requireReadable(path)
         let (asked, alignment) = try Failure.reading((settings.layout(), settings.alignment()))
+        let place = target.manifestPath(for: path)
         let text = try session.onRoot {
-            let text = try Manifest.text(for: path)
+            let text = try place.flatMap { place throws(Failure) in try Manifest.text(at: place) }
+            if text == nil, let named = target.manifest { try FileSystem.regular(named) }
             // Without either, what is missing is the file; the files of ranks have other names.
-            if text == nil, asked == .shared { try FileSystem.regular(path) }
+            if text == nil, asked == .shared, target.isFile { try FileSystem.regular(path) }
             return text
         }
         manifest = try text.map { text throws(Failure) in
-            try Manifest.parse(text, name: Manifest.path(for: path))
+            try Manifest.parse(text, name: place ?? path)
+        }
+        if manifest == nil, target.kind == .device {
+            settings.supply("\(target.deviceBytes)", for: .size)
         }
         if manifest == nil, !settings.has(.size) || !settings.has(.seed) {
             throw Failure(
                 .usage,
-                "\(path): has no manifest \(Manifest.path(for: path)); give its specification as "
+                "\(path): has no manifest \(place ?? "(--manifest FILE)"); give its specification as "
                     + "options, --size and --seed at least")
         }
         var spec = try settings.spec(over: manifest?.spec, drawingSeed: nil)
@@ -55,7 +62,7 @@ struct StoredDataSet {
         let written =
             layout == .perRank && manifest?.layout == .perRank
             ? manifest.map { Shards(size: spec.size, ranks: $0.ranks, alignment: $0.align) } : nil
-        files = FileSet(path: path, layout: layout, shards: written ?? shards)
+        files = FileSet(path: path, layout: layout, shards: written ?? shards, target: target)
         let reseeded = try Failure.reading(
             settings[.alsoKnown].map { seed throws(InvalidField) in try spec.withSeed(seed) })
         earlier = (manifest?.earlier ?? []) + reseeded
@@ -90,6 +97,7 @@ struct StoredDataSet {
         let first = files.path(of: 0)
         note(
             try run.session.onRoot {
+                guard files.target.isFile else { return nil }
                 try FileSystem.regular(first)
                 return FileSystem.type(first)
             })

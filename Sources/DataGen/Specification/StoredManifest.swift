@@ -53,6 +53,9 @@ package struct StoredManifest: Sendable {
     package let earlier: [DataSpec]
     /// Which run wrote the manifest.
     package let run: String
+    /// What it wrote the data to where that is no file, and which device.
+    package let target: String?
+    package let device: String?
 
     /// The most ranks, and the largest alignment.
     package static let ranksMax = 1_000_000_000
@@ -149,6 +152,8 @@ package struct StoredManifest: Sendable {
         case .string(let text): run = text
         default: throw Refusal("run: must be a text")
         }
+        target = try Self.text(root, "target")
+        device = try Self.text(root, "device")
     }
 
     private static func spec(
@@ -243,6 +248,14 @@ package struct StoredManifest: Sendable {
         _ body: () throws(InvalidField) -> Value
     ) throws(Refusal) -> Value {
         do throws(InvalidField) { return try body() } catch { throw Refusal(error.description) }
+    }
+
+    private static func text(_ root: JSONValue, _ name: String) throws(Refusal) -> String? {
+        switch root[name] {
+        case nil: return nil
+        case .string(let text): return text
+        default: throw Refusal("\(name): must be a text")
+        }
     }
 
     private static func number(
