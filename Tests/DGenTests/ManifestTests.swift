@@ -37,7 +37,8 @@ import Testing
                 size: .max, seed: .max, dedupRatio: 1_000_000,
                 compressRatio: Ratio(thousandths: ratio), fill: .zeros)
             let path = "/tmp/dgen-mpi-test-\(getpid())-\(ratio)"
-            try Manifest(status: .writing, spec: spec, ranks: 3, align: 4096).write(for: path)
+            try Manifest(status: .writing, spec: spec, ranks: 3, align: 4096)
+                .write(to: Manifest.path(for: path), for: path)
             let read = try #require(try Manifest.read(for: path))
             unlink(Manifest.path(for: path))
             #expect(read.spec == spec)

@@ -186,6 +186,8 @@ final class DeviceClaim {
     /// Fails unless all that is looked at is zero.
     func requireEmpty(_ path: String) throws(Failure) {
         let bytes = try BlockDevice.bytes(file, path)
+        // What another node has written meanwhile is not what this one remembers.
+        posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_DONTNEED)
         let found = try DeviceContent.find(bytes: bytes) { (part, offset) throws(Failure) in
             try file.read(into: part, at: offset).get(path, "cannot be read at offset \(offset)")
         }

@@ -9,8 +9,9 @@ final class StreamFile: DataFile {
     /// Nothing once it is closed.
     private var file: OpenFile?
     private var position = 0
-    /// The most bytes that a call takes without waiting, once the stream takes any; nil where no call waits.
+    /// The most bytes that a call takes without waiting, once the stream takes any; nil where no call waits for a reader.
     private let unwaitedBytes: Int?
+    private let isSocket: Bool
 
     /// How long is waited before it is asked whether the run is to stop, in milliseconds.
     private static let pauseMilliseconds: Int32 = 100
@@ -19,6 +20,8 @@ final class StreamFile: DataFile {
     private static let pipeBytes: Int32 = 1 << 20
     /// What a pipe that takes anything takes at least.
     private static let pageBytes = 4096
+    /// Linux's `MSG_DONTWAIT`, by which a call to a socket does not wait.
+    private static let doNotWait: Int32 = 0x40
 
     /// Opens the pipe at `path`, once it has a reader, or takes what stdout leads to.
     init(_ path: String, _ target: Target) throws(Failure) {
@@ -35,7 +38,8 @@ final class StreamFile: DataFile {
         }
         let kind = try file.status().get(name, "cannot be examined").st_mode & S_IFMT
         let isUnwaiting = fcntl(file.descriptor, F_GETFL) & O_NONBLOCK != 0
-        unwaitedBytes = isUnwaiting || kind == S_IFREG ? nil : Self.pageBytes
+        unwaitedBytes = isUnwaiting || kind != S_IFIFO ? nil : Self.pageBytes
+        isSocket = kind == S_IFSOCK
         // A longer pipe is faster; one that stays as it is does too.
         if kind == S_IFIFO { _ = fcntl(file.descriptor, Self.setPipeSize, Self.pipeBytes) }
         self.file = consume file
@@ -75,7 +79,11 @@ final class StreamFile: DataFile {
             let count = min(buffer.count - done, unwaitedBytes ?? .max)
             let start = buffer.baseAddress.map { $0 + done }
             do {
-                let taken = try System.call { Glibc.write(descriptor, start, count) }.get()
+                let taken = try System.call {
+                    isSocket
+                        ? send(descriptor, start, count, Self.doNotWait)
+                        : Glibc.write(descriptor, start, count)
+                }.get()
                 done += taken
                 position += taken
             } catch {
