@@ -45,7 +45,10 @@ def _measured_rate(case: Case) -> float:
     """Return bytes per second of a small job, launched as a case is, beside its file."""
     first = case.steps[0]
     work = Path(first.working_directory or ".").absolute()
-    folder = Path(work / (first.output or "data")).parent
+    output = Path(work / (first.output or "data"))
+    if first.device or (output.exists() and not output.is_file()):
+        raise JobError(f"measure: {output} is no file, beside which one could be; give --rate")
+    folder = output.parent
     settings = {
         key: value
         for key, value in first.settings().items()

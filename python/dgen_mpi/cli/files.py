@@ -190,6 +190,8 @@ def _read(stored: manifest.Manifest, path: Path, offset: int, count: int) -> byt
 def verify(options: argparse.Namespace) -> int:
     """Compare a file with what its manifest says, in this process."""
     path: Path = options.file
+    if path.is_block_device():
+        raise JobError(f"{path}: is a device; dgen-mpi verify --manifest FILE reads it")
     spec = dgen_mpi.DataSpec.from_manifest(path, max_threads=options.threads)
     stored = manifest.read(manifest.beside(path))
     source = spec._source

@@ -192,10 +192,11 @@ class Campaign:
                     if step.keys() & {"name", *NOT_SWEPT}:
                         raise JobError(f"{where}: a step has no name and no report of its own")
                     fields = {**fixed, **swept, **step}
-                    output = fields.get("output")
-                    if isinstance(output, str):
-                        output = output.replace("{name}", case_name)
-                        fields["output"] = output.replace("{campaign}", title)
+                    for key in ("output", "manifest"):
+                        path = fields.get(key)
+                        if isinstance(path, str):
+                            path = path.replace("{name}", case_name)
+                            fields[key] = path.replace("{campaign}", title)
                     jobs.append(_job({"name": case_name, **fields}, where))
                 cases.append(Case(case_name, chosen, tuple(jobs), removes))
         places.refuse_clashes(((case.name, case.steps) for case in cases), name, taken)
@@ -298,6 +299,8 @@ def _job(fields: dict[str, Any], where: str) -> Job:
     job = Job.from_mapping(fields, where)
     if job.output is None:
         raise JobError(f"{where}: output: missing; give the file to {job.operation}")
+    if job.output == "-":
+        raise JobError(f"{where}: output: '-' is not accepted; a job has stdout for its log")
     if job.size is None and job.operation not in ON_FILES:
         raise JobError(f"{where}: size: missing; give bytes as 4096, 64KiB, 1.5GiB or 10GB")
     try:

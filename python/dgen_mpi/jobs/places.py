@@ -9,6 +9,7 @@ import fcntl
 import functools
 import os
 import re
+import stat
 from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,14 @@ _SHARD = re.compile(rf"(.+)\.[0-9]{{{PER_RANK_DIGITS},}}", re.DOTALL)
 # From linux/fs.h: asks for the attributes of a folder, and the one of names in any case.
 _GET_FLAGS = 0x80086601
 _CASEFOLD = 0x40000000
+
+
+def _keeps_nothing(path: Path) -> bool:
+    """Return whether a path is that of /dev/null, which everybody may write at once."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3)
+    return False
 
 
 class _Owner(NamedTuple):
@@ -94,9 +103,14 @@ class _Places:
         """Have all files that a job writes belong to it, as `claim` does."""
         if job.output is None or not (job.writes or job.operation in IN_PLACE):
             return
-        output = Path(job.working_directory or ".") / job.output
+        work = Path(job.working_directory or ".")
+        output = work / job.output
+        if _keeps_nothing(output):
+            return
         owner = _Owner(name, self.keys(output)[0])
         paths = [beside(output)] if job.layout == "per-rank" else [output, beside(output)]
+        if job.manifest is not None:
+            paths.append(work / job.manifest)
         # A repair, or a write that goes on, may find either layout.
         is_open = job.layout is None and (job.operation in IN_PLACE or job.resume)
         if job.layout == "per-rank" or is_open:
