@@ -67,9 +67,11 @@ final class Claim {
         guard target.kind == .device else { return }
         try session.together {
             guard device == nil, session.node.rank == 0 else { return }
-            let device = try DeviceClaim(path, target, bytes: bytes)
-            if mustBeEmpty, session.isRoot { try device.requireEmpty(path) }
-            self.device = device
+            device = try session.watchdog.during(.read) { () throws(Failure) in
+                let device = try DeviceClaim(path, target, bytes: bytes)
+                if mustBeEmpty, session.isRoot { try device.requireEmpty(path) }
+                return device
+            }
         }
     }
 

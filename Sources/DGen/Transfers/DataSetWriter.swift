@@ -193,9 +193,7 @@ final class DataSetWriter {
             try Sharing(run: pipeline.run, files: files).prove(isReading: false)
             isShared = true
         }
-        try pipeline.run.watchdog.during(.read) { () throws(Failure) in
-            try claim.takeDevice(bytes: spec.size, mustBeEmpty: !overwrites)
-        }
+        try claim.takeDevice(bytes: spec.size, mustBeEmpty: !overwrites)
     }
 
     private func warn(_ text: String?) {
