@@ -11,7 +11,9 @@ extension Settings {
     }
 
     package func access() throws(InvalidField) -> (Access, isDirect: Bool) {
-        let (access, isDirect) = try (self[.access], self[.direct])
+        let (asked, isDirect, isDevice) = try (self[.access], self[.direct], self[.device])
+        // What else is no file is not known from the options alone.
+        let access = isDevice && !has(.access) ? .posix : asked
         guard access == .posix else {
             guard !isDirect else { throw refusal(.direct, "it with io posix only") }
             return (access, false)
