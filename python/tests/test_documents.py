@@ -419,6 +419,9 @@ def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
         FAULT_PATH=str((folder / "read").resolve()),
     )
     runs.reporting("generate", f"--output={folder}", "--size=8MiB", status=3)
+    piped = [program, "--output=-", "--size=8MiB", "--manifest=piped", "--quiet"]
+    subprocess.run(piped, check=True, timeout=120, cwd=folder, stdout=subprocess.DEVNULL)
+    runs.manifests.append(json.loads(text_of(folder / "piped")))
     runs.alone(*data, status=4, OMPI_COMM_WORLD_SIZE="4")
     return runs
 

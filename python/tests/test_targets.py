@@ -316,6 +316,27 @@ def test_what_others_hold_is_left_alone(devices: Devices, run: Program) -> None:
     run("-o", device, "--device", "-s", "64KiB", "--quiet")
 
 
+def test_ranks_that_mean_different_devices_are_found(devices: Devices, run: Program) -> None:
+    """Before the first byte; played by a mount that one of them has for itself."""
+    (one, two) = (devices.make(), devices.make())
+    script = """
+        command="$0 -o $1 --device"
+        [ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 0 ] && exec $command
+        exec unshare --mount sh -c "mount --bind $2 $1 && exec $command"
+    """
+    done = subprocess.run(
+        [*MPIRUN, "-n", "2", "sh", "-c", script, run.path, str(one), str(two)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 3, done.stderr
+    (line,) = run.complaints(done)
+    assert "do not share it" in line
+    for device in (one, two):
+        assert digest(device) == hashlib.sha256(bytes(SIZE)).hexdigest()
+
+
 def test_what_does_not_fit_is_refused(devices: Devices, run: Program) -> None:
     """A device that is read-only, or too small."""
     before = hashlib.sha256(bytes(SIZE)).hexdigest()
