@@ -610,18 +610,25 @@ def outputs(kind: str, folder: Path) -> Iterator[tuple[Any, Callable[[], bytes]]
             file.write(b"before ")
             file.flush()
             yield file, lambda: (folder / "out").read_bytes()
-    elif kind == "socket":
-        (one, two) = socket.socketpair()
-        with one, two, subprocess.Popen(["cat"], stdin=two, stdout=subprocess.PIPE) as reader:
-            two.close()
-            yield one, lambda: (one.close(), reader.communicate(timeout=60)[0])[1]
+        return
+    if kind == "socket":
+        (end, start) = (one.detach() for one in socket.socketpair())
     else:
         (end, start) = os.pipe()
-        if kind == "restless":
-            os.set_blocking(start, False)
-        with subprocess.Popen(["cat"], stdin=end, stdout=subprocess.PIPE) as reader:
-            os.close(end)
-            yield start, lambda: (os.close(start), reader.communicate(timeout=60)[0])[1]
+    if kind == "restless":
+        os.set_blocking(start, False)
+    with (
+        (folder / "read").open("wb") as kept,
+        subprocess.Popen(["cat"], stdin=end, stdout=kept) as reader,
+    ):
+        os.close(end)
+
+        def found() -> bytes:
+            os.close(start)
+            reader.wait(timeout=60)
+            return (folder / "read").read_bytes()
+
+        yield start, found
 
 
 @pytest.mark.parametrize("kind", ["file", "socket", "pipe", "restless"])
@@ -629,13 +636,13 @@ def test_everything_that_a_shell_leads_to(kind: str, run: Program) -> None:
     """After what was written before, and with short writes."""
     with outputs(kind, run.folder) as (out, found):
         process = subprocess.Popen(
-            [run.path, "-o", "-", "-s", "60000", "--seed", "5", "--quiet"],
+            [run.path, "-o", "-", "-s", "3000001", "--seed", "5", "--quiet"],
             stdout=out,
             stderr=subprocess.PIPE,
         )
         assert process.communicate(timeout=60)[1] == b""
         assert process.returncode == 0
-        expected = right(60000, 5)
+        expected = right(3000001, 5)
         assert found() == (b"before " if kind == "file" else b"") + expected
 
 

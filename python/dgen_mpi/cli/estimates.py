@@ -45,10 +45,10 @@ def _measured_rate(case: Case) -> float:
     """Return bytes per second of a small job, launched as a case is, beside its file."""
     first = case.steps[0]
     work = Path(first.working_directory or ".").absolute()
-    output = Path(work / (first.output or "data"))
-    if first.device or (output.exists() and not output.is_file()):
-        raise JobError(f"measure: {output} is no file, beside which one could be; give --rate")
-    folder = output.parent
+    target = Path(work / (first.output or "data"))
+    if first.device or (target.exists() and not target.is_file()):
+        raise JobError(f"measure: {target} is no file, beside which one could be; give --rate")
+    folder = target.parent
     settings = {
         key: value
         for key, value in first.settings().items()
