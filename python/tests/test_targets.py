@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MPIRUN, cases, missing
+from conftest import MPIRUN, Command, cases, missing
 
 from dgen_mpi import DataSpec
 
@@ -740,3 +740,50 @@ def test_the_default_of_a_device_that_is_renamed(run: Program) -> None:
     """A file called `-` is `./-`."""
     run("-o", "./-", "-s", "1k", "--quiet")
     assert (run.folder / "-").stat().st_size == 1024
+
+
+# Campaigns
+
+
+def test_campaigns_may_keep_nothing(dgen: Command, tmp_path: Path) -> None:
+    """All cases at once, and what they remove is never that."""
+    sweep = "size: 1MiB\ntransfer_size: [64KiB, 1MiB]\n"
+    (tmp_path / "c.yaml").write_text(f"output: /dev/null\n{sweep}")
+    dgen("run", "c.yaml")
+    if os.geteuid() != 0:
+        missing("root")
+    null = tmp_path / "null"
+    os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    (tmp_path / "d.yaml").write_text(f"output: {null}\nremove_data: true\n{sweep}")
+    dgen("run", "d.yaml")
+    assert null.is_char_device()
+
+
+def test_campaigns_have_no_stdout_for_data(dgen: Command, tmp_path: Path) -> None:
+    """It is their log."""
+    (tmp_path / "c.yaml").write_text("output: '-'\nsize: 1MiB\n")
+    assert "stdout" in dgen("check", "c.yaml", status=2).stderr
+
+
+def test_a_device_and_a_manifest_belong_to_one_case(
+    dgen: Command, devices: Devices, tmp_path: Path
+) -> None:
+    """Two that name one are refused; cases have names that a manifest may have too."""
+    (one, two) = (devices.make(), devices.make())
+    common = "size: 64KiB\ndevice: true\nseed: 1\n"
+    (tmp_path / "c.yaml").write_text(f"output: {one}\n{common}transfer_size: [4KiB, 64KiB]\n")
+    assert str(one) in dgen("check", "c.yaml", status=2).stderr
+    both = f"output: ['{one}', '{two}']\n{common}"
+    (tmp_path / "c.yaml").write_text(f"{both}manifest: m.json\n")
+    assert "m.json" in dgen("check", "c.yaml", status=2).stderr
+    (tmp_path / "c.yaml").write_text(f"{both}manifest: '{{name}}.json'\nremove_data: true\n")
+    dgen("run", "c.yaml")
+    assert len(list(tmp_path.glob("*.json"))) == 2
+    for device in (one, two):
+        assert device.is_block_device()
+        assert device.read_bytes()[: 64 << 10] == right(64 << 10, 1)
+
+
+def test_python_says_what_reads_a_device(dgen: Command, devices: Devices) -> None:
+    """In one line."""
+    assert "dgen-mpi verify" in dgen("verify", devices.make(), status=2).stderr

@@ -38,7 +38,9 @@ enum StandardOutput {
         case S_IFCHR where status.st_rdev == stat.nullDevice: break
         case S_IFCHR where isatty(file.descriptor) == 1:
             throw Failure(
-                .usage, "output: stdout is a terminal; lead it into a pipe or a file")
+                .usage,
+                "output: stdout is a terminal, as mpirun may give its ranks one; lead it into a pipe or a "
+                    + "file, without a launcher")
         case S_IFBLK:
             throw Failure(
                 .usage, "output: stdout is a block device; give it with --output and --device")
