@@ -49,6 +49,8 @@ let package = Package(
         .target(name: "CNUMA"),
         .target(name: "CVector"),
         .target(name: "CStart"),
+        // Functions compiled for what they need, each by an attribute that Swift has no word for.
+        .target(name: "CCarryless"),
 
         // Computation: no input, no output, no Foundation.
         .target(name: "Xoshiro", dependencies: ["CVector"], swiftSettings: strict),
@@ -59,10 +61,11 @@ let package = Package(
         .target(
             name: "XoshiroX86V4", dependencies: ["Xoshiro"],
             swiftSettings: strict + processor("x86-64-v4")),
+        .target(name: "Checksums", dependencies: ["CCarryless"], swiftSettings: strict),
         .target(
             name: "DataGen",
             dependencies: [
-                "Xoshiro", "XoshiroX86V3", "XoshiroX86V4",
+                "Checksums", "Xoshiro", "XoshiroX86V3", "XoshiroX86V4",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
@@ -86,7 +89,7 @@ let package = Package(
         .target(
             name: "DGen",
             dependencies: [
-                "CStart", "DataGen", "MPI", "NUMA", "Options", "Xoshiro", "Yams",
+                "CStart", "Checksums", "DataGen", "MPI", "NUMA", "Options", "Xoshiro", "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
@@ -106,7 +109,7 @@ let package = Package(
         .target(
             name: "DGenPython",
             dependencies: [
-                "CPython", "DataGen", "NUMA", "Options",
+                "CPython", "Checksums", "DataGen", "NUMA", "Options",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
@@ -120,7 +123,11 @@ let package = Package(
         .testTarget(
             name: "XoshiroTests", dependencies: ["Xoshiro", "Vectors"], swiftSettings: strict),
         .testTarget(
-            name: "DataGenTests", dependencies: ["DataGen", "TestSupport", "Vectors"],
+            name: "ChecksumsTests", dependencies: ["Checksums", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "DataGenTests",
+            dependencies: ["Checksums", "DataGen", "TestSupport", "Vectors"],
             swiftSettings: strict),
         .testTarget(
             name: "NUMATests", dependencies: ["NUMA"], exclude: ["Topologies"],

@@ -152,6 +152,17 @@ public struct ContentLayout: Sendable, Hashable {
         return blockCount(of: last)
     }
 
+    /// The blocks that hold a content, in no order.
+    ///
+    /// - Complexity: O(1) for each.
+    func blocks(ofContent number: Int) -> some Sequence<Int> {
+        // Classes are in the order of their contents; those without any end where they begin.
+        let one = classes.first { number < $0.contents.upperBound } ?? classes[0]
+        let (first, step) = (number - one.contents.lowerBound, one.contents.count)
+        return stride(from: one.slots.lowerBound + first, to: one.slots.upperBound, by: step)
+            .lazy.map { [table] in table.slots.inverse($0) }
+    }
+
     /// The blocks that hold a content.
     package func blockCount(of content: Content) -> Int {
         let one = classes[content.classIndex]

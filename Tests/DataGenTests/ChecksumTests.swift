@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+import Checksums
+import TestSupport
+import Testing
+
+@testable import DataGen
+
+@Suite struct ChecksumTests {
+    private static let checks: [ChecksumAlgorithm] = [.crc64nvme, .crc32c, .crc32]
+
+    /// The truth: bytes of the scalar reference, and one state for all of them, a byte at a time.
+    private static func truth(
+        _ algorithm: ChecksumAlgorithm, _ spec: DataSpec, _ range: Range<Int>
+    ) -> [UInt8] {
+        spec.bytes(at: range).withUnsafeBytes { algorithm.checksum(of: $0, kernel: .scalar) }
+    }
+
+    /// What ranks with threads come to, which all go on by themselves and then add up what they have.
+    private static func checksums(
+        _ spec: DataSpec, _ parts: ChecksumPlan.Parts, _ algorithms: [ChecksumAlgorithm],
+        ranks: Int = 1, threads: Int = 1, kernel: Kernel = .fastest,
+        remainders: RemainderKernel = .fastest
+    ) -> [RangeChecksum] {
+        let shares = (0..<ranks).map {
+            DataSetChecksums(
+                spec, parts, algorithms, rank: ($0, ranks), pool: WorkerPool(count: threads),
+                kernel: kernel, remainders: remainders)
+        }
+        for share in shares { while share.advance() != nil {} }
+        let values = shares.map(\.values)
+        let sum = values.dropFirst().reduce(values[0]) { zip($0, $1).map { $0 ^ $1 } }
+        return shares[0].results(sum)
+    }
+
+    private static func randomSpec(_ numbers: inout RandomNumbers) throws -> DataSpec {
+        let unit = 512 * (1 + numbers.number(below: 8))
+        let composition: Composition? =
+            switch numbers.number(below: 4) {
+            case 0:
+                Composition(
+                    copies: [
+                        .init(copies: 5, share: Share(millionths: 400_000)),
+                        .init(copies: 40, share: Share(millionths: 300_000)),
+                    ], zeros: Share(millionths: 100_000))
+            case 1:
+                Composition(
+                    run: 3,
+                    change: [
+                        .init(
+                            share: Share(millionths: 500_000), rate: Share(millionths: 300_000))
+                    ], generation: 4)
+            default: nil
+            }
+        let dedup: Ratio =
+            composition?.copies == nil
+            ? [1, 1.5, 7, 60, 1000].randomElement(using: &numbers) ?? 1 : 1
+        return try DataSpec(
+            size: numbers.number(below: 400_000), seed: numbers.next(), dedupRatio: dedup,
+            compressRatio: Bool.random(using: &numbers) ? 1 : 2, dedupUnit: unit,
+            compressUnit: 512, composition: composition)
+    }
+
+    @Test(arguments: RemainderKernel.supported)
+    func everyRangeAndPartIsThatOfItsBytes(remainders: RemainderKernel) throws {
+        var numbers = RandomNumbers()
+        for _ in 0..<TestForm.rounds(60, whole: 2500) {
+            let spec = try Self.randomSpec(&numbers)
+            let start = numbers.number(below: spec.size + 1)
+            let range = start..<start + numbers.number(below: spec.size - start + 1)
+            let most = numbers.number(below: 30) + 1
+            let part = Bool.random(using: &numbers) ? max(1, range.count / most) : nil
+            let parts = try ChecksumPlan.Parts(range, of: spec, partBytes: part)
+            let found = Self.checksums(
+                spec, parts, ChecksumAlgorithm.allCases, ranks: 1 + numbers.number(below: 4),
+                threads: 1 + numbers.number(below: 3), remainders: remainders)
+            let truth = parts.flatMap { part in
+                ChecksumAlgorithm.allCases.map {
+                    RangeChecksum($0, part, value: Self.truth($0, spec, part))
+                }
+            }
+            #expect(found == truth, "\(spec), \(range), parts of \(part ?? 0), \(numbers)")
+        }
+    }
+
+    /// Also more ranks than there is work for.
+    @Test func theyAreTheSameForEveryRankCount() throws {
+        let composition = Composition(zeros: Share(millionths: 50_000))
+        for spec in [
+            try DataSpec(size: 5_000_001, seed: 3),
+            try DataSpec(size: 5_000_001, seed: 3, dedupRatio: 3, compressRatio: 1.5),
+            try DataSpec(
+                size: 5_000_001, seed: 3, dedupRatio: 20, dedupUnit: 4096, composition: composition),
+        ] {
+            let parts = try ChecksumPlan.Parts(0..<spec.size, of: spec)
+            let truth = Self.checks.map {
+                RangeChecksum($0, 0..<spec.size, value: Self.truth($0, spec, 0..<spec.size))
+            }
+            for ranks in 1...64 {
+                #expect(
+                    Self.checksums(spec, parts, Self.checks, ranks: ranks) == truth,
+                    "\(ranks) ranks")
+            }
+        }
+    }
+
+    /// Those of parts, joined, are that of the whole.
+    @Test func partsAreJoined() throws {
+        let spec = try DataSpec(size: 1_000_000, seed: 1, dedupRatio: 2, dedupUnit: 4096)
+        for algorithm in Self.checks {
+            let parts = try ChecksumPlan.Parts(17..<999_999, of: spec, partBytes: 4567)
+            let found = Self.checksums(spec, parts, [algorithm])
+            let joined = try found.dropFirst().reduce(found[0]) {
+                try #require($0.joined(with: $1))
+            }
+            #expect(joined.range == 17..<999_999)
+            #expect(joined.value == Self.truth(algorithm, spec, 17..<999_999))
+            #expect(found[0].joined(with: found[2]) == nil)
+        }
+    }
+
+    /// The largest sets are as right as small ones: what is known of them by other ways than reading them.
+    @Test func anExbibyteIsJoinedOfWhatRepeats() throws {
+        let (unit, rounds) = (512, 1 << 20)
+        // 2048 distinct blocks, 2^20 rounds of them, and then a few bytes.
+        let round = 2048 * unit
+        let spec = try DataSpec(
+            size: round * rounds + 1000, seed: 5, dedupRatio: Ratio(thousandths: 1_000_000_000),
+            dedupUnit: unit)
+        let layout = Layout(spec)
+        let period = layout.distinctBlockCount * unit
+        let (count, rest) = spec.size.quotientAndRemainder(dividingBy: period)
+        let parts = try ChecksumPlan.Parts(0..<spec.size, of: spec)
+        for (algorithm, code) in [
+            (ChecksumAlgorithm.crc64nvme, CyclicCode.crc64nvme), (.crc32c, .crc32c),
+        ] {
+            let found = Self.checksums(spec, parts, [algorithm])
+            let one = code.checksum(Self.truth(algorithm, spec, 0..<period))
+            // By doubling, with the joining of finished checksums alone.
+            var (all, bytes): (UInt64?, Int) = (nil, 0)
+            var (power, powerBytes, left) = (one, period, count)
+            while left > 0 {
+                if left & 1 == 1 {
+                    all = all.map { code.combine($0, power, bytes: powerBytes) } ?? power
+                    bytes += powerBytes
+                }
+                power = code.combine(power, power, bytes: powerBytes)
+                (powerBytes, left) = (powerBytes &* 2, left >> 1)
+            }
+            let last = code.checksum(Self.truth(algorithm, spec, bytes..<bytes + rest))
+            #expect(
+                found[0].value == code.bytes(code.combine(all ?? 0, last, bytes: rest)))
+        }
+    }
+
+    @Test func whatRepeatsIsMadeOnce() throws {
+        let largest = try DataSpec(
+            size: 1 << 60, seed: 1, dedupRatio: Ratio(thousandths: 1_000_000_000))
+        let whole = try ChecksumPlan.Parts(0..<largest.size, of: largest)
+        let plan = ChecksumPlan(largest, whole, codes: [.crc64nvme])
+        let made = plan.unitCount * plan.unitBytes
+        #expect(made <= Layout(largest).distinctBlockCount << 20)
+        let scattered = try DataSpec(
+            size: 64 << 20, seed: 1, dedupRatio: 100, dedupUnit: 4096,
+            composition: Composition(run: 2))
+        let all = try ChecksumPlan.Parts(0..<scattered.size, of: scattered)
+        let contents = ChecksumPlan(scattered, all, codes: [.crc64nvme])
+        #expect(contents.unitCount * contents.unitBytes < scattered.size / 50)
+    }
+
+    @Test func tooManyPartsAndRangesOutsideAreRefused() throws {
+        let spec = try DataSpec(size: 1_000_000, seed: 1)
+        #expect(try ChecksumPlan.Parts(0..<1_000_000, of: spec, partBytes: 100).count == 10_000)
+        for (range, part) in [(0..<1_000_000, 99), (0..<5, 0), (5..<1_000_001, 1000)] {
+            #expect(throws: InvalidField.self) {
+                try ChecksumPlan.Parts(range, of: spec, partBytes: part)
+            }
+        }
+    }
+
+    @Test func theVariableForcesAKernel() throws {
+        #expect(try Kernel.remainders(by: nil) == .fastest)
+        #expect(try Kernel.remainders(by: "scalar") == .scalar)
+        #if arch(x86_64)
+            #expect(try Kernel.remainders(by: "baseline") == .tables)
+        #endif
+        for kernel in Kernel.supported {
+            #expect(try Kernel.remainders(by: kernel.rawValue).isSupported)
+        }
+        #expect(throws: InvalidField.self) { try Kernel.remainders(by: "fast") }
+    }
+}
