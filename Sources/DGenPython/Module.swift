@@ -4,6 +4,7 @@
 // in the package's Python code; what stands here is what Python cannot do.
 
 internal import CPython
+internal import Checksums
 internal import DataGen
 internal import Glibc
 internal import Logging
@@ -14,6 +15,52 @@ func chosenKernel() throws(PythonError) -> Kernel {
     try orValueError { () throws(InvalidField) in
         try Kernel.chosen(by: getenv("DGEN_KERNEL").map { String(cString: $0) })
     }
+}
+
+/// The kernel of checksums that it means.
+func chosenRemainderKernel() throws(PythonError) -> RemainderKernel {
+    try orValueError { () throws(InvalidField) in
+        try Kernel.remainders(by: getenv("DGEN_KERNEL").map { String(cString: $0) })
+    }
+}
+
+/// How the algorithms of checksums are called, for a refusal.
+let checksumAlgorithms = ChecksumAlgorithm.allCases.map(\.rawValue).joined(separator: ", ")
+
+private func checksum(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+    let algorithm: ChecksumAlgorithm = try arguments.choice(1, "algorithm", checksumAlgorithms)
+    let kernel = try chosenRemainderKernel()
+    return try withBuffer(of: try arguments.object(0), isWritten: false) { buffer in
+        let value = withoutInterpreterLock {
+            algorithm.checksum(of: UnsafeRawBufferPointer(buffer), kernel: kernel)
+        }
+        return PythonBytes(bytes: value).newObject()
+    }
+}
+
+private func combineChecksums(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+    let algorithm: ChecksumAlgorithm = try arguments.choice(0, "algorithm", checksumAlgorithms)
+    let count = try arguments.integer(3, "length", in: 0...Int.max)
+    guard let code = algorithm.code else {
+        let refusal = InvalidField(
+            field: "algorithm", value: algorithm.rawValue,
+            accepted: ChecksumAlgorithm.allCases.filter { $0.code != nil }.map(\.rawValue)
+                .joined(separator: ", ") + "; others are not joined")
+        throw .value(refusal.description)
+    }
+    func value(_ index: Int) throws(PythonError) -> UInt64 {
+        try withBuffer(of: try arguments.object(index), isWritten: false) {
+            (buffer) throws(PythonError) in
+            guard buffer.count == code.width / 8 else {
+                throw .value(
+                    "\(buffer.count) bytes are no checksum of \(algorithm.rawValue), which has \(code.width / 8)"
+                )
+            }
+            return code.checksum(buffer)
+        }
+    }
+    let (first, second) = (try value(1), try value(2))
+    return PythonBytes(bytes: code.bytes(code.combine(first, second, bytes: count))).newObject()
 }
 
 private func length(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
@@ -167,6 +214,14 @@ nonisolated(unsafe) private let functions = methodTable([
         "allocate", "size",
         "Return new memory, whose contents are whatever they are."
     ) { call($1, $2, wanted: 1, allocate) },
+    pythonFunction(
+        "checksum", "buffer, algorithm",
+        "Return the checksum of a buffer, as bytes."
+    ) { call($1, $2, wanted: 2, checksum) },
+    pythonFunction(
+        "combine_checksums", "algorithm, first, second, length",
+        "Return the checksum of two stretches of bytes, the second of which has `length` of them."
+    ) { call($1, $2, wanted: 4, combineChecksums) },
     pythonFunction(
         "length", "buffer",
         "Return the bytes of a buffer, or raise what filling it would raise."

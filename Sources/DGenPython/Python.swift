@@ -168,10 +168,10 @@ func imported(_ name: String, from module: String) -> PythonObject? {
 }
 
 /// Lets other Python threads run while `body` does not touch Python.
-func withoutInterpreterLock(_ body: () -> Void) {
+func withoutInterpreterLock<Result>(_ body: () -> Result) -> Result {
     let state = PyEval_SaveThread()
-    body()
-    PyEval_RestoreThread(state)
+    defer { PyEval_RestoreThread(state) }
+    return body()
 }
 
 /// Calls a function of the module; nil, and an exception is set, where it throws.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 internal import CPython
+internal import Checksums
 internal import DataGen
 internal import Glibc
 internal import Logging
@@ -337,6 +338,30 @@ final class Source: PythonContent {
         }
     }
 
+    private func checksums(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+        let algorithm: ChecksumAlgorithm = try arguments.choice(
+            0, "algorithm", checksumAlgorithms)
+        let offset = try arguments.integer(1, "offset", in: 0...Int.max)
+        let count = try arguments.integer(2, "length", in: 0...Int.max)
+        let partBytes = try arguments.integer(3, "part_size", in: 0...Int.max)
+        try requireRange(count, offset)
+        let parts = try orValueError { () throws(InvalidField) in
+            try ChecksumPlan.Parts(
+                offset..<offset + count, of: spec, partBytes: partBytes == 0 ? nil : partBytes)
+        }
+        let remainders = try chosenRemainderKernel()
+        // What is made sooner than a thread wakes up.
+        let isShort = count < ParallelGenerator.splitBytesMin
+        let sums = DataSetChecksums(
+            spec, parts, [algorithm], pool: isShort ? WorkerPool(count: 1) : threads.pool,
+            kernel: kernel, remainders: remainders)
+        while withoutInterpreterLock({ sums.advance() }) != nil {
+            guard PyErr_CheckSignals() == 0 else { throw PythonError() }
+        }
+        let found = withoutInterpreterLock { sums.results(sums.values) }
+        return PythonList(found.map { PythonBytes(bytes: $0.value) }).newObject()
+    }
+
     private func missNext(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
         let range = take(try arguments.integer(0, "count", in: 0...Int.max))
         if !range.isEmpty {
@@ -444,6 +469,13 @@ final class Source: PythonContent {
                     tells what is wrong.
                     """
                 ) { call($0, $1, $2, wanted: 1, Source.compareNext) },
+                pythonFunction(
+                    "checksums", "$self, algorithm, offset, length, part_size",
+                    """
+                    Return the checksum of each part of a range of the data set, as bytes; of the whole range, \
+                    if `part_size` is 0.
+                    """
+                ) { call($0, $1, $2, wanted: 4, Source.checksums) },
                 pythonFunction(
                     "miss_next", "$self, count",
                     """

@@ -10,7 +10,9 @@ as dgen_py`` is all that a program written for that needs. Log records go to log
 from importlib.metadata import version
 
 import dgen_mpi._python  # noqa: F401  # isort: skip
+from dgen_mpi import checksum
 from dgen_mpi._native import BytesView, UnsuitableBufferError
+from dgen_mpi.checksum import Checksum, PartChecksums
 from dgen_mpi.damage import Damage, DamagedRanges
 from dgen_mpi.generator import (
     BufferPool,
@@ -31,15 +33,18 @@ from dgen_mpi.vectors import generate_uniform, generate_uniform_vectors, normali
 __all__ = [
     "BufferPool",
     "BytesView",
+    "Checksum",
     "Damage",
     "DamagedRanges",
     "DataReader",
     "DataSpec",
     "Generator",
+    "PartChecksums",
     "StreamingGenerator",
     "UnsuitableBufferError",
     "__version__",
     "bench_rolling_pool",
+    "checksum",
     "create_bytearrays",
     "fill_buffer",
     "generate_buffer",

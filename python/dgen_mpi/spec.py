@@ -24,6 +24,7 @@ from dgen_mpi._arguments import (
     size_of,
     threads_of,
 )
+from dgen_mpi.checksum import ALGORITHM, Checksum, PartChecksums
 from dgen_mpi.damage import DamagedRanges
 
 if TYPE_CHECKING:
@@ -289,6 +290,77 @@ class DataSpec:
         start, most = size_of(offset, "offset"), size_of(limit, "limit", least=1)
         reach = size_of(search_bytes, "search_bytes")
         return DamagedRanges.of(self._source.compare(buffer, start, most, known, reach))
+
+    def checksum(
+        self,
+        algorithm: str = ALGORITHM,
+        offset: SupportsIndex = 0,
+        length: SupportsIndex | None = None,
+    ) -> Checksum:
+        """Return the checksum of the data set, or of a range of it, which nobody has to have read.
+
+        A cyclic redundancy check is shared by the threads of `max_threads`, and what repeats in a
+        deduplicated data set is computed once. ``md5`` and ``sha256`` are computed by one thread.
+        Constant memory: some MiB for each thread. Other Python threads run meanwhile, and Ctrl-C
+        ends it.
+
+        Parameters
+        ----------
+        algorithm
+            ``"crc64nvme"``, ``"crc32c"``, ``"crc32"``, ``"md5"`` or ``"sha256"``.
+        offset, length
+            The range, in bytes, within the data set; up to its end if no length is given.
+
+        Raises
+        ------
+        ValueError
+            For an algorithm that is not known, and for a range outside the data set.
+
+        Notes
+        -----
+        The cost is that of making the distinct bytes: for a check some 10 to 25 GB/s for each
+        thread, 0.6 GB/s for ``md5`` and 0.3 GB/s for ``sha256``. With the scattered blocks of
+        version 2, where contents are repeated, some 50 ns for each block besides.
+
+        Examples
+        --------
+        >>> DataSpec(9_000_000, seed=42).checksum("crc32", offset=9, length=0).hex
+        '00000000'
+        """
+        start, count = self._range(offset, length)
+        (value,) = self._source.checksums(algorithm, start, count, 0)
+        return Checksum(algorithm, start, count, value)
+
+    def checksums(
+        self,
+        part_size: SupportsIndex,
+        algorithm: str = ALGORITHM,
+        offset: SupportsIndex = 0,
+        length: SupportsIndex | None = None,
+    ) -> PartChecksums:
+        """Return the checksums of all parts of the data set, or of a range of it.
+
+        Of an upload in parts, they are known before a part is sent. Parts are shared by threads,
+        whatever the algorithm; else as `checksum`.
+
+        Parameters
+        ----------
+        part_size
+            The bytes of each part but the last, which may be shorter. So many that there are at
+            most 10000 parts, as many as an object of S3 has.
+        algorithm, offset, length
+            As in `checksum`, which tells what is raised.
+        """
+        start, count = self._range(offset, length)
+        size = size_of(part_size, "part_size", least=1)
+        values = self._source.checksums(algorithm, start, count, size)
+        return PartChecksums.of(algorithm, start, count, size, values)
+
+    def _range(self, offset: SupportsIndex, length: SupportsIndex | None) -> tuple[int, int]:
+        """Return a range that goes on to the end if no length is given."""
+        start = size_of(offset, "offset")
+        count = max(0, self.size - start) if length is None else size_of(length, "length")
+        return start, count
 
     def as_dict(self) -> dict[str, Any]:
         """Return the specification as manifests have it: what was not given is not there.

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Checksums as object stores have them: of data sets, of buffers, and joined from those of parts.
+
+What a data set has is computed by `DataSpec.checksum` and `DataSpec.checksums`, without its bytes
+being read from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+from dgen_mpi import _native
+from dgen_mpi._arguments import refusal, size_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dgen_mpi._arguments import BufferLike
+
+ALGORITHM = "crc64nvme"
+"""What S3 takes by default."""
+
+ALGORITHMS = ("crc64nvme", "crc32c", "crc32", "md5", "sha256")
+"""All that are known, by the names that S3 has for them."""
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """The checksum of a range of a data set, or of bytes that stand for one.
+
+    Attributes
+    ----------
+    algorithm
+        One of `ALGORITHMS`.
+    offset, length
+        What it is of, in bytes.
+    digest
+        As it is written: the most significant byte first.
+    """
+
+    algorithm: str
+    offset: int
+    length: int
+    digest: bytes
+
+    @property
+    def hex(self) -> str:
+        """Digits of 16: for ``md5`` what S3 has for an ETag."""
+        return self.digest.hex()
+
+    @property
+    def base64(self) -> str:
+        """What S3 has for ``ChecksumCRC64NVME`` and the like, and HTTP for ``Content-MD5``."""
+        return base64.b64encode(self.digest).decode("ascii")
+
+    def __int__(self) -> int:
+        """Return it as a number, as ``zlib.crc32`` does."""
+        return int.from_bytes(self.digest, "big")
+
+
+@dataclass(frozen=True)
+class PartChecksums:
+    """The checksums of all parts of a range, in its order.
+
+    Attributes
+    ----------
+    algorithm
+        One of `ALGORITHMS`.
+    part_size
+        The bytes of each part but the last.
+    parts
+        Those of the parts.
+    whole
+        That of all parts together where it can be joined from them, at no cost; None for ``md5``
+        and ``sha256``, see `DataSpec.checksum`. S3 calls it that of the full object.
+    """
+
+    algorithm: str
+    part_size: int
+    parts: tuple[Checksum, ...]
+    whole: Checksum | None
+
+    @property
+    def composite(self) -> str | None:
+        """What S3 has for an object that was uploaded in these parts: the checksum of all digests.
+
+        Of ``md5`` the ETag, without quotes, in digits of 16, otherwise in base64; and a hyphen and
+        the number of parts. None for ``crc64nvme``, of which S3 knows none.
+        """
+        if self.algorithm == "crc64nvme":
+            return None
+        joined = _native.checksum(b"".join(part.digest for part in self.parts), self.algorithm)
+        all_parts = Checksum(self.algorithm, 0, 0, joined)
+        text = all_parts.hex if self.algorithm == "md5" else all_parts.base64
+        return f"{text}-{len(self.parts)}"
+
+    @classmethod
+    def of(
+        cls, algorithm: str, offset: int, length: int, part_size: int, digests: Sequence[bytes]
+    ) -> PartChecksums:
+        """Return those of parts whose digests are known, in a row from an offset on."""
+        parts = tuple(
+            Checksum(
+                algorithm,
+                offset + part_size * number,
+                min(part_size, length - part_size * number),
+                digest,
+            )
+            for number, digest in enumerate(digests)
+        )
+        whole = combine(parts) if algorithm.startswith("crc") else None
+        return cls(algorithm, part_size, parts, whole)
+
+
+def compute(buffer: BufferLike, algorithm: str = ALGORITHM, offset: SupportsIndex = 0) -> Checksum:
+    """Return the checksum of the bytes of a buffer, which lie at an offset of something larger.
+
+    Other Python threads run meanwhile. One thread, at the speeds that `DataSpec.checksum` tells.
+
+    Parameters
+    ----------
+    buffer
+        Memory in one piece (C order), of any type.
+    algorithm
+        One of `ALGORITHMS`.
+    offset
+        What `combine` then wants checksums to follow each other by.
+
+    Raises
+    ------
+    UnsuitableBufferError
+        For memory that is not in one piece.
+    TypeError
+        For what is no buffer.
+    ValueError
+        For an algorithm that is not known.
+    """
+    start = size_of(offset, "offset")
+    digest = _native.checksum(buffer, algorithm)
+    memory: Any = buffer
+    return Checksum(algorithm, start, memoryview(memory).nbytes, digest)
+
+
+def combine(checksums: Iterable[Checksum]) -> Checksum:
+    """Return the checksum of what several are of, that follow each other without a gap.
+
+    They are joined in their order, each in time O(log bytes) and whatever has computed them: ranks
+    that have a part of the data each need to exchange nothing but these.
+
+    Raises
+    ------
+    ValueError
+        For none at all, for ``md5`` and ``sha256``, which cannot be joined, for several algorithms,
+        for a digest of another length, and where one does not begin where the one before it ends.
+
+    Examples
+    --------
+    >>> first, second = compute(b"12345", "crc32"), compute(b"6789", "crc32", offset=5)
+    >>> combine([first, second]).hex
+    'cbf43926'
+    """
+    parts = iter(checksums)
+    whole = next(parts, None)
+    if whole is None:
+        raise ValueError("checksums: none to join; give one at least")
+    if whole.algorithm not in ALGORITHMS or not whole.algorithm.startswith("crc"):
+        raise refusal(
+            "algorithm", whole.algorithm, "crc64nvme, crc32c, crc32; others are not joined"
+        )
+    for part in parts:
+        if part.algorithm != whole.algorithm:
+            raise refusal("algorithm", part.algorithm, f"{whole.algorithm}, as the others have")
+        end = whole.offset + whole.length
+        if part.offset != end:
+            raise refusal("offset", part.offset, f"{end}, where the one before it ends")
+        digest = _native.combine_checksums(
+            whole.algorithm, whole.digest, part.digest, size_of(part.length, "length")
+        )
+        whole = Checksum(whole.algorithm, whole.offset, whole.length + part.length, digest)
+    return whole
