@@ -230,6 +230,7 @@ bench: build $(VENV)/ready ## Measure memory and write bandwidth, with the peers
 	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps ./python
 	$(VENV)/bin/python python/benchmarks/memory.py --program $(PROGRAM)
 	$(VENV)/bin/python python/benchmarks/buffers.py
+	$(VENV)/bin/python python/benchmarks/checksums.py
 
 bench-io: build ## Measure writing, reading and verifying a file, what ranks and updates cost, with IOR and fio beside it (on the PATH, or IOR=)
 	python3 python/benchmarks/storage.py --program $(PROGRAM)

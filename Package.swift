@@ -82,7 +82,7 @@ let package = Package(
 
         // The table of options: what both entry points accept, and in which words they refuse.
         .target(
-            name: "Options", dependencies: ["DataGen", "NUMA"],
+            name: "Options", dependencies: ["Checksums", "DataGen", "NUMA"],
             resources: [.embedInCode("Profiles")], swiftSettings: strict),
 
         // The program: a library, so that tests may look at it, and an executable that calls it.

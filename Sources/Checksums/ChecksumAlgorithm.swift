@@ -32,6 +32,15 @@ public enum ChecksumAlgorithm: String, Sendable, CaseIterable {
         }
     }
 
+    /// The bytes of a checksum.
+    public var byteCount: Int {
+        switch self {
+        case .md5: 16
+        case .sha256: 32
+        default: (code?.width ?? 0) / 8
+        }
+    }
+
     /// Whether S3 has a checksum of the checksums of parts by this algorithm.
     public var hasComposite: Bool { self != .crc64nvme }
 
@@ -48,6 +57,13 @@ public enum ChecksumAlgorithm: String, Sendable, CaseIterable {
     /// The checksum of the checksums of several parts, one after another.
     public func composite(of parts: some Sequence<[UInt8]>) -> [UInt8] {
         Array(parts.joined()).withUnsafeBytes { checksum(of: $0) }
+    }
+}
+
+extension [ChecksumAlgorithm] {
+    /// Each of them once, in the order in which they were named first.
+    package var eachOnce: Self {
+        indices.filter { !self[..<$0].contains(self[$0]) }.map { self[$0] }
     }
 }
 
@@ -71,6 +87,18 @@ public enum ChecksumText {
     public static func hex(_ bytes: [UInt8]) -> String {
         let digits = Array("0123456789abcdef")
         return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+    }
+
+    /// The bytes that digits stand for; nil for what is none.
+    package static func bytes(hex text: String) -> [UInt8]? {
+        let digits = text.utf8.map { $0 >= 0x61 ? Int($0) - 0x57 : Int($0) - 0x30 }
+        let isHex = text.utf8.allSatisfy {
+            (0x30...0x39).contains($0) || (0x61...0x66).contains($0)
+        }
+        guard isHex, digits.count % 2 == 0 else { return nil }
+        return stride(from: 0, to: digits.count, by: 2).map {
+            UInt8(16 * digits[$0] + digits[$0 + 1])
+        }
     }
 
     /// Four characters for three bytes (RFC 4648).

@@ -2,7 +2,7 @@
 // What options choose between.
 
 package enum Command: String, CaseIterable, Sendable {
-    case generate, verify, repair, update, test, plan, profiles, info, bench
+    case generate, verify, repair, update, test, checksum, plan, profiles, info, bench
 }
 
 package enum Operation: String, CaseIterable, Sendable {

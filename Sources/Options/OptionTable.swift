@@ -3,16 +3,21 @@
 // writes, the reference page, and what Python accepts. `Program` parses the command line by declarations of its own, which
 // a test compares with the rows.
 
+package import Checksums
 package import DataGen
 package import NUMA
 
 extension [Command] {
     fileprivate static let all = Command.allCases
     fileprivate static let ofData = ofFiles + [.plan]
+    /// All that say what the bytes are.
+    fileprivate static let ofSpec = ofData + [.checksum]
+    /// All that ranks do together.
+    fileprivate static let ofRuns = ofFiles + [.checksum]
     fileprivate static let ofFiles: [Command] = [.generate, .verify, .repair, .update, .test]
     fileprivate static let ofWriting: [Command] = [.generate, .test]
     fileprivate static let ofStoring = ofWriting + [.update]
-    fileprivate static let ofPlacement: [Command] = ofFiles + [.info]
+    fileprivate static let ofPlacement: [Command] = ofRuns + [.info]
 }
 
 /// Options that are about the same.
@@ -44,6 +49,11 @@ extension OptionRow {
             rows: [
                 .sample, .blocks, .sampleSeed, .from, .to, .consistent, .acknowledged, .alsoKnown,
             ]),
+        OptionTopic(
+            title: "Checksums",
+            about:
+                "Which checksums are computed, and of what. `checksum` says of any part of the data.",
+            rows: [.checksum, .algorithm, .offset, .length, .partSize]),
         OptionTopic(
             title: "Test", about: "What `test` does.",
             rows: [
@@ -91,38 +101,38 @@ extension OptionRow {
     // Data
     package static let size = Setting(
         "size", .size(), otherwise: "required, or from the manifest", short: "s",
-        help: "Length of the data set.", example: "1.5GiB", of: .ofData)
+        help: "Length of the data set.", example: "1.5GiB", of: .ofSpec)
     package static let seed = Setting(
         "seed", .seed, otherwise: "drawn at random and printed, or from the manifest",
         help: "Seed of the data set. Another seed makes other bytes that share nothing with these.",
-        example: "42", of: .ofData)
+        example: "42", of: .ofSpec)
     package static let profile = Setting(
         "profile", .profile, otherwise: "none",
         help: """
             What measured data is composed of, by name or from a YAML file. That has units, fill, copies, zeros, \
             compress_mix, run and change. What is given elsewhere goes before it, and it goes before a manifest.
-            """, example: "archive", of: .ofData)
+            """, example: "archive", of: .ofSpec)
     package static let dedupRatio = Setting(
         "dedup_ratio", .ratio, otherwise: "1, or from the manifest",
         accepted: "1 to 1000000, at most 3 decimals",
-        help: "Logical blocks per distinct block.", example: "2.5", of: .ofData)
+        help: "Logical blocks per distinct block.", example: "2.5", of: .ofSpec)
     package static let compressRatio = Setting(
         "compress_ratio", .ratio, otherwise: "1, or from the manifest",
         accepted: "1 to 64 for a grain of 1024 bytes, more for a larger one, at most 3 decimals",
-        help: "Bytes per compressed byte.", example: "1.5", of: .ofData)
+        help: "Bytes per compressed byte.", example: "1.5", of: .ofSpec)
     package static let dedupUnit = Setting(
         "dedup_unit", .size(), otherwise: "1MiB, or from the manifest",
         accepted: "a multiple of 512 up to 1 GiB",
-        help: "Length of a block, the unit of deduplication.", example: "64KiB", of: .ofData)
+        help: "Length of a block, the unit of deduplication.", example: "64KiB", of: .ofSpec)
     package static let compressUnit = Setting(
         "compress_unit", .size(),
         otherwise: "1024 (512 if 1024 does not divide the block), or from the manifest",
         accepted: "a multiple of 64 from 512 to 65536 that divides the block",
-        help: "Length of a grain, the unit of compression.", example: "4096", of: .ofData)
+        help: "Length of a grain, the unit of compression.", example: "4096", of: .ofSpec)
     package static let fill = Setting(
         "fill", Kind<DataSpec.Fill>.choice(), otherwise: "backref, or from the manifest",
         help: "The compressible part of each grain: a repetition of its beginning, or zeros.",
-        example: "zeros", of: .ofData)
+        example: "zeros", of: .ofSpec)
     package static let copies = Setting(
         "copies", listOf: .copyClass, shape: .joined, most: Composition.classesMax,
         otherwise: "dedup_ratio for all blocks that are not zeros, or from the manifest",
@@ -130,21 +140,21 @@ extension OptionRow {
         help: """
             Contents that several blocks hold, as `2:29.27%,3:1.95%`. So many copies each, in such a share of all \
             blocks; what is left is unique. Not with `dedup_ratio`.
-            """, example: "['2:29.27%', '3:1.95%']", of: .ofData)
+            """, example: "['2:29.27%', '3:1.95%']", of: .ofSpec)
     package static let zeros = Setting(
         "zeros", .share, otherwise: "none, or from the manifest",
-        help: "Share of the blocks that are zeros.", example: "5%", of: .ofData)
+        help: "Share of the blocks that are zeros.", example: "5%", of: .ofSpec)
     package static let compressMix = Setting(
         "compress_mix", listOf: .compressClass, shape: .joined, most: Composition.classesMax,
         otherwise: "compress_ratio for all contents, or from the manifest",
         accepted: "RATIO:SHARE, separated by commas; 32 classes at most, 100% together",
         help: """
             Contents that compress differently, as `1:30%,2:50%,4:20%`. Not with `compress_ratio`.
-            """, example: "['1:30%', '2:70%']", of: .ofData)
+            """, example: "['1:30%', '2:70%']", of: .ofSpec)
     package static let run = Setting(
         "run", .number(1...Composition.copiesMax), otherwise: "1, or from the manifest",
         help: "Blocks that stay neighbours when blocks are scattered over the data set.",
-        example: "16", of: .ofData)
+        example: "16", of: .ofSpec)
     package static let change = Setting(
         "change", listOf: .ring, shape: .joined, most: Composition.ringsMax,
         otherwise: "nothing changes, or from the manifest",
@@ -152,11 +162,11 @@ extension OptionRow {
         help: """
             What changes from one generation to the next, as `2%` or `10%:15%,90%:0.5%`. The latter is for \
             contents of which some change often and others seldom. All copies of a content change together.
-            """, example: "['10%:15%', '90%:0.5%']", of: .ofData)
+            """, example: "['10%:15%', '90%:0.5%']", of: .ofSpec)
     package static let generation = Setting(
         "generation", .number(0...Composition.generationMax), otherwise: "0, or from the manifest",
         help: "How often the data set has changed. Above 0 only with `change`.", example: "7",
-        of: .ofData)
+        of: .ofSpec)
 
     package static let by = Setting(
         "by", .number(1...Composition.generationMax), otherwise: "1 in a test",
@@ -171,7 +181,7 @@ extension OptionRow {
         help: """
             The data file. Its manifest is `FILE.dgen.json`. `verify`, `repair` and `update` take it as an \
             argument without a name. Also a block device, `/dev/null`, a pipe, or `-` for stdout.
-            """, example: "/scratch/me/data", of: .ofFiles)
+            """, example: "/scratch/me/data", of: .ofRuns)
     package static let layout = Setting(
         "layout", Kind<FileLayout>.choice(), default: "shared",
         otherwise: "shared, or from the manifest",
@@ -286,6 +296,44 @@ extension OptionRow {
             Seed of a data set that may have been in the file before. Its bytes are recognised as `stale`. A job file has a list; the environment has a list with commas.
             """, example: "[41, 43]", of: [.verify, .repair, .test])
 
+    // Checksums
+    package static let checksum = Setting(
+        "checksum",
+        listOf: Kind<ChecksumAlgorithm>.choice(
+            of: joinable, accepted: "a list of \(joinable.joined(separator: ", "))"),
+        shape: .joined, otherwise: "none",
+        accepted: "\(joinable.joined(separator: ", ")), separated by commas",
+        help: """
+            Checksums of the whole data set. `generate` computes them of the bytes that it writes, for manifest and report; \
+            `verify` reads the file and compares nothing but them. Not with `resume`.
+            """, example: "[crc64nvme, crc32c]", of: [.generate, .verify])
+    package static let algorithm = Setting(
+        "algorithm",
+        listOf: Kind<ChecksumAlgorithm>.choice(
+            accepted:
+                "a list of \(ChecksumAlgorithm.allCases.map(\.rawValue).joined(separator: ", "))"),
+        shape: .joined, default: "crc64nvme",
+        accepted:
+            "\(ChecksumAlgorithm.allCases.map(\.rawValue).joined(separator: ", ")), separated by commas",
+        help: """
+            What is computed. Of these `md5` and `sha256` cannot be joined, so that several ranks compute them only of parts.
+            """, example: "[crc64nvme, md5]", of: [.checksum])
+    package static let offset = Setting(
+        "offset", .size(), default: "0", help: "Where the range begins that is summed up.",
+        example: "1GiB", of: [.checksum])
+    package static let length = Setting(
+        "length", .size(), otherwise: "up to the end of the data set",
+        help: "How long it is.", example: "1GiB", of: [.checksum])
+    package static let partSize = Setting(
+        "part_size", .size(1...Int.max), otherwise: "the range is one part",
+        accepted: "64KiB, 1.5GiB, ...; at most \(ChecksumPlan.Parts.countMax) parts",
+        help: "Length of each part of the range, as of an upload in parts.", example: "8MiB",
+        of: [.checksum])
+
+    /// Checksums of a whole that ranks can compute in parts.
+    private static let joinable = ChecksumAlgorithm.allCases.filter { $0.code != nil }
+        .map(\.rawValue)
+
     // Test
     package static let consistent = Setting(
         flag: "consistent",
@@ -394,14 +442,14 @@ extension OptionRow {
         "time_limit", .duration,
         help: """
             Stop after this time with status 5. Batch scripts also take the limit of the job from it.
-            """, example: "30m", of: .ofFiles)
+            """, example: "30m", of: .ofRuns)
     package static let watchdog = Setting(
         // Longer than a parallel file system takes to recover a server.
         "watchdog", .number(0...1_000_000), default: "900",
         accepted: "0 to 1000000 seconds; 0: no limit",
         help: """
             End the job if one step takes longer. Time in which the process is suspended does not count.
-            """, example: "300", of: .ofFiles)
+            """, example: "300", of: .ofRuns)
 
     // Result
     package static let report = Setting(
@@ -413,7 +461,7 @@ extension OptionRow {
     package static let progress = Setting(
         "progress", Kind<ProgressStyle>.choice(), default: "auto",
         help: "Progress on stderr. `mpirun` hides the terminal, so give `bar` there.",
-        example: "lines", of: .ofFiles)
+        example: "lines", of: .ofRuns)
     package static let verbose = Setting(
         flag: "verbose", short: "v", help: "Log what starts and ends; short for `DGEN_LOG=info`.",
         of: .all)

@@ -245,12 +245,17 @@ extension Integration {
                 let folder = try Folder()
                 let words = [
                     "-s", "3000001", "--seed", "7", "--compress-ratio", "1.5", "--dedup-ratio", "2",
-                    "-o", folder.path + "/f",
+                    "-o", folder.path + "/f", "--checksum", "crc64nvme,crc32c,crc32",
                 ]
                 let choice = kernel.map { ["env", "DGEN_KERNEL=\($0)"] } ?? []
                 let outcome = try Launch.run(choice + Self.old + words, seconds: 300)
                 #expect(outcome.status == 0, "\(outcome.error)")
                 #expect(try Launch.alone(["verify", folder.path + "/f"]).status == 0)
+                // What it has summed up, with what this processor has for it.
+                let summed = try Launch.alone([
+                    "verify", folder.path + "/f", "--checksum", "crc64nvme,crc32c,crc32",
+                ])
+                #expect(summed.status == 0, "\(summed.output)")
                 let info = try Launch.run(choice + Self.old + ["info"])
                 let chosen = "\(kernel ?? "scalar") (of scalar, baseline)"
                 #expect(info.output.contains(chosen), "\(info.output)")
@@ -260,6 +265,21 @@ extension Integration {
                 let refused = try Launch.run(["env", "DGEN_KERNEL=x86-v3"] + Self.old + ["info"])
                 #expect(refused.status == 2)
                 #expect(refused.complaints.first?.contains("scalar baseline") == true)
+            }
+
+            /// One with carry-less multiplication, and without AVX.
+            @Test func aProcessorOfItsTimeFolds() throws {
+                let words = ["checksum", "-s", "3000001", "--seed", "7", "--quiet", "--report"]
+                let folder = try Folder()
+                let westmere = ["qemu-x86_64", "-cpu", "Westmere", Launch.program]
+                #expect(
+                    try Launch.run(westmere + words + [folder.file("a")], seconds: 300).status == 0)
+                #expect(try Launch.alone(words + [folder.file("b")]).status == 0)
+                let sums = try ["a", "b"].map {
+                    try #require(try folder.json($0)["checksums"] as? [[String: Any]])[0]["hex"]
+                        as? String
+                }
+                #expect(sums[0] != nil && sums[0] == sums[1])
             }
 
             private static let old = ["qemu-x86_64", "-cpu", "Nehalem", Launch.program]

@@ -8,8 +8,7 @@ being read from anywhere.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 from dgen_mpi import _native
 from dgen_mpi._arguments import refusal, size_of
@@ -26,8 +25,7 @@ ALGORITHMS = ("crc64nvme", "crc32c", "crc32", "md5", "sha256")
 """All that are known, by the names that S3 has for them."""
 
 
-@dataclass(frozen=True)
-class Checksum:
+class Checksum(NamedTuple):
     """The checksum of a range of a data set, or of bytes that stand for one.
 
     Attributes
@@ -60,8 +58,7 @@ class Checksum:
         return int.from_bytes(self.digest, "big")
 
 
-@dataclass(frozen=True)
-class PartChecksums:
+class PartChecksums(NamedTuple):
     """The checksums of all parts of a range, in its order.
 
     Attributes

@@ -180,7 +180,7 @@ def test_pictures_are_those_that_the_script_draws() -> None:
 
 # Names
 
-COMMANDS = ("generate", "verify", "repair", "update", "test", "plan", "info", "bench")
+COMMANDS = ("generate", "verify", "repair", "update", "test", "checksum", "plan", "info", "bench")
 OF_OTHERS = {
     *("--oversubscribe", "--bind-to", "--map-by", "--mpi", "--nodes", "--ntasks-per-node"),
     *("--time", "--signal", "--bind", "--env", "--sharens"),
@@ -418,6 +418,9 @@ def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
         FAULT_RANK="1",
         FAULT_PATH=str((folder / "read").resolve()),
     )
+    runs.reporting(*data, "--seed=2", "--overwrite", "--checksum=crc64nvme", ranks=2)
+    runs.reporting("verify", "data", "--checksum=crc64nvme")
+    runs.reporting("checksum", "data", "--part-size=4MiB", "--algorithm=md5", ranks=2)
     runs.reporting("generate", f"--output={folder}", "--size=8MiB", status=3)
     piped = [program, "--output=-", "--size=8MiB", "--manifest=piped", "--quiet"]
     subprocess.run(piped, check=True, timeout=120, cwd=folder, stdout=subprocess.DEVNULL)

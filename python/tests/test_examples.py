@@ -99,3 +99,6 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
     shown = run("buffers.py", *arguments, cwd=tmp_path, folder="benchmarks")
     assert "fill_chunk, 1 MiB" in shown
     assert "dgen-mpi" in shown
+    shown = run("checksums.py", *arguments, cwd=tmp_path, folder="benchmarks")
+    assert "crc64nvme of 256 KiB" in shown
+    assert "with crc64nvme" in shown

@@ -5,11 +5,12 @@ import DataGen
 import Logging
 import Options
 
-struct GenerateCommand: RunsUnderMPI {
+struct GenerateCommand: MovesData {
     static let configuration = CommandConfiguration(
         commandName: "generate", abstract: "Write a data set into one shared file (the default).")
 
     @Flag(.resume) var resume: Bool?
+    @Option(.checksum) var checksum: String?
 
     @OptionGroup(title: "File") var write: WriteOptions
     @OptionGroup var shared: SharedOptions
@@ -42,6 +43,9 @@ struct Generate {
         guard resumes else { return try Generate(execution).write() }
         guard !overwrites else {
             throw Failure(OptionRow.resume.refusal("true", "it without overwrite"))
+        }
+        guard try Failure.reading(settings[.checksum]).isEmpty else {
+            throw Failure(settings.refusal(.checksum, "none with resume"))
         }
         let path = try settings.dataPath(
             missing: "output: missing; give the file to write with -o FILE")
@@ -81,13 +85,16 @@ struct Generate {
         try writer.prepare { execution.report.fileSystem = $0 }
         let result = try writer.writeProven(note: execution.note)
         execution.report.stripes = result.stripes
+        if !result.checksums.isEmpty {
+            execution.report.checksums = result.checksums.map { Report.Checksum($0) }
+        }
         execution.report.operations = [result.measurement]
         execution.logger.info("generate \(path): complete")
-        execution.show(table(result.measurement))
+        execution.show(table(result.measurement, result.checksums))
         return .done
     }
 
-    private func table(_ operation: Measurement) -> Table {
+    private func table(_ operation: Measurement, _ checksums: [RangeChecksum]) -> Table {
         let (path, spec) = (writer.path, writer.spec)
         let reduction = Reduction(spec)
         var table = Table()
@@ -118,6 +125,9 @@ struct Generate {
         )
         if let proof = operation.proofSeconds {
             table.row("read back", "every byte right (\(proof.fixed(3)) s)")
+        }
+        for sum in checksums {
+            table.row(sum.algorithm.rawValue, "\(sum.hex)  \(sum.base64)")
         }
         table.row("manifest", writer.files.manifestPath ?? writer.files.target.whyNoManifest)
         return table

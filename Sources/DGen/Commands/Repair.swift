@@ -5,7 +5,7 @@ import DataGen
 import Logging
 import Options
 
-struct RepairCommand: RunsUnderMPI {
+struct RepairCommand: MovesData {
     static let configuration = CommandConfiguration(
         commandName: "repair",
         abstract: "Write what differs from its specification anew, and leave the rest.",

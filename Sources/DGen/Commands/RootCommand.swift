@@ -23,7 +23,7 @@ struct RootCommand: ParsableCommand {
         version: Version.current,
         subcommands: [
             GenerateCommand.self, VerifyCommand.self, RepairCommand.self, UpdateCommand.self,
-            TestCommand.self, PlanCommand.self, ProfilesCommand.self, BenchCommand.self,
+            TestCommand.self, ChecksumCommand.self, PlanCommand.self, ProfilesCommand.self, BenchCommand.self,
             InfoCommand.self,
         ],
         defaultSubcommand: GenerateCommand.self)
@@ -48,11 +48,15 @@ extension GivesOptions {
 
 /// A subcommand that all ranks run together.
 protocol RunsUnderMPI: GivesOptions {
-    var shared: SharedOptions { get }
     func run(_ execution: Execution) throws(Failure) -> ExitStatus
 }
 
-extension RunsUnderMPI {
+/// One that writes or reads files.
+protocol MovesData: RunsUnderMPI {
+    var shared: SharedOptions { get }
+}
+
+extension MovesData {
     var result: ResultOptions { shared.result }
 
     /// Whether the command line, or where that is silent the environment, has the data go to stdout.

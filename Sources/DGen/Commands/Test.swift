@@ -6,7 +6,7 @@ import Logging
 import MPI
 import Options
 
-struct TestCommand: RunsUnderMPI {
+struct TestCommand: MovesData {
     static let configuration = CommandConfiguration(
         commandName: "test",
         abstract: "Write, read back and verify a file over and over, with statistics.",

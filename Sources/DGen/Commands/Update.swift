@@ -5,7 +5,7 @@ import DataGen
 import Logging
 import Options
 
-struct UpdateCommand: RunsUnderMPI {
+struct UpdateCommand: MovesData {
     static let configuration = CommandConfiguration(
         commandName: "update",
         abstract: "Bring a data set that changes from its generation to another, in place.",

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import ArgumentParser
+import Checksums
 import DataGen
 import Logging
 import MPI
 import Options
 
-struct VerifyCommand: RunsUnderMPI {
+struct VerifyCommand: MovesData {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Regenerate a data set and compare a file with it.",
@@ -24,6 +25,7 @@ struct VerifyCommand: RunsUnderMPI {
     @Option(.acknowledged) var acknowledged: String?
     @Option(.from) var from: String?
     @Option(.to) var to: String?
+    @Option(.checksum) var checksum: String?
 
     @OptionGroup(title: "Damage") var damage: DamageOptions
     @OptionGroup var shared: SharedOptions
@@ -114,6 +116,8 @@ struct Verify {
         let (isConsistent, counters) = try Failure.reading(
             (execution.settings[.consistent], execution.settings[.acknowledged]))
         if isConsistent || counters != nil { return try replay(isConsistent, counters) }
+        let algorithms = try Failure.reading(execution.settings[.checksum])
+        if !algorithms.isEmpty { return try sum(algorithms) }
         let pattern: any AccessPattern = if let sample { sample } else { try wholePattern }
         let found = try Comparison(
             pipeline: pipeline, files: subject.files, spec: spec, title: "verify",
@@ -132,6 +136,62 @@ struct Verify {
         let isRight = found.isRight(spec)
         execution.logger.info("verify \(path): \(isRight ? "every byte is right" : "differs")")
         execution.show(table(found, measurement, isRight: isRight))
+        return isRight ? .done : .mismatch
+    }
+
+    /// Compares the checksums of the files with those that the data set has, and nothing else.
+    private func sum(_ asked: [ChecksumAlgorithm]) throws(Failure) -> ExitStatus {
+        let settings = execution.settings
+        guard sample == nil, from == nil else {
+            throw Failure(settings.refusal(.checksum, "it without a sample and from"))
+        }
+        let known = subject.manifest?.spec == spec ? subject.manifest?.checksums ?? [] : []
+        let algorithms = asked.eachOnce
+        let found = try SummedFiles(
+            execution.pipeline, subject, spec, algorithms,
+            kernel: execution.session.together { try settings.remainderKernel() }
+        ).run(note: execution.note)
+        var measurement = try found.times.measurement(
+            of: "verify", bytes: found.readBytes, execution.run)
+        measurement.transferSize = execution.pipeline.transferSize
+        execution.report.operations = [measurement]
+        execution.report.fileBytes = found.fileBytes
+        // What the manifest has was computed as the bytes were made; other checksums are computed here.
+        let unknown = algorithms.filter { one in !known.contains { $0.algorithm == one } }
+        let computed =
+            unknown.isEmpty
+            ? []
+            : try ComputedChecksums(
+                execution.run, settings, spec,
+                Failure.reading(ChecksumPlan.Parts(0..<spec.size, of: spec)), unknown
+            ).compute()
+        let expected = algorithms.compactMap { one in
+            (known + computed).first { $0.algorithm == one }
+        }
+        execution.report.checksums =
+            found.isWhole
+            ? zip(found.checksums, expected).map { Report.Checksum($0, expected: $1) } : []
+        let isRight = found.isWhole && found.checksums == expected
+        var table = Table()
+        table.row("verified", path)
+        table.row(
+            "result",
+            isRight
+                ? "has the checksums of its specification"
+                : "DIFFERS from its specification (verify without checksum tells where)")
+        table.row("size", bytes: spec.size)
+        table.addFileBytes(found.fileBytes, of: spec)
+        if let doubt = subject.manifest?.doubt { table.row("manifest", doubt) }
+        for (sum, right) in zip(found.checksums, expected) where found.isWhole {
+            let isKnown = known.contains(right)
+            table.row(
+                sum.algorithm.rawValue,
+                sum == right
+                    ? "\(sum.hex), \(isKnown ? "as its manifest has it" : "as computed")"
+                    : "\(sum.hex), not \(right.hex)")
+        }
+        table.addRates(measurement, execution.session)
+        execution.show(table)
         return isRight ? .done : .mismatch
     }
 
@@ -213,13 +273,7 @@ struct Verify {
                     ? "every block is wholly of one generation"
                     : sample == nil ? "every byte is right" : "every byte of the sample is right")
         table.row("size", bytes: spec.size)
-        if found.fileBytes != spec.size {
-            let difference = found.fileBytes - spec.size
-            table.row(
-                "file",
-                "has \(found.fileBytes) bytes: "
-                    + (difference < 0 ? "short by \(-difference)" : "long by \(difference)"))
-        }
+        table.addFileBytes(found.fileBytes, of: spec)
         if let doubt = subject.manifest?.doubt { table.row("manifest", doubt) }
         if let sample {
             table.row(
@@ -242,5 +296,17 @@ struct Verify {
             "read \(operation.transferSeconds.fixed(3)) s, generate and compare "
                 + "\(operation.generateSeconds.fixed(3)) s")
         return table
+    }
+}
+
+extension Table {
+    /// Says how long the files are, where that is not as long as they should be.
+    fileprivate mutating func addFileBytes(_ fileBytes: Int, of spec: DataSpec) {
+        let difference = fileBytes - spec.size
+        guard difference != 0 else { return }
+        row(
+            "file",
+            "has \(fileBytes) bytes: "
+                + (difference < 0 ? "short by \(-difference)" : "long by \(difference)"))
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Where options come from and go to that the table of options does not know of: files, MPI's world, this machine.
 
+import Checksums
 import DataGen
 import NUMA
 import Options
@@ -38,6 +39,11 @@ extension Settings {
     /// The kernel that `DGEN_KERNEL` forces, or the fastest.
     func kernel() throws(InvalidField) -> Kernel {
         try Kernel.chosen(by: environment["DGEN_KERNEL"])
+    }
+
+    /// The kernel of checksums that it means.
+    func remainderKernel() throws(InvalidField) -> RemainderKernel {
+        try Kernel.remainders(by: environment["DGEN_KERNEL"])
     }
 
     /// Where `threads` threads of this process and their memory go.

@@ -359,6 +359,8 @@ struct Report: WritableResult {
     var fileBytes: Int?
     var manifestStatus: String?
     var consistency: UpdateConsistency?
+    var checksums: [Checksum]?
+    var composites: [Composite]?
 
     mutating func end(_ status: ExitStatus, error: String?) {
         self.status =

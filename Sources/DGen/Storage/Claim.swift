@@ -153,11 +153,12 @@ final class Claim {
     }
 
     /// Says that the data is stored, unless another run has taken the file meanwhile; collective.
-    func complete() throws(Failure) {
+    func complete(checksums: [RangeChecksum] = []) throws(Failure) {
         try session.onRoot {
             guard try isOurs else { throw takenByAnother }
             // An update that several runs went on with is that of the one that began it.
             manifest.run = manifest.update?.run ?? manifest.run
+            if !checksums.isEmpty { manifest.checksums = checksums }
             (manifest.status, manifest.update) = (.complete, nil)
             if let place { try manifest.write(to: place, for: path) }
         }

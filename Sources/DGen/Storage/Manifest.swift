@@ -42,6 +42,8 @@ struct Manifest {
     var transferSize: Int?
     /// What the file held before, the last first: bytes of it may have stayed.
     var earlier: [DataSpec] = []
+    /// Those of the whole data set that are known.
+    var checksums: [RangeChecksum] = []
     /// Which run wrote the manifest: two that write one file must not both call it complete.
     var run = ""
     /// What the data was written to where that is no file, and which device; not part of the format.
@@ -91,9 +93,15 @@ struct Manifest {
         let strided: Bool?
         let transferSize: Int?
         let earlier: [EncodedSpec]?
+        let checksums: [Checksum]?
         let run: String
         let target: String?
         let device: String?
+
+        struct Checksum: Encodable {
+            let algorithm: String
+            let hex: String
+        }
     }
 
     /// Writes the manifest of the data at `data` to the file at `path`; where it is new, nothing may be in its place.
@@ -110,6 +118,9 @@ struct Manifest {
             align: align, segments: cut.segmentCount, strided: cut == .strided ? true : nil,
             transferSize: transferSize,
             earlier: earlier.isEmpty ? nil : earlier.map(EncodedSpec.init),
+            checksums: checksums.isEmpty || status != .complete
+                ? nil
+                : checksums.map { Encoded.Checksum(algorithm: $0.algorithm.rawValue, hex: $0.hex) },
             run: run, target: target, device: device)
         let bytes = try JSON.encode(encoded)
         if isNew {
@@ -177,7 +188,7 @@ struct Manifest {
             transferSize: stored.transferSize.flatMap {
                 $0 <= SharedFile.transferBytesMax ? $0 : nil
             },
-            earlier: Array(stored.earlier.prefix(earlierMax)), run: stored.run,
-            target: stored.target, device: stored.device)
+            earlier: Array(stored.earlier.prefix(earlierMax)), checksums: stored.checksums,
+            run: stored.run, target: stored.target, device: stored.device)
     }
 }

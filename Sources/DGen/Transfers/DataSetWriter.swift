@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+import Checksums
 import DataGen
 import Glibc
 import Logging
@@ -31,6 +32,10 @@ final class DataSetWriter {
     private let isTest: Bool
     private let checksSpace: Bool
     private let preallocates: Bool
+    /// Which checksums manifest and report get, and how they are computed.
+    private let algorithms: [ChecksumAlgorithm]
+    private let remainders: RemainderKernel
+    private var tally: ChecksumTally?
     /// The right to write the files.
     let claim: Claim
     /// Whether it was proven that all ranks mean the same files.
@@ -42,7 +47,7 @@ final class DataSetWriter {
     private var transfers: TransferWriter {
         TransferWriter(
             pipeline: pipeline, spec: spec, files: files, pattern: pattern, sync: sync,
-            isCollective: isCollective, mayFill: !preallocates)
+            isCollective: isCollective, mayFill: !preallocates, tally: tally)
     }
 
     /// Reads the options; the same on every rank; collective, since rank 0 draws the seed.
@@ -84,6 +89,9 @@ final class DataSetWriter {
                 status: .writing, spec: spec, layout: layout, ranks: files.shards.count,
                 align: align, cut: cut, transferSize: pipeline.transferSize))
         (isCollective, sync) = try Failure.reading((settings[.collective], settings[.sync]))
+        // What a test writes is compared byte by byte.
+        algorithms = try Failure.reading(isTest ? [] : settings[.checksum]).eachOnce
+        remainders = try session.together { try settings.remainderKernel() }
         (overwrites, checksSpace, preallocates) = try Failure.reading(
             (settings[.overwrite], settings[.spaceCheck], settings[.preallocate]))
     }
@@ -93,6 +101,8 @@ final class DataSetWriter {
         var measurement: Measurement
         /// Nil where no tool of the file system knows.
         let stripes: Striping.Stripes?
+        /// Of the bytes that were made, where they were asked for.
+        var checksums: [RangeChecksum] = []
     }
 
     /// Writes the data, brings it to stable storage, and proves that all of it is there before that is said of it; collective.
@@ -104,6 +114,11 @@ final class DataSetWriter {
         prove: () throws(Failure) -> Double?
     ) throws(Failure) -> Result {
         claim.plan(spec)
+        tally =
+            algorithms.isEmpty
+            ? nil
+            : ChecksumTally(
+                spec, algorithms, threads: pipeline.run.threads.count, kernel: remainders)
         // Bytes are there when the file is open.
         let relay = try transfers.makeBytes()
         defer { relay.finish() }
@@ -117,7 +132,8 @@ final class DataSetWriter {
         } catch {
             throw explained(error)
         }
-        try claim.complete()
+        if let tally { result.checksums = tally.results(try session.joined(tally.values)) }
+        try claim.complete(checksums: result.checksums)
         return result
     }
 

@@ -15,6 +15,8 @@ struct TransferWriter {
     let mayFill: Bool
     /// Where this rank says how much is durable, after each time that transfers were brought to stable storage.
     var acknowledgement: Acknowledgement?
+    /// What sums up the bytes that are made; nil where nobody asked for that.
+    var tally: ChecksumTally?
     /// What the progress of the ranks is called.
     var title = "write"
     /// Tells ranks that read meanwhile how far this one is.
@@ -32,11 +34,11 @@ struct TransferWriter {
     /// Begins to make the bytes of this rank's transfers; collective.
     func makeBytes() throws(Failure) -> Relay {
         let generator = pipeline.generator(spec)
-        let (batches, rank) = (batches, rank)
+        let (batches, rank, tally) = (batches, rank, tally)
         return try pipeline.relay(
             batches, spec, .beforeTaken, depth: pipeline.depth
         ) { index, buffer in
-            generator.fill(batches.ranges(index, rank), of: buffer)
+            generator.fill(batches.ranges(index, rank), of: buffer, addingTo: tally)
         }
     }
 

@@ -47,7 +47,8 @@ final class DataSetRepair {
                 ranks: isKnown ? written?.ranks ?? 1 : shards.count,
                 align: isKnown ? written?.align ?? 1 : shards.alignment,
                 cut: written?.cut ?? .segments(1),
-                transferSize: isKnown ? written?.transferSize : pipeline.transferSize))
+                transferSize: isKnown ? written?.transferSize : pipeline.transferSize,
+                checksums: written?.spec == spec ? written?.checksums ?? [] : []))
     }
 
     /// Repairs the data set, after ``prepare(note:)``; collective.

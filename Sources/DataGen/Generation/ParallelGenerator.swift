@@ -125,6 +125,16 @@ public final class ParallelGenerator: @unchecked Sendable {
     /// Runs `body` on every thread at once, given its number, and returns when all are through.
     package func onEachThread(_ body: @escaping @Sendable (Int) -> Void) { pool.run(body) }
 
+    /// Gives each thread its part of `count` bytes, its number, and what makes bytes there.
+    func onEachPart(
+        of count: Int, _ work: @escaping (Int, Range<Int>, inout Generator) -> Void
+    ) {
+        guard isSplit(count) else { return work(0, 0..<count, &workers[0].generator) }
+        pool.run(parts(of: count)) { [workers] index, part in
+            work(index, part, &workers[index].generator)
+        }
+    }
+
     /// Gives each worker its part of `count` bytes.
     private func split(_ count: Int, _ work: @escaping (inout Worker, Range<Int>) -> Void) {
         pool.run(parts(of: count)) { [workers] index, part in work(&workers[index], part) }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+internal import Checksums
+
 /// What the text of a manifest says (FORMAT.md section 6): the one reader of manifests, for the program and for Python.
 ///
 /// Every field that it knows is of the right type and in its range, or the manifest is refused; fields that it does not
@@ -51,6 +53,8 @@ package struct StoredManifest: Sendable {
     package let transferSize: Int?
     /// What the file held before; what is no specification tells nothing.
     package let earlier: [DataSpec]
+    /// Those of the whole data set that are known; algorithms that are not known here are passed over.
+    package let checksums: [RangeChecksum]
     /// Which run wrote the manifest.
     package let run: String
     /// What it wrote the data to where that is no file, and which device.
@@ -147,6 +151,7 @@ package struct StoredManifest: Sendable {
             earlier = several.compactMap { try? Self.spec($0, hasComposition: true) }
         default: throw Refusal("earlier: must be a list")
         }
+        checksums = try Self.checksums(root["checksums"], size: spec.size)
         switch root["run"] {
         case nil: run = ""
         case .string(let text): run = text
@@ -154,6 +159,30 @@ package struct StoredManifest: Sendable {
         }
         target = try Self.text(root, "target")
         device = try Self.text(root, "device")
+    }
+
+    private static func checksums(
+        _ value: JSONValue?, size: Int
+    ) throws(Refusal) -> [RangeChecksum] {
+        guard let value else { return [] }
+        guard case .array(let elements) = value else {
+            throw Refusal("checksums: must be a list")
+        }
+        var found: [RangeChecksum] = []
+        for element in elements {
+            guard case .string(let name) = element["algorithm"],
+                case .string(let text) = element["hex"]
+            else { throw refusal("checksums", element, "an algorithm and hex") }
+            guard let algorithm = ChecksumAlgorithm(rawValue: name) else { continue }
+            guard let bytes = ChecksumText.bytes(hex: text), bytes.count == algorithm.byteCount
+            else {
+                throw refusal(
+                    "checksums", element["hex"] ?? element,
+                    "\(2 * algorithm.byteCount) digits of 16 for \(name)")
+            }
+            found.append(RangeChecksum(algorithm, 0..<size, value: bytes))
+        }
+        return found
     }
 
     private static func spec(
