@@ -25,6 +25,40 @@ struct PythonLogHandler: LogHandler {
         logLevel = Logger.Level.allCases.first { Self.number($0) >= level } ?? .critical
     }
 
+    /// A logger of the level that Python's has now; where that is above DEBUG one that says nothing below INFO, without a
+    /// look at more than that.
+    static func newLogger(_ label: String) -> Logger {
+        if isDebugging { return Logger(label: label) }
+        return quiet
+    }
+
+    private static let quiet: Logger = {
+        var logger = Logger(label: "generator")
+        logger.logLevel = .info
+        return logger
+    }()
+
+    /// Whether Python's logger of the generator takes what is for DEBUG; with Python's lock.
+    private static var isDebugging: Bool {
+        if isEnabledFor == nil, let logger = logger("dgen_mpi.generator") {
+            isEnabledFor = PyObject_GetAttrString(logger, "isEnabledFor")
+            debugLevel = PyLong_FromLongLong(10)
+            Py_DecRef(logger)
+        }
+        guard let isEnabledFor, let debugLevel,
+            let answer = cpython_call_one(isEnabledFor, debugLevel)
+        else {
+            PyErr_Clear()
+            return false
+        }
+        defer { Py_DecRef(answer) }
+        return PyObject_IsTrue(answer) == 1
+    }
+
+    // As long as the process; touched under Python's lock only.
+    nonisolated(unsafe) private static var isEnabledFor: PythonObject?
+    nonisolated(unsafe) private static var debugLevel: PythonObject?
+
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }

@@ -11,10 +11,12 @@ final class Memory {
     let count: Int
     /// What it has at least: more where it was used before.
     private let capacity: Int
-    /// Larger memory comes from the system in large pages, where it has them: touching it first is then a
-    /// fraction of the work.
+    /// Larger memory comes from the system, each whole large page in one where it has them.
+    ///
+    /// Touching it first is then a fraction of the work. What is no whole one takes no more than it has.
     private static let mappedMin = 1 << 20
     private static let largePage = 2 << 20
+    private static let page = max(4096, sysconf(Int32(_SC_PAGESIZE)))
 
     /// Memory that was mapped and is not in use, the oldest first: touching it again costs nothing.
     nonisolated(unsafe) private static var spare:
@@ -31,7 +33,9 @@ final class Memory {
             (start, capacity) = (memory, 0)
             return
         }
-        let fitting = Self.spare.lastIndex { $0.capacity >= count && $0.capacity / 2 <= count }
+        let fitting = Self.spare.lastIndex {
+            $0.capacity >= count && $0.capacity - count <= count / 16
+        }
         if let fitting {
             (start, capacity) = Self.spare.remove(at: fitting)
             return
@@ -42,13 +46,14 @@ final class Memory {
                 nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
             memory != MAP_FAILED
         else { return nil }
-        // Aligned to large pages; what is before and after goes back.
+        // Aligned to large pages, where it has any; what is before and after goes back.
         let head = -Int(bitPattern: memory) & (Self.largePage - 1)
         if head > 0 { munmap(memory, head) }
         start = memory + head
-        capacity = (count + Self.largePage - 1) & ~(Self.largePage - 1)
+        capacity = (count + Self.page - 1) & ~(Self.page - 1)
         if head + capacity < length { munmap(start + capacity, length - head - capacity) }
-        madvise(start, capacity, MADV_HUGEPAGE)
+        let large = capacity & ~(Self.largePage - 1)
+        if large > 0 { madvise(start, large, MADV_HUGEPAGE) }
     }
 
     deinit {
@@ -61,72 +66,174 @@ final class Memory {
     }
 }
 
-/// A range of shared memory with Python's buffer protocol.
-final class BytesView: PythonContent {
-    private let memory: Memory
-    private let range: Range<Int>
-    private var start: UnsafeMutableRawPointer { memory.start + range.lowerBound }
-    nonisolated(unsafe) static var type: OpaquePointer?
+/// A range of shared memory with Python's buffer protocol: an object of Python's alone, since many are made of few bytes.
+enum BytesView {
+    nonisolated(unsafe) private static var type: OpaquePointer?
 
-    private init(_ memory: Memory, range: Range<Int>) {
-        self.memory = memory
-        self.range = range
+    static func isInstance(_ object: PythonObject) -> Bool {
+        type.map { cpython_is_instance(object, $0) != 0 } ?? false
     }
 
-    /// A view of new memory, which `prepare` sees first.
-    init(
-        count: Int, prepare: (UnsafeMutableRawBufferPointer) -> Void = { _ in }
-    ) throws(PythonError) {
+    /// A new view of a part of memory.
+    static func newObject(_ memory: Memory, _ range: Range<Int>) -> PythonObject? {
+        let owned = Unmanaged.passRetained(memory)
+        guard let type,
+            let object = cpython_new_view(
+                type, owned.toOpaque(), memory.start + range.lowerBound, range.count)
+        else {
+            owned.release()
+            return nil
+        }
+        return object
+    }
+
+    /// New memory.
+    static func newMemory(_ count: Int) throws(PythonError) -> Memory {
         guard let memory = Memory(count: count) else {
             throw PythonError(cpython_memory_error(), "there is no memory for \(count) bytes")
         }
-        prepare(UnsafeMutableRawBufferPointer(start: memory.start, count: count))
-        (self.memory, range) = (memory, 0..<count)
+        return memory
     }
 
-    private func slice(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
-        let start = try arguments.integer(0, "start", in: 0...range.count)
-        let end = try arguments.integer(1, "stop", in: start...range.count)
-        let first = range.lowerBound
-        return BytesView(memory, range: first + start..<first + end).newObject()
+    /// What a method is of: Python has seen that it is of the type.
+    private static func view(
+        _ object: PythonObject?
+    ) throws(PythonError) -> (memory: Memory, start: UnsafeMutableRawPointer, count: Int) {
+        guard let object, isInstance(object), let view = cpython_view_of(object),
+            let memory = view.pointee.memory, let start = view.pointee.start
+        else { throw PythonError(cpython_type_error(), "an object of another type was given") }
+        return (
+            Unmanaged<Memory>.fromOpaque(memory).takeUnretainedValue(),
+            UnsafeMutableRawPointer(start), view.pointee.count
+        )
     }
 
-    private func bytes(_: Arguments) -> PythonObject? {
-        PyBytes_FromStringAndSize(start.assumingMemoryBound(to: CChar.self), range.count)
+    private static func slice(
+        _ object: PythonObject?, _ arguments: Arguments
+    ) throws(PythonError) -> PythonObject? {
+        let view = try view(object)
+        let start = try arguments.integer(0, "start", in: 0...view.count)
+        let end = try arguments.integer(1, "stop", in: start...view.count)
+        let first = view.start - view.memory.start
+        return newObject(view.memory, first + start..<first + end)
     }
 
-    static func newType(for module: PythonObject) throws(PythonError) -> OpaquePointer {
+    private static func bytes(_ object: PythonObject?) throws(PythonError) -> PythonObject? {
+        let view = try view(object)
+        return PyBytes_FromStringAndSize(
+            view.start.assumingMemoryBound(to: CChar.self), view.count)
+    }
+
+    private static func arrayInterface(_ object: PythonObject?) throws(PythonError) -> PythonObject?
+    {
+        let view = try view(object)
+        let fields: PythonDictionary = [
+            "version": 3, "typestr": "|u1", "shape": PythonTuple(view.count),
+            "data": PythonTuple(Int(bitPattern: view.start), false),
+        ]
+        return fields.newObject()
+    }
+
+    private static func dlpack(
+        _ object: PythonObject?, _ names: PythonObject?,
+        _ values: UnsafePointer<PythonObject?>?
+    ) throws(PythonError) -> PythonObject? {
+        _ = try view(object)
+        for index in 0..<(names.map { max(0, PyTuple_Size($0)) } ?? 0) {
+            guard let name = PyTuple_GetItem(names, index), let value = values?[index],
+                PyUnicode_CompareWithASCIIString(name, "copy") == 0, PyObject_IsTrue(value) == 1
+            else { continue }
+            throw PythonError(cpython_buffer_error(), "copy: the memory itself is given, no copy")
+        }
+        return cpython_new_dlpack(object)
+    }
+
+    static func addType(to module: PythonObject) throws(PythonError) {
+        if type == nil { type = try newType(for: module) }
+        guard PyModule_AddType(module, type) == 0 else { throw PythonError() }
+    }
+
+    private static func newType(for module: PythonObject) throws(PythonError) -> OpaquePointer {
+        let free: @convention(c) (PythonObject?) -> Void = { object in
+            guard let object else { return }
+            if let memory = cpython_view_of(object)?.pointee.memory {
+                Unmanaged<Memory>.fromOpaque(memory).release()
+            }
+            cpython_free_instance(object)
+        }
         let getBuffer:
             @convention(c) (PythonObject?, UnsafeMutablePointer<Py_buffer>?, CInt) -> CInt = {
                 object, view, flags in
-                guard let content = try? BytesView.of(object) else { return -1 }
-                return PyBuffer_FillInfo(view, object, content.start, content.range.count, 0, flags)
+                guard let object, let found = cpython_view_of(object)?.pointee else { return -1 }
+                return PyBuffer_FillInfo(view, object, found.start, found.count, 0, flags)
             }
         let length: @convention(c) (PythonObject?) -> Int = { object in
-            (try? BytesView.of(object))?.range.count ?? -1
+            object.flatMap { cpython_view_of($0)?.pointee.count } ?? -1
         }
-        return try newType(
-            "dgen_mpi._native.BytesView", for: module,
-            documentation: """
-                Bytes in memory that views share, writable through the buffer protocol.
+        let interface: @convention(c) (PythonObject?, UnsafeMutableRawPointer?) -> PythonObject? = {
+            object, _ in
+            do throws(PythonError) { return try BytesView.arrayInterface(object) } catch {
+                return nil
+            }
+        }
+        let properties = UnsafeMutablePointer<PyGetSetDef>.allocate(capacity: 2)
+        properties.initialize(repeating: PyGetSetDef(), count: 2)
+        properties.pointee = PyGetSetDef(
+            name: strdup("__array_interface__"), get: interface, set: nil,
+            doc: strdup("The memory as numpy's array interface tells of it."), closure: nil)
+        let documentation: StaticString = """
+            Bytes in memory that views share, writable through the buffer protocol.
 
-                `memoryview(view)` and `numpy.frombuffer(view, ...)` copy nothing; `bytes(view)` copies.
-                """,
-            methods: [
-                pythonFunction(
-                    "slice", "$self, start, stop",
-                    "Return a view of the same memory, from byte `start` to before byte `stop`."
-                ) { call($0, $1, $2, wanted: 2, BytesView.slice) },
-                pythonFunction(
-                    "__bytes__", "$self",
-                    "Return a copy as `bytes`."
-                ) { call($0, $1, $2, wanted: 0, BytesView.bytes) },
-            ],
-            slots: [
-                cpython_slot(
-                    Py_bf_getbuffer, unsafeBitCast(getBuffer, to: UnsafeMutableRawPointer.self)),
-                cpython_slot(
-                    Py_sq_length, unsafeBitCast(length, to: UnsafeMutableRawPointer.self)),
-            ])
+            `memoryview(view)`, `numpy.frombuffer(view, ...)` and `torch.from_dlpack(view)` copy nothing; `bytes(view)` \
+            copies.
+            """
+        var slots = [
+            cpython_slot(
+                Py_tp_methods,
+                methodTable([
+                    pythonFunction(
+                        "slice", "$self, start, stop",
+                        "Return a view of the same memory, from byte `start` to before byte `stop`."
+                    ) { object, arguments, count in
+                        call(arguments, count, wanted: 2) { (arguments) throws(PythonError) in
+                            try BytesView.slice(object, arguments)
+                        }
+                    },
+                    pythonFunction("__bytes__", "$self", "Return a copy as `bytes`.") {
+                        object, arguments, count in
+                        call(arguments, count, wanted: 0) { (_) throws(PythonError) in
+                            try BytesView.bytes(object)
+                        }
+                    },
+                    pythonFunction(
+                        "__dlpack_device__", "$self",
+                        "Return what DLPack calls memory of the processor."
+                    ) { _, arguments, count in
+                        call(arguments, count, wanted: 0) { (_) throws(PythonError) in
+                            PythonTuple(1, 0).newObject()
+                        }
+                    },
+                    keywordFunction(
+                        "__dlpack__",
+                        "($self, *, stream=None, max_version=None, dl_device=None, copy=None)",
+                        "Return the memory as DLPack has it."
+                    ) { object, arguments, count, names in
+                        call(arguments, count, wanted: 0) { (_) throws(PythonError) in
+                            try BytesView.dlpack(object, names, arguments)
+                        }
+                    },
+                ])),
+            cpython_slot(Py_tp_dealloc, unsafeBitCast(free, to: UnsafeMutableRawPointer.self)),
+            cpython_slot(Py_tp_doc, UnsafeMutableRawPointer(mutating: documentation.utf8Start)),
+            cpython_no_instances_slot(), cpython_getset_slot(properties),
+            cpython_slot(
+                Py_bf_getbuffer, unsafeBitCast(getBuffer, to: UnsafeMutableRawPointer.self)),
+            cpython_slot(Py_sq_length, unsafeBitCast(length, to: UnsafeMutableRawPointer.self)),
+            cpython_slot(0, nil),
+        ]
+        let name: StaticString = "dgen_mpi._native.BytesView"
+        let start = UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
+        guard let type = cpython_new_view_type(module, start, &slots) else { throw PythonError() }
+        return type
     }
 }

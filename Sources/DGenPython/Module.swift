@@ -130,7 +130,17 @@ private func inParts(
 }
 
 private func allocate(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
-    try BytesView(count: try arguments.integer(0, "size", in: 0...Int.max)).newObject()
+    let count = try arguments.integer(0, "size", in: 0...Int.max)
+    return BytesView.newObject(try BytesView.newMemory(count), 0..<count)
+}
+
+private func shard(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+    let size = try arguments.integer(0, "size", in: 0...Int.max)
+    let ranks = try arguments.integer(2, "count", in: 1...Int(Int32.max))
+    let rank = try arguments.integer(1, "rank", in: 0...ranks - 1)
+    let align = try arguments.integer(3, "align", in: 1...1 << 40)
+    let range = Shards(size: size, ranks: ranks, alignment: align)[rank]
+    return PythonTuple(range.lowerBound, range.count).newObject()
 }
 
 private func byteArrays(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
@@ -211,6 +221,58 @@ nonisolated(unsafe) private let functions = methodTable([
         """
     ) { call($1, $2, wanted: 11, Source.new) },
     pythonFunction(
+        "kind",
+        """
+        dedup_thousandths, compress_thousandths, dedup_unit, compress_unit, fill, max_threads, numa_mode, numa_node
+        """,
+        "Return all of a data set but its size and seed, given as for `source`."
+    ) { call($1, $2, wanted: 8, Kind.new) },
+    keywordFunction(
+        "generate_buffer",
+        """
+        (size, dedup_ratio=1.0, compress_ratio=1.0, numa_mode='auto', max_threads=None, numa_node=None, \
+        method='parallel', *, seed=None)
+        """,
+        """
+        Return new memory that holds a data set of `size` bytes.
+
+        It is for ``memoryview(...)`` or ``numpy.frombuffer(...)``, which copy nothing. Parameters and
+        errors are those of `Generator`; MemoryError is raised where there is no memory.
+
+        Blocks have 1 MiB: smaller buffers have nothing to deduplicate. Without a seed, up to 1 MiB is a
+        slice of a block that was made before, which is there as long as one of its slices. Memory of 1 MiB
+        and more that is no longer used is kept for the next call, up to 128 MiB.
+        """
+    ) { generateBuffer($1, $2, $3) },
+    keywordFunction(
+        "generate_into_buffer",
+        """
+        (buffer, dedup_ratio=1.0, compress_ratio=1.0, numa_mode='auto', max_threads=None, numa_node=None, \
+        method='parallel', *, seed=None)
+        """,
+        """
+        Fill a buffer with a data set of its length, and return that length.
+
+        Buffers, and what is raised, are as in `dgen_mpi.DataSpec.fill`, all else as in `Generator`.
+        """
+    ) { generateIntoBuffer($1, $2, $3) },
+    pythonFunction(
+        "whole", "size, seed, kind",
+        "Return new memory that holds a data set; a seed of None is drawn at random."
+    ) { call($1, $2, wanted: 3, whole) },
+    pythonFunction(
+        "fill_whole", "buffer, seed, kind",
+        "Fill `buffer` with a data set of its length, and return that; a seed of None is drawn at random."
+    ) { call($1, $2, wanted: 3, fillWhole) },
+    pythonFunction(
+        "piece", "size, kind",
+        "Return up to 1 MiB of a block that was made before, with the ratios of `kind`."
+    ) { call($1, $2, wanted: 2, piece) },
+    pythonFunction(
+        "shard", "size, rank, ranks, align",
+        "Return where the part of a rank of the program begins, and its length."
+    ) { call($1, $2, wanted: 4, shard) },
+    pythonFunction(
         "allocate", "size",
         "Return new memory, whose contents are whatever they are."
     ) { call($1, $2, wanted: 1, allocate) },
@@ -259,12 +321,12 @@ nonisolated(unsafe) private let functions = methodTable([
         "Return the rows of the table of options."
     ) { call($1, $2, wanted: 0, options) },
     pythonFunction(
-        "check_options", "operation, texts",
+        "check_options", "operation, texts, profile",
         """
         Return the values of a job's options, given as lists of texts, or raise a ValueError for the first that is \
-        not accepted.
+        not accepted, by itself or with what its profile says.
         """
-    ) { call($1, $2, wanted: 2, checkOptions) },
+    ) { call($1, $2, wanted: 3, checkOptions) },
     pythonFunction(
         "profiles", "",
         "Return the ready profiles as YAML, by their names."
@@ -293,6 +355,9 @@ private func execute(_ module: PythonObject) throws(PythonError) {
     }
     try BytesView.addType(to: module)
     try Source.addType(to: module)
+    try Kind.addType(to: module)
+    try Stream.addType(to: module)
+    try Pool.addType(to: module)
     _ = log
 }
 

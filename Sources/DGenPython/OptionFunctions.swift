@@ -29,14 +29,12 @@ func profiles(_: Arguments) throws(PythonError) -> PythonObject? {
 func checkOptions(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
     var (given, read): (Settings.Given, [(OptionRow, [any Sendable])]) = ([:], [])
     let operation = Operation(rawValue: try arguments.text(0))
-    for (name, texts) in try arguments.lists(1) {
-        guard let row = OptionRow.all.first(where: { $0.name == name }) else {
-            throw .value("'\(name.inOneLine(bytesMax: 300))' is no option")
-        }
-        given[row] = texts
-    }
+    for (name, texts) in try arguments.lists(1) { given[try option(name)] = texts }
+    var profile: Settings.Given = [:]
+    for (name, texts) in try arguments.lists(2) { profile[try option(name)] = texts }
     try orValueError { () throws(InvalidField) in
-        let settings = Settings(commandLine: [:], environment: [:], jobFile: given)
+        var settings = Settings(commandLine: [:], environment: [:], jobFile: given)
+        settings.add(profile: profile)
         for row in OptionRow.all {
             if let texts = given[row] { read.append((row, try row.values(texts))) }
         }
@@ -58,6 +56,13 @@ func checkOptions(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
         all.entries.append((row.name, value))
     }
     return all.newObject()
+}
+
+private func option(_ name: String) throws(PythonError) -> OptionRow {
+    guard let row = OptionRow.all.first(where: { $0.name == name }) else {
+        throw .value("'\(name.inOneLine(bytesMax: 300))' is no option")
+    }
+    return row
 }
 
 /// What Python has for a value; for one that it has nothing for, the text that was given.

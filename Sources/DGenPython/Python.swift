@@ -132,7 +132,8 @@ func withBuffer<Result>(
                     ? "the buffer must be writable, and in one piece in C order"
                     : "the buffer must be in one piece in C order")
         }
-        throw PythonError()
+        guard PyErr_ExceptionMatches(cpython_type_error()) != 0 else { throw PythonError() }
+        throw noBuffer(object)
     }
     defer { PyBuffer_Release(&view) }
     // Bytes in the place of references would crash whoever follows them.
@@ -144,21 +145,80 @@ func withBuffer<Result>(
     return try body(UnsafeMutableRawBufferPointer(start: view.buf, count: view.len))
 }
 
+/// The error for what is no buffer at all; an exception is set already.
+private func noBuffer(_ object: PythonObject) -> PythonError {
+    PyErr_Clear()
+    func text(_ name: String) -> String {
+        let found = PyObject_GetAttrString(cpython_type_of(object), name)
+        defer { Py_DecRef(found) }
+        var length = 0
+        guard let found, let bytes = PyUnicode_AsUTF8AndSize(found, &length) else {
+            PyErr_Clear()
+            return "?"
+        }
+        return String(
+            decoding: UnsafeRawBufferPointer(start: bytes, count: length), as: UTF8.self)
+    }
+    let (name, module) = (text("__name__").inOneLine(bytesMax: 300), text("__module__"))
+    let hint = module == "torch" || module.hasPrefix("torch.") ? "; give the tensor's .numpy()" : ""
+    return PythonError(
+        cpython_type_error(), "buffer: a bytes-like object is required, not '\(name)'\(hint)")
+}
+
 /// Whether every byte of a buffer may have any value, as `dgen_mpi._memory` finds.
 ///
 /// Our own memory and bytearrays are not asked about: that takes longer than filling small ones.
 private func isPlain(_ object: PythonObject) throws(PythonError) -> Bool {
     if cpython_is_bytearray(object) != 0 || BytesView.isInstance(object) { return true }
+    if NumberArray.isInstance(object) { return true }
     if plainTest == nil { plainTest = imported("is_plain", from: "dgen_mpi._memory") }
     guard let plainTest, let answer = cpython_call_one(plainTest, object) else {
         throw PythonError()
     }
     defer { Py_DecRef(answer) }
+    NumberArray.learn(from: object)
     return PyObject_IsTrue(answer) == 1
 }
 
 // As long as the process; touched under Python's lock only.
 nonisolated(unsafe) private var plainTest: PythonObject?
+
+/// Arrays of numpy that hold numbers in memory of their own: most of what is filled, and known sooner than by
+/// `dgen_mpi._memory`, which says the same of them.
+private enum NumberArray {
+    // As long as the process; touched under Python's lock only.
+    nonisolated(unsafe) private static var type: PythonObject?
+    nonisolated(unsafe) private static let base = "base".newObject()
+    nonisolated(unsafe) private static let dtype = "dtype".newObject()
+    nonisolated(unsafe) private static let number = "num".newObject()
+    /// numpy's own types of numbers have smaller ones.
+    private static let numbersEnd = 17
+
+    /// Notes numpy's type of arrays, once one of it comes along.
+    static func learn(from object: PythonObject) {
+        guard type == nil else { return }
+        defer { PyErr_Clear() }
+        guard let modules = PyImport_GetModuleDict(),
+            let numpy = PyDict_GetItemString(modules, "numpy"),
+            let array = PyObject_GetAttrString(numpy, "ndarray")
+        else { return }
+        type = array
+    }
+
+    static func isInstance(_ object: PythonObject) -> Bool {
+        guard let type, cpython_type_of(object) == type else { return false }
+        defer { PyErr_Clear() }
+        guard let owner = PyObject_GetAttr(object, base) else { return false }
+        defer { Py_DecRef(owner) }
+        guard cpython_is_none(owner) != 0, let kind = PyObject_GetAttr(object, dtype) else {
+            return false
+        }
+        defer { Py_DecRef(kind) }
+        guard let number = PyObject_GetAttr(kind, number) else { return false }
+        defer { Py_DecRef(number) }
+        return (0..<numbersEnd).contains(Int(PyLong_AsLongLong(number)))
+    }
+}
 
 /// What another module has by a name; nil where an exception is set.
 func imported(_ name: String, from module: String) -> PythonObject? {
@@ -199,6 +259,36 @@ func call<Content: PythonContent>(
     }
 }
 
+/// Calls a method of what an instance owns with its only argument, which may have its name; nil where none was given.
+@inline(__always)
+func callNamed<Content: PythonContent>(
+    _ object: PythonObject?, _ arguments: UnsafePointer<PythonObject?>?, _ count: Int,
+    _ names: PythonObject?, _ name: StaticString,
+    _ method: (Content) -> (PythonObject?) throws(PythonError) -> PythonObject?
+) -> PythonObject? {
+    do throws(PythonError) {
+        let named = names.map { PyTuple_Size($0) } ?? 0
+        if named > 0 || count > 1 {
+            let start = UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
+            guard count + named == 1, let given = PyTuple_GetItem(names, 0),
+                PyUnicode_CompareWithASCIIString(given, start) == 0
+            else {
+                PyErr_Clear()
+                throw PythonError(
+                    cpython_type_error(), "\(name): one argument, which has this name")
+            }
+        }
+        return try method(try Content.of(object))(count + named == 1 ? arguments?[0] : nil)
+    } catch {
+        return nil
+    }
+}
+
+/// A method that has no parameters.
+func pythonMethod(
+    _ name: String, _ documentation: String, _ function: cpython_fast_function
+) -> PyMethodDef { pythonFunction(name, "$self", documentation, function) }
+
 /// A function of Python, whose `parameters` go by position, or a method, which has `$self` before them; its texts are there
 /// as long as the process.
 func pythonFunction(
@@ -208,6 +298,15 @@ func pythonFunction(
     let signature = parameters.isEmpty ? "()" : "(\(parameters), /)"
     let text = "\(name)\(signature)\n--\n\n\(documentation)"
     return cpython_method(strdup(name), function, strdup(text))
+}
+
+/// One whose arguments may have names; `signature` is as Python shows it.
+func keywordFunction(
+    _ name: String, _ signature: String, _ documentation: String,
+    _ function: cpython_keyword_function
+) -> PyMethodDef {
+    let text = "\(name)\(signature)\n--\n\n\(documentation)"
+    return cpython_keyword_method(strdup(name), function, strdup(text))
 }
 
 /// A table as Python wants it, there as long as the process: modules and types refer to it.
@@ -227,27 +326,53 @@ protocol PythonContent: AnyObject, PythonValue {
     static func newType(for module: PythonObject) throws(PythonError) -> OpaquePointer
 }
 
+/// One of whose type Python code derives others: an instance of these begins with a new object.
+protocol PythonBase: PythonContent {
+    init()
+}
+
+extension PythonBase {
+    /// The slot by which Python makes an instance, whatever its arguments.
+    static func newSlot(
+        _ new:
+            @escaping @convention(c) (OpaquePointer?, PythonObject?, PythonObject?) -> PythonObject?
+    ) -> PyType_Slot { cpython_new_slot(new) }
+
+    static func newInstance(_ type: OpaquePointer?) -> PythonObject? {
+        guard let type, let object = cpython_new_derived(type) else { return nil }
+        cpython_set_content(object, Unmanaged.passRetained(Self()).toOpaque())
+        return object
+    }
+}
+
 extension PythonContent {
-    /// Makes the type; `name` has that of the module before it.
+    /// Makes the type, whose `name` has that of the module before it.
+    ///
+    /// With `new` it is one that others are derived from.
     static func newType(
         _ name: StaticString, for module: PythonObject, documentation: StaticString,
-        methods: [PyMethodDef], slots: [PyType_Slot] = []
+        methods: [PyMethodDef], new: PyType_Slot? = nil
     ) throws(PythonError) -> OpaquePointer {
         let free: @convention(c) (PythonObject?) -> Void = { object in
             guard let object else { return }
-            Unmanaged<AnyObject>.fromOpaque(cpython_content(object)).release()
+            if let content = cpython_content(object) {
+                Unmanaged<AnyObject>.fromOpaque(content).release()
+            }
             cpython_free_instance(object)
         }
-        var all =
-            slots + [
-                cpython_slot(Py_tp_methods, methodTable(methods)),
-                cpython_slot(Py_tp_dealloc, unsafeBitCast(free, to: UnsafeMutableRawPointer.self)),
-                cpython_slot(Py_tp_doc, UnsafeMutableRawPointer(mutating: documentation.utf8Start)),
-                cpython_no_instances_slot(),
-                cpython_slot(0, nil),
-            ]
+        var all = [
+            cpython_slot(Py_tp_methods, methodTable(methods)),
+            cpython_slot(Py_tp_dealloc, unsafeBitCast(free, to: UnsafeMutableRawPointer.self)),
+            cpython_slot(Py_tp_doc, UnsafeMutableRawPointer(mutating: documentation.utf8Start)),
+            new ?? cpython_no_instances_slot(),
+            cpython_slot(0, nil),
+        ]
         let start = UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
-        guard let type = cpython_new_type(module, start, &all) else { throw PythonError() }
+        guard
+            let type = new == nil
+                ? cpython_new_type(module, start, &all)
+                : cpython_new_base_type(module, start, &all)
+        else { throw PythonError() }
         return type
     }
 
@@ -266,7 +391,10 @@ extension PythonContent {
         guard let object, isInstance(object) else {
             throw PythonError(cpython_type_error(), "an object of another type was given")
         }
-        return Unmanaged<Self>.fromOpaque(cpython_content(object)).takeUnretainedValue()
+        guard let content = cpython_content(object) else {
+            throw PythonError(cpython_type_error(), "an object of another type was given")
+        }
+        return Unmanaged<Self>.fromOpaque(content).takeUnretainedValue()
     }
 
     /// A new instance that owns it.

@@ -78,6 +78,15 @@ struct PythonTuple: PythonValue {
             elements[$0].newObject()
         }
     }
+
+    /// A tuple that has an object before the elements.
+    func newObject(after first: PythonObject) -> PythonObject? {
+        filled(PyTuple_New(elements.count + 1), elements.count + 1, PyTuple_SetItem) { index in
+            guard index == 0 else { return elements[index - 1].newObject() }
+            Py_IncRef(first)
+            return first
+        }
+    }
 }
 
 /// A dictionary, in the order of its entries.

@@ -13,10 +13,12 @@ internal import Logging
 final class Source: PythonContent {
     private let spec: DataSpec
     private let kernel: Kernel
-    private let threads: Threads
+    private let wish: Threads.Wish
     private let logger: Logger
-    private var generator: ParallelGenerator
-    private var lock = Lock()
+    /// What makes the bytes.
+    private var maker: Maker
+    /// The threads that share the work of large buffers, once there was one.
+    private var found: Threads?
     /// The offset of the next byte, and where there is no next one; within the data set.
     private var position = 0
     private var end: Int
@@ -26,66 +28,133 @@ final class Source: PythonContent {
     private static let rangesMax = 1000
     nonisolated(unsafe) static var type: OpaquePointer?
 
-    /// A lock that a forked process finds free, whoever held it when it was forked.
-    private final class Lock {
-        let process = getpid()
-        // Unchecked: it is there for threads that come at once.
-        @exclusivity(unchecked) var mutex = pthread_mutex_t()
+    /// What makes the bytes of a source for one thread of Python's at a time; a forked process makes another one, since
+    /// nobody knows what this one was in the midst of.
+    private final class Maker {
+        let forks = Forks.count
+        // Unchecked: it is there for threads that come at once, and the rest for the one that has it.
+        @exclusivity(unchecked) private var mutex = pthread_mutex_t()
+        @exclusivity(unchecked) private var generator: Generator
+        @exclusivity(unchecked) private var parallel: ParallelGenerator?
+        private let logger: Logger
 
-        init() { pthread_mutex_init(&mutex, nil) }
+        init(_ spec: DataSpec, _ kernel: Kernel, _ logger: Logger) {
+            pthread_mutex_init(&mutex, nil)
+            generator = Generator(spec, kernel: kernel, logger: logger)
+            self.logger = logger
+        }
 
-        deinit { if process == getpid() { pthread_mutex_destroy(&mutex) } }
+        deinit { if forks == Forks.count { pthread_mutex_destroy(&mutex) } }
+
+        func tryLock() -> Bool { pthread_mutex_trylock(&mutex) == 0 }
+        func lock() { pthread_mutex_lock(&mutex) }
+        func unlock() { pthread_mutex_unlock(&mutex) }
+
+        /// For threads that share the work, where there are any.
+        private func forMany(_ threads: Threads?) -> ParallelGenerator? {
+            guard let threads, threads.pool.count > 1 else { return nil }
+            if let parallel { return parallel }
+            let new = ParallelGenerator(
+                generator.spec, pool: threads.pool, kernel: generator.kernel, logger: logger)
+            parallel = new
+            return new
+        }
+
+        func fill(
+            _ buffer: UnsafeMutableRawBufferPointer, at offset: Int, _ threads: Threads?
+        ) {
+            guard let many = forMany(threads) else { return generator.fill(buffer, at: offset) }
+            many.fill(buffer, at: offset)
+        }
+
+        func compare(
+            _ buffer: UnsafeRawBufferPointer, at offset: Int, _ log: inout DamageLog,
+            _ threads: Threads?
+        ) {
+            guard let many = forMany(threads) else {
+                return generator.compare(buffer, at: offset, log: &log)
+            }
+            many.compare(buffer, at: offset, log: &log)
+        }
     }
 
-    private init(_ spec: DataSpec, kernel: Kernel, threads: Threads) {
+    /// Threads that are looked for when a buffer is large enough for several, unless a place on memory nodes was asked for:
+    /// whether there is such a place is told at once.
+    init(_ spec: DataSpec, kernel: Kernel, wish: Threads.Wish) throws(PythonError) {
         self.spec = spec
         self.kernel = kernel
-        self.threads = threads
+        self.wish = wish
+        found = wish.isPlaced ? try Threads.wanted(wish) : nil
         end = spec.size
         log = DamageLog(spec, limit: Self.rangesMax)
-        logger = Logger(label: "generator")
-        generator = ParallelGenerator(spec, pool: threads.pool, kernel: kernel, logger: logger)
+        logger = PythonLogHandler.newLogger("generator")
+        maker = Maker(spec, kernel, logger)
         logger.debug(
             """
             \(spec.size) bytes of seed \(spec.seed), dedup ratio \(spec.dedupRatio), compress ratio \
             \(spec.compressRatio), \(StoredManifest.format(of: spec)): kernel \(kernel.rawValue), \
-            threads \(threads.pool.count)
+            threads \(wish.count.map(String.init) ?? "as many as may be used")
             """)
+    }
+
+    private func threads() throws(PythonError) -> Threads {
+        if let found { return found }
+        let threads = try Threads.wanted(wish)
+        found = threads
+        return threads
+    }
+
+    /// The threads that share the work of so many bytes; nil where one does it.
+    private func threads(for count: Int) throws(PythonError) -> Threads? {
+        count < ParallelGenerator.splitBytesMin ? nil : try threads()
     }
 
     /// Calls `body`, as one of the threads that share the source at a time; other Python threads run
     /// meanwhile where it `isLong`.
-    private func exclusively(isLong: Bool, _ body: (ParallelGenerator) -> Void) {
+    private func exclusively(isLong: Bool, _ body: (Maker) -> Void) {
         // Only one thread of a forked process comes here first: it has Python's lock.
-        if lock.process != getpid() {
-            // Another thread may have been in the midst of its work.
-            generator = ParallelGenerator(spec, pool: threads.pool, kernel: kernel, logger: logger)
-            lock = Lock()
-        }
-        let (lock, generator) = (lock, generator)
-        if !isLong, pthread_mutex_trylock(&lock.mutex) == 0 {
-            defer { pthread_mutex_unlock(&lock.mutex) }
-            return body(generator)
+        if maker.forks != Forks.count { maker = Maker(spec, kernel, logger) }
+        let maker = maker
+        if !isLong, maker.tryLock() {
+            defer { maker.unlock() }
+            return body(maker)
         }
         withoutInterpreterLock {
-            pthread_mutex_lock(&lock.mutex)
-            defer { pthread_mutex_unlock(&lock.mutex) }
-            body(generator)
+            maker.lock()
+            defer { maker.unlock() }
+            body(maker)
         }
     }
 
     /// Shorter buffers are filled sooner than Python's lock changes hands.
     private static let longMin = 16 << 10
 
-    private func fill(_ buffer: UnsafeMutableRawBufferPointer, at offset: Int) {
-        exclusively(isLong: buffer.count >= Self.longMin) { $0.fill(buffer, at: offset) }
+    /// Fills a buffer; other Python threads run meanwhile if it is long, unless this one keeps the lock.
+    func fill(
+        _ buffer: UnsafeMutableRawBufferPointer, at offset: Int, keepsLock: Bool = false
+    ) throws(PythonError) {
+        let threads = try threads(for: buffer.count)
+        exclusively(isLong: !keepsLock && buffer.count >= Self.longMin) {
+            $0.fill(buffer, at: offset, threads)
+        }
+    }
+
+    /// New memory on the nodes of the threads that will fill it.
+    func newMemory(_ count: Int) throws(PythonError) -> Memory {
+        let memory = try BytesView.newMemory(count)
+        if let threads = try threads(for: count) ?? found {
+            threads.placer.place(
+                UnsafeMutableRawBufferPointer(start: memory.start, count: count),
+                parts: ParallelGenerator.parts(of: count, threads: threads.pool.count))
+        }
+        return memory
     }
 
     /// So much is made between two looks at a flag that may end it.
     private static let stoppableBytes = 32 << 20
 
     /// Takes the next bytes, `count` at most.
-    private func take(_ count: Int) -> Range<Int> {
+    func take(_ count: Int) -> Range<Int> {
         let range = position..<position + min(count, max(0, end - position))
         position = range.upperBound
         return range
@@ -198,22 +267,14 @@ final class Source: PythonContent {
 
     /// What the function `source` of the module returns.
     static func new(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
-        let fill: DataSpec.Fill = try arguments.choice(6, "fill", "backref or zeros")
-        let grain = try arguments.integer(5, "compress_unit", in: Int.min...Int.max)
-        let threads = try Threads.wanted(arguments, 8)
+        let kind = try Kind(arguments, 2, threads: 8)
         let size = try arguments.integer(0, "size", in: 0...Int.max)
         let seed = try arguments.seed(1)
-        let dedup = try arguments.integer(2, "dedup_ratio", in: Int.min...Int.max)
-        let compress = try arguments.integer(3, "compress_ratio", in: Int.min...Int.max)
-        let block = try arguments.integer(4, "dedup_unit", in: Int.min...Int.max)
-        let composition = try arguments.composition(7)
-        let spec = try orValueError { () throws(InvalidField) in
-            try DataSpec(
-                size: size, seed: seed, dedupRatio: Ratio(thousandths: dedup),
-                compressRatio: Ratio(thousandths: compress), dedupUnit: block,
-                compressUnit: grain == 0 ? nil : grain, fill: fill, composition: composition)
-        }
-        return Source(spec, kernel: try chosenKernel(), threads: threads).newObject()
+        let spec = try kind.spec(size: size, seed: seed, try arguments.composition(7))
+        let source = try Source(spec, kernel: try chosenKernel(), wish: try kind.wish.now())
+        // What is said of it tells how many these are.
+        _ = try source.threads()
+        return source.newObject()
     }
 
     private func fill(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
@@ -223,7 +284,7 @@ final class Source: PythonContent {
             (buffer) throws(PythonError) in
             let count = wanted < 0 ? buffer.count : min(wanted, buffer.count)
             try requireRange(count, offset)
-            fill(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: offset)
+            try fill(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: offset)
             return count.newObject()
         }
     }
@@ -245,7 +306,7 @@ final class Source: PythonContent {
                 while done < count, cpython_is_set(flag) == 0 {
                     let end = min(count, done + Self.stoppableBytes)
                     let part = UnsafeMutableRawBufferPointer(rebasing: buffer[done..<end])
-                    fill(part, at: offset + done)
+                    try fill(part, at: offset + done)
                     done = end
                 }
                 return done.newObject()
@@ -254,9 +315,10 @@ final class Source: PythonContent {
     }
 
     private func fillNext(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
-        try withBuffer(of: try arguments.object(0), isWritten: true) { (buffer) in
+        try withBuffer(of: try arguments.object(0), isWritten: true) {
+            (buffer) throws(PythonError) in
             let range = take(buffer.count)
-            fill(
+            try fill(
                 UnsafeMutableRawBufferPointer(rebasing: buffer[..<range.count]),
                 at: range.lowerBound)
             return range.count.newObject()
@@ -272,8 +334,9 @@ final class Source: PythonContent {
             (buffer) throws(PythonError) in
             try requireRange(buffer.count, offset)
             var log = DamageLog(spec, limit: limit)
+            let threads = try threads(for: buffer.count)
             exclusively(isLong: true) {
-                $0.compare(UnsafeRawBufferPointer(buffer), at: offset, log: &log)
+                $0.compare(UnsafeRawBufferPointer(buffer), at: offset, &log, threads)
             }
             let diagnoses = try diagnoses(
                 of: log, rightFrom: offset, known: known, searchBytes: searchBytes
@@ -300,7 +363,8 @@ final class Source: PythonContent {
             end = start + length
             try Self.withBytes(of: start..<end, by: read) { (buffer) throws(PythonError) in
                 guard buffer.count == length else { throw .value("read: all bytes of a part") }
-                exclusively(isLong: true) { $0.compare(buffer, at: start, log: &log) }
+                let threads = try threads(for: length)
+                exclusively(isLong: true) { $0.compare(buffer, at: start, &log, threads) }
             }
         }
         let diagnoses = try diagnoses(
@@ -328,11 +392,13 @@ final class Source: PythonContent {
     }
 
     private func compareNext(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
-        try withBuffer(of: try arguments.object(0), isWritten: false) { (buffer) in
+        try withBuffer(of: try arguments.object(0), isWritten: false) {
+            (buffer) throws(PythonError) in
             let range = take(buffer.count)
             let part = UnsafeRawBufferPointer(rebasing: buffer[..<range.count])
+            let threads = try threads(for: range.count)
             var log = log
-            exclusively(isLong: true) { $0.compare(part, at: range.lowerBound, log: &log) }
+            exclusively(isLong: true) { $0.compare(part, at: range.lowerBound, &log, threads) }
             self.log = log
             return range.count.newObject()
         }
@@ -391,6 +457,9 @@ final class Source: PythonContent {
 
     private func tell(_: Arguments) -> PythonObject? { position.newObject() }
 
+    /// How many bytes come.
+    var left: Int { max(0, end - position) }
+
     private func stop(_: Arguments) -> PythonObject? {
         end = position
         return position.newObject()
@@ -404,23 +473,22 @@ final class Source: PythonContent {
         return cpython_none()
     }
 
-    private func describe(_: Arguments) -> PythonObject? {
+    private func describe(_: Arguments) throws(PythonError) -> PythonObject? {
         let reduction = Reduction(spec)
         var found: PythonDictionary = [
             "compress_unit": spec.compressUnit, "blocks": reduction.blocks,
             "distinct_blocks": reduction.contents + (reduction.zeroBlocks > 0 ? 1 : 0),
             "zero_blocks": reduction.zeroBlocks,
             "expected_stored_bytes": reduction.storedBytes, "kernel": kernel.rawValue,
-            "threads": threads.pool.count,
+            "threads": try threads().pool.count,
         ]
         found.entries += spec.reductionFields
         return found.newObject()
     }
 
     private func allocate(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
-        try BytesView(count: try arguments.integer(0, "size", in: 0...Int.max)) { memory in
-            threads.placer.place(memory, parts: generator.parts(of: memory.count))
-        }.newObject()
+        let count = try arguments.integer(0, "size", in: 0...Int.max)
+        return BytesView.newObject(try newMemory(count), 0..<count)
     }
 
     static func newType(for module: PythonObject) throws(PythonError) -> OpaquePointer {

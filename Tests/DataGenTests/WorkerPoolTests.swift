@@ -30,6 +30,42 @@ import Testing
         #expect(blocked.withLock { $0 } == [true, true])
     }
 
+    @Test(arguments: [1, 2, 5])
+    func everyPartIsDoneOnce(count: Int) {
+        let pool = WorkerPool(count: count)
+        for round in 0..<2000 {
+            let parts = Array(0...round % count)
+            let seen = Locked<[Int]>([])
+            pool.run(parts) { index, part in
+                #expect(index == part)
+                seen.withLock { $0.append(part) }
+            }
+            #expect(seen.withLock { $0.sorted() } == parts)
+            if round % 10 == 0 {
+                let workers = Locked<[Int]>([])
+                pool.run { worker in workers.withLock { $0.append(worker) } }
+                #expect(workers.withLock { $0.sorted() } == Array(0..<count))
+            }
+        }
+    }
+
+    /// A thread that comes late takes no part of a later round for that of its own.
+    @Test func workDoesNotWaitForThreadsThatSleep() {
+        let gate = DispatchSemaphore(value: 0)
+        let pool = WorkerPool(count: 4) { _ in gate.wait() }
+        for round in 0..<100 {
+            let seen = Locked<[Int]>([])
+            pool.run(Array(0..<4)) { _, part in seen.withLock { $0.append(part) } }
+            #expect(seen.withLock { $0.sorted() } == [0, 1, 2, 3], "round \(round)")
+        }
+        for _ in 1..<4 { gate.signal() }
+        for _ in 0..<2000 {
+            let seen = Locked<[Int]>([])
+            pool.run(Array(0..<4)) { _, part in seen.withLock { $0.append(part) } }
+            #expect(seen.withLock { $0.sorted() } == [0, 1, 2, 3])
+        }
+    }
+
     /// Threads that wait must leave the processors to others.
     @Test func waitingUsesNoProcessor() {
         let pool = WorkerPool(count: 3)

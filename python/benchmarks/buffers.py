@@ -71,6 +71,43 @@ def cases(is_quick: bool) -> dict[str, dict[str, Call]]:
             functools.partial(fill_chunk, size=size, threads=1),
             functools.partial(words.bytes, size) if words else None,
         )
+    small = bytearray(64)
+    add("generate_buffer, 64 B", lambda library: functools.partial(library.generate_buffer, 64))
+    add(
+        "generate_buffer, 64 B, ratios",
+        lambda library: functools.partial(
+            library.generate_buffer, 64, dedup_ratio=1.0, compress_ratio=2.0
+        ),
+    )
+    # dgen-py takes no seed here.
+    found["generate_buffer, 4 KiB, seed"] = {
+        "dgen-mpi": functools.partial(dgen_mpi.generate_buffer, 4 * KIB, seed=1),
+        **(
+            {"dgen-py": functools.partial(optional("dgen_py").generate_buffer, 4 * KIB)}
+            if optional("dgen_py")
+            else {}
+        ),
+    }
+    add("next_slice, 64 B", lambda library: functools.partial(library.BufferPool().next_slice, 64))
+    add(
+        "generate_into_buffer, 64 B",
+        lambda library: functools.partial(library.generate_into_buffer, small),
+    )
+    if numpy:
+        array = numpy.zeros(64, "u1")
+        add(
+            "generate_into_buffer, array of 64 B",
+            lambda library: functools.partial(library.generate_into_buffer, array),
+        )
+    add("Generator(size=1 MiB)", lambda library: functools.partial(library.Generator, MIB))
+    add("set_seed", lambda library: functools.partial(library.Generator(MIB).set_seed, 5))
+    processors = int(dgen_mpi.get_build_info()["processors"])
+    for size in () if is_quick else (2 * MIB, 4 * MIB, 16 * MIB):
+        for wanted in sorted({1, processors}):
+            add(
+                f"fill_chunk, {size // MIB} MiB, {wanted} threads",
+                functools.partial(fill_chunk, size=size, threads=wanted),
+            )
     large = MIB if is_quick else 64 * MIB
     target = bytearray(large)
     for threads, note in ((None, ""), (1, ", 1 thread")):
@@ -126,6 +163,7 @@ def main() -> None:
     width = max(map(len, every))
     titles = [f"{name:>12}" for name in LIBRARIES]
     print(f"{'':<{width}}" + "".join(titles) + f"{'x dgen-py':>12}{'x numpy':>12}")
+    lost = []
     for case in every:
         cells = []
         for library in LIBRARIES:
@@ -136,8 +174,25 @@ def main() -> None:
             theirs = times.get((case, library))
             pairs = zip(theirs, ours, strict=True) if theirs else ()
             ratios = [other / own for other, own in pairs]
-            cells.append(f"{statistics.median(ratios):12.2f}" if ratios else f"{'-':>12}")
+            ratio = statistics.median(ratios) if ratios else None
+            cells.append(f"{'-':>12}" if ratio is None else f"{ratio:12.2f}")
+            if ratio is not None and ratio < 1:
+                lost.append(f"{case} ({ratio:.2f} of {library})")
         print(f"{case:<{width}}" + "".join(cells))
+    print(f"slower than a peer: {', '.join(lost) or 'none'}")
+    show_threads(times)
+
+
+def show_threads(times: dict[tuple[str, str], list[float]]) -> None:
+    """Print how many times as fast streams of several threads are as those of one."""
+    cases = {case for case, _ in times if case.startswith("fill_chunk") and "threads" in case}
+    for case in sorted(cases):
+        alone = f"{case.rpartition(',')[0]}, 1 threads"
+        for library in LIBRARIES:
+            if case != alone and (case, library) in times:
+                pairs = zip(times[alone, library], times[case, library], strict=True)
+                ratio = statistics.median(one / many for one, many in pairs)
+                print(f"{library}, {case}: {ratio:.2f} of one thread's speed")
 
 
 if __name__ == "__main__":

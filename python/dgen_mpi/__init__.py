@@ -12,6 +12,7 @@ from importlib.metadata import version
 import dgen_mpi._python  # noqa: F401  # isort: skip
 from dgen_mpi import checksum
 from dgen_mpi._native import BytesView, UnsuitableBufferError
+from dgen_mpi.checker import DataChecker
 from dgen_mpi.checksum import Checksum, PartChecksums
 from dgen_mpi.damage import Damage, DamagedRanges
 from dgen_mpi.generator import (
@@ -36,6 +37,7 @@ __all__ = [
     "Checksum",
     "Damage",
     "DamagedRanges",
+    "DataChecker",
     "DataReader",
     "DataSpec",
     "Generator",

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import functools
 import operator
-import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex, Union
+
+from dgen_mpi import _native
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 RatioLike = Union[int, float, str, Decimal, Fraction]
 """What a ratio may be given as."""
+
+SizeLike = Union[SupportsIndex, str]
+"""What a number of bytes may be given as: a whole number, or a text as the program takes it."""
 
 ShareLike = RatioLike
 """What a share may be given as: a part of one, or a text in per cent."""
@@ -35,6 +40,9 @@ THREADS_MAX = 4096
 
 DEDUP_UNIT = 1 << 20
 """The block, in bytes, unless something else is asked for."""
+
+LEFT_TO_ENVIRONMENT = -1
+"""As many threads as the variable `DGEN_THREADS` says, or as the process may use."""
 
 ANY_NODE = -1
 """No memory node is preferred."""
@@ -56,13 +64,23 @@ def in_one_line(text: str) -> str:
     return shown if len(text) <= SHOWN_MAX else shown[:SHOWN_MAX] + "..."
 
 
-def size_of(value: SupportsIndex, name: str = "size", least: int = 0) -> int:
-    """Return a number of bytes or things.
+def _whole(value: SupportsIndex, name: str, accepted: str = "a whole number") -> int:
+    """Return a whole number; raises TypeError, which names the argument, for anything else."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(str(refusal(name, value, accepted))) from None
+
+
+def count_of(
+    value: SupportsIndex, name: str, least: int = 0, accepted: str = "a whole number"
+) -> int:
+    """Return a number of things.
 
     Raises TypeError for what is no whole number, ValueError for less than `least`, and
     OverflowError for 2**63 and more.
     """
-    number = operator.index(value)
+    number = _whole(value, name, accepted)
     if number < least:
         raise refusal(name, number, f"{least} or more")
     if number >= 1 << 63:
@@ -70,17 +88,30 @@ def size_of(value: SupportsIndex, name: str = "size", least: int = 0) -> int:
     return number
 
 
+def size_of(value: SizeLike, name: str = "size", least: int = 0) -> int:
+    """Return a number of bytes, which may be a text such as ``"1.5GiB"``.
+
+    Raises what `count_of` raises, and ValueError for a text that is none.
+    """
+    if isinstance(value, str):
+        value = _native.parse_size(value, name)
+    return count_of(value, name, least, "a whole number, or a text such as 1GiB")
+
+
 def seed_of(value: SupportsIndex | None) -> int:
     """Return a seed; for None one that is drawn at random below 2**53, as JSON keeps it exactly."""
     if value is None:
         return secrets.randbits(53)
-    number = operator.index(value)
+    number = _whole(value, "seed", "a whole number, 0 to 2**64 - 1")
     if not 0 <= number < 1 << 64:
         raise refusal("seed", number, "0 to 2**64 - 1")
     return number
 
 
 def _thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
+    accepted = "a number from 1 up"
+    # Where an argument of another place has come to be one, and where the two ways differ.
+    accepted += " with at most 3 decimals (only Generator and its kind round)" if is_exact else ""
     try:
         if isinstance(value, Fraction):
             number = Decimal(value.numerator) / Decimal(value.denominator)
@@ -91,10 +122,12 @@ def _thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
             number = Decimal(repr(float(value)))
     except InvalidOperation:
         number = Decimal("nan")
+    except TypeError:
+        raise TypeError(str(refusal(name, value, accepted))) from None
     is_known = number.is_finite() and abs(number) <= 10**9
     rounded = int((1000 * number).to_integral_value()) if is_known else 0
     if not is_known or (is_exact and rounded != 1000 * number):
-        raise refusal(name, value, "a number from 1 up with at most 3 decimals")
+        raise refusal(name, value, accepted)
     return rounded
 
 
@@ -113,8 +146,8 @@ def ratios_of(
 
 
 def shape_of(
-    dedup_unit: SupportsIndex = DEDUP_UNIT,
-    compress_unit: SupportsIndex | None = None,
+    dedup_unit: SizeLike = DEDUP_UNIT,
+    compress_unit: SizeLike | None = None,
     fill: str = "backref",
 ) -> tuple[int, int, str]:
     """Return block, grain (0, to let the extension choose, for None) and fill of a data set."""
@@ -129,24 +162,51 @@ def threads_of(
 ) -> tuple[int, str, int]:
     """Return how many threads to use, when they are kept on memory nodes, and on which.
 
-    Threads are 0, to let the extension see, for None and 0; the environment variable `DGEN_THREADS`
-    goes before what it sees.
+    Threads are 0, to let the extension see, for 0, and for None -1: there the environment variable
+    `DGEN_THREADS` goes before what it sees.
     """
-    threads = 0 if max_threads is None else operator.index(max_threads)
-    if threads < 0:
+    threads = LEFT_TO_ENVIRONMENT if max_threads is None else _whole(max_threads, "max_threads")
+    if max_threads is not None and threads < 0:
         raise refusal("max_threads", threads, "a number of threads")
-    if max_threads is None and (text := os.environ.get("DGEN_THREADS")):
-        threads = int(text) if text.isascii() and text.isdigit() else 0
-        if threads == 0:
-            raise refusal("DGEN_THREADS", text, "a number of threads")
     modes = {"auto": "auto", "force": "force", "disabled": "off", "off": "off"}
     mode = modes.get(numa_mode.lower()) if isinstance(numa_mode, str) else None
     if mode is None:
         raise refusal("numa_mode", numa_mode, "auto, force or disabled")
-    node = ANY_NODE if numa_node is None else operator.index(numa_node)
+    node = ANY_NODE if numa_node is None else _whole(numa_node, "numa_node")
     if not (numa_node is None or 0 <= node <= 65535):
         raise refusal("numa_node", node, "the number of a node")
     return min(threads, THREADS_MAX), mode, node
+
+
+def kind_of(
+    dedup_ratio: RatioLike = 1,
+    compress_ratio: RatioLike = 1,
+    numa_mode: str = "auto",
+    max_threads: SupportsIndex | None = None,
+    numa_node: SupportsIndex | None = None,
+    dedup_unit: SizeLike = DEDUP_UNIT,
+    compress_unit: SizeLike | None = None,
+    fill: str = "backref",
+) -> _native.Kind:
+    """Return all of a data set but its size and seed, and how it is made: the last few are kept.
+
+    Ratios are rounded to thousandths.
+    """
+    given: Any = (dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node)
+    given += (dedup_unit, compress_unit, fill)
+    try:
+        return _kind_of(*given)
+    except TypeError:
+        # What cannot be kept is of no type that is accepted, and the function itself says so.
+        return _kind_of.__wrapped__(*given)
+
+
+@functools.lru_cache(maxsize=256, typed=True)
+def _kind_of(*given: Any) -> _native.Kind:  # noqa: ANN401 - what `kind_of` takes
+    dedup_ratio, compress_ratio, numa_mode, max_threads, numa_node, *shape = given
+    arguments: Any = ratios_of(dedup_ratio, compress_ratio)
+    arguments += shape_of(*shape) + threads_of(max_threads, numa_mode, numa_node)
+    return _native.kind(*arguments)
 
 
 def composition_of(

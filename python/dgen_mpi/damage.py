@@ -86,6 +86,17 @@ class Damage(_Range):
         damage.sampled = bool(damage.sampled)
         return damage
 
+    def __repr__(self) -> str:
+        """Tell the range, and what is known of it, the kind first."""
+        known = {name: getattr(self, name) for name in Damage.__annotations__}
+        told = {
+            name: value
+            for name, value in known.items()
+            if value or (value == 0 and value is not False)
+        }
+        fields = ", ".join(f"{name}={value!r}" for name, value in (self._asdict() | told).items())
+        return f"Damage({fields})"
+
     def as_dict(self) -> dict[str, Any]:
         """Return what is known of it as reports have it: bytes in hexadecimal, nothing empty."""
         known = {name: getattr(self, name) for name in Damage.__annotations__}

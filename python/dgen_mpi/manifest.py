@@ -68,9 +68,10 @@ class Manifest(NamedTuple):
 
     def _end_of(self, rank: int) -> int:
         """Return where the part of a rank ends."""
-        unit, ranks = self.align or 1, self.ranks or 1
-        each, more = divmod(-(-self.size // unit), ranks)
-        return min(self.size, ((rank + 1) * each + min(rank + 1, more)) * unit)
+        if rank < 0:
+            return 0
+        start, length = _native.shard(self.size, rank, self.ranks or 1, self.align or 1)
+        return start + length
 
 
 def beside(data: Path) -> Path:

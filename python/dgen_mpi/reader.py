@@ -5,16 +5,33 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from dgen_mpi import _native
-from dgen_mpi._arguments import refusal
+from dgen_mpi._arguments import SizeLike, refusal, size_of
 from dgen_mpi._sharing import Lock
+from dgen_mpi.spec import DataSpec
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from dgen_mpi.spec import DataSpec
+
+def require_spec(spec: DataSpec) -> DataSpec:
+    """Return a data set; raises TypeError for anything else."""
+    if not isinstance(spec, DataSpec):
+        raise TypeError(str(refusal("spec", spec, "a DataSpec")))
+    return spec
+
+
+def part_of(spec: DataSpec, offset: SizeLike, length: SizeLike | None) -> range:
+    """Return a range of a data set; raises ValueError for one that goes past its end."""
+    start = size_of(offset, "offset")
+    if start > spec.size:
+        raise refusal("offset", start, f"0 to {spec.size}")
+    count = spec.size - start if length is None else size_of(length, "length")
+    if count > spec.size - start:
+        raise refusal("length", count, f"0 to {spec.size - start}")
+    return range(start, start + count)
 
 
 class DataReader(io.RawIOBase):
@@ -24,6 +41,16 @@ class DataReader(io.RawIOBase):
     has a place of its own; readers may share a data set. Threads may share a reader: each call gets
     bytes, or a line, of its own, and all of them together get every byte once.
 
+    It has a length, as encoders of forms with several parts want.
+
+    Parameters
+    ----------
+    spec
+        The data set.
+    offset, length
+        A range of it that is all of the file, such as a part of an upload: from `offset` to the end
+        if no length is given. Places in the file count from there.
+
     Examples
     --------
     >>> import hashlib, shutil
@@ -32,9 +59,12 @@ class DataReader(io.RawIOBase):
     ...     shutil.copyfileobj(source, target)
     """
 
-    def __init__(self, spec: DataSpec) -> None:
+    def __init__(
+        self, spec: DataSpec, offset: SizeLike = 0, length: SizeLike | None = None
+    ) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec = require_spec(spec)
+        self._part = part_of(spec, offset, length)
         # What comes next, and what guards it: bytes are made without the lock.
         self._position = 0
         self._lock = Lock()
@@ -42,6 +72,27 @@ class DataReader(io.RawIOBase):
     def _require_open(self) -> None:
         if self.closed:
             raise ValueError("I/O operation on a closed reader")
+
+    def __len__(self) -> int:
+        """Return the length of the file in bytes, wherever its place is."""
+        return self._size
+
+    def __bool__(self) -> bool:
+        """Tell that there is a file, also where it is empty."""
+        return True
+
+    @property
+    def _size(self) -> int:
+        return self._part.stop - self._part.start
+
+    def write(self, _buffer: object, /) -> NoReturn:
+        """Raise `io.UnsupportedOperation`: a data set is what it is."""
+        self._require_open()
+        raise io.UnsupportedOperation("not writable: a DataReader is only read")
+
+    def truncate(self, _size: int | None = None, /) -> NoReturn:
+        """Raise `io.UnsupportedOperation`, as `write` does."""
+        self.write(b"")
 
     def readable(self) -> bool:
         """Tell that this can be read."""
@@ -65,7 +116,7 @@ class DataReader(io.RawIOBase):
         """
         with self._lock:
             self._require_open()
-            bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.spec.size}
+            bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
             if whence not in bases:
                 raise refusal("whence", whence, "0, 1 or 2")
             if bases[whence] + offset < 0:
@@ -74,11 +125,11 @@ class DataReader(io.RawIOBase):
             return self._position
 
     def _take(self, count: int) -> tuple[int, int]:
-        """Take the next bytes, `count` at most; return their offset and number."""
-        start = min(self._position, self.spec.size)
-        count = min(count, self.spec.size - start)
+        """Take the next bytes, `count` at most; return their offset in the data set and number."""
+        start = min(self._position, self._size)
+        count = min(count, self._size - start)
         self._position += count
-        return start, count
+        return self._part.start + start, count
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill a buffer, as for `DataSpec.fill`, and return how many bytes it got: 0 at the end."""
@@ -92,7 +143,7 @@ class DataReader(io.RawIOBase):
         """Return all bytes that are left."""
         with self._lock:
             self._require_open()
-            view = _native.allocate(max(0, self.spec.size - self._position))
+            view = _native.allocate(max(0, self._size - self._position))
             start, count = self._take(len(view))
         self.spec._source.fill(view, start, count)
         return bytes(view)

@@ -16,8 +16,11 @@ from dgen_mpi._arguments import (
     ClassesLike,
     RatioLike,
     ShareLike,
+    SizeLike,
     composition_of,
+    count_of,
     ratios_of,
+    refusal,
     seed_of,
     shape_of,
     share_of,
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 SEARCH_BYTES = 256 << 20
 """How much of a data set is looked through for bytes that nothing else explains."""
 
+DEFAULT_ALIGN = 1 << 20
+"""What shards begin at multiples of, unless something else is asked for."""
+
 WHOLE_BUFFER = -1
 """For the extension: as many bytes as the buffer has."""
 
@@ -50,18 +56,21 @@ class DataSpec:
     """A data set: every byte is a function of these values and of its offset alone.
 
     Opening one takes some microseconds and constant memory, whatever its size. Threads may share
-    one: they take turns. It works in processes that are forked. A value that is not legal raises
-    ValueError, which names field, value and what is accepted.
+    one: they take turns. It works in processes that are forked, and can be pickled. A value that is
+    not legal raises ValueError, which names field, value and what is accepted.
+
+    The second parameter is the seed, where that of `Generator` is dgen-py's `dedup_ratio`.
 
     Parameters
     ----------
     size
-        Length in bytes, 0 to 2**63 - 1.
+        Length in bytes, 0 to 2**63 - 1, or a text such as ``"1.5GiB"``, as the program takes it. So
+        are all sizes and offsets of this package.
     seed
         0 to 2**64 - 1; drawn at random if it is not given.
     dedup_ratio
-        Logical blocks per distinct block: 1 to 1000000, at most 3 decimals. 1 if it is not given;
-        not together with `copies`.
+        Logical blocks per distinct block: 1 to 1000000, at most 3 decimals (`Generator` rounds
+        others). 1 if it is not given; not together with `copies`.
     compress_ratio
         Bytes per compressed byte: 1 up to what the grain holds (64 for 1024 bytes), at most 3
         decimals. 1 if it is not given; not together with `compress_mix`.
@@ -155,15 +164,16 @@ class DataSpec:
     kernel: str
     threads: int
     _source: _native.Source
+    _how: dict[str, Any]
 
     def __init__(
         self,
-        size: SupportsIndex,
+        size: SizeLike,
         seed: SupportsIndex | None = None,
         dedup_ratio: RatioLike | None = None,
         compress_ratio: RatioLike | None = None,
-        dedup_unit: SupportsIndex = DEDUP_UNIT,
-        compress_unit: SupportsIndex | None = None,
+        dedup_unit: SizeLike = DEDUP_UNIT,
+        compress_unit: SizeLike | None = None,
         fill: str = "backref",
         *,
         copies: ClassesLike | None = None,
@@ -194,7 +204,8 @@ class DataSpec:
         source = _native.source(known["size"], known["seed"], *kind)
         known |= {"dedup_unit": shape[0], "fill_kind": shape[2]}
         # A frozen object is not assigned to.
-        vars(self).update(known | source.describe(), _source=source)
+        how = {"max_threads": max_threads, "numa_mode": numa_mode, "numa_node": numa_node}
+        vars(self).update(known | source.describe(), _source=source, _how=how)
 
     @classmethod
     def from_manifest(
@@ -222,7 +233,32 @@ class DataSpec:
             )
         return cls(**stored.spec, max_threads=max_threads, numa_mode=numa_mode, numa_node=numa_node)
 
-    def fill(self, buffer: BufferLike, offset: SupportsIndex = 0) -> int:
+    def shard(
+        self, rank: SupportsIndex, count: SupportsIndex, align: SizeLike = DEFAULT_ALIGN
+    ) -> range:
+        """Return the offsets of the bytes that are those of one of many processes.
+
+        What `mpirun dgen-mpi` deals to ranks: contiguous shards in their order, which begin at
+        multiples of `align`, and whose lengths differ by that at most. `start` is the offset of the
+        first byte, `len()` how many they are. Constant time.
+
+        Parameters
+        ----------
+        rank
+            0 to `count` - 1.
+        count
+            How many processes share the data set: 1 to 2**31 - 1.
+        align
+            In bytes: 1 MiB if it is not given, as the program has it where it knows no stripe.
+        """
+        ranks = count_of(count, "count", least=1)
+        number = count_of(rank, "rank")
+        if number >= ranks:
+            raise refusal("rank", number, f"0 to {ranks - 1}")
+        start, length = _native.shard(self.size, number, ranks, size_of(align, "align", least=1))
+        return range(start, start + length)
+
+    def fill(self, buffer: BufferLike, offset: SizeLike = 0) -> int:
         """Fill a buffer with the bytes from an offset on, and return its length in bytes.
 
         Nothing is copied. Other Python threads run meanwhile. Linear in the length of the buffer
@@ -258,11 +294,11 @@ class DataSpec:
     def compare(
         self,
         buffer: BufferLike,
-        offset: SupportsIndex = 0,
+        offset: SizeLike = 0,
         *,
         limit: SupportsIndex = 1000,
         also_known: Iterable[SupportsIndex] = (),
-        search_bytes: SupportsIndex = SEARCH_BYTES,
+        search_bytes: SizeLike = SEARCH_BYTES,
     ) -> DamagedRanges:
         """Compare a buffer with the bytes from an offset on, at the speed of generation.
 
@@ -287,7 +323,7 @@ class DataSpec:
             how: Any = {"limit": limit, "also_known": also_known, "search_bytes": search_bytes}
             return gpu.compare(self, buffer, offset, **how)
         known = b"".join(seed_of(seed).to_bytes(8, "little") for seed in also_known)
-        start, most = size_of(offset, "offset"), size_of(limit, "limit", least=1)
+        start, most = size_of(offset, "offset"), count_of(limit, "limit", least=1)
         reach = size_of(search_bytes, "search_bytes")
         return DamagedRanges.of(self._source.compare(buffer, start, most, known, reach))
 
@@ -391,8 +427,8 @@ class DataSpec:
         return f"DataSpec({fields})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what the bytes are: another process may have other processors."""
-        return (functools.partial(DataSpec, **self.as_dict()), ())
+        """Pickle what the bytes are, and how they were to be made."""
+        return (functools.partial(DataSpec, **self.as_dict(), **self._how), ())
 
 
 _CUDA_KINDS = (2, 13)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, SupportsIndex
 
 from dgen_mpi import _native
-from dgen_mpi._arguments import refusal, seed_of, size_of, threads_of
+from dgen_mpi._arguments import count_of, refusal, seed_of, threads_of
 from dgen_mpi._native import BytesView
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def generate_uniform(
     max_threads, numa_mode, seed
         As in `dgen_mpi.DataSpec`.
     """
-    view = _native.allocate(4 * size_of(count, "count"))
+    view = _native.allocate(4 * count_of(count, "count"))
     if not low < high:
         raise refusal("low, high", f"{low}, {high}", "two numbers, low below high")
     _native.uniform(view, seed_of(seed), low, high, *threads_of(max_threads, numa_mode))
@@ -60,7 +60,7 @@ def normalize_rows(
     if view.format not in _FORMATS:
         numbers = f"numbers of format '{view.format}'"
         raise ValueError(f"buffer: {numbers} are not accepted; give float32")
-    rows = size_of(dim, "dim", least=1)
+    rows = count_of(dim, "dim", least=1)
     _native.normalize_rows(buffer, rows, *threads_of(max_threads))
 
 
@@ -80,9 +80,9 @@ def generate_uniform_vectors(
     each row is divided by its length, as `normalize_rows` does, unless `normalize` is false. All
     else is as in `generate_uniform`.
     """
-    dimension = size_of(dim, "dim", least=1)
+    dimension = count_of(dim, "dim", least=1)
     view = generate_uniform(
-        size_of(rows, "rows") * dimension, low, high, max_threads, numa_mode, seed
+        count_of(rows, "rows") * dimension, low, high, max_threads, numa_mode, seed
     )
     if normalize:
         _native.normalize_rows(view, dimension, *threads_of(max_threads, numa_mode))

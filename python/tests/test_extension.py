@@ -204,6 +204,55 @@ def test_forked_processes_get_bytes_of_their_own() -> None:
     assert len(set(pieces)) == len(pieces)
 
 
+_unseeded, _seeded = Generator(1 << 40), Generator(1 << 40, seed=4)
+
+
+def _next_chunks(_: int) -> tuple[bytes, bytes, int]:
+    time.sleep(0.05)
+    chunks = [bytes(each.get_chunk(64) or b"") for each in (_unseeded, _seeded)]
+    return chunks[0], chunks[1], _unseeded.seed
+
+
+def test_a_generator_without_a_seed_has_another_one_after_a_fork() -> None:
+    """At the place where it was; one with a given seed goes on with that."""
+    mine = _next_chunks(0)
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        found = pool.map_async(_next_chunks, range(4), chunksize=1).get(timeout=60)
+    assert len({chunk for chunk, _, _ in [mine, *found]}) == 5
+    expected = bytearray(64)
+    # Each child may have taken several.
+    following = []
+    for index in range(1, 5):
+        DataSpec(1 << 40, 4).fill(expected, 64 * index)
+        following.append(bytes(expected))
+    assert {chunk for _, chunk, _ in found} <= set(following)
+    assert following[0] in {chunk for _, chunk, _ in found}
+    assert mine[2] not in {seed for _, _, seed in found}
+    assert _unseeded.position() == 64
+
+
+@pytest.mark.parametrize(
+    ("size", "count"), [(64, 100_000), (65_536, 1000), (MIB, 100), (MIB + 1, 60), (3 * MIB, 30)]
+)
+def test_kept_buffers_take_their_size(size: int, count: int) -> None:
+    """And little more: objects and the rest of a block; in a process without spare memory."""
+    program = f"""
+import dgen_mpi
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+kept = [dgen_mpi.generate_buffer({size}, compress_ratio=1.5)]
+before = resident()
+kept += [dgen_mpi.generate_buffer({size}, compress_ratio=1.5) for _ in range({count})]
+print(resident() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    # An object and its place in the list have less than 100 bytes.
+    assert int(done.stdout) <= 1.05 * size * count + 100 * count + 4 * MIB
+
+
 def test_memory_does_not_grow() -> None:
     """Not with uses, objects, errors or views."""
 

@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import asyncio
+import collections.abc
 import contextlib
+import copy
 import hashlib
 import io
 import os
+import pickle
 import shutil
+import sys
+import zlib
 from typing import Any
 
 import numpy as np
@@ -66,7 +71,6 @@ def test_a_generator_counts() -> None:
     first = generator.get_chunk(64)
     assert first is not None
     assert bytes(first) == stream(1, 8)
-    assert generator.get_chunk(0) is None
     rest = generator.get_chunk(1 << 50)
     assert rest is not None
     assert bytes(first) + bytes(rest) == stream(1, 13)[:100]
@@ -114,6 +118,94 @@ def test_chunks_are_iterated() -> None:
     chunks = list(Generator(size=1000, seed=1, chunk_size=300))
     assert [len(chunk) for chunk in chunks] == [300, 300, 300, 100]
     assert b"".join(map(bytes, chunks)) == stream(1, 125)
+
+
+def test_a_chunk_has_a_byte_at_least() -> None:
+    """None would be the end of every loop."""
+    for size in (0, "0"):
+        with pytest.raises(ValueError, match="chunk_size: '0' is not accepted; give 1 or more"):
+            Generator(10, chunk_size=size)
+        with pytest.raises(ValueError, match="chunk_size: '0' is not accepted; give 1 or more"):
+            Generator(10).get_chunk(size)
+
+
+def test_one_way_of_iterating_is_given_alone() -> None:
+    """For what looks whether it is to wait for its data, as clients of HTTP do."""
+    generator = Generator(size=1000, seed=1, chunk_size=300)
+    both = (collections.abc.Iterable, collections.abc.AsyncIterable)
+    assert [isinstance(generator, kind) for kind in both] == [True, True]
+    assert [isinstance(generator.chunks(), kind) for kind in both] == [True, False]
+    assert [isinstance(generator.chunks_async(), kind) for kind in both] == [False, True]
+    assert b"".join(map(bytes, generator.chunks())) == stream(1, 125)
+
+    async def main() -> None:
+        generator.reset()
+        found = [bytes(chunk) async for chunk in generator.chunks_async()]
+        assert b"".join(found) == stream(1, 125)
+
+    asyncio.run(main())
+
+
+def test_arguments_have_their_names() -> None:
+    """As dgen-py takes them."""
+    generator, pool = Generator(1000, seed=1), BufferPool(seed=1)
+    buffer = bytearray(100)
+    assert generator.fill_chunk(buffer=buffer) == 100
+    assert len(generator.get_chunk(chunk_size=7) or b"") == 7
+    generator.seek(offset=0)
+    generator.set_seed(seed=1)
+    assert len(pool.next_slice(size=10)) == 10
+    assert dgen_mpi.generate_into_buffer(buffer=buffer, compress_ratio=2.0) == 100
+    assert len(dgen_mpi.generate_buffer(size=50)) == 50
+    for call in (
+        lambda: generator.fill_chunk(),
+        lambda: generator.fill_chunk(memory=buffer),
+        lambda: generator.fill_chunk(buffer, buffer),
+        lambda: generator.fill_chunk(buffer, buffer=buffer),
+        lambda: generator.position(1),
+        lambda: pool.next_slice(),
+        lambda: dgen_mpi.generate_buffer(),
+        lambda: dgen_mpi.generate_buffer(10, sizes=1),
+        lambda: dgen_mpi.generate_buffer(10, 1.0, dedup_ratio=1.0),
+        lambda: dgen_mpi.generate_into_buffer(compress_ratio=1.0),
+    ):
+        with pytest.raises(TypeError):
+            call()
+
+
+@pytest.mark.parametrize("ratio", [1, 1.0, 2, 1.333, 4 / 3, 1.0005, np.float64(2.5), "1.5"])
+def test_small_calls_are_large_calls(ratio: Any) -> None:
+    """What is taken from a block that was made before has the ratios, and refuses, alike."""
+    for arguments in ((ratio, ratio), (1, ratio), (ratio,)):
+        for size in (1, 64, 4096, 50_000):
+            assert len(dgen_mpi.generate_buffer(size, *arguments)) == size
+            assert dgen_mpi.generate_into_buffer(bytearray(size), *arguments) == size
+    packed = len(zlib.compress(dgen_mpi.generate_buffer(500_000, 1, ratio), 1))
+    assert packed == pytest.approx(500_000 / float(ratio), rel=0.03)
+
+
+def test_small_buffers_of_all_ways_are_different() -> None:
+    """No byte twice, and none that is left as it was."""
+    pieces = [bytes(dgen_mpi.generate_buffer(64)) for _ in range(20_000)]
+    for buffer in (bytearray(64), np.zeros(8), memoryview(bytearray(64)), bytearray(20_000)):
+        for _ in range(500):
+            dgen_mpi.generate_into_buffer(buffer)
+            pieces.append(bytes(memoryview(buffer).cast("B")[:64]))
+    assert len(set(pieces)) == len(pieces)
+
+
+def test_a_generator_can_be_pickled() -> None:
+    """The copy goes on from the same place, with all that was asked for."""
+    generator = Generator("1MiB", 2, 1.5, "force", 3, None, 1000, seed=7, fill="zeros")
+    generator.fill_chunk(bytearray(500))
+    generator.set_seed(8)
+    generator.fill_chunk(bytearray(300))
+    for other in (copy.copy(generator), pickle.loads(pickle.dumps(generator))):
+        assert (other.seed, other.position(), other.chunk_size) == (8, 800, 1000)
+        assert other._state() == generator._state()
+        assert bytes(other.get_chunk() or b"") == bytes(copy.copy(generator).get_chunk() or b"")
+    drawn = Generator(1000)
+    assert bytes(copy.copy(drawn).get_chunk() or b"") != bytes(drawn.get_chunk() or b"")
 
 
 def test_fractional_ratios_are_not_truncated() -> None:
@@ -327,6 +419,55 @@ def test_a_reader_is_a_file() -> None:
         assert io.BufferedReader(reader, 64).read() == expected
     with pytest.raises(ValueError, match="closed"):
         reader.tell()
+
+
+def test_a_reader_of_a_range_has_its_length() -> None:
+    """As encoders of forms ask for it; places count from its start."""
+    spec = DataSpec("10KB", 1)
+    expected = stream(1, 1250)
+    reader = DataReader(spec, offset=1000, length=500)
+    assert (len(reader), bool(reader), reader.seek(0, os.SEEK_END)) == (500, True, 500)
+    reader.seek(0)
+    assert reader.read() == expected[1000:1500]
+    assert reader.seek(-5, os.SEEK_END) == 495
+    assert reader.read(100) == expected[1495:1500]
+    assert DataReader(spec, 9000).read() == expected[9000:]
+    empty = DataReader(spec, 10_000)
+    assert (len(empty), bool(empty), empty.read()) == (0, True, b"")
+    assert len(DataReader(spec)) == 10_000
+    with pytest.raises(ValueError, match="length: '1001' is not accepted; give 0 to 1000"):
+        DataReader(spec, 9000, 1001)
+
+
+def test_a_reader_says_what_it_cannot() -> None:
+    """In words."""
+    reader = DataReader(DataSpec(10, 1))
+    for call in (lambda: reader.write(b"x"), lambda: reader.truncate(), reader.fileno):
+        with pytest.raises(io.UnsupportedOperation, match=r"."):
+            call()
+    with pytest.raises(io.UnsupportedOperation, match="only read"):
+        reader.writelines([b"x"])
+
+
+def test_other_libraries_take_the_memory() -> None:
+    """By DLPack and by numpy's interface, without a copy, and keep it."""
+    view = dgen_mpi.generate_buffer(5000, seed=1)
+    expected = bytes(view)
+    by_dlpack = np.from_dlpack(view)  # type: ignore[arg-type]
+    interface = view.__array_interface__
+    assert (interface["typestr"], interface["shape"]) == ("|u1", (5000,))
+    assert by_dlpack.ctypes.data == interface["data"][0] == np.frombuffer(view, "u1").ctypes.data
+    assert view.__dlpack_device__() == (1, 0)
+    with pytest.raises(BufferError, match="copy"):
+        view.__dlpack__(copy=True)
+    # One that nobody takes goes, too.
+    view.__dlpack__(stream=None, max_version=(1, 0), dl_device=(1, 0), copy=False)
+    before = sys.getrefcount(view)
+    for _ in range(100):
+        view.__dlpack__()
+    assert sys.getrefcount(view) == before
+    del view
+    assert by_dlpack.tobytes() == expected
 
 
 @settings(max_examples=200, deadline=None)

@@ -375,6 +375,14 @@ NO_FORMATS = [
 ]
 
 
+def test_a_hint_is_given_for_tensors() -> None:
+    """Of torch: they are no buffers."""
+    tensor = type("Tensor", (), {"__module__": "torch"})()
+    for call in (SPEC.fill, SPEC.compare, Generator(10).fill_chunk):
+        with pytest.raises(TypeError, match=r"not 'Tensor'; give the tensor's \.numpy\(\)"):
+            call(tensor)
+
+
 @pytest.mark.parametrize("text", FORMATS)
 def test_plain_formats_are_known(text: str) -> None:
     """Numbers and bytes, in structures and rows."""

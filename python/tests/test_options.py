@@ -16,7 +16,7 @@ from conftest import ROOT
 
 from dgen_mpi import _native
 from dgen_mpi.cli import new
-from dgen_mpi.jobs import Job, job_schema, options
+from dgen_mpi.jobs import Job, job_schema, options, texts
 from dgen_mpi.jobs.fields import fields_of
 
 COLOUR = {
@@ -69,16 +69,19 @@ def test_a_row_is_seen_wherever_options_are(
     assert "    colour_of_bytes: str | None" in made.fields([*options.TABLE, COLOUR])
     handed: list[list[str]] = []
 
-    def check(operation: str, texts: dict[str, list[str]]) -> dict[str, Any]:
+    def check(
+        operation: str, found: dict[str, list[str]], profile: dict[str, list[str]]
+    ) -> dict[str, Any]:
         """Do what the extension does, and take the new option as it is."""
-        given = dict(texts)
+        given = dict(found)
         taken = given.pop(name, None)
         handed.extend([taken] if taken else [])
-        return {**native(operation, given), **({name: taken[-1]} if taken else {})}
+        return {**native(operation, given, profile), **({name: taken[-1]} if taken else {})}
 
     native = _native.check_options
     monkeypatch.setattr(_native, "check_options", check)
-    monkeypatch.setattr(options, "ROWS", rows)
+    for module in (options, texts):
+        monkeypatch.setattr(module, "ROWS", rows)
     schema = job_schema()
     jsonschema.validate({name: "zeros"}, schema)
     with pytest.raises(jsonschema.ValidationError):
@@ -110,4 +113,4 @@ def test_the_extension_refuses_in_the_words_of_the_program() -> None:
             options.read(given)
     for wrong in ({"nothing": ["1"]}, {"size": 5}, {"size": [5]}, 7, {5: ["1"]}):
         with pytest.raises((ValueError, TypeError)):
-            _native.check_options("generate", wrong)  # type: ignore[arg-type]
+            _native.check_options("generate", wrong, {})  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from conftest import rounds
 
-from dgen_mpi import BytesView, DataReader, DataSpec, Generator
+from dgen_mpi import BufferPool, BytesView, DataReader, DataSpec, Generator, generate_buffer
 
 THREADS = 8
 PIECE = 512
@@ -224,6 +224,35 @@ def test_chunks_of_a_generator_are_given_once(kind: str) -> None:
         generator = Generator(size, seed=6, chunk_size=PIECE)
         assert Counter(together(GENERATED[kind](generator))) == pieces
         assert generator.is_complete()
+
+
+@pytest.mark.parametrize("size", [64, 65_536, 300_000])
+def test_pieces_of_a_pool_are_given_once(size: int) -> None:
+    """None twice, and none that is changed later; all of them from the pool's data set."""
+    count = max(20, min(1000, (20 << 20) // size // THREADS))
+    for pool in (BufferPool(seed=6), None):
+        start = threading.Barrier(THREADS)
+
+        def take(_: int) -> list[tuple[BytesView, bytes]]:
+            start.wait()  # noqa: B023
+            next_piece = pool.next_slice if pool else generate_buffer  # noqa: B023
+            views = (next_piece(size) for _ in range(count))
+            return [(view, bytes(view)) for view in views]
+
+        with ThreadPoolExecutor(THREADS) as threads:
+            found = [each for taken in threads.map(take, range(THREADS)) for each in taken]
+        pieces = {piece for _, piece in found}
+        assert len(pieces) == len(found) == THREADS * count
+        assert all(bytes(view) == piece for view, piece in found)
+        if pool:
+            blocks, each = -(-len(found) // ((1 << 20) // size)), 1 << 20
+            data = bytearray(blocks * each)
+            DataSpec(256 << 20, 6).fill(data)
+            assert pieces <= {
+                bytes(data[start : start + size])
+                for block in range(0, len(data), each)
+                for start in range(block, block + each - size + 1, size)
+            }
 
 
 def test_setting_seeds_does_not_lengthen_a_generator() -> None:

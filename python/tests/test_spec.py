@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import array
+import copy
 import hashlib
+import itertools
 import json
 import logging
 import mmap
@@ -23,7 +25,8 @@ from hypothesis import strategies as st
 from reference import data_set, stream
 from specifications import VECTORS_1 as VECTORS
 
-from dgen_mpi import Damage, DataSpec, UnsuitableBufferError
+import dgen_mpi
+from dgen_mpi import BufferPool, Damage, DataSpec, Generator, UnsuitableBufferError, _native
 
 
 def content(spec: DataSpec, start: int = 0, stop: int | None = None) -> bytes:
@@ -161,7 +164,7 @@ def test_wrong_values_are_named(values: dict[str, Any], message: str) -> None:
     ("values", "error"),
     [
         ({"size": 1.5}, TypeError),
-        ({"size": "1"}, TypeError),
+        ({"size": b"1"}, TypeError),
         ({"size": 1 << 63}, OverflowError),
         ({"seed": 1.0}, TypeError),
         ({"dedup_ratio": [2]}, TypeError),
@@ -331,6 +334,120 @@ def test_manifests_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     manifest.unlink()
     with pytest.raises(FileNotFoundError):
         DataSpec.from_manifest(data)
+
+
+def test_a_pickled_spec_keeps_all() -> None:
+    """Also how it is to be made."""
+    spec = DataSpec(
+        *("1MiB", 5, 2, 1.5, "64KiB", 512, "zeros"), max_threads=3, numa_mode="force", numa_node=0
+    )
+    for other in (copy.copy(spec), pickle.loads(pickle.dumps(spec))):
+        assert other == spec
+        assert other.threads == 3
+        assert other._how == {"max_threads": 3, "numa_mode": "force", "numa_node": 0}
+        assert vars(other).keys() == vars(spec).keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("1GiB", 1 << 30), ("1.5k", 1536), ("64", 64), ("2MB", 2_000_000)]
+)
+def test_sizes_are_texts_too(text: str, size: int) -> None:
+    """As the program takes them, wherever bytes are meant."""
+    spec = DataSpec(text, 1)
+    assert spec.size == _native.parse_size(text, "size") == size
+    assert Generator(text, chunk_size=text).chunk_size == size
+    if size < 1 << 24:
+        assert len(dgen_mpi.generate_buffer(text)) == len(BufferPool().next_slice(text)) == size
+    buffer, other = bytearray(50), bytearray(50)
+    large = DataSpec("1EiB", 1, dedup_unit="4KiB", compress_unit="1KiB")
+    large.fill(buffer, text)
+    large.fill(other, size)
+    assert buffer == other
+    assert large.compare(buffer, text) == []
+    for wrong in ("", "1Q", "-1", "1 2", "x" * 300):
+        with pytest.raises(ValueError, match=r"size: '.*' is not accepted; give"):
+            DataSpec(wrong, 1)
+        with pytest.raises(ValueError, match=r"offset: '.*' is not accepted; give"):
+            spec.fill(buffer, wrong)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: DataSpec(1e9), r"size: '1000000000.0' is not accepted; give a whole number, or"),
+        (lambda: DataSpec(1, 2.0), "seed: '2.0' is not accepted; give a whole number"),
+        (lambda: DataSpec(1, 2, [3]), r"dedup_ratio: '\[3\]' is not accepted"),
+        (lambda: DataSpec(1, 2, dedup_unit=4096.0), "dedup_unit: '4096.0' is not accepted"),
+        (lambda: DataSpec(1, 2, max_threads=1.5), "max_threads: '1.5' is not accepted"),
+        (lambda: DataSpec(1, 2, numa_node="x"), "numa_node: 'x' is not accepted"),
+        (lambda: DataSpec(8, 2).fill(bytearray(1), 1.0), "offset: '1.0' is not accepted"),
+        (lambda: DataSpec(8, 2).fill(7), "buffer: a bytes-like object is required, not 'int'"),
+        (lambda: DataSpec(8, 2).shard(0.5, 2), "rank: '0.5' is not accepted"),
+        (lambda: Generator(1e9), "size: '1000000000.0' is not accepted; give a whole number"),
+        (lambda: Generator(1, {}), "dedup_ratio: '{}' is not accepted"),
+        (lambda: Generator(1).set_seed(1.0), "seed: '1.0' is not accepted"),
+        (lambda: Generator(1).seek(None), "offset: 'None' is not accepted"),
+        (lambda: Generator(1).get_chunk(1.0), "chunk_size: '1.0' is not accepted"),
+        (lambda: BufferPool().next_slice(1.0), "size: '1.0' is not accepted"),
+        (lambda: dgen_mpi.generate_buffer(1e3), "size: '1000.0' is not accepted"),
+        (lambda: dgen_mpi.generate_into_buffer(5), "buffer: a bytes-like object is required"),
+        (lambda: dgen_mpi.generate_uniform(1.0), "count: '1.0' is not accepted"),
+        (lambda: dgen_mpi.create_bytearrays(1, 1.0), "size: '1.0' is not accepted"),
+    ],
+)
+def test_a_wrong_type_is_told_with_its_argument(call: Any, message: str) -> None:
+    """Whichever function it is."""
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_errors_tell_the_orders_of_parameters_apart() -> None:
+    """The second is dgen-py's ratio in one class, a seed in the other; one of them rounds."""
+    assert Generator(8 << 20, 42)._state()[3][0] == 42_000
+    assert DataSpec(8 << 20, 42).seed == 42
+    assert Generator(8, 1.0001)._state()[3][0] == 1000
+    with pytest.raises(ValueError, match=r"at most 3 decimals \(only Generator and its kind round"):
+        DataSpec(8, 1, 1.0001)
+    for kind in (DataSpec, Generator):
+        assert "The second parameter is" in (kind.__doc__ or "")
+
+
+@pytest.mark.parametrize("align", [1, 4096, "1MiB", 1 << 40])
+def test_shards_are_those_of_the_program(align: Any) -> None:
+    """They make up the data set, in order, and differ by one unit at most."""
+    unit = DataSpec(align, 1).size
+    for size in (0, 1, 10_000_001, 5 * unit, (1 << 63) - 1):
+        spec = DataSpec(size, 1)
+        for count in (1, 3, 64):
+            shards = [spec.shard(rank, count, align) for rank in range(count)]
+            assert shards[0].start == 0
+            assert shards[-1].stop == size
+            for one, other in itertools.pairwise(shards):
+                assert one.stop == other.start
+                assert other.start % unit == 0 or other.start == size
+            lengths = [-(-len(shard) // unit) for shard in shards]
+            assert max(lengths) - min(lengths) <= 1
+            assert lengths == sorted(lengths, reverse=True)
+    assert DataSpec("1GiB", 1).shard(1, 3) == range(342 << 20, 683 << 20)
+    for rank, count in [(3, 3), (-1, 3), (0, 0)]:
+        with pytest.raises(ValueError, match="is not accepted; give"):
+            DataSpec(10, 1).shard(rank, count)
+
+
+def test_damage_tells_what_it_is() -> None:
+    """Its kind, and what is known of it."""
+    spec = DataSpec(100_000, 1)
+    buffer = bytearray(100_000)
+    spec.fill(buffer)
+    buffer[5000:6000] = bytes(1000)
+    buffer[70_000] ^= 4
+    hole, flip = spec.compare(buffer)
+    assert repr(hole).startswith("Damage(offset=5000, bytes=1000, wrong_bytes=")
+    assert ", kind='zeros', " in repr(hole)
+    assert ", flipped_bits=1, bits=[(70000, 2)], " in repr(flip)
+    assert repr(Damage(1, 2, 2)) == "Damage(offset=1, bytes=2, wrong_bytes=2)"
+    for other in (copy.copy(hole), pickle.loads(pickle.dumps(hole))):
+        assert repr(other) == repr(hole)
 
 
 def test_equal_specs_are_equal() -> None:

@@ -120,6 +120,16 @@ public struct Generator: Sendable {
         if isPastCache { Use.storesAreVisible() }
     }
 
+    /// ``fill(_:at:)`` for what nothing follows: no window of bytes that may come next is made.
+    package mutating func fillOnce(_ buffer: UnsafeMutableRawBufferPointer, at offset: Int) {
+        requireRange(offset, buffer.count)
+        guard let memory = buffer.baseAddress else { return }
+        let isPastCache = buffer.count >= Self.pastCacheMin
+        _ = run(isPastCache ? .storePastCache : .store, buffer.count, at: offset, memory)
+        end = offset + buffer.count
+        if isPastCache { Use.storesAreVisible() }
+    }
+
     /// Fills parts of `buffer`, each with a range of the data set; whole blocks of version 2 are made side by side.
     package mutating func fill(
         _ parts: [(place: Int, range: Range<Int>)], of buffer: UnsafeMutableRawBufferPointer

@@ -114,11 +114,14 @@ public final class ParallelGenerator: @unchecked Sendable {
     }
 
     /// The parts of a buffer of `count` bytes that are made by threads 0, 1, ...
-    public func parts(of count: Int) -> [Range<Int>] {
-        guard isSplit(count) else { return [0..<count] }
+    public func parts(of count: Int) -> [Range<Int>] { Self.parts(of: count, threads: pool.count) }
+
+    /// ``parts(of:)`` where there are so many threads.
+    package static func parts(of count: Int, threads: Int) -> [Range<Int>] {
+        guard count >= splitBytesMin, threads > 1 else { return [0..<count] }
         // Boundaries at whole grains, pages and cache lines: no grain is made twice.
         let shards = Shards(
-            size: count, ranks: min(pool.count, count / Self.partBytesMin), alignment: 64 << 10)
+            size: count, ranks: min(threads, count / partBytesMin), alignment: 64 << 10)
         return (0..<shards.count).map { shards[$0] }
     }
 

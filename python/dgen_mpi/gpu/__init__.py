@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from dgen_mpi._arguments import seed_of, size_of
+from dgen_mpi._arguments import SizeLike, count_of, seed_of, size_of
 from dgen_mpi.gpu import _arrays, _device, _work
 from dgen_mpi.gpu._device import GPUError
 from dgen_mpi.spec import SEARCH_BYTES
@@ -27,7 +27,7 @@ __all__ = ["GPUError", "compare", "fill"]
 def fill(
     spec: DataSpec,
     array: Any,  # noqa: ANN401 - whatever has one of the protocols
-    offset: SupportsIndex = 0,
+    offset: SizeLike = 0,
     *,
     stream: Any = None,  # noqa: ANN401 - of any library
 ) -> int:
@@ -71,11 +71,11 @@ def fill(
 def compare(
     spec: DataSpec,
     array: Any,  # noqa: ANN401 - whatever has one of the protocols
-    offset: SupportsIndex = 0,
+    offset: SizeLike = 0,
     *,
     limit: SupportsIndex = 1000,
     also_known: Iterable[SupportsIndex] = (),
-    search_bytes: SupportsIndex = SEARCH_BYTES,
+    search_bytes: SizeLike = SEARCH_BYTES,
     stream: Any = None,  # noqa: ANN401 - of any library
 ) -> DamagedRanges:
     """Compare an array on a GPU with the bytes from an offset on.
@@ -92,7 +92,7 @@ def compare(
         As in `DataSpec.compare`.
     """
     known = b"".join(seed_of(seed).to_bytes(8, "little") for seed in also_known)
-    start, most = size_of(offset, "offset"), size_of(limit, "limit", least=1)
+    start, most = size_of(offset, "offset"), count_of(limit, "limit", least=1)
     reach = size_of(search_bytes, "search_bytes")
     with _arrays.memory_of(array, stream, is_written=False) as memory:
         _require_range(spec, start, memory.length)

@@ -3,26 +3,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
-from dgen_mpi import _native, profiles
+from dgen_mpi import _native
 from dgen_mpi._arguments import refusal
+from dgen_mpi.jobs import profiles
 from dgen_mpi.jobs.files import JobError
+from dgen_mpi.jobs.texts import LISTS, ROWS, TABLE, Row, plain, texts_of
 
-Row = dict[str, Any]
-
-TABLE: list[Row] = _native.options()
-"""All options, those of `bench` too."""
-
-ROWS: dict[str, Row] = {row["name"]: row for row in TABLE if row["topic"] != "Bench"}
-"""The options that job files may have, by name."""
-
-LISTS = ("joined", "several", "pairs", "list")
-"""The shapes whose values are lists: several values of them are a list of lists (or mappings)."""
+__all__ = ["LISTS", "ROWS", "TABLE", "Row", "plain", "texts_of"]
 
 
 def shape_of(key: str) -> str:
@@ -43,57 +34,12 @@ def read(given: Mapping[str, Any], operation: str = "") -> dict[str, Any]:
     return values
 
 
-def texts_of(given: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return options as the texts that the program reads."""
-    return {name: _texts(ROWS[name], value) for name, value in given.items()}
-
-
 def value(name: str, given: object, where: str) -> Any:
     """Return what one option reads; raises `JobError` that says where it was given."""
     try:
         return read({name: given})[name]
     except ValueError as error:
         raise JobError(f"{where}: {str(error).removeprefix(f'{name}: ')}") from error
-
-
-def _texts(row: Row, value: object) -> list[str]:
-    """Return a value as the texts that the program reads."""
-    shape = row["shape"]
-    if isinstance(value, Mapping) and shape == "pairs":
-        return [f"{_text(row, key)}={_text(row, element)}" for key, element in value.items()]
-    if isinstance(value, Mapping) and shape == "mapping":
-        return [_text(row, part) for entry in value.items() for part in entry]
-    if isinstance(value, list | tuple) and shape in LISTS:
-        return [_text(row, element) for element in value]
-    if shape in ("list", "mapping"):
-        raise _refusal(row, value)
-    return [_text(row, value)]
-
-
-def _text(row: Row, value: object) -> str:
-    if isinstance(value, bool):
-        # YAML's word for false, where a name is one of those to choose from.
-        return "off" if not value and "off" in row["choices"] else str(value).lower()
-    if isinstance(value, Fraction):
-        value = Decimal(value.numerator) / Decimal(value.denominator)
-    if isinstance(value, float):
-        value = Decimal(repr(value))
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if not isinstance(value, str | int | os.PathLike):
-        raise _refusal(row, value)
-    return str(value)
-
-
-def _refusal(row: Row, value: object) -> ValueError:
-    told = "a mapping" if isinstance(value, Mapping) else value
-    told = "a list" if isinstance(value, list | tuple) else told
-    return refusal(row["name"], "nothing" if value is None else told, plain(row["accepted"]))
-
-
-def plain(text: str) -> str:
-    """Return words of the table without their marks."""
-    return text.replace("`", "")
 
 
 def summary(row: Row) -> str:
