@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 from dgen_mpi._arguments import SizeLike, count_of, seed_of, size_of
 from dgen_mpi._sharing import Lock
@@ -96,6 +96,19 @@ class DataChecker(io.RawIOBase):
         """Tell that this can be written to."""
         self._require_open()
         return True
+
+    def read(self, _size: int = -1, /) -> NoReturn:
+        """Raise `io.UnsupportedOperation`: nothing of what is written is kept."""
+        self._require_open()
+        raise io.UnsupportedOperation("not readable: a DataChecker is only written to")
+
+    def readall(self) -> NoReturn:
+        """Raise `io.UnsupportedOperation`, as `read` does."""
+        self.read()
+
+    def readinto(self, _buffer: object, /) -> NoReturn:
+        """Raise `io.UnsupportedOperation`, as `read` does."""
+        self.read()
 
     def tell(self) -> int:
         """Return how many bytes were written."""

@@ -247,7 +247,12 @@ kept += [dgen_mpi.generate_buffer({size}, compress_ratio=1.5) for _ in range({co
 print(resident() - before)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd="/",
     )
     # An object and its place in the list have less than 100 bytes.
     assert int(done.stdout) <= 1.05 * size * count + 100 * count + 4 * MIB

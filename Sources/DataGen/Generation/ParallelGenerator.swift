@@ -13,6 +13,9 @@ public final class ParallelGenerator: @unchecked Sendable {
     /// Shorter buffers are left to one thread.
     package static let splitBytesMin = 2 * partBytesMin
 
+    /// For shorter ones alone no thread is woken: that takes a part of the time in which they are made.
+    private static let wakingBytesMin = 8 << 20
+
     /// What the bytes are.
     public let spec: DataSpec
     /// What they are made with.
@@ -140,6 +143,6 @@ public final class ParallelGenerator: @unchecked Sendable {
 
     /// Gives each worker its part of `count` bytes.
     private func split(_ count: Int, _ work: @escaping (inout Worker, Range<Int>) -> Void) {
-        pool.run(parts(of: count)) { [workers] index, part in work(&workers[index], part) }
+        pool.run(parts(of: count), isShort: count < Self.wakingBytesMin) { [workers] index, part in work(&workers[index], part) }
     }
 }

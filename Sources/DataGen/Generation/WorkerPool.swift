@@ -16,18 +16,26 @@ package final class WorkerPool: @unchecked Sendable {
     /// So long threads look for what is next before they sleep.
     private static let awakeNanoseconds = 50_000
 
+    /// Work that begins so soon after the last follows on it.
+    private static let followingNanoseconds = 200_000
+
     /// Whether `isTrue` came to be while a thread could stay awake.
     private static func spin(until isTrue: () -> Bool) -> Bool {
-        var (now, end) = (timespec(), 0)
+        var end = 0
         repeat {
             for _ in 0..<16 where isTrue() { return true }
-            clock_gettime(CLOCK_MONOTONIC, &now)
-            let nanoseconds = now.tv_sec * 1_000_000_000 + now.tv_nsec
+            let nanoseconds = now()
             if end == 0 { end = nanoseconds + awakeNanoseconds }
             // Whoever is to make it true may wait for this processor.
             if nanoseconds > end - awakeNanoseconds / 2 { sched_yield() }
             if nanoseconds > end { return isTrue() }
         } while true
+    }
+
+    private static func now() -> Int {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec * 1_000_000_000 + time.tv_nsec
     }
 
     /// A round of work: its number, how many parts it has, and whether any thread may do any of them.
@@ -173,6 +181,8 @@ package final class WorkerPool: @unchecked Sendable {
     private var shared: Shared
     private var threads: [pthread_t] = []
     private var isStarted = false
+    /// When the last round was over; the caller whose turn it is sees it.
+    private var ended = 0
     /// The process that the threads belong to.
     private var process = getpid()
 
@@ -250,12 +260,15 @@ package final class WorkerPool: @unchecked Sendable {
 
     /// Runs `work` for some parts at once, one for each worker at most, given its number.
     ///
-    /// What a thread has not begun when others are through is done by these: no work waits for one that sleeps.
-    package func run<Part: Sendable>(_ parts: [Part], _ work: @escaping (Int, Part) -> Void) {
+    /// What a thread has not begun when others are through is done by these: no work waits for one that sleeps. For work
+    /// that `isShort` none is woken, unless it follows on the last: then more is to come.
+    package func run<Part: Sendable>(
+        _ parts: [Part], isShort: Bool = false, _ work: @escaping (Int, Part) -> Void
+    ) {
         precondition(parts.count <= count, "a part for each worker at most")
         // Safe to share: each part is done once, and the caller waits for all of them.
         nonisolated(unsafe) let work = work
-        begin(parts.count, isShared: true) { part in work(part, parts[part]) }
+        begin(parts.count, isShared: true, isShort: isShort) { part in work(part, parts[part]) }
     }
 
     /// Runs `work` once for each worker, at once and on its own thread, and returns when all are through.
@@ -266,7 +279,7 @@ package final class WorkerPool: @unchecked Sendable {
     }
 
     private func begin(
-        _ parts: Int, isShared: Bool, _ work: @escaping @Sendable (Int) -> Void
+        _ parts: Int, isShared: Bool, isShort: Bool = false, _ work: @escaping @Sendable (Int) -> Void
     ) {
         if process != getpid() {
             pthread_mutex_lock(Self.forkGuard)
@@ -282,7 +295,8 @@ package final class WorkerPool: @unchecked Sendable {
         shared.work = work
         shared.left.store(parts, ordering: .relaxed)
         shared.round.store(round.ticket, ordering: .sequentiallyConsistent)
-        if shared.sleepers.load(ordering: .sequentiallyConsistent) > 0 {
+        let wakes = !isShort || Self.now() < ended + Self.followingNanoseconds
+        if wakes, shared.sleepers.load(ordering: .sequentiallyConsistent) > 0 {
             shared.locked { _ = pthread_cond_broadcast(&shared.begun) }
         }
         shared.takeOne(0, of: round)
@@ -292,5 +306,6 @@ package final class WorkerPool: @unchecked Sendable {
         if isShared { shared.takeAll(of: round) }
         shared.waitForAll()
         shared.work = nil
+        ended = Self.now()
     }
 }
