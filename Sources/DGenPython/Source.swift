@@ -419,7 +419,7 @@ final class Source: PythonContent {
         // What is made sooner than a thread wakes up.
         let isShort = count < ParallelGenerator.splitBytesMin
         let sums = DataSetChecksums(
-            spec, parts, [algorithm], pool: isShort ? WorkerPool(count: 1) : threads.pool,
+            spec, parts, [algorithm], pool: isShort ? WorkerPool(count: 1) : try threads().pool,
             kernel: kernel, remainders: remainders)
         while withoutInterpreterLock({ sums.advance() }) != nil {
             guard PyErr_CheckSignals() == 0 else { throw PythonError() }

@@ -251,7 +251,7 @@ extension OptionRow {
         otherwise: "`FILE.dgen.json` beside a file; none for a device or a stream",
         help: """
             Where the manifest of a device or a stream is. A file that is written has its own beside it.
-            """, example: "disk.dgen.json", of: .ofFiles)
+            """, example: "disk.dgen.json", of: .ofRuns)
     package static let resume = Setting(
         flag: "resume",
         help: """

@@ -23,6 +23,7 @@ struct ChecksumCommand: RunsUnderMPI {
     @Option(.offset) var offset: String?
     @Option(.length) var length: String?
     @Option(.partSize) var partSize: String?
+    @Option(.manifest) var manifest: String?
 
     @OptionGroup(title: "Data") var spec: SpecOptions
     @OptionGroup(title: "Run") var placement: PlacementOptions
@@ -49,17 +50,16 @@ struct ChecksumsOfSpec {
         self.execution = execution
         let (settings, session) = (execution.settings, execution.session)
         let path = try Failure.reading(settings[.output])
-        let text = try session.onRoot { try path.flatMap { try Manifest.text(for: $0) } }
-        let manifest = try path.flatMap { path throws(Failure) in
-            try text.map { text throws(Failure) in
-                try Manifest.parse(text, name: Manifest.path(for: path))
-            }
+        let place = path.flatMap(execution.target.manifestPath)
+        let text = try session.onRoot { try place.flatMap { try Manifest.text(at: $0) } }
+        let manifest = try text.map { text throws(Failure) in
+            try Manifest.parse(text, name: place ?? "")
         }
         if let path, manifest == nil, !settings.has(.size) || !settings.has(.seed) {
             throw Failure(
                 .usage,
-                "\(path): has no manifest \(Manifest.path(for: path)); give its specification as "
-                    + "options, --size and --seed at least")
+                "\(path): has no manifest \(place ?? "(--manifest FILE)"); give its specification as options, "
+                    + "--size and --seed at least")
         }
         let spec = try settings.spec(over: manifest?.spec, drawingSeed: nil)
         self.spec = spec

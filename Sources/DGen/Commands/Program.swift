@@ -160,7 +160,9 @@ package enum Program {
         var isFirst = (launcher?.task ?? 0) == 0
         var watchdog: Watchdog?
         // Before a library may say something there; what a job file says is read later.
-        if command.writesToStandardOutput(environment) { StandardOutput.keepForData() }
+        if let mover = command as? any MovesData, mover.writesToStandardOutput(environment) {
+            StandardOutput.keepForData()
+        }
         do throws(Failure) {
             Interruption.become(.starting)
             let session = try starting(Session(launcher)) { [isFirst] in

@@ -31,7 +31,7 @@ inside() {
 
 # again COMMAND...: until it succeeds, for ten seconds; then once more, to be heard.
 again() {
-    local deadline=$((SECONDS + 10))
+    local deadline=$((SECONDS + 30))
     while ((SECONDS < deadline)); do
         "$@" > /dev/null 2>&1 && return
         sleep 0.2
