@@ -23,7 +23,8 @@ struct RootCommand: ParsableCommand {
         version: Version.current,
         subcommands: [
             GenerateCommand.self, VerifyCommand.self, RepairCommand.self, UpdateCommand.self,
-            TestCommand.self, ChecksumCommand.self, PlanCommand.self, ProfilesCommand.self, BenchCommand.self,
+            TestCommand.self, ChecksumCommand.self, PlanCommand.self, ProfilesCommand.self,
+            BenchCommand.self,
             InfoCommand.self,
         ],
         defaultSubcommand: GenerateCommand.self)

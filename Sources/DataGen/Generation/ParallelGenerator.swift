@@ -143,6 +143,8 @@ public final class ParallelGenerator: @unchecked Sendable {
 
     /// Gives each worker its part of `count` bytes.
     private func split(_ count: Int, _ work: @escaping (inout Worker, Range<Int>) -> Void) {
-        pool.run(parts(of: count), isShort: count < Self.wakingBytesMin) { [workers] index, part in work(&workers[index], part) }
+        pool.run(parts(of: count), isShort: count < Self.wakingBytesMin) { [workers] index, part in
+            work(&workers[index], part)
+        }
     }
 }

@@ -279,7 +279,8 @@ package final class WorkerPool: @unchecked Sendable {
     }
 
     private func begin(
-        _ parts: Int, isShared: Bool, isShort: Bool = false, _ work: @escaping @Sendable (Int) -> Void
+        _ parts: Int, isShared: Bool, isShort: Bool = false,
+        _ work: @escaping @Sendable (Int) -> Void
     ) {
         if process != getpid() {
             pthread_mutex_lock(Self.forkGuard)
