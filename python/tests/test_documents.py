@@ -360,6 +360,9 @@ def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     runs.reporting("repair", "data")
     runs.reporting("verify", "data", "--blocks=3")
     runs.reporting(*data, "--seed=2", "--overwrite", "--layout=per-rank", ranks=2)
+    runs.reporting(*data, "--seed=2", "--overwrite", "--checksum=crc64nvme")
+    runs.reporting("verify", "data", "--checksum=crc64nvme")
+    runs.reporting("checksum", "data", "--part-size=4MiB", "--algorithm=md5")
     runs.reporting(
         *("test", "--output=tested", "--size=8MiB", "--repeat=1000000", "--time-limit=1s"),
         status=5,
@@ -418,9 +421,6 @@ def runs(program: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
         FAULT_RANK="1",
         FAULT_PATH=str((folder / "read").resolve()),
     )
-    runs.reporting(*data, "--seed=2", "--overwrite", "--checksum=crc64nvme", ranks=2)
-    runs.reporting("verify", "data", "--checksum=crc64nvme")
-    runs.reporting("checksum", "data", "--part-size=4MiB", "--algorithm=md5", ranks=2)
     runs.reporting("generate", f"--output={folder}", "--size=8MiB", status=3)
     piped = [program, "--output=-", "--size=8MiB", "--manifest=piped", "--quiet"]
     subprocess.run(piped, check=True, timeout=120, cwd=folder, stdout=subprocess.DEVNULL)
