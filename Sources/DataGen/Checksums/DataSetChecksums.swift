@@ -250,6 +250,6 @@ private struct DigestWorker {
 
     /// The bytes that words are of.
     static func bytes(_ words: ArraySlice<UInt64>, of algorithm: ChecksumAlgorithm) -> [UInt8] {
-        Array(Array(words).withUnsafeBytes { $0.prefix(algorithm == .md5 ? 16 : 32) })
+        Array(words).withUnsafeBytes { Array($0.prefix(algorithm.byteCount)) }
     }
 }
