@@ -109,9 +109,12 @@ def seed_of(value: SupportsIndex | None) -> int:
 
 
 def _thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
+    # Where the two ways differ, and where a seed has come to be a ratio by its place.
     accepted = "a number from 1 up"
-    # Where an argument of another place has come to be one, and where the two ways differ.
-    accepted += " with at most 3 decimals (only Generator and its kind round)" if is_exact else ""
+    if is_exact:
+        accepted += " with at most 3 decimals (only Generator and its kind round)"
+    elif name == "dedup_ratio":
+        accepted = "1 to 1000000; a seed is given by its name, seed=..."
     try:
         if isinstance(value, Fraction):
             number = Decimal(value.numerator) / Decimal(value.denominator)
@@ -124,7 +127,8 @@ def _thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
         number = Decimal("nan")
     except TypeError:
         raise TypeError(str(refusal(name, value, accepted))) from None
-    is_known = number.is_finite() and abs(number) <= 10**9
+    most = 10**9 if is_exact or name != "dedup_ratio" else 10**6
+    is_known = number.is_finite() and abs(number) <= most
     rounded = int((1000 * number).to_integral_value()) if is_known else 0
     if not is_known or (is_exact and rounded != 1000 * number):
         raise refusal(name, value, accepted)

@@ -329,6 +329,45 @@ def test_a_pool_never_runs_dry() -> None:
     assert len(blocks) == 260
 
 
+def test_objects_that_were_not_begun_raise() -> None:
+    """Where a derived class forgets to."""
+
+    class Forgetful(Generator):
+        def __init__(self) -> None:
+            pass
+
+    class Empty(BufferPool):
+        def __init__(self) -> None:
+            pass
+
+    generator, pool = Forgetful(), Empty()
+    for call in (
+        lambda: generator.fill_chunk(bytearray(5)),
+        generator.get_chunk,
+        lambda: pool.next_slice(5),
+        lambda: pool.remaining,
+        lambda: pool.dedup_ratio,
+        pool.reconfigure,
+    ):
+        with pytest.raises(TypeError, match="__init__ was not called"):
+            call()
+    assert generator.position() == generator.total_size() == 0
+
+    class Named(Generator):
+        """Has more than its base."""
+
+        name = "x"
+
+    named = Named(100, seed=1)
+    named.name = "y"
+    other = copy.copy(named)
+    assert (type(other), other.name, bytes(other.get_chunk() or b"")) == (
+        Named,
+        "y",
+        stream(1, 13)[:100],
+    )
+
+
 def test_bytearrays_are_made() -> None:
     """Objects of their own, of any contents."""
     arrays = dgen_mpi.create_bytearrays(count=3, size=1000)
@@ -485,11 +524,15 @@ def test_garbage_raises_and_does_no_harm(data: st.DataObject) -> None:
         st.builds(lambda n: np.zeros(n)[::2], st.integers(0, 9)),
     )
     source = _native.source(1000, 1, 1000, 2000, 1 << 20, 0, "backref", {}, 1, "off", -1)
+    opened, pool = Generator(1000, chunk_size=10), BufferPool()
     functions = [
         *(_native.source, _native.uniform, _native.normalize_rows, _native.topology),
         *(source.fill, source.fill_next, source.compare, source.reserve, source.seek),
         *(source.tell, source.describe, _native.build_info),
         *(Generator, BufferPool, DataSpec, dgen_mpi.generate_into_buffer),
+        *(_native.kind, _native.whole, _native.fill_whole, _native.piece, _native.shard),
+        *(opened._open, opened._go_on, opened.fill_chunk, opened.seek, opened.set_seed),
+        *(opened._reserve, opened.reset, _native.Stream()._go_on, pool._open, pool._change),
         dgen_mpi.normalize_rows,
     ]
     function = data.draw(st.sampled_from(functions))

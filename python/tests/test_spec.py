@@ -408,6 +408,9 @@ def test_errors_tell_the_orders_of_parameters_apart() -> None:
     assert Generator(8, 1.0001)._state()[3][0] == 1000
     with pytest.raises(ValueError, match=r"at most 3 decimals \(only Generator and its kind round"):
         DataSpec(8, 1, 1.0001)
+    for seed in (1_000_001, 1 << 60):
+        with pytest.raises(ValueError, match=r"dedup_ratio: .* a seed is given by its name"):
+            Generator(8, seed)
     for kind in (DataSpec, Generator):
         assert "The second parameter is" in (kind.__doc__ or "")
 

@@ -13,7 +13,7 @@ public final class ParallelGenerator: @unchecked Sendable {
     /// Shorter buffers are left to one thread.
     package static let splitBytesMin = 2 * partBytesMin
 
-    /// For shorter ones alone no thread is woken: that takes a part of the time in which they are made.
+    /// For shorter ones no thread is woken unless one follows another: that takes a part of the time in which they are made.
     private static let wakingBytesMin = 8 << 20
 
     /// What the bytes are.
@@ -75,6 +75,10 @@ public final class ParallelGenerator: @unchecked Sendable {
     /// Fills `buffer` as ``Generator/fill(_:at:)`` does.
     public func fill(_ buffer: UnsafeMutableRawBufferPointer, at offset: Int) {
         guard isSplit(buffer.count) else { return workers[0].generator.fill(buffer, at: offset) }
+        if buffer.count < Self.wakingBytesMin, !pool.isInUse {
+            workers[0].generator.fill(buffer, at: offset)
+            return pool.noteWork()
+        }
         let isPastCache = buffer.count >= Generator.pastCacheMin
         split(buffer.count) { worker, part in
             worker.generator.fill(
@@ -143,8 +147,6 @@ public final class ParallelGenerator: @unchecked Sendable {
 
     /// Gives each worker its part of `count` bytes.
     private func split(_ count: Int, _ work: @escaping (inout Worker, Range<Int>) -> Void) {
-        pool.run(parts(of: count), isShort: count < Self.wakingBytesMin) { [workers] index, part in
-            work(&workers[index], part)
-        }
+        pool.run(parts(of: count)) { [workers] index, part in work(&workers[index], part) }
     }
 }

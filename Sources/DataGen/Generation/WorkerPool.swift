@@ -19,6 +19,16 @@ package final class WorkerPool: @unchecked Sendable {
     /// Work that begins so soon after the last follows on it.
     private static let followingNanoseconds = 200_000
 
+    /// Whether work was done a moment ago, so that more is likely to follow.
+    ///
+    /// For a single piece that is short, waking threads takes more than they do of it.
+    package var isInUse: Bool {
+        Self.now() < ended.load(ordering: .relaxed) + Self.followingNanoseconds
+    }
+
+    /// Notes that work was done now, by whomever.
+    package func noteWork() { ended.store(Self.now(), ordering: .relaxed) }
+
     /// Whether `isTrue` came to be while a thread could stay awake.
     private static func spin(until isTrue: () -> Bool) -> Bool {
         var end = 0
@@ -181,8 +191,8 @@ package final class WorkerPool: @unchecked Sendable {
     private var shared: Shared
     private var threads: [pthread_t] = []
     private var isStarted = false
-    /// When the last round was over; the caller whose turn it is sees it.
-    private var ended = 0
+    /// When work was done last.
+    private let ended = Atomic<Int>(0)
     /// The process that the threads belong to.
     private var process = getpid()
 
@@ -260,15 +270,12 @@ package final class WorkerPool: @unchecked Sendable {
 
     /// Runs `work` for some parts at once, one for each worker at most, given its number.
     ///
-    /// What a thread has not begun when others are through is done by these: no work waits for one that sleeps. For work
-    /// that `isShort` none is woken, unless it follows on the last: then more is to come.
-    package func run<Part: Sendable>(
-        _ parts: [Part], isShort: Bool = false, _ work: @escaping (Int, Part) -> Void
-    ) {
+    /// What a thread has not begun when others are through is done by these: no work waits for one that sleeps.
+    package func run<Part: Sendable>(_ parts: [Part], _ work: @escaping (Int, Part) -> Void) {
         precondition(parts.count <= count, "a part for each worker at most")
         // Safe to share: each part is done once, and the caller waits for all of them.
         nonisolated(unsafe) let work = work
-        begin(parts.count, isShared: true, isShort: isShort) { part in work(part, parts[part]) }
+        begin(parts.count, isShared: true) { part in work(part, parts[part]) }
     }
 
     /// Runs `work` once for each worker, at once and on its own thread, and returns when all are through.
@@ -279,8 +286,7 @@ package final class WorkerPool: @unchecked Sendable {
     }
 
     private func begin(
-        _ parts: Int, isShared: Bool, isShort: Bool = false,
-        _ work: @escaping @Sendable (Int) -> Void
+        _ parts: Int, isShared: Bool, _ work: @escaping @Sendable (Int) -> Void
     ) {
         if process != getpid() {
             pthread_mutex_lock(Self.forkGuard)
@@ -296,8 +302,7 @@ package final class WorkerPool: @unchecked Sendable {
         shared.work = work
         shared.left.store(parts, ordering: .relaxed)
         shared.round.store(round.ticket, ordering: .sequentiallyConsistent)
-        let wakes = !isShort || Self.now() < ended + Self.followingNanoseconds
-        if wakes, shared.sleepers.load(ordering: .sequentiallyConsistent) > 0 {
+        if shared.sleepers.load(ordering: .sequentiallyConsistent) > 0 {
             shared.locked { _ = pthread_cond_broadcast(&shared.begun) }
         }
         shared.takeOne(0, of: round)
@@ -307,6 +312,6 @@ package final class WorkerPool: @unchecked Sendable {
         if isShared { shared.takeAll(of: round) }
         shared.waitForAll()
         shared.work = nil
-        ended = Self.now()
+        noteWork()
     }
 }
