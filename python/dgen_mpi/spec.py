@@ -330,8 +330,8 @@ class DataSpec:
     def checksum(
         self,
         algorithm: str = ALGORITHM,
-        offset: SupportsIndex = 0,
-        length: SupportsIndex | None = None,
+        offset: SizeLike = 0,
+        length: SizeLike | None = None,
     ) -> Checksum:
         """Return the checksum of the data set, or of a range of it, which nobody has to have read.
 
@@ -369,10 +369,10 @@ class DataSpec:
 
     def checksums(
         self,
-        part_size: SupportsIndex,
+        part_size: SizeLike,
         algorithm: str = ALGORITHM,
-        offset: SupportsIndex = 0,
-        length: SupportsIndex | None = None,
+        offset: SizeLike = 0,
+        length: SizeLike | None = None,
     ) -> PartChecksums:
         """Return the checksums of all parts of the data set, or of a range of it.
 
@@ -392,7 +392,7 @@ class DataSpec:
         values = self._source.checksums(algorithm, start, count, size)
         return PartChecksums.of(algorithm, start, count, size, values)
 
-    def _range(self, offset: SupportsIndex, length: SupportsIndex | None) -> tuple[int, int]:
+    def _range(self, offset: SizeLike, length: SizeLike | None) -> tuple[int, int]:
         """Return a range that goes on to the end if no length is given."""
         start = size_of(offset, "offset")
         count = max(0, self.size - start) if length is None else size_of(length, "length")
