@@ -229,6 +229,16 @@ extension Integration {
             for rank in 0..<way.ranks {
                 let slots = try slots(folder, rank: rank)
                 #expect(slots.allSatisfy { $0["rank"] == "\(rank)" && $0["to"] == "7" })
+                // One for each sync, and no more.
+                func most(_ name: String) -> Int {
+                    slots.compactMap { Int($0[name] ?? "") }.max() ?? 0
+                }
+                let stride = way.words.last == "each" ? 1 : 20
+                if way.words.contains("posix"), ["each", "every:20"].contains(way.words.last) {
+                    // Where transfers without a block stand alone, there is nothing to bring anywhere.
+                    let syncs = (most("count") + stride - 1) / stride
+                    #expect((syncs * 3 / 4...syncs).contains(most("number")))
+                }
             }
             // One that went back to what it was: found by any number of ranks.
             let lost = changed[changed.count / 2]

@@ -108,14 +108,14 @@ struct AcknowledgedWrites {
 
     /// Whether a counter is that of the update that a manifest speaks of.
     private static func isOwn(_ counter: Counter, _ manifest: Manifest) -> Bool {
-        let generation = manifest.spec.composition?.generation ?? 0
+        let generation = manifest.spec.generation
         return manifest.status != .writing && counter.run == manifest.owner
             && counter.to == generation
     }
 
     /// Whether it is one of an update of which the manifest has not been told, or knows no more.
     private static func isAfter(_ counter: Counter, _ manifest: Manifest) -> Bool {
-        let generation = manifest.spec.composition?.generation ?? 0
+        let generation = manifest.spec.generation
         return manifest.status == .complete && counter.previous == manifest.run
             && counter.from == generation
     }
