@@ -19,7 +19,7 @@ import TestSupport
     }
 
     @Test func aSlotIsReadAsItWasWritten() throws {
-        for number in [0, 1, Int.max] {
+        for number in [0, 1, Counter.numberMax] {
             var counter = Self.counter
             (counter.number, counter.count, counter.seconds) = (number, number, number)
             let bytes = counter.bytes
@@ -35,6 +35,14 @@ import TestSupport
             }
         }
         #expect(Counter(slot: [UInt8]()) == nil)
+        for (from, ranks, number) in [
+            (1, 7, Int.max), (1, Int.max, 1), (Composition.generationMax + 1, 7, 1), (1, 3, 1),
+        ] {
+            let absurd = Counter(
+                run: "1", previous: "-", rank: 3, ranks: ranks, from: from, to: 5, transferSize: 1,
+                number: number)
+            #expect(Counter(slot: absurd.bytes) == nil)
+        }
     }
 
     @Test func onlyNamesOfRunsAreTaken() {

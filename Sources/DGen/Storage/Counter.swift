@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+import DataGen
 import Glibc
 import Options
 
@@ -14,6 +15,10 @@ struct Counter: Equatable, Codable {
     private static let mark = "dgen-acknowledged/1"
     /// A check value in hexadecimal at the end of a slot, and the end of its line.
     private static let checkBytes = 17
+
+    /// The most ranks, and the largest of other numbers, which are added to.
+    static let ranksMax = StoredManifest.filesMax
+    static let numberMax = 1 << 62
 
     /// Which run began the update, and what the manifest called its run before that.
     let run: String
@@ -87,12 +92,15 @@ struct Counter: Equatable, Codable {
             let parts = word.split(separator: "=", maxSplits: 1)
             if parts.count == 2 { values[parts[0]] = parts[1] }
         }
-        func number(_ name: Substring) -> Int? {
-            values[name].flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil }
+        // What others have written may be anything.
+        func number(_ name: Substring, upTo most: Int = Counter.numberMax) -> Int? {
+            values[name].flatMap { Int($0) }.flatMap { (0...most).contains($0) ? $0 : nil }
         }
         guard let run = values["run"], let previous = values["previous"],
-            let rank = number("rank"), let ranks = number("ranks"), rank < ranks,
-            let from = number("from"), let to = number("to"),
+            let rank = number("rank"),
+            let ranks = number("ranks", upTo: Self.ranksMax), rank < ranks,
+            let from = number("from", upTo: Composition.generationMax),
+            let to = number("to", upTo: Composition.generationMax),
             let transferSize = number("transfer_size"), transferSize > 0,
             let serial = number("number"), let count = number("count"),
             let seconds = number("seconds")
