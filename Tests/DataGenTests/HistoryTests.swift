@@ -27,10 +27,7 @@ import TestSupport
 
         init(_ numbers: inout RandomNumbers) throws {
             var spec = try DataSpec.randomOfVersion2(&numbers)
-            // Of a few bytes versions are alike by chance.
-            while spec.composition?.change == nil || spec.size > 200_000
-                || (1..<16).contains(spec.size % spec.dedupUnit)
-            {
+            while spec.composition?.change == nil || spec.size > 200_000 {
                 spec = try DataSpec.randomOfVersion2(&numbers)
             }
             from = numbers.number(below: 10)
@@ -58,18 +55,31 @@ import TestSupport
         }
 
         func verdict(_ found: ArraySlice<UInt8>, _ range: Range<Int>) -> Verdict {
-            if let right = (from...to).first(where: { generations[$0][range] == found }) {
-                let isOne = (from...to).allSatisfy { generations[$0][range] == found }
-                return isOne ? .unchanged : .accepted(made(right, range))
+            // By the specification: of a few bytes versions are alike by chance.
+            let versions = Set(
+                (from...to).map { generation in
+                    (try? spec.withGeneration(generation)).flatMap {
+                        ContentLayout($0).content(ofBlock: range.lowerBound / spec.dedupUnit)
+                    }?.generation ?? 0
+                })
+            let alike = versions.filter { generations[$0][range] == found }
+            if let right = alike.first {
+                return alike.count > 1 || versions.count == 1 ? .unchanged : .accepted(right)
             }
-            let all = (from...to).map { generations[$0][range] }
-            let head = all.map { zip($0, found).prefix { $0 == $1 }.count }.max() ?? 0
-            let tail =
-                all.map { zip($0.reversed(), found.reversed()).prefix { $0 == $1 }.count }.max()
-                ?? 0
-            if head + tail >= found.count {
-                let places = found.count - tail...head
-                return .torn(isAligned: places.contains { $0 % 512 == 0 && $0 < found.count })
+            guard range.count >= 8 else { return .foreign }
+            func wrong(_ generation: Int) -> [Int] {
+                zip(range, found).filter { generations[generation][$0] != $1 }.map {
+                    $0.0 - range.lowerBound
+                }
+            }
+            let differences = versions.map(wrong).filter { $0.count >= 8 }
+            for head in differences {
+                for tail in differences {
+                    let (end, start) = (head[0], (tail.last ?? 0) + 1)
+                    guard start <= end else { continue }
+                    return .torn(
+                        isAligned: (start...end).contains { $0 % 512 == 0 && $0 < found.count })
+                }
             }
             if let older = (0..<from).last(where: { generations[$0][range] == found }) {
                 return .older(made(older, range))
@@ -161,6 +171,9 @@ import TestSupport
             }
             #expect(listed.isEmpty, note)
             #expect(log.isRight == verdicts.allSatisfy(isRight), note)
+            for stretch in 0..<log.map.stretchCount {
+                try expectPlaces(log.map, stretch, zip(blocks, verdicts), note)
+            }
             // Bytes are wrong in foreign blocks only, and fewest of what the block is closest to.
             var least = 0
             for (range, verdict) in zip(blocks, verdicts) where verdict == .foreign {
@@ -172,6 +185,30 @@ import TestSupport
             }
             #expect(wrong.newest.wrongBytes + wrong.oldest.wrongBytes == least, note)
         }
+    }
+
+    /// A stretch of the map has the bytes of its blocks, by what these are.
+    private func expectPlaces(
+        _ map: StretchMap, _ stretch: Int, _ blocks: Zip2Sequence<[Range<Int>], [Verdict]>,
+        _ note: Comment
+    ) throws {
+        var bytes: [StretchMap.Key: Int] = [:]
+        for (range, verdict) in blocks where map.range(of: stretch).contains(range.lowerBound) {
+            let key: StretchMap.Key =
+                switch verdict {
+                case .unchanged: .unchanged
+                case .accepted(let made): StretchMap.Key(made)
+                case .torn: .torn
+                case .older: .older
+                case .newer: .newer
+                case .foreign: .foreign
+                }
+            bytes[key, default: 0] += range.count
+        }
+        for key in Set(map.keys).union(bytes.keys) {
+            #expect(map[key, stretch] == bytes[key] ?? 0, note)
+        }
+        #expect(bytes.values.reduce(0, +) == map.range(of: stretch).count, note)
     }
 
     private func isRight(_ verdict: Verdict) -> Bool {
@@ -188,20 +225,20 @@ import TestSupport
         let (spec, unit) = (history.spec, history.spec.dedupUnit)
         var judge = try HistoryJudge(spec, from: history.from, kernel: kernel)
         let empty = DamageLog(spec, limit: 1000)
-        var (all, wrong) = (HistoryLog(), (newest: empty, oldest: empty))
+        var (all, wrong) = (HistoryLog(spec), (newest: empty, oldest: empty))
         var start = 0
         while start < found.count {
             let end = min(found.count, start + unit * (1 + numbers.number(below: 40)))
-            var (log, part) = (HistoryLog(), (newest: empty, oldest: empty))
+            var (log, part) = (HistoryLog(spec), (newest: empty, oldest: empty))
             found[start..<end].withUnsafeBytes {
                 judge.judge($0, at: start, log: &log, wrong: &part)
             }
-            all.merge(HistoryLog(numbers: log.numbers))
+            all.merge(HistoryLog(spec, numbers: log.numbers))
             wrong.newest.merge(part.newest)
             wrong.oldest.merge(part.oldest)
             start = end
         }
-        return (HistoryLog(numbers: all.numbers), wrong)
+        return (HistoryLog(spec, numbers: all.numbers), wrong)
     }
 
     /// Of many generations the newest are counted each for itself, whoever has found them.
@@ -222,7 +259,7 @@ import TestSupport
         var logs: [HistoryLog] = []
         let empty = DamageLog(spec, limit: 10)
         for start in stride(from: 0, to: spec.size, by: spec.size / 3) {
-            var (log, wrong) = (HistoryLog(), (newest: empty, oldest: empty))
+            var (log, wrong) = (HistoryLog(spec), (newest: empty, oldest: empty))
             found[start..<start + spec.size / 3].withUnsafeBytes {
                 judge.judge($0, at: start, log: &log, wrong: &wrong)
             }
@@ -237,5 +274,76 @@ import TestSupport
         }
         #expect(all.acceptedEarlier == made.count { $0 > 0 && !kept.contains($0) })
         #expect(all.unchanged == made.count { $0 == 0 })
+    }
+
+    /// Where a block has more versions than are looked for, that is said, and nothing is called what it is not.
+    @Test func whatIsNotLookedForIsTold() throws {
+        let unit = 512
+        func spec(_ generation: Int) throws -> DataSpec {
+            try DataSpec(
+                size: 6 * unit + 1, seed: 3, dedupUnit: unit,
+                composition: Composition(
+                    change: [
+                        Composition.Ring(
+                            share: Share(millionths: 1_000_000),
+                            rate: Share(millionths: 1_000_000))
+                    ], generation: generation))
+        }
+        let (from, to) = (100, 5000)
+        let most = HistoryJudge.versionsMax
+        // The last one is so short that some version has these bytes, whatever they are.
+        let generations = [
+            to, from, to - most.between + 1, to - most.between, from - most.before, to + most.after,
+            from - 1,
+        ]
+        var found: [UInt8] = []
+        for (block, generation) in generations.enumerated() {
+            let range = block * unit..<min(block * unit + unit, 6 * unit + 1)
+            found += ScalarReference.bytes(of: try spec(generation), at: range)
+        }
+        let last = try spec(to)
+        var judge = try HistoryJudge(last, from: from)
+        let empty = DamageLog(last, limit: 10)
+        var (log, wrong) = (HistoryLog(last), (newest: empty, oldest: empty))
+        found.withUnsafeBytes { judge.judge($0, at: 0, log: &log, wrong: &wrong) }
+        #expect(log.accepted == [to: 1, from: 1, to - most.between + 1: 1])
+        #expect(log.older == 1 && log.newer == 1)
+        #expect(log.foreign + log.unchanged == 2 && log.foreignUnsearched == log.foreign)
+        #expect(log.listed.map(\.generation) == [from - most.before, to + most.after])
+        #expect(log.tornAligned + log.tornUnaligned == 0)
+    }
+
+    /// All threads together say what one says, of however many bytes at once.
+    @Test(arguments: [1, 2, 3]) func threadsShareWhatWasFound(threads: Int) throws {
+        let unit = 48 << 10
+        let spec = try DataSpec(
+            size: 6 << 20 | 777, seed: 3, dedupUnit: unit,
+            composition: Composition(
+                change: [
+                    Composition.Ring(
+                        share: Share(millionths: 1_000_000), rate: Share(millionths: 300_000))
+                ], generation: 9))
+        var found = [UInt8](repeating: 0, count: spec.size)
+        found.withUnsafeMutableBytes { spec.fill($0) }
+        let old = ScalarReference.bytes(of: try spec.withGeneration(5), at: 0..<spec.size)
+        for block in stride(from: 0, to: spec.size, by: 2 * unit) {
+            let range = block..<min(block + unit, spec.size)
+            found.replaceSubrange(range, with: old[range])
+        }
+        for place in [5, 3 << 20, spec.size - 1] { found[place] ^= 1 }
+        var one = try HistoryJudge(spec, from: 5)
+        let empty = DamageLog(spec, limit: 1000)
+        var (log, wrong) = (HistoryLog(spec), (newest: empty, oldest: empty))
+        found.withUnsafeBytes { one.judge($0, at: 0, log: &log, wrong: &wrong) }
+        let several = ParallelHistoryJudge(
+            try HistoryJudge(spec, from: 5), by: ParallelGenerator(spec, threads: threads))
+        var together = (newest: empty, oldest: empty)
+        for part in [0..<64 * unit, 64 * unit..<spec.size] {
+            found[part].withUnsafeBytes {
+                several.judge($0, at: part.lowerBound, wrong: &together)
+            }
+        }
+        #expect(several.log == log && log.foreign == 3)
+        #expect(together.newest == wrong.newest && together.oldest == wrong.oldest)
     }
 }

@@ -65,16 +65,10 @@ struct Update {
         }
         let (isCollective, sync) = try Failure.reading(
             (settings[.collective], settings[.sync]))
-        let shards = subject.shards
-        let isKnown = manifest.pattern != nil
-        // Whoever updates it, it stays the data set of the ranks that have written it.
         let claim = try Claim(
             execution.session, path, execution.target,
-            Manifest(
-                status: .updating, spec: subject.spec, layout: manifest.layout,
-                ranks: isKnown ? manifest.ranks : shards.count,
-                align: isKnown ? manifest.align : shards.alignment, cut: manifest.cut,
-                transferSize: isKnown ? manifest.transferSize : execution.pipeline.transferSize))
+            subject.changedManifest(
+                .updating, transferSize: execution.pipeline.transferSize))
         // Where nothing is left to do, it is gone on with as well.
         let goesOn = manifest.status == .updating || from == subject.spec
         update = try DataSetUpdate(

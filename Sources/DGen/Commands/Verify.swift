@@ -129,9 +129,13 @@ struct Verify {
         execution.report.operations = [measurement]
         let search = subject.damageSearch(
             pipeline, isOfSample: sample != nil || from != nil, in: spec)
-        execution.report.note(found, try findings(found, search), of: search)
+        let findings = try findings(found, search)
+        execution.report.note(found, findings, of: search)
         if let from, let history = found.history {
             execution.report.history = Report.History(history, from: from, of: spec)
+            execution.report.map = Report.Map(history)
+        } else if sample == nil {
+            execution.report.map = Report.Map(found, findings, of: spec)
         }
         let isRight = found.isRight(spec)
         execution.logger.info("verify \(path): \(isRight ? "every byte is right" : "differs")")

@@ -301,6 +301,8 @@ struct Report: WritableResult {
         let older: Int
         let newer: Int
         let foreign: Int
+        /// Of these, those that have more versions than were looked for.
+        let foreignUnsearched: Int
         let blocks: [Block]
 
         init(_ log: HistoryLog, from: Int, of spec: DataSpec) {
@@ -309,7 +311,87 @@ struct Report: WritableResult {
             accepted = Report.byName(log.accepted)
             (tornAligned, tornUnaligned) = (log.tornAligned, log.tornUnaligned)
             (older, newer, foreign) = (log.older, log.newer, log.foreign)
+            foreignUnsearched = log.foreignUnsearched
             blocks = log.listed.map { Block($0, of: spec) }
+        }
+    }
+
+    /// What a data set holds, stretch by stretch.
+    struct Map: Encodable {
+        struct Stretch: Encodable {
+            let offset: Int
+            let bytes: Int
+            /// Right bytes of data that may be of several generations; nil for other data.
+            let unchanged: Int?
+            let generations: [String: Int]?
+            let earlier: Int?
+            /// Bytes of damage, by what it is; nil for none.
+            let damage: [String: Int]?
+
+            /// A stretch of a map in which keys below 0 have these names.
+            init(
+                _ map: StretchMap, _ stretch: Int, names: [StretchMap.Key: String],
+                isOfSeveral: Bool
+            ) {
+                let range = map.range(of: stretch)
+                (offset, bytes) = (range.lowerBound, range.count)
+                func counts(_ keys: [(StretchMap.Key, String)]) -> [String: Int] {
+                    let all = keys.map { ($0.1, map[$0.0, stretch]) }.filter { $0.1 > 0 }
+                    return Dictionary(all, uniquingKeysWith: +)
+                }
+                let damage = counts(names.map { ($0.key, $0.value) })
+                self.damage = damage.isEmpty ? nil : damage
+                unchanged = isOfSeveral ? map[.unchanged, stretch] : nil
+                earlier = isOfSeveral ? map[.earlier, stretch] : nil
+                let made = map.keys.filter { $0.number >= 0 }
+                generations = isOfSeveral ? counts(made.map { ($0, "\($0.number)") }) : nil
+            }
+        }
+
+        let stretchBytes: Int
+        let stretches: [Stretch]
+
+        /// Where blocks of each generation are, of data that may be of several.
+        init(_ history: HistoryLog) {
+            let (map, names) = (history.map, Self.historyNames)
+            stretchBytes = map.stretchBytes
+            stretches = (0..<map.stretchCount).map {
+                Stretch(map, $0, names: names, isOfSeveral: true)
+            }
+        }
+
+        private static let historyNames: [StretchMap.Key: String] = [
+            .torn: "torn", .older: "older", .newer: "newer", .foreign: "foreign",
+        ]
+
+        /// Where which damage is; nil where there is none.
+        init?(
+            _ found: Comparison.Result, _ findings: [DamageSearch.Finding], of spec: DataSpec
+        ) {
+            var map = StretchMap(spec)
+            var names: [StretchMap.Key: String] = [:]
+            for finding in findings {
+                let name = finding.diagnosis.kind.rawValue
+                let key =
+                    names.first { $0.value == name }?.key ?? StretchMap.Key(-1000 - names.count)
+                names[key] = name
+                map.add(key, finding.range.offset..<finding.range.end)
+            }
+            if let damaged = found.damaged {
+                let key = StretchMap.Key(-1000 - names.count)
+                for stretch in 0..<map.stretchCount {
+                    let known = names.keys.reduce(0) { $0 + map[$1, stretch] }
+                    let left = damaged[.damaged, stretch] - known
+                    guard left > 0 else { continue }
+                    map.add(key, left, toStretchAt: map.range(of: stretch).lowerBound)
+                }
+                names[key] = "unexamined"
+            }
+            stretchBytes = map.stretchBytes
+            stretches = (0..<map.stretchCount).map {
+                Stretch(map, $0, names: names, isOfSeveral: false)
+            }.filter { $0.damage != nil }
+            if stretches.isEmpty { return nil }
         }
     }
 
@@ -347,6 +429,7 @@ struct Report: WritableResult {
     var summary: [String: Summary] = [:]
     var sample: Sampling?
     var history: History?
+    var map: Map?
     var damage: [DamagedRange] = []
     var damageRanges = 0
     var damageBytes = 0

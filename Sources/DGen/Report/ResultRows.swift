@@ -74,6 +74,12 @@ extension Table {
         ] where count > 0 {
             row(name, blocks(count))
         }
+        if history.foreignUnsearched > 0 {
+            row(
+                "",
+                "\(history.foreignUnsearched) of these have more than \(HistoryJudge.versionsMax.between) versions, of which "
+                    + "the last ones were looked for")
+        }
         for block in history.blocks.prefix(Self.rangesMax) { row("", block.text) }
         let all = history.tornAligned + history.tornUnaligned + history.older + history.newer
         if all > Self.rangesMax { row("", "and \(all - Self.rangesMax) more") }

@@ -12,6 +12,8 @@ struct Comparison {
         /// Of data that may be of several generations: bytes that differ from the first of these, and what blocks hold.
         var oldestLog: DamageLog?
         var history: HistoryLog?
+        /// Where damaged ranges are, where they are more than ``log`` has.
+        var damaged: StretchMap?
         let fileBytes: Int
         let times: Times
 
@@ -66,24 +68,33 @@ struct Comparison {
         try data.close()
         var result = Result(
             log: try join(damage.log), fileBytes: fileBytes, times: data.times)
-        if from != nil {
+        let spec = spec
+        if let history = damage.history {
             result.oldestLog = try join(damage.oldestLog)
             result.history = HistoryLog(
-                numbers: try readers.combine(numbers: damage.history.numbers) { lower, higher in
-                    var log = HistoryLog(numbers: lower)
-                    log.merge(HistoryLog(numbers: higher))
+                spec,
+                numbers: try readers.combine(numbers: history.numbers) { lower, higher in
+                    var log = HistoryLog(spec, numbers: lower)
+                    log.merge(HistoryLog(spec, numbers: higher))
                     return log.numbers
+                })
+        } else if result.log.rangeCount > result.log.ranges.count {
+            result.damaged = StretchMap(
+                spec,
+                numbers: try readers.combine(numbers: damage.map.numbers) { lower, higher in
+                    var map = StretchMap(spec, numbers: lower)
+                    map.merge(StretchMap(spec, numbers: higher))
+                    return map.numbers
                 })
         }
         return result
     }
 
-    private func judge() throws(Failure) -> HistoryJudge? {
-        let kernel = pipeline.run.threads.kernel
-        return try Failure.reading(
-            from.map { from throws(InvalidField) in
-                try HistoryJudge(spec, from: from, kernel: kernel)
-            })
+    private func judge() throws(Failure) -> ParallelHistoryJudge? {
+        guard let from else { return nil }
+        let judge = try Failure.reading(
+            HistoryJudge(spec, from: from, kernel: pipeline.run.threads.kernel))
+        return ParallelHistoryJudge(judge, by: pipeline.generator(spec))
     }
 
     /// What a batch brought, from the thread that reads to the one that compares.
@@ -106,24 +117,30 @@ struct Comparison {
         /// Of the thread that compares alone, until all is compared.
         private(set) var log: DamageLog
         private(set) var oldestLog: DamageLog
-        private(set) var history = HistoryLog()
+        /// Where damaged ranges are.
+        private(set) var map: StretchMap
         private let spec: DataSpec
-        private var judge: HistoryJudge?
+        /// Of blocks that may be of several generations.
+        private let judge: ParallelHistoryJudge?
         /// Nil where nothing is compared: what is asked then is only whether all was there.
         private let generator: ParallelGenerator?
         /// One for each buffer, which goes to and fro with it.
         private let batches: [BatchExtents]
 
         init(
-            _ spec: DataSpec, _ generator: ParallelGenerator?, _ judge: HistoryJudge?, depth: Int
+            _ spec: DataSpec, _ generator: ParallelGenerator?,
+            _ judge: ParallelHistoryJudge?, depth: Int
         ) {
             self.spec = spec
+            map = StretchMap(spec)
             self.generator = generator
             self.judge = judge
             log = DamageLog(spec, limit: Comparison.rangesMax)
             oldestLog = log
             batches = (0..<depth).map { _ in BatchExtents() }
         }
+
+        var history: HistoryLog? { judge?.log }
 
         /// Notes what was read of a batch, before its buffer is given back.
         func note(_ extent: OpenDataSet.Extent, ofBatch index: Int) {
@@ -141,36 +158,61 @@ struct Comparison {
             _ extent: OpenDataSet.Extent, in buffer: UnsafeMutableRawBufferPointer? = nil
         ) {
             var found = DamageLog(spec, limit: Comparison.rangesMax)
-            if judge == nil {
-                found.add(extent, in: buffer, comparedBy: generator)
+            if let judge {
+                addHistory(extent, in: buffer, judge, &found)
             } else {
-                addHistory(extent, in: buffer, &found)
+                found.add(extent, in: buffer, comparedBy: generator)
+                if found.rangeCount > 0 { addPlaces(found, extent, in: buffer) }
             }
             if found.rangeCount > 0 { log.merge(found) }
+        }
+
+        /// Notes where damaged ranges are.
+        private func addPlaces(
+            _ found: DamageLog, _ extent: OpenDataSet.Extent,
+            in buffer: UnsafeMutableRawBufferPointer?
+        ) {
+            guard found.rangeCount > found.ranges.count, let buffer else {
+                for range in found.ranges { map.add(.damaged, range.offset..<range.end) }
+                return
+            }
+            // More of them than are kept.
+            let end = extent.range.lowerBound + extent.read
+            map.add(.damaged, end..<extent.range.upperBound)
+            var start = extent.range.lowerBound
+            while start < end {
+                let bytes = min(map.stretchBytes - start % map.stretchBytes, end - start)
+                let place = extent.place + start - extent.range.lowerBound
+                var part = DamageLog(spec, limit: 1)
+                generator?.compare(
+                    UnsafeRawBufferPointer(rebasing: buffer[place..<place + bytes]), at: start,
+                    log: &part)
+                map.add(.damaged, part.rangeBytes, toStretchAt: start)
+                start += bytes
+            }
         }
 
         /// Judges blocks; those that are not there, or not whole, are foreign.
         private func addHistory(
             _ extent: OpenDataSet.Extent, in buffer: UnsafeMutableRawBufferPointer?,
-            _ found: inout DamageLog
+            _ judge: ParallelHistoryJudge, _ found: inout DamageLog
         ) {
             let start = extent.range.lowerBound
             let end = start + extent.read
             var wrong = (newest: found, oldest: found)
-            var blocks = HistoryLog()
             if let buffer, extent.read > 0 {
-                judge?.judge(
+                judge.judge(
                     UnsafeRawBufferPointer(
                         rebasing: buffer[extent.place..<extent.place + extent.read]),
-                    at: start, log: &blocks, wrong: &wrong)
+                    at: start, wrong: &wrong)
             }
-            history.merge(blocks)
             if wrong.oldest.rangeCount > 0 { oldestLog.merge(wrong.oldest) }
             found = wrong.newest
             guard !extent.isWhole else { return }
             let unit = spec.dedupUnit
-            history.addForeign(
-                extent.range.upperBound.dividedRoundingUp(by: unit)
+            judge.miss(
+                end..<extent.range.upperBound,
+                blocks: extent.range.upperBound.dividedRoundingUp(by: unit)
                     - end.dividedRoundingUp(by: unit))
             found.add(offset: end, count: extent.range.upperBound - end, isMissing: true)
         }

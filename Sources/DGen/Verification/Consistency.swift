@@ -154,9 +154,7 @@ struct Judge {
         }
     }
 
-    private var old: Generator
-    private var new: Generator
-    private let spec: DataSpec
+    private var pair: GenerationPair
     private let stride: Int
     private var done = Writers()
     private var current: Consistency.Writer?
@@ -164,9 +162,7 @@ struct Judge {
     private var missingWindow = 0
 
     init(from: DataSpec, to: DataSpec, stride: Int, kernel: Kernel) {
-        old = Generator(from, kernel: kernel)
-        new = Generator(to, kernel: kernel)
-        spec = to
+        pair = GenerationPair(oldest: from, newest: to, kernel: kernel)
         self.stride = stride
     }
 
@@ -190,19 +186,9 @@ struct Judge {
     ) {
         begin(write.writer)
         guard !found.isEmpty else { return }
-        let isThere = isWhole && isEqual(found, &new, offset)
-        note(
-            isThere, isTorn: !isThere && !(isWhole && isEqual(found, &old, offset)),
-            offset, write.round)
+        let match = isWhole ? pair.match(found, at: offset) : .neither
+        note(match == .newest, isTorn: match == .neither, offset, write.round)
         end(write.round)
-    }
-
-    private func isEqual(
-        _ found: UnsafeRawBufferPointer, _ generator: inout Generator, _ offset: Int
-    ) -> Bool {
-        var log = DamageLog(spec, limit: 1)
-        generator.compare(found, at: offset, log: &log)
-        return log.rangeCount == 0
     }
 
     private mutating func begin(_ writer: Int) {

@@ -37,18 +37,9 @@ final class DataSetRepair {
         }
         // What is there is mended as what it was begun as, not turned into something else.
         try subject.requireAgreement()
-        // Whoever repairs it, it stays the data set of the ranks that have written it.
-        let written = subject.manifest
-        let isKnown = written?.pattern != nil
         claim = try Claim(
-            pipeline.run.session, subject.files.path, subject.files.target,
-            Manifest(
-                status: .writing, spec: spec, layout: subject.files.layout,
-                ranks: isKnown ? written?.ranks ?? 1 : shards.count,
-                align: isKnown ? written?.align ?? 1 : shards.alignment,
-                cut: written?.cut ?? .segments(1),
-                transferSize: isKnown ? written?.transferSize : pipeline.transferSize,
-                checksums: written?.spec == spec ? written?.checksums ?? [] : []))
+            pipeline.run.session, subject.path, subject.files.target,
+            subject.changedManifest(.writing, transferSize: pipeline.transferSize))
     }
 
     /// Repairs the data set, after ``prepare(note:)``; collective.

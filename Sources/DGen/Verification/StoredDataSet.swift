@@ -121,6 +121,18 @@ struct StoredDataSet {
         }
     }
 
+    /// What its manifest says while it is changed: whoever does that, it stays the data set of the ranks that have written it.
+    func changedManifest(_ status: Manifest.Status, transferSize: Int) -> Manifest {
+        let isKnown = manifest?.pattern != nil
+        return Manifest(
+            status: status, spec: spec, layout: files.layout,
+            ranks: isKnown ? manifest?.ranks ?? 1 : shards.count,
+            align: isKnown ? manifest?.align ?? 1 : shards.alignment,
+            cut: manifest?.cut ?? .segments(1),
+            transferSize: isKnown ? manifest?.transferSize : transferSize,
+            checksums: manifest?.spec == spec ? manifest?.checksums ?? [] : [])
+    }
+
     /// What damage to it is explained by, where it is in another generation than its manifest says, maybe.
     func damageSearch(
         _ pipeline: Pipeline, isOfSample: Bool = false, in generation: DataSpec? = nil

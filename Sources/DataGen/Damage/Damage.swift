@@ -123,6 +123,9 @@ public struct DamageLog: Sendable, Equatable {
         self = merged.keeping(limit)
     }
 
+    /// A log like this one, of nothing.
+    var emptied: DamageLog { DamageLog(gap: gap, limit: limit) }
+
     /// The same log with a smaller limit.
     private func keeping(_ limit: Int) -> DamageLog {
         var log = self

@@ -35,7 +35,7 @@ package struct HistoryLog: Sendable, Equatable {
     /// The most of ``listed``.
     package static let listedMax = 1000
 
-    /// Right blocks that are the same in both generations, and prove nothing.
+    /// Right blocks that prove nothing: the same in both generations, or so short that several versions of them are alike.
     package private(set) var unchanged = 0
     /// Other right blocks, by the generation in which what they hold was made.
     package private(set) var accepted: [Int: Int] = [:]
@@ -46,21 +46,33 @@ package struct HistoryLog: Sendable, Equatable {
     package private(set) var older = 0
     package private(set) var newer = 0
     /// Blocks that hold, in part at least, something else, or are not there.
-    package internal(set) var foreign = 0
+    package private(set) var foreign = 0
+    /// Those of them that have more versions between the two generations than were looked for.
+    package private(set) var foreignUnsearched = 0
     /// The first blocks that are torn, older or newer.
     package private(set) var listed: [Wrong] = []
+    /// Where the bytes of all blocks are, by what these are.
+    package private(set) var map: StretchMap
     /// Up to here generations are counted together.
     private var floor = -1
 
-    package init() {}
+    /// Of a data set of which no block has been looked at.
+    package init(_ spec: DataSpec) { map = StretchMap(spec) }
 
     /// Whether each block is wholly one of its versions.
     package var isRight: Bool { tornAligned + tornUnaligned + older + newer + foreign == 0 }
 
-    mutating func addUnchanged() { unchanged += 1 }
+    /// Adds a right block that proves nothing.
+    mutating func addUnchanged(_ range: Range<Int>) {
+        unchanged += 1
+        map.add(.unchanged, range)
+    }
 
-    /// Adds a right block.
-    mutating func add(madeIn generation: Int) { add(1, madeIn: generation) }
+    /// Adds another right block.
+    mutating func add(madeIn generation: Int, _ range: Range<Int>) {
+        map.add(generation > floor ? StretchMap.Key(generation) : .earlier, range)
+        add(1, madeIn: generation)
+    }
 
     private mutating func add(_ count: Int, madeIn generation: Int) {
         guard generation > floor else {
@@ -76,25 +88,35 @@ package struct HistoryLog: Sendable, Equatable {
     private mutating func raiseFloor(to generation: Int) {
         guard generation > floor else { return }
         floor = generation
+        map.fold(upTo: generation)
         for (made, count) in accepted where made <= generation {
             acceptedEarlier += count
             accepted[made] = nil
         }
     }
 
-    /// Adds a wrong block, which is not before those that were added.
-    mutating func add(_ wrong: Wrong) {
+    /// Adds a wrong block of so many bytes, which is not before those that were added.
+    mutating func add(_ wrong: Wrong, bytes: Int) {
+        let key: StretchMap.Key
         switch wrong.kind {
-        case .torn where wrong.isAligned: tornAligned += 1
-        case .torn: tornUnaligned += 1
-        case .older: older += 1
-        case .newer: newer += 1
+        case .torn:
+            key = .torn
+            if wrong.isAligned { tornAligned += 1 } else { tornUnaligned += 1 }
+        case .older: (key, older) = (.older, older + 1)
+        case .newer: (key, newer) = (.newer, newer + 1)
         }
+        map.add(key, wrong.offset..<wrong.offset + bytes)
         if listed.count < Self.listedMax { listed.append(wrong) }
     }
 
-    /// Adds blocks that are not there, or not whole.
-    package mutating func addForeign(_ count: Int) { foreign += count }
+    /// Adds bytes of so many blocks that begin in them, and are something else, or are not there.
+    package mutating func addForeign(
+        _ range: Range<Int>, blocks: Int = 1, isUnsearched: Bool = false
+    ) {
+        foreign += blocks
+        foreignUnsearched += isUnsearched ? blocks : 0
+        map.add(.foreign, range)
+    }
 
     /// Adds what was found in other blocks.
     package mutating func merge(_ other: HistoryLog) {
@@ -107,6 +129,10 @@ package struct HistoryLog: Sendable, Equatable {
         older += other.older
         newer += other.newer
         foreign += other.foreign
+        foreignUnsearched += other.foreignUnsearched
+        var added = other.map
+        added.fold(upTo: floor)
+        map.merge(added)
         guard !other.listed.isEmpty else { return }
         let all = (listed + other.listed).sorted { $0.offset < $1.offset }
         listed = Array(all.prefix(Self.listedMax))
@@ -114,22 +140,26 @@ package struct HistoryLog: Sendable, Equatable {
 
     /// The log as numbers, to be told to other processes.
     package var numbers: [Int] {
-        [
-            unchanged, acceptedEarlier, tornAligned, tornUnaligned, older, newer, foreign, floor,
-            accepted.count,
-        ] + accepted.flatMap { [$0.key, $0.value] }
+        let places = map.numbers
+        return [
+            unchanged, acceptedEarlier, tornAligned, tornUnaligned, older, newer, foreign,
+            foreignUnsearched, floor, accepted.count, places.count,
+        ] + accepted.flatMap { [$0.key, $0.value] } + places
             + listed.flatMap {
                 [$0.kind.rawValue, $0.offset, $0.generation, $0.tornAt, $0.nextGeneration]
             }
     }
 
-    /// The log that ``numbers`` describes.
-    package init(numbers: [Int]) {
+    /// The log of a data set that ``numbers`` describes.
+    package init(_ spec: DataSpec, numbers: [Int]) {
         (unchanged, acceptedEarlier) = (numbers[0], numbers[1])
         (tornAligned, tornUnaligned) = (numbers[2], numbers[3])
-        (older, newer, foreign, floor) = (numbers[4], numbers[5], numbers[6], numbers[7])
-        let end = 9 + 2 * numbers[8]
-        for place in stride(from: 9, to: end, by: 2) {
+        (older, newer, foreign) = (numbers[4], numbers[5], numbers[6])
+        (foreignUnsearched, floor) = (numbers[7], numbers[8])
+        let places = 11 + 2 * numbers[9]
+        let end = places + numbers[10]
+        map = StretchMap(spec, numbers: Array(numbers[places..<end]))
+        for place in stride(from: 11, to: places, by: 2) {
             accepted[numbers[place]] = numbers[place + 1]
         }
         listed = stride(from: end, to: numbers.count, by: 5).compactMap { place in

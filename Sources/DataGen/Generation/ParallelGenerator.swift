@@ -145,6 +145,11 @@ public final class ParallelGenerator: @unchecked Sendable {
         }
     }
 
+    /// Runs `body` for some parts at once, one for each thread at most, given its number.
+    func work<Part: Sendable>(on parts: [Part], _ body: @escaping (Int, Part) -> Void) {
+        pool.run(parts, body)
+    }
+
     /// Gives each worker its part of `count` bytes.
     private func split(_ count: Int, _ work: @escaping (inout Worker, Range<Int>) -> Void) {
         pool.run(parts(of: count)) { [workers] index, part in work(&workers[index], part) }
