@@ -135,6 +135,21 @@ class _Specification(_Record):
 
 
 _Text = str | None
+Natural = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class _Stretch(_Record):
+    offset: Natural
+    bytes: Natural
+    unchanged: Natural | None = None
+    generations: dict[Annotated[str, Field(pattern=r"\A[0-9]{1,10}\z")], Natural] | None = None
+    earlier: Natural | None = None
+    damage: dict[Annotated[str, Field(pattern=r"\A[a-z_]{1,20}\z")], Natural] | None = None
+
+
+class _Map(_Record):
+    stretch_bytes: Natural
+    stretches: Annotated[list[_Stretch], Field(max_length=1024)]
 
 
 class _Report(_Record):
@@ -149,6 +164,7 @@ class _Report(_Record):
     mpi: _Launch | None = None
     spec: _Specification | None = None
     operations: list[_Operation] = []
+    map: _Map | None = None
 
 
 class _Case(_Record):

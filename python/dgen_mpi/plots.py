@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from dgen_mpi import _native
@@ -131,6 +132,100 @@ def draw_profile(measured: dict[str, Any], path: str | os.PathLike[str]) -> None
     right.set_ylabel("% of the contents")
     right.legend(fontsize=8)
     figure.suptitle(label(", ".join(Path(each).name for each in measured["paths"])), fontsize=10)
+    figure.savefig(path, dpi=150)
+
+
+PLAIN = {"right": "#dfe4ea", "unchanged": "#c3cad3", "earlier": "#8f99a5"}
+"""Colours of what has no generation, and is no damage."""
+
+DAMAGE = {
+    **{"torn": "#ff7f0e", "older": "#d62728", "newer": "#e377c2", "foreign": "#000000"},
+    **{"zeros": "#8c564b", "stale": "#b5126a", "misplaced": "#9400d3", "bit_flips": "#ff4500"},
+    **{"truncated": "#7a0019", "transient": "#bcbd22", "mixed": "#5b3a29", "unexamined": "#444444"},
+}
+"""Colours of damage; of a kind that is not known, that of `foreign`."""
+
+NAMES_SHOWN = 24
+"""As many generations as a legend has: the first ones and the last ones."""
+
+
+def generation_colour(place: int, count: int) -> tuple[float, ...]:
+    """Return the colour of one of so many generations, the first of which is 0."""
+    colour: tuple[float, ...] = colormaps["viridis"](place / max(1, count - 1))
+    return colour
+
+
+def _layers(stretches: list[dict[str, Any]]) -> dict[str, tuple[Any, list[int]]]:
+    """Return the colour of each thing that stretches hold, and its bytes in each of them."""
+    made = sorted({int(it) for each in stretches for it in each.get("generations") or {}})
+    kinds = sorted({it for each in stretches for it in each.get("damage") or {}})
+    layers: dict[str, tuple[Any, list[int]]] = {}
+    for name in ("unchanged", "earlier"):
+        layers[name] = (PLAIN[name], [each.get(name) or 0 for each in stretches])
+    for place, it in enumerate(made):
+        held = [(each.get("generations") or {}).get(str(it), 0) for each in stretches]
+        layers[f"generation {it}"] = (generation_colour(place, len(made)), held)
+    for kind in kinds:
+        held = [(each.get("damage") or {}).get(kind, 0) for each in stretches]
+        layers[kind] = (DAMAGE.get(kind, DAMAGE["foreign"]), held)
+    known = [sum(held[n] for _, held in layers.values()) for n in range(len(stretches))]
+    right = [each["bytes"] - it for each, it in zip(stretches, known, strict=True)]
+    layers["right"] = (PLAIN["right"], [max(0, it) for it in right])
+    return {name: layer for name, layer in layers.items() if any(layer[1])}
+
+
+def draw_map(found: dict[str, Any], size: int, title: str, path: str | Path) -> None:
+    """Draw what each stretch of a data set holds, and above it where anything is damaged.
+
+    A stretch of which a single byte is damaged has the colour of the damage above, of whatever kind
+    has most of its bytes. Stretches that are not in the map are right.
+    """
+    stretches = []
+    end = 0
+    for each in sorted(found["stretches"], key=lambda it: it["offset"]):
+        start = min(size, each["offset"])
+        if start > end:
+            stretches.append({"offset": end, "bytes": start - end})
+        if each["bytes"] and start >= end:
+            stretches.append(each)
+            end = min(size, start + each["bytes"])
+    if end < size:
+        stretches.append({"offset": end, "bytes": size - end})
+    layers = _layers(stretches)
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    strip, shares = figure.subplots(2, 1, sharex=True, height_ratios=[1, 4])
+    edges = [each["offset"] for each in stretches] + [size]
+    totals = [max(1, sum(held[n] for _, held in layers.values())) for n in range(len(stretches))]
+    low = [0.0] * len(edges)
+    for number, (name, (colour, held)) in enumerate(layers.items()):
+        parts = [100 * it / total for it, total in zip(held, totals, strict=True)]
+        high = [one + other for one, other in zip(low, [*parts, parts[-1]], strict=True)]
+        is_shown = number < NAMES_SHOWN // 2 or number >= len(layers) - NAMES_SHOWN // 2
+        shown = label(name.replace("_", " ")) if is_shown else None
+        shares.fill_between(
+            edges, low, high, step="post", color=colour, linewidth=0, antialiased=False, label=shown
+        )
+        low = high
+    strip.axvspan(0, size, color=PLAIN["right"], linewidth=0)
+    bars: dict[str, list[tuple[int, int]]] = {}
+    for each in stretches:
+        if damage := each.get("damage"):
+            kind = max(sorted(damage), key=lambda it: damage[it])
+            bars.setdefault(kind, []).append((each["offset"], min(each["bytes"], size)))
+    for kind, ranges in bars.items():
+        colour = DAMAGE.get(kind, DAMAGE["foreign"])
+        strip.broken_barh(ranges, (0, 1), color=colour, linewidth=0, antialiased=False)
+    strip.set_yticks([])
+    strip.set_ylim(0, 1)
+    strip.set_ylabel("damage", rotation=0, ha="right", va="center")
+    strip.set_title(label(title), fontsize=10)
+    shares.set_xlim(0, size)
+    shares.set_ylim(0, 100)
+    shares.set_ylabel("% of a stretch")
+    places = [size * part // 4 for part in range(5)]
+    shares.set_xticks(places, [_native.format_size(place) for place in places])
+    shares.set_xlabel("offset")
+    figure.legend(loc="outside right upper", fontsize=7)
     figure.savefig(path, dpi=150)
 
 

@@ -188,7 +188,7 @@ def load(*paths: str | Path) -> Results:
     for path in map(Path, paths):
         if not path.exists():
             raise ReportError(f"{path}: no such file or directory")
-        found = [path] if path.is_file() else sorted(path.rglob("*.report.json"))
+        found = _reports(path)
         index = path / "index.json"
         cases = {}
         if index.exists():
@@ -206,6 +206,10 @@ def load(*paths: str | Path) -> Results:
                 for fields in _records.operations(report)
             ]
     return results
+
+
+def _reports(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(path.rglob("*.report.json"))
 
 
 def _without_run(result: Result) -> str:
@@ -304,6 +308,29 @@ def draw_ratios(analyses: Sequence[dict[str, Any]], path: str | Path) -> None:
 
     with _drawing(path):
         plots.draw_ratios(points, path)
+
+
+def draw_map(paths: Iterable[str | Path], path: str | Path) -> None:
+    """Draw a data set, offset by colour of generation or damage, as a report says; see `draw`.
+
+    The paths are as for `load`. Raises ReportError unless exactly one of the reports has a map:
+    `verify` with ``--from``, or of damaged data, writes one.
+    """
+    reports = [
+        (name, _records.report(name)) for each in map(Path, paths) for name in _reports(each)
+    ]
+    found = [(name, content) for name, content in reports if content.get("map")]
+    if len(found) != 1:
+        why = "no report has a map" if not found else f"{len(found)} reports have a map; name one"
+        raise ReportError(f"map: {why} (verify --from, or of damaged data, writes one)")
+    name, content = found[0]
+    size = (content.get("spec") or {}).get("size") or 0
+    if size < 1:
+        raise ReportError(f"{name}: map: of no data set")
+    from dgen_mpi import plots
+
+    with _drawing(path):
+        plots.draw_map(content["map"], size, content.get("path") or str(name), path)
 
 
 @contextmanager

@@ -345,12 +345,14 @@ def spellings(folder: Path, name: str) -> list[str]:
         (["report", "r.json", "--plot"], "r.json"),
         (["report", "r.json", "--compare", "s.json", "--csv"], "s.json"),
         (["report", "r.json", "--plot-ratios"], "r.json"),
+        (["report", "r.json", "--map"], "r.json"),
         (["analyze", "data", "--plot"], "data"),
         (["analyze", "data", "--plot"], "data.dgen.json"),
         # Not read, but nothing of the kind.
         (["render", "z.yaml", "--single"], "precious"),
         (["report", "r.json", "--csv"], "precious"),
         (["report", "r.json", "--plot"], "precious"),
+        (["report", "r.json", "--map"], "precious"),
         (["analyze", "data", "--plot"], "precious"),
         (["new", "size=1", "output=x"], "precious"),
     ],
@@ -387,6 +389,7 @@ def test_outputs_are_no_outputs(
     (tmp_path / "r.json").write_text(REPORT)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["report", "r.json", "--csv", "x", "--plot", "./x"]) == 2
+    assert cli.main(["report", "r.json", "--plot", "x", "--map", "./x"]) == 2
     assert cli.main(["render", "z.yaml", "--single", "sub/../data"]) == 2
     assert cli.main(["render", "z.yaml", "--single", "data.dgen.json"]) == 2
     (tmp_path / "ranks.yaml").write_text(CAMPAIGN + "layout: per-rank\n")

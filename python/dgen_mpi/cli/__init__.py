@@ -169,6 +169,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="draw requested against measured ratios (dgen analyze)",
     )
+    add(
+        "--map",
+        metavar="FILE",
+        help="draw where which generation or damage is, of one report of verify, PNG or SVG",
+    )
 
     add = command("analyze", files.analyze)
     add("paths", nargs="+", metavar="PATH", help="files, or folders of campaigns")

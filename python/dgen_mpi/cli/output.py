@@ -75,7 +75,7 @@ _MARKS = {
     "single": b" of dgen-mpi; `dgen report ",
     "profile_out": b"# A profile, written by dgen analyze",
     "csv": b"campaign,case,step,operation,",
-    **dict.fromkeys(("plot", "plot_ratios"), b"atplotlib"),
+    **dict.fromkeys(("plot", "plot_ratios", "map"), b"atplotlib"),
 }
 """What files have near their beginning that commands write, by the option that names them."""
 

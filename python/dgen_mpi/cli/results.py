@@ -23,6 +23,8 @@ def report(options: argparse.Namespace) -> None:
     results = reports.load(*options.paths)
     if options.plot:
         reports.draw(results, options.plot, options.x, options.series)
+    if options.map:
+        reports.draw_map(options.paths, options.map)
     if options.plot_ratios:
         found = [
             analyze.load(path)
@@ -65,7 +67,7 @@ def report(options: argparse.Namespace) -> None:
         console = new_console()
         console.print(reports.comparison_table(changes) if changes else results.table())
         _warn_of_unfinished(options.paths)
-    for field in ("plot", "plot_ratios", "csv"):
+    for field in ("plot", "plot_ratios", "map", "csv"):
         path = getattr(options, field)
         if path and (field, path) != ("csv", "-"):
             say(f"written: {path}", sys.stderr)
@@ -75,7 +77,7 @@ def _require_outputs_of_report(options: argparse.Namespace) -> None:
     """Refuse outputs that are one file, or one that is read."""
     read = [*options.paths, *filter(None, [options.compare])]
     inputs: list[tuple[str | Path, str]] = [(path, "what is read") for path in read]
-    for field in ("plot", "plot_ratios", "csv"):
+    for field in ("plot", "plot_ratios", "map", "csv"):
         output = getattr(options, field)
         if output:
             require_output(field, output, inputs)
