@@ -284,9 +284,9 @@ CAN_BUILD := Sources/CMPI/backend/build.sh --list
 VENV_PACKAGES := python3-venv
 HAS_VENV := python3 -c 'import ensurepip'
 TEST_PACKAGES := libmpich-dev mpich shellcheck procps util-linux binutils bzip2 cpio busybox-static qemu-user qemu-system-x86 slurm-wlm munge \
-    glusterfs-server iproute2 btrfs-progs btrfs-compsize zfs-fuse borgbackup dieharder debootstrap environment-modules
+    glusterfs-server iproute2 e2fsprogs btrfs-progs btrfs-compsize zfs-fuse borgbackup dieharder debootstrap environment-modules
 HAS_TESTS := PATH="$$PATH:/usr/sbin:/sbin" && pkg-config --exists mpich && type mpirun.mpich shellcheck ps unshare strip bzip2 cpio busybox qemu-x86_64 \
-    qemu-system-x86_64 sbatch munged glusterd ip nsenter mkfs.btrfs compsize zpool borg dieharder debootstrap modulecmd
+    qemu-system-x86_64 sbatch munged glusterd ip nsenter setpriv mkfs.ext4 debugfs mkfs.btrfs compsize zpool borg dieharder debootstrap modulecmd
 ARM64_PACKAGES := debootstrap debian-archive-keyring
 HAS_ARM64 := PATH="$$PATH:/usr/sbin" && type debootstrap && test -e /usr/share/keyrings/debian-archive-keyring.gpg
 
