@@ -252,13 +252,17 @@ class Machine:
             try:
                 part = self._console.recv(1 << 16)
             except TimeoutError:
-                log = self._log.read_text(errors="replace")[-2000:]
-                raise AssertionError(f"the machine hangs: {self._said!r} {log}") from None
+                raise AssertionError(f"the machine hangs: {self._said!r} {self._end}") from None
             except ConnectionError:
                 part = b""
             if not part:
-                raise PowerCutError
+                raise PowerCutError(self._end)
             self._said += part
+
+    @property
+    def _end(self) -> str:
+        """The last words of the kernel."""
+        return self._log.read_text(errors="replace")[-2000:]
 
     def run(self, command: str, *statuses: int) -> str:
         """Run a line of the shell, which is to end with 0 or what is given; return what it says."""
