@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from typing import Any, SupportsIndex, final
 
+from typing_extensions import disjoint_base
+
 from dgen_mpi._arguments import BufferLike, RatioLike, SizeLike
 from dgen_mpi.damage import Found
 
@@ -29,6 +31,7 @@ class BytesView:
 @final
 class Kind: ...
 
+@disjoint_base
 class Stream:
     def fill_chunk(self, /, buffer: BufferLike) -> int: ...
     def get_chunk(self, /, chunk_size: SizeLike | None = None) -> BytesView | None: ...
@@ -69,6 +72,7 @@ class Stream:
         /,
     ) -> None: ...
 
+@disjoint_base
 class Pool:
     def next_slice(self, /, size: SizeLike) -> BytesView: ...
     def _open(self, seed: SupportsIndex | None, kind: Kind, /) -> None: ...

@@ -59,11 +59,13 @@ def test_what_copies_streams_writes_to_it() -> None:
     numbers = np.frombuffer(whole(DataSpec(8000, 1)), dtype=np.float64).reshape(10, 100)
     assert DataChecker(DataSpec(8000, 1)).write(numbers) == 8000
     assert not checker.readable()
+    checker = DataChecker(SPEC)
     for call in (checker.read, checker.readall, checker.readline, checker.truncate, checker.fileno):
         with pytest.raises(io.UnsupportedOperation, match=r"."):
             call()
     with pytest.raises(io.UnsupportedOperation, match="only written to"):
         checker.readinto(bytearray(1))
+    checker.close()
     with pytest.raises(ValueError, match="closed"):
         checker.write(b"")
 
