@@ -80,6 +80,11 @@ final class Kind: PythonContent {
         }
     }
 
+    /// Whether so many bytes are those of the seed's stream, in its order.
+    func isStream(upTo count: Int) -> Bool {
+        compress == 1000 && (dedup == 1000 || count <= dedupUnit)
+    }
+
     /// What makes one.
     func source(size: Int, seed: UInt64) throws(PythonError) -> Source {
         try Source(

@@ -22,6 +22,14 @@ private enum Pools {
         return pool
     }
 
+    /// What is asked for with two ratios alone.
+    static func kind(dedup: Int, compress: Int) throws(PythonError) -> Kind {
+        guard let kind = try pool(dedup: dedup, compress: compress).kind else {
+            throw PythonError(cpython_type_error(), "a pool has a kind")
+        }
+        return kind
+    }
+
     /// Takes bytes, 1 to those of a block; no more grains are cut than these have.
     static func take(
         _ count: Int, dedup: Int, compress: Int
@@ -39,6 +47,8 @@ private struct PlainCall {
     let subject: PythonObject
     private(set) var dedup = 1000
     private(set) var compress = 1000
+    /// None, where it was given so.
+    private(set) var seed: PythonObject?
 
     /// Nil for another call, whether it is legal or not.
     init?(
@@ -64,6 +74,8 @@ private struct PlainCall {
             } else if count < 3, PyUnicode_CompareWithASCIIString(name, "compress_ratio") == 0 {
                 guard let ratio = Self.thousandths(value) else { return nil }
                 compress = ratio
+            } else if PyUnicode_CompareWithASCIIString(name, "seed") == 0 {
+                seed = value
             } else {
                 return nil
             }
@@ -87,13 +99,18 @@ private struct PlainCall {
     }
 }
 
+// As long as the process; touched under Python's lock only.
+nonisolated(unsafe) private var functions: [String: PythonObject] = [:]
+
 /// What a function of the package's Python code does with the same arguments.
 private func leave(
     to name: String, _ arguments: UnsafePointer<PythonObject?>?, _ count: Int,
     _ names: PythonObject?
 ) -> PythonObject? {
-    guard let function = imported(name, from: "dgen_mpi.generator") else { return nil }
-    defer { Py_DecRef(function) }
+    guard let function = functions[name] ?? imported(name, from: "dgen_mpi.generator") else {
+        return nil
+    }
+    functions[name] = function
     func given(_ index: Int) -> PythonObject? {
         let object = arguments?[index]
         Py_IncRef(object)
@@ -125,6 +142,11 @@ func generateBuffer(
         return leave(to: "_generate_buffer", arguments, count, names)
     }
     do throws(PythonError) {
+        if let given = plain.seed, cpython_is_none(given) == 0 {
+            return try newWhole(
+                size, seed: try givenSeed(of: given),
+                try Pools.kind(dedup: plain.dedup, compress: plain.compress))
+        }
         let (memory, range) = try Pools.take(size, dedup: plain.dedup, compress: plain.compress)
         return BytesView.newObject(memory, range)
     } catch {
@@ -141,9 +163,13 @@ func generateIntoBuffer(
     do throws(PythonError) {
         return try withBuffer(of: plain.subject, isWritten: true) { (buffer) throws(PythonError) in
             let (dedup, compress) = (plain.dedup, plain.compress)
-            guard buffer.count > 0, buffer.count <= copiedMax else {
-                let kind = try Kind(dedup: dedup, compress: compress, wish: .any)
-                return try fill(buffer, seed: Seeds.next(), kind)
+            let isDrawn = plain.seed.map { cpython_is_none($0) != 0 } ?? true
+            guard isDrawn, buffer.count > 0, buffer.count <= copiedMax else {
+                let kind = try Pools.kind(dedup: dedup, compress: compress)
+                let seed = try plain.seed.map { (seed) throws(PythonError) in
+                    try givenSeed(of: seed)
+                }
+                return try fill(buffer, seed: seed ?? Seeds.next(), kind)
             }
             let (memory, range) = try Pools.take(buffer.count, dedup: dedup, compress: compress)
             buffer.copyMemory(
@@ -159,6 +185,9 @@ func generateIntoBuffer(
 /// Up to so many bytes are copied from a pool sooner than a data set of their own is opened.
 private let copiedMax = 16 << 10
 
+/// Up to so many bytes are made sooner by the scalar kernel.
+private let scalarMax = 8 << 10
+
 /// Fills a buffer with a data set of its length; returns that.
 private func fill(
     _ buffer: UnsafeMutableRawBufferPointer, seed: UInt64, _ kind: Kind
@@ -167,9 +196,16 @@ private func fill(
         try kind.source(size: buffer.count, seed: seed).fill(buffer, at: 0)
         return buffer.count.newObject()
     }
+    let (kernel, logger) = (try chosenKernel(), PythonLogHandler.newLogger("generator"))
+    // Lanes are placed in more time than few bytes take one after another.
+    let isShort = buffer.count <= scalarMax
+    if isShort, kind.isStream(upTo: buffer.count), logger.logLevel > .trace {
+        Generator.fillStart(buffer, seed: seed)
+        return buffer.count.newObject()
+    }
     var generator = Generator(
-        try kind.spec(size: buffer.count, seed: seed), kernel: try chosenKernel(),
-        logger: PythonLogHandler.newLogger("generator"))
+        try kind.spec(size: buffer.count, seed: seed), kernel: isShort ? .scalar : kernel,
+        logger: logger)
     if buffer.count < copiedMax {
         generator.fillOnce(buffer, at: 0)
     } else {
@@ -182,7 +218,12 @@ private func fill(
 func whole(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
     let count = try arguments.integer(0, "size", in: 0...Int.max)
     let seed = try givenSeed(of: try arguments.object(1))
-    let kind = try Kind.of(try arguments.object(2))
+    return try newWhole(count, seed: seed, try Kind.of(try arguments.object(2)))
+}
+
+private func newWhole(
+    _ count: Int, seed: UInt64, _ kind: Kind
+) throws(PythonError) -> PythonObject? {
     let wish = try kind.wish.now()
     guard count < ParallelGenerator.splitBytesMin, !wish.isPlaced else {
         let source = try kind.source(size: count, seed: seed)

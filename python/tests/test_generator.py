@@ -184,6 +184,23 @@ def test_small_calls_are_large_calls(ratio: Any) -> None:
     assert packed == pytest.approx(500_000 / float(ratio), rel=0.03)
 
 
+@pytest.mark.parametrize("ratios", [(1, 1), (2, 1), (1, 1.5), (1.5, 2)])
+@pytest.mark.parametrize("size", [0, 1, 7, 64, 4099, 8192, 8193, 70_001, MIB, 3 * MIB + 5])
+def test_a_seed_makes_the_same_bytes_by_all_ways(size: int, ratios: tuple[float, float]) -> None:
+    """However few they are."""
+    expected = bytearray(size)
+    DataSpec(size, 5, *ratios).fill(expected)
+    assert bytes(dgen_mpi.generate_buffer(size, *ratios, seed=5)) == expected
+    assert bytes(dgen_mpi.generate_buffer(size, *ratios, "auto", None, None, seed=5)) == expected
+    for more in ((), ("off", 1)):
+        buffer = bytearray(size)
+        assert dgen_mpi.generate_into_buffer(buffer, *ratios, *more, seed=np.uint64(5)) == size
+        assert buffer == expected
+    for seed in (-1, 1 << 64):
+        with pytest.raises(ValueError, match=r"seed: '.*' is not accepted"):
+            dgen_mpi.generate_buffer(10, seed=seed)
+
+
 def test_small_buffers_of_all_ways_are_different() -> None:
     """No byte twice, and none that is left as it was."""
     pieces = [bytes(dgen_mpi.generate_buffer(64)) for _ in range(20_000)]

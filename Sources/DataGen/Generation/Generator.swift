@@ -72,7 +72,7 @@ public struct Generator: Sendable {
         // More where placing the lanes is a larger part of the work. Incompressible bytes as many as the
         // lanes of one spacing make.
         let windowMax = isWide ? Window.bytesMax : Window.bytesMax / 2
-        let lanes = LaneSpacing.ladder(isWide: isWide).map { 8 * $0.total }.first {
+        let lanes = LaneSpacing.ladder(isWide: isWide).lazy.map { 8 * $0.total }.first {
             $0 <= windowMax
         }
         windowBytes = spec.compressRatio == 1 ? lanes ?? windowMax : windowMax
@@ -118,6 +118,24 @@ public struct Generator: Sendable {
             end = offset + buffer.count
         }
         if isPastCache { Use.storesAreVisible() }
+    }
+
+    /// Fills `buffer` with the first bytes of the stream of a seed, one word after another.
+    ///
+    /// They are those of an incompressible data set of one distinct block, or of distinct blocks alone: for so few that
+    /// preparing to make them takes longer than this.
+    package static func fillStart(_ buffer: UnsafeMutableRawBufferPointer, seed: UInt64) {
+        var stream = Xoshiro256PlusPlus(seed: seed)
+        let words = buffer.count / 8
+        for word in 0..<words {
+            buffer.storeBytes(
+                of: stream.next().littleEndian, toByteOffset: 8 * word, as: UInt64.self)
+        }
+        guard words * 8 < buffer.count else { return }
+        withUnsafeBytes(of: stream.next().littleEndian) { last in
+            UnsafeMutableRawBufferPointer(rebasing: buffer[(words * 8)...])
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: last[..<(buffer.count % 8)]))
+        }
     }
 
     /// ``fill(_:at:)`` for what nothing follows: no window of bytes that may come next is made.
