@@ -85,11 +85,15 @@ let package = Package(
             name: "Options", dependencies: ["Checksums", "DataGen", "NUMA"],
             resources: [.embedInCode("Profiles")], swiftSettings: strict),
 
+        // Files and manifests: what may be made, replaced, and called complete, for both entry points.
+        .target(name: "Files", dependencies: ["DataGen", "Options"], swiftSettings: strict),
+
         // The program: a library, so that tests may look at it, and an executable that calls it.
         .target(
             name: "DGen",
             dependencies: [
-                "CStart", "Checksums", "DataGen", "MPI", "NUMA", "Options", "Xoshiro", "Yams",
+                "CStart", "Checksums", "DataGen", "Files", "MPI", "NUMA", "Options", "Xoshiro",
+                "Yams",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "Logging", package: "swift-log"),
@@ -109,7 +113,7 @@ let package = Package(
         .target(
             name: "DGenPython",
             dependencies: [
-                "CPython", "Checksums", "DataGen", "NUMA", "Options",
+                "CPython", "Checksums", "DataGen", "Files", "NUMA", "Options",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),

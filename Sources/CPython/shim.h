@@ -17,6 +17,8 @@
 static inline PyObject *cpython_none(void) { return Py_NewRef(Py_None); }
 
 static inline PyObject *cpython_value_error(void) { return PyExc_ValueError; }
+static inline PyObject *cpython_os_error(void) { return PyExc_OSError; }
+static inline PyObject *cpython_file_exists_error(void) { return PyExc_FileExistsError; }
 static inline PyObject *cpython_type_error(void) { return PyExc_TypeError; }
 static inline PyObject *cpython_buffer_error(void) { return PyExc_BufferError; }
 // An exception that is both.

@@ -317,6 +317,10 @@ nonisolated(unsafe) private let functions = methodTable([
         "Return what a manifest says, or raise a ValueError for what is none."
     ) { call($1, $2, wanted: 1, manifest) },
     pythonFunction(
+        "part", "path, layout, ranks, align, size, rank",
+        "Return the file of a rank, and where its part of a data set of `size` bytes begins and ends."
+    ) { call($1, $2, wanted: 6, part) },
+    pythonFunction(
         "options", "",
         "Return the rows of the table of options."
     ) { call($1, $2, wanted: 0, options) },
@@ -358,6 +362,7 @@ private func execute(_ module: PythonObject) throws(PythonError) {
     try Kind.addType(to: module)
     try Stream.addType(to: module)
     try Pool.addType(to: module)
+    try WrittenDataSet.addType(to: module)
     _ = log
 }
 

@@ -473,6 +473,14 @@ final class Source: PythonContent {
         return cpython_none()
     }
 
+    private func create(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+        try WrittenDataSet.create(spec, arguments)
+    }
+
+    private func writeManifest(_ arguments: Arguments) throws(PythonError) -> PythonObject? {
+        try WrittenDataSet.describe(spec, kernel: kernel, arguments)
+    }
+
     private func describe(_: Arguments) throws(PythonError) -> PythonObject? {
         let reduction = Reduction(spec)
         var found: PythonDictionary = [
@@ -573,6 +581,16 @@ final class Source: PythonContent {
                     "seek", "$self, offset, end",
                     "Go on at `offset`, and before `end` no further."
                 ) { call($0, $1, $2, wanted: 2, Source.seek) },
+                pythonFunction(
+                    "create",
+                    "$self, path, layout, ranks, align, transfer_size, overwrite, space_check",
+                    "Make the files of the data set, empty, and a manifest that says that it is being written."
+                ) { call($0, $1, $2, wanted: 7, Source.create) },
+                pythonFunction(
+                    "write_manifest",
+                    "$self, path, layout, ranks, align, transfer_size, overwrite",
+                    "Write the manifest of the data set that is there, once its files show that they are its."
+                ) { call($0, $1, $2, wanted: 6, Source.writeManifest) },
                 pythonFunction(
                     "describe", "$self",
                     "Return what follows from the specification, the kernel, and the threads."

@@ -47,6 +47,66 @@ import Testing
         }
     }
 
+    @Test func itIsATextForPeople() throws {
+        let spec = try DataSpec(
+            size: 300_001, seed: .max, dedupUnit: 4096,
+            composition: Composition(
+                copies: [.init(copies: 3, share: Share(millionths: 5))],
+                zeros: Share(millionths: 50_000),
+                change: [.init(share: Share(millionths: 1_000_000), rate: Share(millionths: 125))],
+                generation: 2))
+        let manifest = Manifest(
+            status: .updating, update: Manifest.UnfinishedUpdate(from: 1, sync: "end"), spec: spec,
+            layout: .perRank, ranks: 3, align: 4096, run: "a\"\\b/c\u{1}\u{E9}")
+        #expect(
+            manifest.text(for: "/folder/data") == """
+                {
+                  "align" : 4096,
+                  "created_by" : "dgen-mpi \(Version.current)",
+                  "files" : [
+                    "data.00000000",
+                    "data.00000002"
+                  ],
+                  "format" : "dgen/2",
+                  "layout" : "per-rank",
+                  "ranks" : 3,
+                  "run" : "a\\"\\\\b/c\\u0001\u{E9}",
+                  "spec" : {
+                    "change" : [
+                      [
+                        1,
+                        0.000125
+                      ]
+                    ],
+                    "compress_ratio" : 1,
+                    "compress_unit" : 1024,
+                    "copies" : [
+                      [
+                        3,
+                        "0.0005%"
+                      ]
+                    ],
+                    "dedup_unit" : 4096,
+                    "fill" : "backref",
+                    "generation" : 2,
+                    "seed" : 18446744073709551615,
+                    "size" : 300001,
+                    "zeros" : 0.05
+                  },
+                  "status" : "updating",
+                  "update" : {
+                    "from" : 1,
+                    "sync" : "end"
+                  }
+                }
+
+                """)
+        let read = try Manifest.parse(manifest.text(for: "d"), name: "d")
+        #expect(read.spec == spec)
+        #expect(read.run == manifest.run)
+        #expect(read.update == manifest.update)
+    }
+
     @Test func othersAreRefused() {
         let unknown = #"{"format": "dgen/3", "status": "complete", \#(spec)}"#
         #expect(message(unknown).contains("'dgen/3' is not known"))

@@ -15,6 +15,7 @@ from dgen_mpi._native import BytesView, UnsuitableBufferError
 from dgen_mpi.checker import DataChecker
 from dgen_mpi.checksum import Checksum, PartChecksums
 from dgen_mpi.damage import Damage, DamagedRanges
+from dgen_mpi.dataset import DataSet
 from dgen_mpi.generator import (
     BufferPool,
     Generator,
@@ -39,6 +40,7 @@ __all__ = [
     "DamagedRanges",
     "DataChecker",
     "DataReader",
+    "DataSet",
     "DataSpec",
     "Generator",
     "PartChecksums",

@@ -398,6 +398,46 @@ class DataSpec:
         count = max(0, self.size - start) if length is None else size_of(length, "length")
         return start, count
 
+    def write_manifest(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        layout: str = "shared",
+        ranks: SupportsIndex = 1,
+        align: SupportsIndex = 1 << 20,
+        transfer_size: SupportsIndex | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Write the manifest of a data set that is there, so that `mpirun dgen-mpi` knows it.
+
+        For what was written by other means, without `DataSet`. The manifest says that it is
+        complete: every file has to be as long as it should be, and some of the bytes that are
+        looked at, 4 MiB of each file at most, have to be right. Whether all are, ``dgen-mpi
+        verify`` tells.
+
+        Parameters
+        ----------
+        path
+            The file, beside which ``PATH.dgen.json`` will be.
+        layout, ranks, align, transfer_size
+            How it was written, as in `DataSet.create`.
+        overwrite
+            Replace a manifest that is there; something else never is.
+
+        Raises
+        ------
+        FileExistsError
+            For a manifest that is there, or something else in its place.
+        ValueError
+            For a file that has nothing of the data set, and for an argument that is not accepted.
+        OSError
+            For a file that is missing, or of another length, and for what the system refuses.
+        """
+        from dgen_mpi import dataset  # that uses this
+
+        how: Any = {"layout": layout, "ranks": ranks, "align": align, "overwrite": overwrite}
+        dataset.write_manifest(path, self, transfer_size=transfer_size, **how)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the specification as manifests have it: what was not given is not there.
 

@@ -86,7 +86,7 @@ struct ChecksumsOfSpec {
                     + "\(session.world.size) ranks; give part_size, or start one rank")
         }
         execution.report.path = path
-        execution.report.spec = EncodedSpec(spec)
+        execution.report.spec = spec.json
         execution.report.manifestStatus = manifest?.status.rawValue
         guard session.isRoot, let path, let manifest else { return }
         if let doubt = manifest.doubt {

@@ -38,7 +38,7 @@ struct Plan: Answer {
     static let shardsListed = 16
 
     let format = "dgen-plan/1"
-    let spec: EncodedSpec
+    let spec: JSONValue
     let ranks: Int
     let align: Int
     let transferSize: Int
@@ -63,7 +63,7 @@ struct Plan: Answer {
         // The seed does not change the plan.
         let spec = try settings.spec(over: nil, drawingSeed: { 0 })
         let reduction = Reduction(spec)
-        self.spec = EncodedSpec(spec)
+        self.spec = spec.json
         (ranks, align, transferSize, layout) = try Failure.reading(
             (settings[.ranks], settings.alignment(), settings[.transferSize], settings.layout()))
         let (cut, order) = try Failure.reading((settings.cut(), settings[.order]))

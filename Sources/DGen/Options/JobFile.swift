@@ -20,8 +20,8 @@ enum JobFile {
     static func read(
         _ path: String, rows: [OptionRow] = OptionRow.all
     ) throws(Failure) -> Settings.Given {
-        let text = try FileSystem.readText(
-            path, bytesMax: 1 << 20, what: "job file", mayBePipe: true)
+        let text = try FileSystem.readTextOrPipe(
+            path, bytesMax: 1 << 20, what: "job file")
         return try parse(text, name: path, rows: rows)
     }
 

@@ -15,8 +15,8 @@ enum ProfileFile {
         if let text = ReadyProfile.text(of: name) {
             return try parse(text, name: "profile \(name)").given
         }
-        let text = try FileSystem.readText(
-            name, bytesMax: 1 << 20, what: "profile", mayBePipe: true)
+        let text = try FileSystem.readTextOrPipe(
+            name, bytesMax: 1 << 20, what: "profile")
         return try parse(text, name: name).given
     }
 

@@ -20,8 +20,8 @@ extension Settings {
             jobFile: try path.map { path throws(Failure) in try JobFile.read(path, rows: rows) }
                 ?? [:], jobPath: path, rows: rows)
         if let path = text(.hintsFile), !path.isEmpty {
-            let text = try FileSystem.readText(
-                path, bytesMax: 1 << 20, what: "hints file", mayBePipe: true)
+            let text = try FileSystem.readTextOrPipe(
+                path, bytesMax: 1 << 20, what: "hints file")
             // Before those that are given one by one, which go before it.
             prepend(HintsFile.texts(text), to: .hint)
         }

@@ -424,7 +424,7 @@ struct Report: WritableResult {
     var hints: Hints?
     /// What the file system's own tool says of the file, where there is one.
     var stripes: Striping.Stripes?
-    var spec: EncodedSpec?
+    var spec: JSONValue?
     var operations: [Measurement] = []
     var summary: [String: Summary] = [:]
     var sample: Sampling?

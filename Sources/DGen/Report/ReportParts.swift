@@ -32,7 +32,7 @@ extension Report {
     /// Says which data set is written, and how.
     mutating func describe(_ writer: DataSetWriter) {
         describe(writer.files)
-        spec = EncodedSpec(writer.spec)
+        spec = writer.spec.json
         layout = writer.files.layout.rawValue
         segments = writer.pattern.cut.segmentCount ?? 1
         strided = writer.pattern.cut == .strided
@@ -44,7 +44,7 @@ extension Report {
     mutating func describe(_ subject: StoredDataSet, in generation: DataSpec? = nil) {
         describe(subject.files)
         if subject.manifest == nil { manifest = nil }
-        spec = EncodedSpec(generation ?? subject.spec)
+        spec = (generation ?? subject.spec).json
         layout = subject.files.layout.rawValue
         manifestStatus = subject.manifest?.status.rawValue
     }

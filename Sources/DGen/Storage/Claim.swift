@@ -3,16 +3,16 @@
 import DataGen
 import Options
 
-/// The right of a run to write a data set: a lock on its files, as long as this lives, and a manifest with the number of
-/// the run, so that two that write one file do not both call it complete.
+/// The right of a run to write a data set, on all of its ranks: each locks its files, and rank 0 has the manifest.
 final class Claim {
     private var session: Session
     private let path: String
     private let target: Target
     /// Where the manifest is; nil where none is kept.
     private let place: String?
-    private var manifest: Manifest
-    private var lock: OpenFile?
+    private let ownership: Ownership
+    /// What the manifest has of a target that is no file.
+    private let targetName, deviceName: String?
     /// The device, on one rank of each node.
     private var device: DeviceClaim?
 
@@ -25,21 +25,22 @@ final class Claim {
         self.path = path
         self.target = target
         place = target.manifestPath(for: path)
-        self.manifest = manifest
+        var manifest = manifest
         if !target.isFile {
-            self.manifest.target = target.kind.rawValue
-            self.manifest.device = target.kind == .device ? path : nil
+            manifest.target = target.kind.rawValue
+            manifest.device = target.kind == .device ? path : nil
         }
-        let drawn = try session.onRoot { UInt64.random(in: 0...UInt64.max) }
-        self.manifest.run = String(drawn, radix: 16)
+        manifest.run = try session.onRoot { Ownership.drawRun() }
+        (targetName, deviceName) = (manifest.target, manifest.device)
+        ownership = Ownership(path, manifestAt: place, manifest)
     }
 
     /// The number of the run.
-    var run: String { manifest.run }
+    var run: String { ownership.run }
 
     /// What is written next: all of a data set, or what an update of it changes.
     func plan(_ spec: DataSpec, updating: Manifest.UnfinishedUpdate? = nil) {
-        (manifest.spec, manifest.update) = (spec, updating)
+        ownership.plan(spec, updating: updating)
     }
 
     /// The files of a data set that was here before, as its manifest has them.
@@ -55,9 +56,7 @@ final class Claim {
     func take(_ own: String?) throws(Failure) -> EarlierFiles? {
         try lock(own)
         return try session.onRoot {
-            let before = place.flatMap { (try? Manifest.read(at: $0)) ?? nil }
-            try begin(earlier: before.map { [$0.spec] + $0.earlier } ?? [])
-            return before.map { EarlierFiles(layout: $0.layout, ranks: $0.ranks) }
+            try ownership.takeOver().map { EarlierFiles(layout: $0.layout, ranks: $0.ranks) }
         }
     }
 
@@ -89,10 +88,10 @@ final class Claim {
         guard !FileSystem.isLink(place) else { throw left("is a link") }
         guard try Manifest.isThere(at: place) else { throw left("exists and is no manifest") }
         let known = (try? Manifest.read(at: place)) ?? nil
-        guard let known, known.target == manifest.target,
+        guard let known, known.target == targetName,
             mayMove
                 || known.device.map(FileSystem.resolved)
-                    == manifest.device.map(FileSystem.resolved)
+                    == deviceName.map(FileSystem.resolved)
         else { throw left("is the manifest of something else") }
         guard overwrites else { throw left("exists without --overwrite") }
     }
@@ -101,7 +100,7 @@ final class Claim {
     func lock(_ own: String?) throws(Failure) {
         guard target.isFile else { return }
         try session.together {
-            if lock == nil, let own { lock = try FileSystem.locked(own) }
+            if let own { try ownership.lock(own) }
         }
     }
 
@@ -117,50 +116,22 @@ final class Claim {
 
     /// Gives the locks back.
     func release() {
-        lock = nil
+        ownership.release()
         device = nil
     }
 
     /// Says on rank 0 that the data is being written, and no longer what it held before, the last first; with `isNew` nothing
     /// may be there that says something else.
     func begin(earlier: [DataSpec], isNew: Bool = false) throws(Failure) {
-        // Other generations of the same data are known without.
-        let known = earlier.filter {
-            $0 != manifest.spec && !$0.isGeneration(of: manifest.spec)
-        }
-        manifest.earlier = Array(known.prefix(Manifest.earlierMax))
-        manifest.status = manifest.update == nil ? .writing : .updating
-        if let place { try manifest.write(to: place, for: path, isNew: isNew) }
+        try ownership.begin(earlier: earlier, isNew: isNew)
     }
 
     /// Takes back on rank 0 what ``begin(earlier:isNew:)`` has said of data that does not come to be, unless another run has
     /// said something since.
-    func withdraw() throws(Failure) {
-        guard try isOurs else { throw takenByAnother }
-        if let place { try FileSystem.remove(place) }
-    }
-
-    /// Whether the manifest is still that of this run.
-    private var isOurs: Bool {
-        get throws(Failure) {
-            guard let place else { return true }
-            return try Manifest.read(at: place)?.run == manifest.run
-        }
-    }
-
-    private var takenByAnother: Failure {
-        Failure(.inputOutput, "\(path): another run has written it meanwhile")
-    }
+    func withdraw() throws(Failure) { try ownership.withdraw() }
 
     /// Says that the data is stored, unless another run has taken the file meanwhile; collective.
     func complete(checksums: [RangeChecksum] = []) throws(Failure) {
-        try session.onRoot {
-            guard try isOurs else { throw takenByAnother }
-            // An update that several runs went on with is that of the one that began it.
-            manifest.run = manifest.update?.run ?? manifest.run
-            if !checksums.isEmpty { manifest.checksums = checksums }
-            (manifest.status, manifest.update) = (.complete, nil)
-            if let place { try manifest.write(to: place, for: path) }
-        }
+        try session.onRoot { try ownership.complete(checksums: checksums) }
     }
 }

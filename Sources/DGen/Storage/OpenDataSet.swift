@@ -222,7 +222,7 @@ private struct Opener {
         try session.together { try FileSystem.requireFolder(of: files.path) }
         guard files.layout == .shared else { return try openShards(files) }
         if access.access == .posix, mode != .read {
-            try session.onRoot { try PosixFile.create(files.path, isNew: mode == .createNew) }
+            try session.onRoot { try FileSystem.create(files.path, isNew: mode == .createNew) }
         }
         return try session.together { try open(files.path, on: world) }
     }
@@ -251,7 +251,7 @@ private struct Opener {
         } open: { shard throws(Failure) in
             let path = files.path(of: shard)
             if access.access == .posix, mode != .read {
-                try PosixFile.create(path, isNew: mode == .createNew)
+                try FileSystem.create(path, isNew: mode == .createNew)
             }
             return try open(path, on: alone)
         }

@@ -54,12 +54,6 @@ final class PosixFile: DataFile {
             path, mode | Self.openDirect, or: "cannot be opened with O_DIRECT (--direct)")
     }
 
-    /// Makes a file for writing; on one rank, before the others open it.
-    static func create(_ path: String, isNew: Bool) throws(Failure) {
-        _ = try OpenFile(
-            path, O_WRONLY | O_CREAT | (isNew ? O_EXCL : 0), mode: 0o644, or: "cannot be made")
-    }
-
     func size() throws(Failure) -> Int {
         if let deviceBytes {
             let end = try System.call { lseek(descriptor, 0, SEEK_END) }

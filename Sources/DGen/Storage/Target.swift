@@ -4,39 +4,7 @@ import DataGen
 import Glibc
 import Options
 
-/// What a data set is written to, or read from: a file, unless it is asked for something else.
-struct Target: Codable, Equatable {
-    enum Kind: String, Codable {
-        case file
-        /// A block device.
-        case device
-        /// `/dev/null`, which keeps nothing.
-        case null
-        /// A pipe, or standard output: bytes in order, from one process.
-        case stream
-    }
-
-    var kind = Kind.file
-    /// The number and the bytes of a device.
-    var number: dev_t = 0
-    var deviceBytes = 0
-    /// Whether it was said that a device is meant.
-    var isDeviceMeant = false
-    /// The file that was named for the manifest.
-    var manifest: String?
-
-    /// A file, with its manifest beside it.
-    static let file = Target()
-    /// What stands for standard output.
-    static let standardOutput = "-"
-
-    var isFile: Bool { kind == .file }
-
-    /// Where the manifest of the data at `path` is; nil where none is kept.
-    func manifestPath(for path: String) -> String? {
-        manifest ?? (isFile ? Manifest.path(for: path) : nil)
-    }
-
+extension Target {
     /// Why no manifest is kept, for people.
     var whyNoManifest: String {
         kind == .null ? "none: /dev/null keeps nothing" : "none without --manifest FILE"
@@ -98,9 +66,6 @@ struct Target: Codable, Equatable {
 }
 
 extension stat {
-    /// The number of /dev/null, as Linux has it: device 3 of driver 1.
-    static let nullDevice: dev_t = 0x103
-
     fileprivate var targetKind: Target.Kind {
         switch st_mode & S_IFMT {
         case S_IFBLK: .device

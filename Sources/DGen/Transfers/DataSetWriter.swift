@@ -165,21 +165,14 @@ final class DataSetWriter {
         let fileSystem = try session.onRoot {
             try files.requireShortNames()
             try FileSystem.requireNoDanglingLink(path)
-            let existing = try requireReplaceable(path)
+            let existing = try FileSet.requireReplaceable(path, overwrites: overwrites)
             try files.requireWritable()
-            try requireNoForeignManifest()
+            try files.requireNoForeignManifest(overwrites: overwrites, keepsAll: isTest)
             if checksSpace {
                 try FileSystem.requireSpace(
                     for: path, bytes: spec.size - (existing?.allocatedBytes ?? 0))
             }
-            let type = FileSystem.type(dataFolder)
-            guard type != "devtmpfs" || existing != nil else {
-                throw Failure(
-                    .usage,
-                    "output: \(path) is not there, and \(dataFolder) is for devices: a file there would "
-                        + "be in memory")
-            }
-            return type
+            return try files.requireFileSystem(hasFile: existing != nil)
         }
         note(fileSystem)
         if !isShared {
@@ -190,7 +183,7 @@ final class DataSetWriter {
             let own = files.path(of: rank)
             try session.together {
                 try FileSystem.requireNoDanglingLink(own)
-                _ = try requireReplaceable(own)
+                _ = try FileSet.requireReplaceable(own, overwrites: overwrites)
             }
             try files.requireApart(session)
         }
@@ -216,46 +209,8 @@ final class DataSetWriter {
         if session.isRoot, let text { pipeline.run.logger.warning("\(text)") }
     }
 
-    /// What is at a path that is to be written, which is nothing, or a file that may be replaced.
-    private func requireReplaceable(_ path: String) throws(Failure) -> stat? {
-        guard let existing = try FileSystem.state(path) else { return nil }
-        guard !existing.isDirectory else {
-            throw Failure(.inputOutput, "output: \(path) is a directory; give a file")
-        }
-        guard existing.isRegular else {
-            throw Failure(.inputOutput, "output: \(path) is not a regular file")
-        }
-        guard overwrites else {
-            throw Failure(
-                .usage, "output: \(path) exists; it is left as it is without --overwrite")
-        }
-        return existing
-    }
-
     /// The folder of the data file itself, where the output is a link to it.
     private var dataFolder: String { FileSystem.folder(of: FileSystem.resolved(path)) }
-
-    /// The manifest's place may be taken: by that of a data set whose files have other names, or by a file that is none,
-    /// and that nobody has asked to overwrite.
-    private func requireNoForeignManifest() throws(Failure) {
-        let manifest = Manifest.path(for: path)
-        guard try FileSystem.isTaken(manifest) else { return }
-        guard try Manifest.isThere(at: manifest) else {
-            throw Failure(
-                .usage,
-                "output: \(manifest) exists and is no manifest; it is left as it is (give another "
-                    + "output)")
-        }
-        guard !overwrites else { return }
-        let known = (try? Manifest.read(for: path)) ?? nil
-        // One whose files are all gone speaks of nothing.
-        if !isTest, known != nil, FileLayout.rankFiles(of: path).isEmpty { return }
-        let what = known.map { " (layout \($0.layout.rawValue), seed \($0.spec.seed))" } ?? ""
-        throw Failure(
-            .usage,
-            "output: \(manifest) says that a data set is there\(what); it is left as it is without "
-                + "--overwrite")
-    }
 
     /// Makes the open file that of this run before the first byte: nobody else writes it, and its
     /// manifest no longer says what it held.
@@ -280,7 +235,11 @@ final class DataSetWriter {
         if existing == .replaced, files.target.isFile {
             try session.together {
                 if let own { try watchdog.during(.open) { try FileSystem.cut(own, to: 0) } }
-                try removeLeftovers(of: earlier)
+                if let earlier {
+                    try files.removeLeftovers(
+                        of: earlier.layout, ranks: earlier.ranks, from: rank,
+                        by: session.world.size)
+                }
             }
         }
         if preallocates {
@@ -299,25 +258,6 @@ final class DataSetWriter {
     private func withdraw() {
         // A failure changes nothing: the run ends with the error that led here.
         if session.isRoot { try? claim.withdraw() }
-    }
-
-    /// Takes away the files of a data set that was here before, where they are not those of this one: as its manifest
-    /// has them.
-    private func removeLeftovers(of earlier: Claim.EarlierFiles?) throws(Failure) {
-        guard let earlier else { return }
-        guard earlier.layout == .perRank else {
-            if files.layout == .perRank, session.isRoot { try FileSystem.remove(path) }
-            return
-        }
-        let ranks = files.shards.count
-        let kept = files.layout == .perRank ? ranks : 0
-        for number in stride(from: rank, to: max(1, earlier.ranks), by: ranks)
-        where number >= kept {
-            let file = earlier.layout.path(path, rank: number)
-            // What a manifest says is not true for ever.
-            guard let state = try FileSystem.state(file) else { break }
-            if state.isRegular { try FileSystem.remove(file) }
-        }
     }
 
     /// Writes all shards and brings them to stable storage.

@@ -156,7 +156,7 @@ final class DataSetRepair {
         // The first file stands for all: whoever writes the data set has its lock.
         let first = files.path(of: 0)
         try session.onRoot {
-            if try FileSystem.state(first) == nil { try PosixFile.create(first, isNew: false) }
+            if try FileSystem.state(first) == nil { try FileSystem.create(first, isNew: false) }
         }
         _ = try claim.take(session.isRoot ? first : nil)
         try session.together {
@@ -166,7 +166,7 @@ final class DataSetRepair {
                         try FileSystem.cut(own.path, to: own.range.count)
                     }
                 } else {
-                    try PosixFile.create(own.path, isNew: false)
+                    try FileSystem.create(own.path, isNew: false)
                 }
             }
         }

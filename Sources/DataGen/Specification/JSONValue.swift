@@ -48,6 +48,80 @@ package enum JSONValue: Sendable, Hashable {
     }
 }
 
+extension JSONValue {
+    /// An object, of names and what is not nil.
+    package init(_ members: KeyValuePairs<String, JSONValue?>) {
+        var values: [[UInt8]: JSONValue] = [:]
+        for (name, value) in members { values[Array(name.utf8)] = value }
+        self = .object(values)
+    }
+
+    package static func number(_ value: some BinaryInteger) -> JSONValue { .number("\(value)") }
+
+    /// A text for people, and the same each time: names in order, indented, with a line feed at its end.
+    package var text: String { text(indent: "") + "\n" }
+
+    private func text(indent: String) -> String {
+        let inner = indent + "  "
+        switch self {
+        case .null: return "null"
+        case .boolean(let value): return "\(value)"
+        case .number(let text): return text
+        case .string(let text): return Self.quoted(text)
+        case .array(let values):
+            let lines = values.map { inner + $0.text(indent: inner) }
+            return "[\n" + lines.joined(separator: ",\n") + "\n\(indent)]"
+        case .object(let values):
+            let names = values.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+            let lines = names.map { name, value in
+                let name = Self.quoted(String(decoding: name, as: UTF8.self))
+                return "\(inner)\(name) : \(value.text(indent: inner))"
+            }
+            return "{\n" + lines.joined(separator: ",\n") + "\n\(indent)}"
+        }
+    }
+
+    private static func quoted(_ text: String) -> String {
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": quoted += "\\\(scalar)"
+            case "\n": quoted += "\\n"
+            case "\r": quoted += "\\r"
+            case "\t": quoted += "\\t"
+            case "\0"..<" ":
+                let digits = String(scalar.value, radix: 16)
+                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
+    }
+}
+
+extension JSONValue: Encodable {
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .null: try container.encodeNil()
+        case .boolean(let value): try container.encode(value)
+        case .number(let text):
+            if let value = Int(text) {
+                try container.encode(value)
+            } else if let value = UInt64(text) {
+                try container.encode(value)
+            } else {
+                try container.encode(Double(text))
+            }
+        case .string(let text): try container.encode(text)
+        case .array(let values): try container.encode(values)
+        case .object(let values):
+            let names = values.map { (String(decoding: $0, as: UTF8.self), $1) }
+            try container.encode(Dictionary(names, uniquingKeysWith: { $1 }))
+        }
+    }
+}
+
 /// Reads JSON from its first byte to its last.
 private struct JSONReader {
     private let bytes: [UInt8]

@@ -309,3 +309,43 @@ package struct StoredManifest: Sendable {
         Refusal(InvalidField(field: name, value: value.shown, accepted: accepted).description)
     }
 }
+
+extension DataSpec {
+    /// The specification as manifests and reports have it: what was not given is not there.
+    ///
+    /// Every reader takes each of its numbers for exactly what it is.
+    package var json: JSONValue {
+        func ratio(_ ratio: Ratio) -> JSONValue { .number(ratio.description) }
+        func share(_ share: Share) -> JSONValue {
+            // Some would write smaller ones with an exponent.
+            if (1..<100).contains(share.millionths) { return .string(share.description) }
+            let (whole, rest) = share.millionths.quotientAndRemainder(dividingBy: Share.whole)
+            guard rest > 0 else { return .number(whole) }
+            var decimals = String(String(Share.whole + rest).dropFirst())
+            while decimals.hasSuffix("0") { decimals.removeLast() }
+            return .number("\(whole).\(decimals)")
+        }
+        let all = composition
+        return JSONValue([
+            "size": .number(size), "seed": .number(seed),
+            // Not where `copies` say how often contents are repeated, and `compress_mix` how they compress.
+            "dedup_ratio": all?.copies == nil ? ratio(dedupRatio) : nil,
+            "compress_ratio": all?.compressMix == nil ? ratio(compressRatio) : nil,
+            "dedup_unit": .number(dedupUnit), "compress_unit": .number(compressUnit),
+            "fill": .string(fill.rawValue),
+            // Of version 2: classes and rings are pairs of numbers, shares parts of one.
+            "copies": all?.copies.map {
+                .array($0.map { .array([.number($0.copies), share($0.share)]) })
+            },
+            "zeros": all?.zeros.map(share),
+            "compress_mix": all?.compressMix.map {
+                .array($0.map { .array([ratio($0.ratio), share($0.share)]) })
+            },
+            "run": all?.run.map { .number($0) },
+            "change": all?.change.map {
+                .array($0.map { .array([share($0.share), share($0.rate)]) })
+            },
+            "generation": all?.generation.map { .number($0) },
+        ])
+    }
+}

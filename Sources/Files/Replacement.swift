@@ -9,7 +9,7 @@ extension FileSystem {
     /// A reader sees the old or the new file whole, and the new one survives a power cut; links are
     /// followed, but for those of other users. What is no regular file, such as a device, is written to. A file that
     /// exists is overwritten where it stands if there is no room for another one beside it.
-    static func replace(_ path: String, with bytes: [UInt8]) throws(Failure) {
+    package static func replace(_ path: String, with bytes: [UInt8]) throws(Failure) {
         let place = try Place(path)
         let existing = try place.found
         if let existing, try place.isPlanted(existing) {
@@ -31,7 +31,7 @@ extension FileSystem {
     }
 
     /// Makes a file with `bytes` at `path`, where there must be nothing, not even a link that leads nowhere.
-    static func make(_ path: String, with bytes: [UInt8]) throws(Failure) {
+    package static func make(_ path: String, with bytes: [UInt8]) throws(Failure) {
         guard try !isTaken(path) else {
             throw Failure(.inputOutput, "\(path): has come to be there meanwhile")
         }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import DataGen
+package import DataGen
 import Glibc
 
 /// What a file shows of where it comes from, by samples of its bytes: a manifest may stand beside a file that it does not
 /// speak of.
-enum Provenance {
+package enum Provenance {
     /// It is not there, is empty, or has nothing but zeros in the places that were looked at.
     case nothing
     /// Some of it can only have come from one of the data sets.
@@ -23,7 +23,7 @@ enum Provenance {
     /// been there before it; bytes beyond the end of one are not its.
     ///
     /// - Complexity: 4 MiB at most are read, and made for each of the specifications.
-    static func of(
+    package static func of(
         _ path: String, bytes: Int?, _ range: Range<Int>, specs: [DataSpec], kernel: Kernel
     ) throws(Failure) -> Provenance {
         guard let size = bytes, size > 0 else { return .nothing }
@@ -35,7 +35,7 @@ enum Provenance {
             found.deallocate()
             right.deallocate()
         }
-        let pages = size.dividedRoundingUp(by: placeBytes)
+        let pages = size / placeBytes + (size % placeBytes == 0 ? 0 : 1)
         let places = min(pages, placesMax)
         var isEmpty = true
         for number in 0..<places {

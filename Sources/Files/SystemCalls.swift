@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import Glibc
+package import Glibc
 
 /// What the system says of a call that failed: a value of C's `errno`.
-struct Errno: Error, Equatable, CustomStringConvertible {
-    let code: Int32
+package struct Errno: Error, Equatable, CustomStringConvertible {
+    package let code: Int32
 
-    init(_ code: Int32) { self.code = code }
+    package init(_ code: Int32) { self.code = code }
 
     /// The system's own words.
-    var description: String { String(cString: strerror(code)) }
+    package var description: String { String(cString: strerror(code)) }
 }
 
 /// Calls of the system.
-enum System {
+package enum System {
     /// The one gate for `errno`, which is read where it is set, before anything else is done.
     ///
     /// What a signal has interrupted is called again, unless `once` is set.
     @inline(never)
-    static func call<Value: FixedWidthInteger>(
+    package static func call<Value: FixedWidthInteger>(
         once: Bool = false, _ call: () -> Value
     ) -> Result<Value, Errno> {
         while true {
@@ -30,7 +30,7 @@ enum System {
     }
 
     /// The gate for calls that return their error and leave `errno` alone.
-    static func code(_ call: () -> Int32) -> Result<Void, Errno> {
+    package static func code(_ call: () -> Int32) -> Result<Void, Errno> {
         while true {
             let code = call()
             guard code == EINTR else { return code == 0 ? .success(()) : .failure(Errno(code)) }
@@ -40,7 +40,7 @@ enum System {
     /// What is known of the file at `path`.
     ///
     /// The corresponding C functions are `stat` and `lstat`.
-    static func status(_ path: String, followsLink: Bool = true) -> Result<stat, Errno> {
+    package static func status(_ path: String, followsLink: Bool = true) -> Result<stat, Errno> {
         var status = stat()
         return call { followsLink ? stat(path, &status) : lstat(path, &status) }
             .map { _ in status }
@@ -50,43 +50,48 @@ enum System {
 extension stat {
     private var kind: mode_t { st_mode & S_IFMT }
 
-    var size: Int { Int(st_size) }
-    var allocatedBytes: Int { 512 * Int(st_blocks) }
-    var isRegular: Bool { kind == S_IFREG }
-    var isDirectory: Bool { kind == S_IFDIR }
-    var isLink: Bool { kind == S_IFLNK }
-    var isDevice: Bool { kind == S_IFBLK || kind == S_IFCHR }
+    package var size: Int { Int(st_size) }
+    package var allocatedBytes: Int { 512 * Int(st_blocks) }
+    package var isRegular: Bool { kind == S_IFREG }
+    package var isDirectory: Bool { kind == S_IFDIR }
+    package var isLink: Bool { kind == S_IFLNK }
+    package var isDevice: Bool { kind == S_IFBLK || kind == S_IFCHR }
+
+    /// The number of /dev/null, as Linux has it: device 3 of driver 1.
+    package static let nullDevice: dev_t = 0x103
 }
 
 extension Result where Failure == Errno {
     /// The result, nil for some errors.
-    func unless(_ codes: Int32...) -> Result<Success?, Errno> {
+    package func unless(_ codes: Int32...) -> Result<Success?, Errno> {
         if case .failure(let error) = self, codes.contains(error.code) { return .success(nil) }
         return map { $0 }
     }
 
     /// The result, or a failure of storage: of what, and what could not be done with it.
     @discardableResult
-    func get(_ path: String, _ doing: @autoclosure () -> String) throws(DGen.Failure) -> Success {
+    package func get(_ path: String, _ doing: @autoclosure () -> String) throws(Files.Failure)
+        -> Success
+    {
         do { return try get() } catch { throw FileSystem.failure(path, doing(), error) }
     }
 }
 
 /// A file that is open as long as this lives.
-struct OpenFile: ~Copyable {
-    let descriptor: Int32
+package struct OpenFile: ~Copyable {
+    package let descriptor: Int32
 
     /// Opens the file called `name` in an open folder, or in the working directory.
     ///
     /// The corresponding C function is `openat`.
-    init(
+    package init(
         _ name: String, _ flags: Int32, mode: mode_t = 0, in folder: Int32 = AT_FDCWD
     ) throws(Errno) {
         descriptor = try System.call { openat(folder, name, flags | O_CLOEXEC, mode) }.get()
     }
 
     /// The same, or a failure that says what could not be done, and of what if it is not `name`.
-    init(
+    package init(
         _ name: String, _ flags: Int32, mode: mode_t = 0, in folder: Int32 = AT_FDCWD,
         of path: String? = nil, or doing: @autoclosure () -> String
     ) throws(Failure) {
@@ -95,21 +100,21 @@ struct OpenFile: ~Copyable {
     }
 
     /// Takes a file that is open, or below zero none.
-    init(owning descriptor: Int32) { self.descriptor = descriptor }
+    package init(owning descriptor: Int32) { self.descriptor = descriptor }
 
     deinit { _ = Glibc.close(descriptor) }
 
     /// Closes the file where it matters whether the system has something to say then.
     ///
     /// The corresponding C function is `close`, which closes also where it was interrupted.
-    consuming func close() -> Result<Int32, Errno> {
+    package consuming func close() -> Result<Int32, Errno> {
         let descriptor = descriptor
         discard self
         return System.call(once: true) { Glibc.close(descriptor) }
     }
 
     /// The corresponding C function is `fstat`.
-    func status() -> Result<stat, Errno> {
+    package func status() -> Result<stat, Errno> {
         var status = stat()
         return System.call { fstat(descriptor, &status) }.map { _ in status }
     }
@@ -117,17 +122,21 @@ struct OpenFile: ~Copyable {
     /// Reads up to the length of `buffer` from `offset` on.
     ///
     /// The corresponding C function is `pread`.
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Result<Int, Errno> {
+    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) -> Result<
+        Int, Errno
+    > {
         System.call { pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset)) }
     }
 
     /// Locks the file for this process alone, or fails with EWOULDBLOCK.
     ///
     /// The corresponding C function is `flock`.
-    func lock() -> Result<Int32, Errno> { System.call { flock(descriptor, LOCK_EX | LOCK_NB) } }
+    package func lock() -> Result<Int32, Errno> {
+        System.call { flock(descriptor, LOCK_EX | LOCK_NB) }
+    }
 
     /// Brings what was written to stable storage.
     ///
     /// The corresponding C function is `fsync`.
-    func synchronize() -> Result<Int32, Errno> { System.call { fsync(descriptor) } }
+    package func synchronize() -> Result<Int32, Errno> { System.call { fsync(descriptor) } }
 }

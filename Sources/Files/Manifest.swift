@@ -1,57 +1,84 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import DataGen
-import FoundationEssentials
-import MPI
-import Options
+package import DataGen
+package import Options
 
 /// The file beside a data file that says what it holds (FORMAT.md section 6).
-struct Manifest {
-    typealias Status = StoredManifest.Status
+package struct Manifest {
+    package typealias Status = StoredManifest.Status
 
     /// An update that goes on.
-    struct UnfinishedUpdate: Codable, Equatable {
+    package struct UnfinishedUpdate: Codable, Equatable, Sendable {
         /// The generation of the data before it.
-        let from: Int
+        package let from: Int
         /// How many ranks share it, and when they bring what they write to stable storage; not part of the format.
-        var ranks: Int?
-        var sync: String?
+        package var ranks: Int?
+        package var sync: String?
         /// The most bytes of a write.
-        var transferSize: Int?
+        package var transferSize: Int?
         /// The run that began it, where another one goes on with it.
-        var run: String?
+        package var run: String?
+
+        package init(
+            from: Int, ranks: Int? = nil, sync: String? = nil, transferSize: Int? = nil,
+            run: String? = nil
+        ) {
+            (self.from, self.ranks, self.sync) = (from, ranks, sync)
+            (self.transferSize, self.run) = (transferSize, run)
+        }
 
         /// Whether its ranks write in the order in which those of another one do, and have their sync points where those do.
-        func hasOrder(of other: UnfinishedUpdate) -> Bool {
+        package func hasOrder(of other: UnfinishedUpdate) -> Bool {
             from == other.from && ranks == other.ranks && sync == other.sync
                 && transferSize == other.transferSize
         }
+
+        fileprivate var json: JSONValue {
+            JSONValue([
+                "from": .number(from), "ranks": ranks.map { .number($0) },
+                "sync": sync.map { .string($0) },
+                "transfer_size": transferSize.map { .number($0) },
+                "run": run.map { .string($0) },
+            ])
+        }
     }
 
-    var status: Status
+    package var status: Status
     /// While ``status`` says so.
-    var update: UnfinishedUpdate?
-    var spec: DataSpec
+    package var update: UnfinishedUpdate?
+    package var spec: DataSpec
     /// Into how many files the data was written.
-    var layout = FileLayout.shared
+    package var layout = FileLayout.shared
     /// How many ranks wrote the data, and what their shards were aligned to; not part of the format.
-    let ranks: Int
-    let align: Int
+    package let ranks: Int
+    package let align: Int
     /// How it was dealt to them, and in which transfers; not part of the format.
-    var cut = Cut.segments(1)
-    var transferSize: Int?
+    package var cut = Cut.segments(1)
+    package var transferSize: Int?
     /// What the file held before, the last first: bytes of it may have stayed.
-    var earlier: [DataSpec] = []
+    package var earlier: [DataSpec] = []
     /// Those of the whole data set that are known.
-    var checksums: [RangeChecksum] = []
+    package var checksums: [RangeChecksum] = []
     /// Which run wrote the manifest: two that write one file must not both call it complete.
-    var run = ""
+    package var run = ""
     /// What the data was written to where that is no file, and which device; not part of the format.
-    var target: String?
-    var device: String?
+    package var target: String?
+    package var device: String?
+
+    package init(
+        status: Status, update: UnfinishedUpdate? = nil, spec: DataSpec,
+        layout: FileLayout = .shared, ranks: Int, align: Int, cut: Cut = .segments(1),
+        transferSize: Int? = nil, earlier: [DataSpec] = [], checksums: [RangeChecksum] = [],
+        run: String = "", target: String? = nil, device: String? = nil
+    ) {
+        (self.status, self.update, self.spec, self.layout) = (status, update, spec, layout)
+        (self.ranks, self.align, self.cut) = (ranks, align, cut)
+        (self.transferSize, self.earlier, self.checksums) = (transferSize, earlier, checksums)
+        (self.run, self.target, self.device) = (run, target, device)
+    }
 
     /// Why the data may not be what the manifest says; nil where it should be.
-    var doubt: String? {
+    package var doubt: String? {
         switch status {
         case .complete: return nil
         case .writing: return "says 'writing': the run that wrote it did not finish"
@@ -63,66 +90,49 @@ struct Manifest {
     }
 
     /// The run that the data set is of, or the update that goes on.
-    var owner: String { update?.run ?? run }
+    package var owner: String { update?.run ?? run }
 
     /// The most of ``earlier`` that are kept.
-    static let earlierMax = 4
+    package static let earlierMax = 4
 
-    /// Which rank wrote what; nil where the manifest does not say.
-    var pattern: DealtPattern? {
-        guard ranks >= 1, align >= 1 else { return nil }
-        return DealtPattern(
-            Shards(size: spec.size, ranks: ranks, alignment: align),
-            transferSize: transferSize ?? OptionLimits.transferBytesDefault, cut: cut)
-    }
+    package static func path(for data: String) -> String { data + ".dgen.json" }
 
-    static func path(for data: String) -> String { data + ".dgen.json" }
-
-    private struct Encoded: Encodable {
-        let format: String
-        let status: Status
-        let update: UnfinishedUpdate?
-        let spec: EncodedSpec
-        let createdBy = "dgen-mpi \(Version.current)"
-        let layout: FileLayout
-        /// The names of the first and the last file, where there are several.
-        let files: [String]?
-        let ranks: Int
-        let align: Int
-        let segments: Int?
-        let strided: Bool?
-        let transferSize: Int?
-        let earlier: [EncodedSpec]?
-        let checksums: [Checksum]?
-        let run: String
-        let target: String?
-        let device: String?
-
-        struct Checksum: Encodable {
-            let algorithm: String
-            let hex: String
-        }
-    }
-
-    /// Writes the manifest of the data at `data` to the file at `path`; where it is new, nothing may be in its place.
-    func write(to path: String, for data: String, isNew: Bool = false) throws(Failure) {
+    /// The text of the manifest of the data file at `data`.
+    package func text(for data: String) -> String {
         // Names for people; those who read the manifest make them of its own path.
         let name = FileSystem.name(of: data)
         let files =
             layout == .perRank
             ? [layout.path(name, rank: 0), layout.path(name, rank: ranks - 1)] : nil
-        let encoded = Encoded(
-            format: StoredManifest.format(of: spec), status: status,
-            update: status == .updating ? update : nil, spec: EncodedSpec(spec), layout: layout,
-            files: files, ranks: ranks,
-            align: align, segments: cut.segmentCount, strided: cut == .strided ? true : nil,
-            transferSize: transferSize,
-            earlier: earlier.isEmpty ? nil : earlier.map(EncodedSpec.init),
-            checksums: checksums.isEmpty || status != .complete
+        return JSONValue([
+            "format": .string(StoredManifest.format(of: spec)),
+            "status": .string(status.rawValue),
+            "update": status == .updating ? update?.json : nil, "spec": spec.json,
+            "created_by": .string("dgen-mpi \(Version.current)"),
+            "layout": .string(layout.rawValue),
+            // The names of the first and the last file, where there are several.
+            "files": files.map { .array($0.map { .string($0) }) },
+            "ranks": .number(ranks), "align": .number(align),
+            "segments": cut.segmentCount.map { .number($0) },
+            "strided": cut == .strided ? .boolean(true) : nil,
+            "transfer_size": transferSize.map { .number($0) },
+            "earlier": earlier.isEmpty ? nil : .array(earlier.map(\.json)),
+            "checksums": checksums.isEmpty || status != .complete
                 ? nil
-                : checksums.map { Encoded.Checksum(algorithm: $0.algorithm.rawValue, hex: $0.hex) },
-            run: run, target: target, device: device)
-        let bytes = try JSON.encode(encoded)
+                : .array(
+                    checksums.map {
+                        JSONValue([
+                            "algorithm": .string($0.algorithm.rawValue), "hex": .string($0.hex),
+                        ])
+                    }),
+            "run": .string(run), "target": target.map { .string($0) },
+            "device": device.map { .string($0) },
+        ]).text
+    }
+
+    /// Writes the manifest of the data at `data` to the file at `path`; where it is new, nothing may be in its place.
+    package func write(to path: String, for data: String, isNew: Bool = false) throws(Failure) {
+        let bytes = Array(text(for: data).utf8)
         if isNew {
             try FileSystem.make(path, with: bytes)
         } else {
@@ -131,30 +141,30 @@ struct Manifest {
     }
 
     /// Reads the manifest of the data file at `data`; nil where there is none.
-    static func read(for data: String) throws(Failure) -> Manifest? {
+    package static func read(for data: String) throws(Failure) -> Manifest? {
         try read(at: path(for: data))
     }
 
     /// Reads the manifest at `path`; nil where there is none.
-    static func read(at path: String) throws(Failure) -> Manifest? {
+    package static func read(at path: String) throws(Failure) -> Manifest? {
         try text(at: path).map { text throws(Failure) in try parse(text, name: path) }
     }
 
     /// Refuses to write a manifest through a link that leads elsewhere than to that of the file that the data's link leads to:
     /// it may be that of another data set.
-    static func requireOwnPlace(for data: String) throws(Failure) {
+    package static func requireOwnPlace(for data: String) throws(Failure) {
         let place = path(for: data)
         guard FileSystem.isLink(place) else { return }
         guard FileSystem.resolved(place) == path(for: FileSystem.resolved(data)) else {
             throw Failure(
                 .usage,
                 "output: \(place) is a link that does not lead to the manifest beside the data; what it "
-                    + "leads to is left as it is")
+                    + "leads to is left as it is", isInTheWay: true)
         }
     }
 
     /// Whether what is at `path` is a manifest, be it broken or of another version.
-    static func isThere(at path: String) throws(Failure) -> Bool {
+    package static func isThere(at path: String) throws(Failure) -> Bool {
         guard try FileSystem.state(path)?.isRegular == true, let text = (try? text(at: path)) ?? nil
         else { return false }
         let start = text.drop(while: \.isWhitespace)
@@ -162,13 +172,13 @@ struct Manifest {
     }
 
     /// The text of the manifest at `path`; nil where there is none.
-    static func text(at path: String) throws(Failure) -> String? {
+    package static func text(at path: String) throws(Failure) -> String? {
         guard try FileSystem.state(path) != nil else { return nil }
         return try FileSystem.readText(path, bytesMax: 1 << 20, what: "manifest")
     }
 
     /// Reads a manifest.
-    static func parse(_ text: String, name: String) throws(Failure) -> Manifest {
+    package static func parse(_ text: String, name: String) throws(Failure) -> Manifest {
         let stored: StoredManifest
         do {
             stored = try StoredManifest(parsing: text)
@@ -186,7 +196,7 @@ struct Manifest {
             align: stored.align ?? 0,
             cut: stored.isStrided ? .strided : .segments(stored.segments),
             transferSize: stored.transferSize.flatMap {
-                $0 <= SharedFile.transferBytesMax ? $0 : nil
+                $0 <= OptionLimits.transferBytes ? $0 : nil
             },
             earlier: Array(stored.earlier.prefix(earlierMax)), checksums: stored.checksums,
             run: stored.run, target: stored.target, device: stored.device)

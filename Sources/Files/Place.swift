@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-import Glibc
+package import Glibc
 
 /// Where a file is, or will be: an open folder and a name in it, so that nobody changes the way there meanwhile.
 ///
 /// Links are followed by hand, since the kernel lets a link that another user has put into a folder lead anywhere, unless it
 /// is set up not to (`fs.protected_symlinks`).
-final class Place {
+package final class Place {
     /// The path that leads here, as it was given.
-    let path: String
+    package let path: String
     /// The folder; for names relative to it only, not for reading.
     private(set) var folder: OpenFile
     private(set) var name = ""
@@ -25,7 +25,7 @@ final class Place {
     /// Fails where there is no such folder, where the way leads through a link that the kernel should not follow in a folder
     /// that all may write to, or where the file itself is a link of another user; with `mayBeLinkOfOthers` only where all may
     /// have put it there.
-    init(_ path: String, mayBeLinkOfOthers: Bool = false) throws(Failure) {
+    package init(_ path: String, mayBeLinkOfOthers: Bool = false) throws(Failure) {
         self.path = path
         folder = try Self.start(of: path, path)
         var rest = Self.components(path)
@@ -73,7 +73,7 @@ final class Place {
     }
 
     /// What is here; nil for nothing.
-    var found: stat? {
+    package var found: stat? {
         get throws(Failure) {
             var status = stat()
             let (folder, flags) = (folder.descriptor, isMagic ? 0 : AT_SYMLINK_NOFOLLOW)
@@ -105,7 +105,7 @@ final class Place {
 
     /// Whether something in the folder is of another user, and any user may have put it there: what the kernel's
     /// `fs.protected_symlinks` and `fs.protected_regular` are about.
-    func isPlanted(_ status: stat) throws(Failure) -> Bool {
+    package func isPlanted(_ status: stat) throws(Failure) -> Bool {
         let own = try folder.status().get(path, "cannot be examined")
         let shared = mode_t(S_ISVTX) | mode_t(S_IWOTH)
         return own.st_mode & shared == shared && !Self.isTrusted(status)
