@@ -138,6 +138,7 @@ statistics: setup-tests $(VENV)/ready ## Run all tests of dieharder on the strea
 	cd python && DGEN_TESTS_NEED_ALL=1 DGEN_STATISTICS=all ../$(VENV)/bin/pytest --quiet tests/test_statistics.py
 
 python: setup-tests build wheel ## Run the tests of the Python package: of its wheel
+	$(if $(filter all,$(DGEN_TESTS)),$(VENV)/bin/python -m pip install --quiet -r python/tests/requirements-all.txt)
 	$(VENV)/bin/python -m pip install --quiet --force-reinstall --no-deps dist/dgen_mpi-*_$(MACHINE).whl
 	@mkdir -p $(LOGS)
 	cd python && DGEN_TESTS_NEED_ALL=1 DGEN_MPI_PROGRAM="$(CURDIR)/$(PROGRAM)" ../$(VENV)/bin/pytest --quiet \

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
+import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, SupportsIndex, TypeVar
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 ALIGN = 1 << 20
 """What the parts of ranks begin at multiples of, in bytes, unless something else is asked for."""
+
+PATIENCE = 8.0
+"""For how many seconds a rank looks for what the first one has made."""
 
 _Result = TypeVar("_Result")
 
@@ -120,7 +126,8 @@ class DataSet:
         FileExistsError
             For what is in the way.
         OSError
-            For what the system refuses, also where there is too little space.
+            For what the system refuses, where there is too little space, and where the ranks of the
+            communicator do not mean the same file.
         ValueError
             For an argument that is not accepted.
         """
@@ -136,12 +143,41 @@ class DataSet:
         shape = _shape(layout, self.ranks, self.align, transfer_size)
         if comm is not None and self.ranks < comm.Get_size():
             raise refusal("ranks", self.ranks, f"{comm.Get_size()} or more with this communicator")
+        self._require_shared()
         self._native = self._on_root(
             lambda: spec._source.create(
                 os.fspath(path), *shape, 1 if overwrite else 0, 1 if space_check else 0
             )
         )
         return self
+
+    def _require_shared(self) -> None:
+        """Fail where ranks do not see what the first one makes in the folder of the data."""
+        if self._comm is None or self._comm.Get_size() == 1:
+            return
+        place = os.path.realpath(self.path) if self.layout == "shared" else self.path
+        folder = Path(place).parent
+        token = None
+        if self.rank == 0:
+            # Where none can be made, nothing else can, and that is told later.
+            with contextlib.suppress(OSError):
+                file, token = tempfile.mkstemp(".token", ".dgen-mpi-", folder)
+                os.close(file)
+        try:
+            name = self._comm.bcast(None if token is None else Path(token).name, root=0)
+            is_seen = name is None or _is_seen(folder, name)
+            all_see = self._comm.allgather(is_seen)
+        finally:
+            if token is not None:
+                Path(token).unlink()
+        strangers = [rank for rank, sees in enumerate(all_see) if not sees]
+        if strangers:
+            more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
+            raise OSError(
+                f"{self.path}: the ranks do not share it: what rank 0 makes in its folder is not "
+                f"seen by rank {strangers[0]}{more}; give a path that leads all ranks of all nodes "
+                "to the same file"
+            )
 
     def _on_root(self, work: Callable[[], _Result]) -> _Result | None:
         """Do something on the first rank; what it raises, all do."""
@@ -245,6 +281,19 @@ class DataSet:
         """Tell where it is, and how far."""
         state = "open" if self._is_open else "closed"
         return f"DataSet({str(self.path)!r}, {self.spec!r}, layout={self.layout!r}, {state})"
+
+
+def _is_seen(folder: Path, name: str) -> bool:
+    """Tell whether a file is seen; file systems may show a new one late."""
+    end = time.monotonic() + PATIENCE
+    while not (folder / name).exists():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+        # NFS asks its server anew when a folder is read.
+        with contextlib.suppress(OSError):
+            os.listdir(folder)  # noqa: PTH208 - as cheap as that goes
+    return True
 
 
 def _shape(

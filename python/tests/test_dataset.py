@@ -365,3 +365,30 @@ def test_a_rank_that_fails_leaves_it_unfinished(
     assert done.stdout.count("another rank has not come to its end") == 2
     assert done.stdout.count("of its own") == 1
     assert said(tmp_path / "data")["status"] == "writing"
+
+
+STRANGERS = """
+import os
+from mpi4py import MPI
+from dgen_mpi import DataSet, DataSpec, dataset
+dataset.PATIENCE = 0.2
+comm = MPI.COMM_WORLD
+if comm.Get_rank() == 1:
+    os.mkdir("other")
+    os.chdir("other")
+try:
+    DataSet.create("data", DataSpec(1000, 1), comm=comm)
+except OSError as error:
+    print(comm.gather(str(error)) or "", end="")
+"""
+
+
+def test_ranks_that_mean_different_files_write_none(
+    mpi4py: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """As where a folder is another one on each node; nothing is made anywhere."""
+    done = mpi4py(3, "-c", STRANGERS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("the ranks do not share it") == 3
+    assert done.stdout.count("not seen by rank 1;") == 3
+    assert [path.name for path in tmp_path.rglob("*")] == ["other"]
