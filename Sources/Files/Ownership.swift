@@ -25,6 +25,7 @@ package final class Ownership {
 
     /// What is written next: all of a data set, or what an update of it changes.
     package func plan(_ spec: DataSpec, updating: Manifest.UnfinishedUpdate? = nil) {
+        if spec != manifest.spec { manifest.checksums = [] }
         (manifest.spec, manifest.update) = (spec, updating)
     }
 

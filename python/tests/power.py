@@ -22,8 +22,6 @@ from pathlib import Path
 from conftest import ROOT, missing
 
 KERNEL = ROOT / "build" / "power"
-KERNEL_PACKAGES = ("linux-image-cloud-amd64", "linux-image-virtual", "linux-image-amd64")
-"""Debian's and Ubuntu's names of kernels that have ext4 in them."""
 MODULES = (
     "virtio_ring",
     "virtio",
@@ -294,35 +292,12 @@ def kernel() -> Path:
 
     It is the file `vmlinuz`, and some modules.
     """
-    if KERNEL.exists():
-        return KERNEL
     if shutil.which("apt-get") is None:
         missing("there is no apt-get, which has a kernel for machines")
-    depends = ["apt-cache", "depends", *KERNEL_PACKAGES]
-    told = subprocess.run(depends, capture_output=True, text=True).stdout
-    packages: list[str] = re.findall(r"Depends: (linux-image-\S+)", told)
-    if not packages:
-        missing(f"there is none of {KERNEL_PACKAGES} to be had")
-    work = KERNEL.with_name(f"power.part.{os.getpid()}")
-    work.mkdir(parents=True)
-    try:
-        fetch = ["apt-get", "download", "-q", packages[0]]
-        said = subprocess.run(fetch, cwd=work, capture_output=True, text=True).stderr
-        files = list(work.glob("*.deb"))
-        if not files:
-            missing(f"{packages[0]} cannot be had: {said[-500:]}")
-        subprocess.run(["dpkg-deb", "-x", files[0], work / "all"], check=True)
-        kept = work / "kept"
-        kept.mkdir()
-        (image,) = work.glob("all/boot/vmlinuz-*")
-        image.rename(kept / "vmlinuz")
-        for name in MODULES:
-            for module in work.glob(f"all/lib/modules/**/{name}.ko"):
-                module.rename(kept / module.name)
-        # One that was interrupted is not taken for whole.
-        kept.rename(KERNEL)
-    finally:
-        shutil.rmtree(work)
+    script = ROOT / "Tests" / "IntegrationTests" / "Guests" / "kernel.sh"
+    told = subprocess.run([script, KERNEL, *MODULES], capture_output=True, text=True, timeout=300)
+    if told.returncode != 0:
+        missing(f"a kernel cannot be had: {told.stderr[-500:]}")
     return KERNEL
 
 

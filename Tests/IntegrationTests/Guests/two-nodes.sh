@@ -18,7 +18,7 @@ folder=$(cd "$folder" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"${0%/*}/kernel.sh" "$folder" || exit 125
+"${0%/*}/kernel.sh" "$folder/kernel" || exit 125
 
 root=$work/root
 mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev"
@@ -56,7 +56,7 @@ timeout -k 5 120 qemu-system-x86_64 -nodefaults -display none -no-reboot \
     -object memory-backend-ram,size=512M,id=memory1 \
     -numa node,nodeid=0,cpus=0-1,memdev=memory0 \
     -numa node,nodeid=1,cpus=2-3,memdev=memory1 \
-    -kernel "$folder/vmlinuz" -initrd "$work/files" \
+    -kernel "$folder/kernel/vmlinuz" -initrd "$work/files" \
     -append "console=ttyS0 quiet panic=-1 tsc=reliable numa_balancing=disable" \
     -chardev "file,id=console,path=$work/console" -serial chardev:console \
     -chardev "file,id=stdout,path=$work/stdout" -serial chardev:stdout \
