@@ -8,7 +8,6 @@ which writes it has, which of them it was told to keep, and what it has lost aft
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import re
 import shutil
