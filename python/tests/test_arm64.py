@@ -181,13 +181,16 @@ def test_several_ranks_write_verify_and_repair(
 ) -> None:
     """The file is the one of x86-64, whose program verifies it."""
     file = tmp_path / "f"
-    machine.run(4, tmp_path, "-o", "f", *OPTIONS, "--report", "r", DGEN_KERNEL=kernel)
+    words = ["-o", "f", *OPTIONS, "--report", "r", "--checksum", "crc64nvme,crc32"]
+    machine.run(4, tmp_path, *words, DGEN_KERNEL=kernel)
     assert digest(file) == SHA_256
     report = json.loads((tmp_path / "r").read_text())
     assert report["mpi"]["ranks"] == 4
     assert report["kernel"] == kernel
     machine.run(3, tmp_path, "verify", "f", DGEN_KERNEL=kernel)
     subprocess.run([program, "verify", file], check=True, stdout=subprocess.DEVNULL)
+    sums = ["--checksum", "crc64nvme,crc32"]
+    subprocess.run([program, "verify", file, *sums], check=True, stdout=subprocess.DEVNULL)
     with file.open("r+b") as damaged:
         damaged.seek(5_000_000)
         damaged.write(bytes(4096))
