@@ -7,7 +7,7 @@ extension FileSystem {
     /// Replaces the file at `path` by one with `bytes`, which has its mode.
     ///
     /// A reader sees the old or the new file whole, and the new one survives a power cut; links are
-    /// followed, but for those of other users. What is no regular file, such as a device, is written to. A file that
+    /// followed, but for those of other users. What is no regular file, such as a pipe, is written to, but no disk. A file that
     /// exists is overwritten where it stands if there is no room for another one beside it.
     package static func replace(_ path: String, with bytes: [UInt8]) throws(Failure) {
         let place = try Place(path)
@@ -19,6 +19,9 @@ extension FileSystem {
         if let existing, !existing.isRegular {
             guard !existing.isDirectory else {
                 throw Failure(.inputOutput, "\(path): is a directory; give a file")
+            }
+            guard !existing.isBlockDevice else {
+                throw Failure(.inputOutput, "\(path): is a block device; give a file")
             }
             return try overwrite(place, with: bytes)
         }

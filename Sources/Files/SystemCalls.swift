@@ -55,7 +55,8 @@ extension stat {
     package var isRegular: Bool { kind == S_IFREG }
     package var isDirectory: Bool { kind == S_IFDIR }
     package var isLink: Bool { kind == S_IFLNK }
-    package var isDevice: Bool { kind == S_IFBLK || kind == S_IFCHR }
+    package var isBlockDevice: Bool { kind == S_IFBLK }
+    package var isDevice: Bool { isBlockDevice || kind == S_IFCHR }
 
     /// The number of /dev/null, as Linux has it: device 3 of driver 1.
     package static let nullDevice: dev_t = 0x103

@@ -99,9 +99,9 @@ def replace(
     """Write a text file whole or not at all.
 
     A file that is there keeps its mode; links stay, and what they lead to is replaced. What is no
-    regular file, such as a terminal or a pipe, is written to. Where it `is_new`, a file that is
-    there is left as it is; where it `is_stored`, it is on stable storage before it takes the place
-    of the old one.
+    regular file, such as a terminal or a pipe, is written to, but no disk. Where it `is_new`, a
+    file that is there is left as it is; where it `is_stored`, it is on stable storage before it
+    takes the place of the old one.
 
     Raises OSError with the name of the file, and then what was there before is as it was:
     `FileExistsError` where something is there and it should be new.
@@ -136,6 +136,8 @@ def _replace(path: Path, content: bytes, *, is_new: bool, is_stored: bool) -> No
         old = path.lstat()
     if old is not None and is_new:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    if old is not None and stat.S_ISBLK(old.st_mode):
+        raise OSError(errno.EINVAL, "is a block device")
     if old is not None and not stat.S_ISREG(old.st_mode):
         with path.open("wb") as file:
             file.write(content)

@@ -427,6 +427,21 @@ def test_a_shell_cannot_lead_data_onto_a_device(devices: Devices, run: Program) 
     assert digest(device) == before
 
 
+def test_results_are_not_written_to_a_disk(devices: Devices, run: Program, dgen: Command) -> None:
+    """Which would be gone."""
+    device = devices.make()
+    put(device, (0, b"precious"))
+    before = digest(device)
+    for option in ("--report", "--csv"):
+        run.refuses("-o", "data", "-s", "1k", option, device, says="block device", status=3)
+    assert not (run.folder / "data").exists()
+    run.refuses("plan", "-s", "1k", "--report", device, says="block device", status=3)
+    (run.folder / "c.yaml").write_text("output: data\nsize: 1MiB\n")
+    done = dgen("render", "c.yaml", "--single", device, status=3)
+    assert "block device" in done.stderr
+    assert digest(device) == before
+
+
 # Devices
 
 
@@ -518,6 +533,27 @@ def test_a_device_is_finished(devices: Devices, run: Program) -> None:
     run.refuses(*words, "--resume", says="none of those")
     run.refuses("repair", device, "--device", *kept, says="none of those")
     assert device.read_bytes() == other
+
+
+def test_checksums_of_what_is_no_file(devices: Devices, run: Program) -> None:
+    """As of files: of a device, of a stream, and of what a manifest elsewhere says."""
+    device = devices.make()
+    words = ["-s", "3000001", "--seed", "5", "--checksum", "crc64nvme", "--report", "r"]
+    run("-o", device, "--device", "--manifest", "m.json", *words, ranks=2)
+    found = [json.loads((run.folder / "r").read_text())["checksums"][0]["hex"]]
+    with (run.folder / "copy").open("wb") as out:
+        piped = ["-o", "-", "--manifest", "s.json", *words, "--quiet"]
+        subprocess.run([run.path, *piped], stdout=out, cwd=run.folder, check=True, timeout=60)
+    found.append(json.loads((run.folder / "r").read_text())["checksums"][0]["hex"])
+    for place in (device, "elsewhere"):
+        run("checksum", place, "--manifest", "m.json", "--report", "r")
+        found.append(json.loads((run.folder / "r").read_text())["checksums"][0]["hex"])
+    assert len(set(found)) == 1, found
+    kept = ["--checksum", "crc64nvme", "--quiet"]
+    run("verify", device, "--manifest", "m.json", *kept, ranks=2)
+    run("verify", "copy", "--manifest", "s.json", *kept)
+    put(device, (MIB, b"damage"))
+    run("verify", device, "--manifest", "m.json", *kept, status=1)
 
 
 # Nothing

@@ -68,7 +68,11 @@ struct NamedFiles {
             // Also finds out whether it may be written at all.
             _ = try Place(file.path)
             let target = FileSystem.resolved(file.path)
-            guard let state = try FileSystem.state(target), state.isRegular else { continue }
+            guard let state = try FileSystem.state(target) else { continue }
+            guard !state.isBlockDevice else {
+                throw Failure(.inputOutput, "\(file.path): is a block device; give a file")
+            }
+            guard state.isRegular else { continue }
             try requireNoData(file, at: target)
             // An empty file has nothing to lose.
             if state.size > 0 { try requireResult(file, at: target) }
