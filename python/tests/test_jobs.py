@@ -115,8 +115,8 @@ VALUES = st.one_of(
 )
 
 
-# The program reads the hints file too, and writes the others.
-FILES = {"report", "output", "hints_file"}
+# The program reads the hints file and a profile too, and writes the others.
+FILES = {"report", "output", "hints_file", "profile"}
 
 
 @settings(

@@ -275,7 +275,7 @@ def test_a_disk_is_left_alone_where_a_part_is_in_use(devices: Devices, run: Prog
     disk = devices.make(SIZE, "-P", content=image)
     (one, two) = (disk.with_name(f"{disk.name}p{number}") for number in (1, 2))
     if not two.exists():
-        missing("parts of loop devices")
+        pytest.skip("left out: this kernel makes no parts of loop devices")
     devices.run("mkfs.ext4", "-q", str(one))
     place = devices.mount(one)
     (place / "precious").write_text("precious")
