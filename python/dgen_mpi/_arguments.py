@@ -35,6 +35,9 @@ ClassesLike = Union[ShareLike, Mapping[Any, ShareLike], Sequence[Union[str, Sequ
 MILLION = 1_000_000
 """Shares are held in millionths."""
 
+DEFAULT_ALIGN = 1 << 20
+"""What the parts of ranks begin at multiples of, in bytes, unless something else is asked for."""
+
 THREADS_MAX = 4096
 """More are never started, whatever is allowed."""
 
@@ -280,3 +283,16 @@ def _number_text(value: object) -> str:
 def share_of(share: float) -> float | str:
     """Return a share as manifests have it: in per cent where it would get an exponent."""
     return f"{100 * share:.4f}".rstrip("0") + "%" if 0 < share < 0.0001 else share
+
+
+def dealing_of(
+    layout: str, ranks: SupportsIndex, align: SizeLike, transfer_size: SizeLike | None
+) -> tuple[str, int, int, int]:
+    """Return how a data set is dealt to files and ranks, as the extension takes it."""
+    transfer = 0 if transfer_size is None else size_of(transfer_size, "transfer_size", least=1)
+    return (
+        layout,
+        size_of(ranks, "ranks", least=1),
+        size_of(align, "align", least=1),
+        transfer,
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, SupportsIndex, TypeVar
 
 from dgen_mpi import _native
-from dgen_mpi._arguments import refusal, size_of
+from dgen_mpi._arguments import DEFAULT_ALIGN, dealing_of, refusal, size_of
 from dgen_mpi._sharing import Lock
 from dgen_mpi.manifest import Shard
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from dgen_mpi.spec import DataSpec
-
-ALIGN = 1 << 20
-"""What the parts of ranks begin at multiples of, in bytes, unless something else is asked for."""
 
 PATIENCE = 8.0
 """For how many seconds a rank looks for what the first one has made."""
@@ -87,7 +84,7 @@ class DataSet:
         *,
         layout: str = "shared",
         ranks: SupportsIndex | None = None,
-        align: SupportsIndex = ALIGN,
+        align: SupportsIndex = DEFAULT_ALIGN,
         transfer_size: SupportsIndex | None = None,
         overwrite: bool = False,
         space_check: bool = True,
@@ -140,7 +137,7 @@ class DataSet:
         self.rank = 0 if comm is None else comm.Get_rank()
         self._comm, self._lock = comm, Lock()
         self._is_open, self._process = True, os.getpid()
-        shape = _shape(layout, self.ranks, self.align, transfer_size)
+        shape = dealing_of(layout, self.ranks, self.align, transfer_size)
         if comm is not None and self.ranks < comm.Get_size():
             raise refusal("ranks", self.ranks, f"{comm.Get_size()} or more with this communicator")
         self._require_shared()
@@ -294,31 +291,3 @@ def _is_seen(folder: Path, name: str) -> bool:
         with contextlib.suppress(OSError):
             os.listdir(folder)  # noqa: PTH208 - as cheap as that goes
     return True
-
-
-def _shape(
-    layout: str, ranks: SupportsIndex, align: SupportsIndex, transfer_size: SupportsIndex | None
-) -> tuple[str, int, int, int]:
-    """Return how a data set is laid out, as the extension takes it."""
-    transfer = 0 if transfer_size is None else size_of(transfer_size, "transfer_size", least=1)
-    return (
-        layout,
-        size_of(ranks, "ranks", least=1),
-        size_of(align, "align", least=1),
-        transfer,
-    )
-
-
-def write_manifest(
-    path: str | os.PathLike[str],
-    spec: DataSpec,
-    *,
-    layout: str = "shared",
-    ranks: SupportsIndex = 1,
-    align: SupportsIndex = ALIGN,
-    transfer_size: SupportsIndex | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Do what `DataSpec.write_manifest` says."""
-    shape = _shape(layout, ranks, align, transfer_size)
-    spec._source.write_manifest(os.fspath(path), *shape, 1 if overwrite else 0)

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 from dgen_mpi import _native, manifest
 from dgen_mpi._arguments import (
     DEDUP_UNIT,
+    DEFAULT_ALIGN,
     ClassesLike,
     RatioLike,
     ShareLike,
     SizeLike,
     composition_of,
     count_of,
+    dealing_of,
     ratios_of,
     refusal,
     seed_of,
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
 
 SEARCH_BYTES = 256 << 20
 """How much of a data set is looked through for bytes that nothing else explains."""
-
-DEFAULT_ALIGN = 1 << 20
-"""What shards begin at multiples of, unless something else is asked for."""
 
 WHOLE_BUFFER = -1
 """For the extension: as many bytes as the buffer has."""
@@ -404,7 +403,7 @@ class DataSpec:
         *,
         layout: str = "shared",
         ranks: SupportsIndex = 1,
-        align: SupportsIndex = 1 << 20,
+        align: SupportsIndex = DEFAULT_ALIGN,
         transfer_size: SupportsIndex | None = None,
         overwrite: bool = False,
     ) -> None:
@@ -433,10 +432,8 @@ class DataSpec:
         OSError
             For a file that is missing, or of another length, and for what the system refuses.
         """
-        from dgen_mpi import dataset  # that uses this
-
-        how: Any = {"layout": layout, "ranks": ranks, "align": align, "overwrite": overwrite}
-        dataset.write_manifest(path, self, transfer_size=transfer_size, **how)
+        shape = dealing_of(layout, ranks, align, transfer_size)
+        self._source.write_manifest(os.fspath(path), *shape, 1 if overwrite else 0)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the specification as manifests have it: what was not given is not there.
