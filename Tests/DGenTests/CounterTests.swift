@@ -88,6 +88,21 @@ import TestSupport
         // It was there before: whoever goes on with it does not take it away.
         next.withdraw()
         #expect(try slots() == [31, 25])
+        // What somebody has put in the place of a new one stays.
+        let place = Counter.path(folder + "/fresh", rank: Self.counter.rank)
+        for isReplaced in [false, true] {
+            try FileManager.default.createDirectory(
+                atPath: folder + "/fresh", withIntermediateDirectories: true)
+            let fresh = Acknowledgement(folder + "/fresh", Self.counter)
+            try fresh.begin()
+            #expect(FileManager.default.fileExists(atPath: place))
+            if isReplaced {
+                try FileManager.default.removeItem(atPath: place)
+                try "precious".write(toFile: place, atomically: false, encoding: .utf8)
+            }
+            fresh.withdraw()
+            #expect(FileManager.default.fileExists(atPath: place) == isReplaced)
+        }
         let isThere = try Counters.read(folder + "/none") { _, _ in }
         #expect(!isThere)
     }

@@ -67,10 +67,14 @@ final class Acknowledgement {
             .usage, "acknowledge: \(path): \(reason); it is left as it is, so give another folder")
     }
 
-    /// Takes the counter away again if this run has made it, and nothing came of it.
+    /// Takes the counter away again if this run has made it, nothing came of it, and nobody has put something else there.
     func withdraw() {
-        file = nil
-        if isNew { unlink(path) }
+        defer { file = nil }
+        guard isNew, case .success(let own)? = file?.status(),
+            case .success(let there) = System.status(path, followsLink: false),
+            (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
+        else { return }
+        unlink(path)
     }
 
     private var descriptor: Int32 { file?.descriptor ?? -1 }
