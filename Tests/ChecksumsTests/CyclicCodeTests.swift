@@ -67,7 +67,7 @@ import Testing
     func longMessagesHaveTheRemainderOfTheScalarTruth(kernel: RemainderKernel) {
         var numbers = RandomNumbers()
         let bytes = Self.bytes(200_000, &numbers)
-        for _ in 0..<TestForm.rounds(20, whole: 400) {
+        for _ in 0..<TestForm.rounds(4, whole: 400) {
             let start = numbers.number(below: 1000)
             let end = start + numbers.number(below: bytes.count - start)
             for code in Self.codes {
@@ -85,7 +85,7 @@ import Testing
     @Test(arguments: RemainderKernel.supported)
     func checksumsOfPartsAreJoined(kernel: RemainderKernel) {
         var numbers = RandomNumbers()
-        for _ in 0..<TestForm.rounds(50, whole: 2000) {
+        for _ in 0..<TestForm.rounds(25, whole: 2000) {
             let bytes = Self.bytes(numbers.number(below: 3000), &numbers)
             let cut = numbers.number(below: bytes.count + 1)
             let count = numbers.number(below: 20)

@@ -86,7 +86,7 @@ import Testing
     }
 
     @Test(
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(5)),
         arguments: [
             Odd(tower(10, "[x, x]", "? *a10\n: 1\n"), "must be a word"),
             Odd(tower(40, "[x, x]", ""), "aliases followed"),

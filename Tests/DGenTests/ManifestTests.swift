@@ -122,7 +122,7 @@ import Testing
 
     /// JSON, and nothing that only YAML has; what Python is told too, by the same reader.
     @Test(
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(5)),
         arguments: [
             ("{", "{ # comment\n"), ("{", "{ // comment\n"), ("{", "%YAML 1.1\n---\n{"),
             ("{", "\u{FEFF}{"), ("}}", "}}\n..."), ("}}", "}} x"), ("}}", "}}}"),

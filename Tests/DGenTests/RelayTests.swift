@@ -38,7 +38,7 @@ import Testing
         #expect(seen == Array(0..<taken))
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: [1, 2, 5], [0, 1, 60])
+    @Test(.timeLimit(.minutes(5)), arguments: [1, 2, 5], [0, 1, 60])
     func whoStopsEarlyDoesNotWaitForEver(depth: Int, taken: Int) {
         nonisolated(unsafe) var made = 0
         let relay = Relay(memory(depth), count: 100, .beforeTaken) { _, _ in made += 1 }

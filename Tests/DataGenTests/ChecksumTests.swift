@@ -56,7 +56,7 @@ import Testing
             composition?.copies == nil
             ? [1, 1.5, 7, 60, 1000].randomElement(using: &numbers) ?? 1 : 1
         return try DataSpec(
-            size: numbers.number(below: TestForm.rounds(60_000, whole: 300_000)),
+            size: numbers.number(below: TestForm.rounds(20_000, whole: 300_000)),
             seed: numbers.next(), dedupRatio: dedup,
             compressRatio: Bool.random(using: &numbers) ? 1 : 2, dedupUnit: unit,
             compressUnit: 512, composition: composition)
@@ -65,7 +65,7 @@ import Testing
     @Test(arguments: RemainderKernel.supported)
     func everyRangeAndPartIsThatOfItsBytes(remainders: RemainderKernel) throws {
         var numbers = RandomNumbers()
-        for _ in 0..<TestForm.rounds(25, whole: 2500) {
+        for _ in 0..<TestForm.rounds(10, whole: 2500) {
             let spec = try Self.randomSpec(&numbers)
             let start = numbers.number(below: spec.size + 1)
             let range = start..<start + numbers.number(below: spec.size - start + 1)
