@@ -513,6 +513,12 @@ extension Integration {
                         done
                         sleep "$delay"
                         kill -KILL $(cat "$folder"/pid.*) 2> /dev/null
+                        # A launcher whose ranks are gone before they have met may wait for them for ever.
+                        for try in {1..1000}; do
+                            kill -0 $! 2> /dev/null || break
+                            sleep 0.01
+                        done
+                        kill -KILL $! 2> /dev/null
                         wait $!
                         exit 0
                         """#, "bash", folder.path, waits, "\(delay)",

@@ -125,22 +125,38 @@ enum Launch {
         let ends = Date.now + Double(seconds) - 1
         while process.isRunning, Date.now < ends { usleep(2000) }
         let seen = process.isRunning ? stacks(below: process.processIdentifier) : ""
+        // `timeout` ends its process group alone, of which launchers are none, and until they end, nothing has.
+        while process.isRunning, Date.now < ends + 10 { usleep(20_000) }
+        let orphans =
+            process.isRunning
+            ? end(allWith: "OMPI_MCA_orte_tmpdir_base=\(session.path)") : ""
         process.waitUntilExit()
         let outcome = Outcome(
             status: process.terminationStatus, output: try folder.text("out"),
             error: try folder.text("err"))
         #expect(
-            outcome.status != 124 && outcome.status != 137,
-            "hung: \(words.joined(separator: " "))\n\(outcome.error)\n\(seen)")
+            outcome.status != 124 && outcome.status != 137 && orphans.isEmpty,
+            "hung: \(words.joined(separator: " "))\n\(outcome.error)\n\(seen)\n\(orphans)")
         return outcome
+    }
+
+    /// Ends all processes that were started with a variable of the environment.
+    ///
+    /// - Returns: which they were.
+    private static func end(allWith variable: String) -> String {
+        heard(
+            #"""
+            for environment in $(grep -lxzF -- "$0" /proc/[0-9]*/environ 2> /dev/null); do
+                process=${environment//[^0-9]/}
+                echo "outlived its launcher: $process $(tr '\0' ' ' < "/proc/$process/cmdline")"
+                kill -KILL "$process"
+            done 2> /dev/null
+            """#, variable)
     }
 
     /// Where the threads of a process and of all that it has started are; in the program's words where there is gdb.
     private static func stacks(below process: Int32) -> String {
-        let looking = Process(), pipe = Pipe()
-        looking.executableURL = URL(filePath: "/bin/bash")
-        looking.arguments = [
-            "-c",
+        heard(
             #"""
             look() {
                 local task
@@ -151,11 +167,17 @@ enum Launch {
                 for child in $(cat /proc/$1/task/*/children); do look $child; done
             }
             # So that nothing is ended meanwhile.
-            kill -STOP "$1"
-            look "$1" 2> /dev/null
-            kill -CONT "$1"
-            """#, "bash", "\(process)",
-        ]
+            kill -STOP "$0"
+            look "$0" 2> /dev/null
+            kill -CONT "$0"
+            """#, "\(process)")
+    }
+
+    /// What a script in bash says to an argument, which it has as `$0`.
+    private static func heard(_ script: String, _ argument: String) -> String {
+        let looking = Process(), pipe = Pipe()
+        looking.executableURL = URL(filePath: "/bin/bash")
+        looking.arguments = ["-c", script, argument]
         looking.standardOutput = pipe
         looking.standardError = FileHandle.nullDevice
         guard (try? looking.run()) != nil else { return "" }
