@@ -207,7 +207,6 @@ def test_every_kernel_finds_the_same(kernel: str) -> None:
 
 def test_threads_do_not_change_it_and_others_run_meanwhile() -> None:
     """Python's lock is released."""
-    spec = DataSpec(1 << 30, seed=1, max_threads=3)
     ticks, done = 0, threading.Event()
 
     def count() -> None:
@@ -217,11 +216,18 @@ def test_threads_do_not_change_it_and_others_run_meanwhile() -> None:
 
     thread = threading.Thread(target=count)
     thread.start()
-    found = spec.checksum()
-    done.set()
-    thread.join()
-    assert ticks > 0
-    assert found == DataSpec(1 << 30, seed=1, max_threads=1).checksum()
+    try:
+        # Where the machine is busy, the other thread may come to nothing for a while.
+        for size in (1 << 30, 4 << 30, 32 << 30):
+            ticks = 0
+            found = DataSpec(size, seed=1, max_threads=3).checksum()
+            if ticks > 2:
+                break
+        assert ticks > 2
+    finally:
+        done.set()
+        thread.join()
+    assert found == DataSpec(size, seed=1, max_threads=1).checksum()
 
 
 def test_ctrl_c_ends_what_would_take_for_ever() -> None:
