@@ -111,6 +111,32 @@ import Testing
         #expect(try content(140 << 10, uberblock, of: size) == "a member of a pool of ZFS")
     }
 
+    @Test func aFormatThatWasPutOverDataIsFound() throws {
+        let size = 9 << 20
+        // Bytes that are nowhere zero, of which two look like a mark and are the data's own.
+        func format(_ offset: Int, _ bytes: [UInt8], over data: Int) throws -> String? {
+            try DeviceContent.newFormat(bytes: size, over: data) { offset, mark in
+                offset == 510 && mark == [0x55, 0xAA]
+            } read: { (buffer, place) throws(Failure) in
+                buffer.initializeMemory(as: UInt8.self, repeating: 1)
+                for (index, byte) in bytes.enumerated()
+                where (place..<place + buffer.count).contains(offset + index) {
+                    buffer[offset + index - place] = byte
+                }
+                return buffer.count
+            }
+        }
+        #expect(try format(0, [], over: size) == nil)
+        #expect(try format(510, [0x55, 0xAA], over: size) == nil)
+        let table = Array("EFI PART".utf8)
+        #expect(try format(512, table, over: size) == "a GPT partition table")
+        #expect(try format(size - 512, table, over: size) == "a GPT partition table")
+        // Nothing is written behind the data.
+        #expect(try format(size - 512, table, over: size - 512) == nil)
+        #expect(try format(512, table, over: 519) == nil)
+        #expect(try format(512, table, over: 520) != nil)
+    }
+
     @Test func smallDevicesAreLookedAtWhole() throws {
         for size in [512, 4096, 5120, 65_536] {
             #expect(try content(0, [0], of: size) == nil)

@@ -317,6 +317,54 @@ def test_what_others_hold_is_left_alone(devices: Devices, run: Program) -> None:
     run("-o", device, "--device", "-s", "64KiB", "--quiet")
 
 
+@pytest.mark.parametrize(
+    "what", cases(["ext4", "swap"], ["a GPT partition table at its end", "a partition table"])
+)
+def test_what_a_device_was_given_since_is_left_alone(
+    what: str, devices: Devices, run: Program
+) -> None:
+    """By `repair`, `update` and `--resume`, though most of the data set is still there."""
+    device = devices.make()
+    words = ["-o", str(device), "--device", "--seed", "5", "--change", "9%"]
+    kept = ["--manifest", "m.json"]
+    run(*words, *kept, "--quiet")
+    if what == "ext4":
+        devices.run("mkfs.ext4", "-q", "-F", "-E", "nodiscard", str(device))
+    elif what == "swap":
+        devices.run("mkswap", str(device))
+    else:
+        put(device, *LABELS[what])
+    before = digest(device)
+    says = what.removesuffix(" at its end")
+    run.refuses("repair", device, "--device", *kept, says=says)
+    run.refuses("update", device, "--device", *kept, "--by", "1", says=says)
+    run.refuses(*words, *kept, "--resume", says=says)
+    run.refuses("repair", device, "--device", *words[3:], "-s", str(SIZE), says=says)
+    assert digest(device) == before
+    run("verify", device, *kept, status=1)
+    # Who says so means it; and what was overwritten on purpose may be finished.
+    run(*words, *kept, "--overwrite", "-s", "8MiB", "--quiet")
+    run("repair", device, "--device", *kept, "--quiet")
+
+
+def test_bytes_of_the_data_are_no_format(devices: Devices, run: Program) -> None:
+    """Though they look like one by chance; nor is what lies behind them, or was there before."""
+    seed = next(seed for seed in range(1 << 20) if right(512, seed)[510:] == b"\x55\xaa")
+    device = devices.make()
+    kept = ["--manifest", "m.json"]
+    put(device, (-512, b"EFI PART"))
+    words = ["-o", device, "--device", "--seed", str(seed), "-s", "1MiB", *kept]
+    run(*words, "--overwrite", "--quiet")
+    put(device, (70000, b"damage"))
+    run("repair", device, "--device", *kept, "--quiet")
+    stored = json.loads((run.folder / "m.json").read_text())
+    (run.folder / "m.json").write_text(json.dumps(stored | {"status": "writing"}))
+    put(device, *LABELS["a LUKS volume"])
+    run(*words, "--resume", "--quiet")
+    assert device.read_bytes()[:MIB] == right(MIB, seed)
+    assert device.read_bytes()[-512:-504] == b"EFI PART"
+
+
 def test_ranks_that_mean_different_devices_are_found(devices: Devices, run: Program) -> None:
     """Before the first byte; played by a mount that one of them has for itself."""
     (one, two) = (devices.make(), devices.make())

@@ -183,8 +183,53 @@ final class DeviceClaim {
             .usage, "output: \(path) is in use: \(who); it is left as it is, whatever is said")
     }
 
+    /// What may be on a device that is taken.
+    enum Content {
+        /// Whatever it is.
+        case anything
+        /// Nothing.
+        case nothing
+        /// Data sets, the one that is written first, and whatever became of them; but no format that was put over them.
+        case dataSets([DataSpec], Kernel)
+    }
+
+    /// Fails where something else is on the device at `path`, as samples show.
+    func require(_ content: Content, _ path: String) throws(Failure) {
+        switch content {
+        case .anything: break
+        case .nothing: try requireEmpty(path)
+        case .dataSets(let specs, let kernel): try requireUnformatted(path, specs, kernel)
+        }
+    }
+
+    /// Fails where a known format has come to be in the place of data sets.
+    private func requireUnformatted(
+        _ path: String, _ specs: [DataSpec], _ kernel: Kernel
+    ) throws(Failure) {
+        let bytes = try BlockDevice.bytes(file, path)
+        posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_DONTNEED)
+        var generators = specs.map { Generator($0, kernel: kernel) }
+        let found = try DeviceContent.newFormat(
+            bytes: bytes, over: specs.first?.size ?? 0
+        ) { offset, mark in
+            generators.indices.contains { index in
+                guard offset <= generators[index].spec.size - mark.count else { return false }
+                var made = [UInt8](repeating: 0, count: mark.count)
+                made.withUnsafeMutableBytes { generators[index].fill($0, at: offset) }
+                return made == mark
+            }
+        } read: { (part, offset) throws(Failure) in
+            try file.read(into: part, at: offset).get(path, "cannot be read at offset \(offset)")
+        }
+        guard let found else { return }
+        throw Failure(
+            .usage,
+            "output: \(path) holds \(found), where the data set was; it is left as it is (generate "
+                + "--overwrite replaces it)")
+    }
+
     /// Fails unless all that is looked at is zero.
-    func requireEmpty(_ path: String) throws(Failure) {
+    private func requireEmpty(_ path: String) throws(Failure) {
         let bytes = try BlockDevice.bytes(file, path)
         // What another node has written meanwhile is not what this one remembers.
         posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_DONTNEED)

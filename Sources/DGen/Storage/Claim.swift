@@ -60,15 +60,15 @@ final class Claim {
         }
     }
 
-    /// Takes a device for this run alone, of which `bytes` bytes will be written, on each node; with `mustBeEmpty` only one
-    /// that holds nothing; collective.
-    func takeDevice(bytes: Int, mustBeEmpty: Bool = false) throws(Failure) {
+    /// Takes a device for this run alone, of which `bytes` bytes will be written, on each node, if it holds what it may;
+    /// collective.
+    func takeDevice(bytes: Int, holding content: DeviceClaim.Content) throws(Failure) {
         guard target.kind == .device else { return }
         try session.together {
             guard device == nil, session.node.rank == 0 else { return }
             device = try session.watchdog.during(.read) { () throws(Failure) in
                 let device = try DeviceClaim(path, target, bytes: bytes)
-                if mustBeEmpty, session.isRoot { try device.requireEmpty(path) }
+                if session.isRoot { try device.require(content, path) }
                 return device
             }
         }

@@ -95,27 +95,65 @@ enum DeviceContent {
     ) throws(Problem) -> String? {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceBytes, alignment: 4096)
         defer { buffer.deallocate() }
-        /// Bytes that are there, of those that are asked for.
         func part(_ offset: Int, _ count: Int) throws(Problem) -> UnsafeRawBufferPointer {
-            var done = 0
-            let wanted = min(count, bytes - offset)
-            while done < wanted {
-                let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done..<wanted])
-                let count = try read(rest, offset + done)
-                if count == 0 { break }
-                done += count
-            }
-            return UnsafeRawBufferPointer(rebasing: buffer[..<done])
+            try Self.part(offset, count, of: bytes, in: buffer, read)
         }
         guard let first = try firstByte(bytes, part) else { return nil }
+        return try format(bytes, part) { _, _ in true }
+            ?? "its byte at offset \(first) is not zero"
+    }
+
+    /// The format that a device of so many bytes was given after data sets of `size` bytes were written to it, by a mark
+    /// within these; nil where there is none.
+    ///
+    /// `isOurs` says whether such bytes are at an offset of one of the data sets anyway, as chance may have it.
+    ///
+    /// - Complexity: some hundred places are read.
+    static func newFormat<Problem: Error>(
+        bytes: Int, over size: Int, isOurs: (_ offset: Int, _ mark: [UInt8]) -> Bool,
+        read: (UnsafeMutableRawBufferPointer, Int) throws(Problem) -> Int
+    ) throws(Problem) -> String? {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceBytes, alignment: 4096)
+        defer { buffer.deallocate() }
+        func part(_ offset: Int, _ count: Int) throws(Problem) -> UnsafeRawBufferPointer {
+            try Self.part(offset, count, of: bytes, in: buffer, read)
+        }
+        return try format(bytes, part) { offset, mark in
+            offset <= size - mark.count && !isOurs(offset, mark)
+        }
+    }
+
+    /// Bytes that are there, of those that are asked for, on a device of so many bytes.
+    private static func part<Problem: Error>(
+        _ offset: Int, _ count: Int, of bytes: Int, in buffer: UnsafeMutableRawBufferPointer,
+        _ read: (UnsafeMutableRawBufferPointer, Int) throws(Problem) -> Int
+    ) throws(Problem) -> UnsafeRawBufferPointer {
+        var done = 0
+        let wanted = min(count, bytes - offset)
+        while done < wanted {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done..<wanted])
+            let count = try read(rest, offset + done)
+            if count == 0 { break }
+            done += count
+        }
+        return UnsafeRawBufferPointer(rebasing: buffer[..<done])
+    }
+
+    /// The format whose mark is there, and counts.
+    private static func format<Problem: Error>(
+        _ bytes: Int, _ part: (Int, Int) throws(Problem) -> UnsafeRawBufferPointer,
+        counts: (_ offset: Int, _ mark: [UInt8]) -> Bool
+    ) throws(Problem) -> String? {
         for mark in marks where mark.place(bytes) >= 0 {
             let place = mark.place(bytes)
             // Whole sectors, as some devices want.
             let start = place & ~4095
             let found = try part(start, 8192)
-            if found.dropFirst(place - start).starts(with: mark.bytes) { return mark.name }
+            if found.dropFirst(place - start).starts(with: mark.bytes), counts(place, mark.bytes) {
+                return mark.name
+            }
         }
-        return "its byte at offset \(first) is not zero"
+        return nil
     }
 
     /// The first byte that is not zero, of those that are looked at.

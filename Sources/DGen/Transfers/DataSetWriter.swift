@@ -202,7 +202,7 @@ final class DataSetWriter {
             try Sharing(run: pipeline.run, files: files).prove(isReading: false)
             isShared = true
         }
-        try claim.takeDevice(bytes: spec.size, mustBeEmpty: !overwrites)
+        try claim.takeDevice(bytes: spec.size, holding: overwrites ? .anything : .nothing)
     }
 
     private func warn(_ text: String?) {

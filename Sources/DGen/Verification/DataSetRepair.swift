@@ -81,7 +81,7 @@ final class DataSetRepair {
         guard files.target.isFile else {
             try session.onRoot { try claim.requireOwnPlace(overwrites: true, mayMove: true) }
             try Sharing(run: run, files: files).prove(isReading: false)
-            try claim.takeDevice(bytes: spec.size)
+            try claim.takeDevice(bytes: spec.size, holding: heldBefore)
             return try requireOurs()
         }
         let fileSystem = try session.onRoot {
@@ -106,6 +106,22 @@ final class DataSetRepair {
         try session.together {
             guard session.isRoot, checksSpace else { return }
             try FileSystem.requireSpace(for: files.path, bytes: spec.size - stored)
+        }
+    }
+
+    /// What a device may hold: what was there before a run that was cut off may still be there.
+    private var heldBefore: DeviceClaim.Content {
+        get throws(Failure) {
+            guard subject.manifest?.status != .writing else { return .anything }
+            var specs = [spec] + subject.earlier
+            if let manifest = subject.manifest {
+                specs.append(manifest.spec)
+                if let update = manifest.update {
+                    specs.append(
+                        try Failure.reading(manifest.spec.withGeneration(update.from)))
+                }
+            }
+            return .dataSets(specs, run.threads.kernel)
         }
     }
 

@@ -84,9 +84,9 @@ final class DataSetUpdate {
                 return FileSystem.type(FileSystem.folder(of: FileSystem.resolved(first)))
             })
         try Sharing(run: run, files: files).prove(isReading: false)
-        try claim.takeDevice(bytes: to.size)
-        try files.requireApart(session)
         let specs = [to, from] + earlier
+        try claim.takeDevice(bytes: to.size, holding: .dataSets(specs, run.threads.kernel))
+        try files.requireApart(session)
         try session.together {
             try files.forOwn(session) { own throws(Failure) in
                 try run.watchdog.during(.read) { () throws(Failure) in
