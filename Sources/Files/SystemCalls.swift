@@ -129,11 +129,11 @@ package struct OpenFile: ~Copyable {
         System.call { pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset)) }
     }
 
-    /// Locks the file for this process alone, or fails with EWOULDBLOCK.
+    /// Locks the file for this process alone, or, if that is `shared`, with others that share it; fails with EWOULDBLOCK.
     ///
     /// The corresponding C function is `flock`.
-    package func lock() -> Result<Int32, Errno> {
-        System.call { flock(descriptor, LOCK_EX | LOCK_NB) }
+    package func lock(shared: Bool = false) -> Result<Int32, Errno> {
+        System.call { flock(descriptor, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) }
     }
 
     /// Brings what was written to stable storage.

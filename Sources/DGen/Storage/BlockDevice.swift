@@ -176,6 +176,10 @@ final class DeviceClaim {
         if case .success = answer, lock.l_type != Int16(F_UNLCK) {
             throw Self.inUse(path, "somebody has locked it, as virtual machines do")
         }
+        // Shared, as udev has it for a moment when it looks at a disk; tools that change one lock it for themselves.
+        if case .failure(Errno(EWOULDBLOCK)) = file.lock(shared: true) {
+            throw Self.inUse(path, "somebody has locked it, as tools that change disks do")
+        }
     }
 
     private static func inUse(_ path: String, _ who: String) -> Failure {
