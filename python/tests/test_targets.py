@@ -323,6 +323,18 @@ def test_what_others_hold_is_left_alone(devices: Devices, run: Program) -> None:
         run("-o", device, "--device", "-s", "64KiB", "--quiet")
 
 
+def test_a_loop_device_above_one_that_has_lost_its_name(devices: Devices, run: Program) -> None:
+    """As one that was set up in a container has none that is known outside."""
+    below = devices.make()
+    node = run.folder / "node"
+    os.mknod(node, 0o600 | stat.S_IFBLK, below.stat().st_rdev)
+    above = devices.make(content=node)
+    node.unlink()
+    run.refuses("-o", below, "--device", "--overwrite", says=above.name)
+    # A file is no device.
+    run("-o", above, "--device", "-s", "64KiB", "--quiet")
+
+
 @pytest.mark.parametrize(
     "what", cases(["ext4", "swap"], ["a GPT partition table at its end", "a partition table"])
 )

@@ -129,10 +129,31 @@ struct BlockDevice {
     private var loopAbove: String? {
         let loops = (try? FileManager.default.contentsOfDirectory(atPath: "\(sys)/block")) ?? []
         return loops.sorted().first { loop in
-            let file =
-                loop.hasPrefix("loop") ? Self.line("\(sys)/block/\(loop)/loop/backing_file") : nil
-            return file.flatMap(Self.at) == number
+            guard loop.hasPrefix("loop"),
+                let file = Self.line("\(sys)/block/\(loop)/loop/backing_file")
+            else { return false }
+            // Its name may be one of another root, or gone.
+            return Self.at(file) == number || Self.below("/dev/\(loop)") == number
         }
+    }
+
+    /// Linux's `LOOP_GET_STATUS64`, what it fills in, and which of these words is the number of the device that is used.
+    private static let loopStatus: (request: UInt, words: Int, device: Int) = (0x4C05, 29, 2)
+
+    /// The device that the loop device at `path` uses; nil where it uses a file, or does not tell.
+    ///
+    /// The corresponding C function is `ioctl`.
+    private static func below(_ path: String) -> String? {
+        guard at(path) != nil, let loop = try? OpenFile(path, O_RDONLY | O_NONBLOCK) else {
+            return nil
+        }
+        var words = [UInt64](repeating: 0, count: loopStatus.words)
+        let descriptor = loop.descriptor
+        let answer = words.withUnsafeMutableBytes { words in
+            words.baseAddress.map { ioctl(descriptor, loopStatus.request, $0) } ?? -1
+        }
+        let number = dev_t(words[loopStatus.device])
+        return answer == 0 && number != 0 ? BlockDevice(number).number : nil
     }
 }
 
