@@ -820,6 +820,51 @@ def test_a_terminal_is_refused(run: Program) -> None:
     assert "terminal" in process.stderr
 
 
+@pytest.mark.parametrize("name", ["/dev/stdout", "/proc/self/fd/1", "/dev/stderr", "pipe"])
+def test_a_pipe_that_is_stdout_too_is_refused(name: str, run: Program) -> None:
+    """What else is said there would be among the data."""
+    if name == "pipe":
+        os.mkfifo(run.folder / name)
+        words = ["sh", "-c", '"$0" -o pipe -s 1k > pipe', run.path]
+    else:
+        words = [run.path, "-o", name, "-s", "1k"]
+    with subprocess.Popen(
+        words, cwd=run.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        if name == "pipe":
+            assert (run.folder / name).read_bytes() == b""
+        (found, said) = process.communicate(timeout=60)
+    assert process.returncode == 2, said
+    assert found == b""
+    assert b"give '-'" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-o", "-", "--report", "out"],
+        ["-o", "-", "--csv", "out"],
+        ["-o", "out", "--overwrite"],
+        ["-o", "new", "--report", "out"],
+    ],
+)
+def test_what_stdout_leads_to_is_no_other_file_of_the_run(words: list[str], run: Program) -> None:
+    """One would be lost, or written over."""
+    with (run.folder / "out").open("wb") as out:
+        done = subprocess.run(
+            [run.path, *words, "-s", "1k", "--seed", "5"],
+            cwd=run.folder,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 2, done.stderr
+    assert "stdout" in run.complaints(done)[0]
+    assert [path.name for path in run.folder.iterdir()] == ["out"]
+    assert (run.folder / "out").stat().st_size == 0
+
+
 def test_a_pipe_with_a_name(run: Program) -> None:
     """Whose reader may come later; and it is no file that `--overwrite` is about."""
     pipe = run.folder / "pipe"

@@ -20,7 +20,7 @@ struct NamedFiles {
         }
 
         /// The option that names it, as messages have it.
-        var field: String { option?.name ?? "job" }
+        var field: String { option?.name ?? (path == StandardOutput.path ? "stdout" : "job") }
     }
 
     private let files: [File]
@@ -49,6 +49,8 @@ struct NamedFiles {
             File(.profile, profile, "the profile"),
             File(.report, report == "-" ? nil : report, "the report", isResult: true),
             File(.csv, table, "the table", isResult: true),
+            // What a shell has led it to is not named, and is written all the same.
+            File(nil, StandardOutput.path, "what stdout leads to"),
         ].compactMap { $0 }
     }
 

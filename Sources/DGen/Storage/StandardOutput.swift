@@ -27,6 +27,23 @@ enum StandardOutput {
         }
     }
 
+    /// Where it leads, as a path that is good as long as this process goes on, also once it is kept for data.
+    static var path: String { "/proc/self/fd/\(descriptor ?? STDOUT_FILENO)" }
+
+    /// Fails where a pipe is the one that stdout or stderr leads to: what is said there would be among the data.
+    static func requireApart(_ pipe: stat, _ path: String) throws(Failure) {
+        for (name, number) in [("stdout", STDOUT_FILENO), ("stderr", STDERR_FILENO)] {
+            var given = stat()
+            guard fstat(number, &given) == 0,
+                (given.st_dev, given.st_ino) == (pipe.st_dev, pipe.st_ino)
+            else { continue }
+            throw Failure(
+                .usage,
+                "output: \(path) is what \(name) leads to, where more than data goes; give '-' for data on "
+                    + "stdout")
+        }
+    }
+
     /// Gives away where data goes, once; fails where stdout is nothing that data can be led into.
     static func takeForData() throws(Failure) -> OpenFile {
         keepForData()

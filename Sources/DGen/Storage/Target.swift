@@ -23,6 +23,7 @@ extension Target {
         } else if let status = (try? FileSystem.state(path)) ?? nil {
             target.kind = status.targetKind
             target.number = status.st_rdev
+            if target.kind == .stream { try StandardOutput.requireApart(status, path) }
         }
         guard !isDeviceMeant || target.kind == .device else {
             throw Failure(.usage, "device: \(path) is no block device")
