@@ -229,15 +229,21 @@ package enum FileSystem {
             .get(path, "its cache cannot be dropped")
     }
 
-    /// Writes all of `bytes` to an open file, which messages call `path`.
+    /// Writes all of `bytes` to an open file, which messages call `path`; a pipe whose calls do not wait is waited for.
     package static func writeAll(_ bytes: [UInt8], to file: Int32, _ path: String) throws(Failure) {
         var done = 0
         while done < bytes.count {
-            done += try bytes.withUnsafeBytes { bytes in
+            let taken = try bytes.withUnsafeBytes { bytes in
                 System.call {
                     write(file, bytes.baseAddress.map { $0 + done }, bytes.count - done)
                 }
-            }.get(path, "cannot be written")
+            }.unless(EAGAIN).get(path, "cannot be written")
+            if let taken {
+                done += taken
+            } else {
+                var ready = pollfd(fd: file, events: Int16(POLLOUT), revents: 0)
+                poll(&ready, 1, -1)
+            }
         }
     }
 

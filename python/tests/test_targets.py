@@ -865,6 +865,21 @@ def test_what_stdout_leads_to_is_no_other_file_of_the_run(words: list[str], run:
     assert (run.folder / "out").stat().st_size == 0
 
 
+def test_a_report_waits_for_who_reads_it(run: Program) -> None:
+    """Though its calls do not, as those of pipes that some programs make."""
+    (end, start) = os.pipe()
+    os.set_blocking(start, False)
+    words = ["checksum", "-s", "1MiB", "--seed", "1", "--part-size", "128", "--report", "-"]
+    with subprocess.Popen([run.path, *words], stdout=start, stderr=subprocess.PIPE) as process:
+        os.close(start)
+        with os.fdopen(end, "rb") as file:
+            # Until nothing fits any more.
+            time.sleep(0.5)
+            report = json.loads(file.read())
+        assert process.wait(timeout=60) == 0, process.stderr.read()
+    assert len(report["checksums"]) == 8193
+
+
 def test_a_pipe_with_a_name(run: Program) -> None:
     """Whose reader may come later; and it is no file that `--overwrite` is about."""
     pipe = run.folder / "pipe"
