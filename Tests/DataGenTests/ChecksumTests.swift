@@ -172,6 +172,27 @@ import Testing
         #expect(contents.unitCount * contents.unitBytes < scattered.size / 50)
     }
 
+    /// The place where a piece of them would end is past 2^63.
+    @Test func theLastBytesOfTheLargestSetAreAdded() throws {
+        let spec = try DataSpec(size: .max, seed: 1)
+        let (start, count) = (Int.max - 1000, 1000)
+        let tally = ChecksumTally(spec, Self.checks, threads: 1)
+        var bytes = [UInt8](repeating: 0, count: count)
+        var generator = Generator(spec)
+        bytes.withUnsafeMutableBytes { bytes in
+            generator.fill(bytes, at: start)
+            tally.add(count, at: start, thread: 0) { piece in
+                UnsafeRawBufferPointer(
+                    rebasing: bytes[piece.lowerBound - start..<piece.upperBound - start])
+            }
+        }
+        // Nothing is behind them.
+        let remainders = bytes.withUnsafeBytes { bytes in
+            Self.checks.compactMap { $0.code?.remainder(then: bytes) }
+        }
+        #expect(tally.values == remainders)
+    }
+
     @Test func tooManyPartsAndRangesOutsideAreRefused() throws {
         let spec = try DataSpec(size: 1_000_000, seed: 1)
         #expect(try ChecksumPlan.Parts(0..<1_000_000, of: spec, partBytes: 100).count == 10_000)

@@ -189,6 +189,24 @@ import TestSupport
         }
     }
 
+    /// The place where a piece of it would end is past 2^63.
+    @Test func theLastBlockOfTheLargestSetIsJudged() throws {
+        let all = Share(millionths: 1_000_000)
+        let old = try DataSpec(
+            size: .max, seed: 1, dedupUnit: Self.unit,
+            composition: Composition(change: [Composition.Ring(share: all, rate: all)]))
+        let new = try old.withGeneration(1)
+        let start = Int.max / Self.unit * Self.unit
+        var bytes = [UInt8](repeating: 0, count: Int.max - start)
+        var generator = Generator(new)
+        bytes.withUnsafeMutableBytes { generator.fill($0, at: start) }
+        bytes[700] ^= 1
+        var judge = SectorJudge(from: old, to: new)
+        let verdict = bytes.withUnsafeBytes { judge.judge($0, at: start, .new) }
+        #expect(verdict.fault == .foreign)
+        #expect(verdict.offset == start + 512)
+    }
+
     /// Sectors that are the same in both generations are right whenever they are read.
     @Test func sectorsThatAreAlikeAreOfBoth() throws {
         var numbers = RandomNumbers()

@@ -50,7 +50,9 @@ public final class ChecksumTally: @unchecked Sendable {
             let end = offset + count
             var start = offset
             while start < end {
-                let piece = next(start..<min(end, start - start % pieceBytes + pieceBytes))
+                // The place where a piece would end may be past 2^63.
+                let piece = next(
+                    start..<start + min(end - start, pieceBytes - start % pieceBytes))
                 for (number, code) in codes.enumerated() {
                     remainders[number] = code.remainder(
                         remainders[number], then: piece, kernel: kernel)

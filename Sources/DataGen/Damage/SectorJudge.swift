@@ -99,7 +99,8 @@ package struct SectorJudge: Sendable {
         withUnsafeTemporaryAllocation(byteCount: 3 * Self.pieceBytes, alignment: 64) { scratch in
             var start = offset
             while start < end {
-                let next = min(end, start - start % unit + Self.pieceBytes)
+                // The place where a piece would end may be past 2^63.
+                let next = start + min(end - start, Self.pieceBytes - start % unit)
                 judge(
                     UnsafeRawBufferPointer(rebasing: found[start - offset..<next - offset]),
                     at: start, bound, content, made, scratch, &verdict)
