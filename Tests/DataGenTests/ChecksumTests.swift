@@ -172,6 +172,28 @@ import Testing
         #expect(contents.unitCount * contents.unitBytes < scattered.size / 50)
     }
 
+    /// Otherwise a signal would not be heard for minutes.
+    @Test func aRoundIsShortHoweverOftenContentsRepeat() throws {
+        let spec = try DataSpec(
+            size: 1 << 44, seed: 1, dedupUnit: 4096,
+            composition: Composition(copies: [
+                Composition.CopyClass(copies: 2, share: Share(millionths: 100)),
+                Composition.CopyClass(copies: 1_000_000, share: Share(millionths: 999_000)),
+            ]))
+        let parts = try ChecksumPlan.Parts(0..<spec.size, of: spec)
+        let plan = ChecksumPlan(spec, parts, codes: [.crc64nvme])
+        let classes = ContentLayout(spec).classes
+        #expect(plan.unitCount == ContentLayout(spec).contentCount + 2)
+        let bytes = 64 << 20
+        #expect(plan.roundEnd(from: 0, worth: bytes, threads: 1) == bytes / (4096 + 2000))
+        let often = classes[1].contents.lowerBound
+        #expect(plan.roundEnd(from: often, worth: bytes, threads: 3) == often + 3)
+        // None goes on to contents that take longer.
+        #expect(plan.roundEnd(from: often - 1, worth: bytes, threads: 3) == often)
+        let rests = plan.roundEnd(from: plan.unitCount - 2, worth: bytes, threads: 3)
+        #expect(rests == plan.unitCount)
+    }
+
     /// The place where a piece of them would end is past 2^63.
     @Test func theLastBytesOfTheLargestSetAreAdded() throws {
         let spec = try DataSpec(size: .max, seed: 1)

@@ -124,6 +124,24 @@ public struct ChecksumPlan: Sendable {
         return cost < Double(count) ? layout : nil
     }
 
+    // MARK: Rounds
+
+    /// The end of a round that begins with unit `first`, in which each thread does what takes as long as making so many bytes.
+    ///
+    /// Not by the bytes of units alone: finding the blocks of a content may take much longer than making it.
+    func roundEnd(from first: Int, worth bytes: Int, threads: Int) -> Int {
+        var (cost, end) = (Double(unitBytes), unitCount)
+        if case .contents(let layout) = work,
+            let mine = layout.classes.first(where: { $0.contents.contains(first) })
+        {
+            cost += Double(mine.slots.count) / Double(mine.contents.count) * Self.findBytes
+            // Those of another class may take longer.
+            end = mine.contents.upperBound
+        }
+        let most = max(1, Int(Double(bytes) / cost)) * threads
+        return end - first > most ? first + most : end
+    }
+
     // MARK: Values
 
     /// Numbers that those who share the work have, to be added (by exclusive or) to those of the others.

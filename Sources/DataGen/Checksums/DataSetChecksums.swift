@@ -126,8 +126,8 @@ public final class DataSetChecksums: @unchecked Sendable {
     /// - Returns: how many bytes that was, at most; nil where there was nothing left to do.
     public func advance() -> Int? {
         if next < share.upperBound {
-            let most = max(1, Self.roundBytes / plan.unitBytes) * pool.count
-            let round = next..<min(next + most, share.upperBound)
+            let end = plan.roundEnd(from: next, worth: Self.roundBytes, threads: pool.count)
+            let round = next..<min(end, share.upperBound)
             next = round.upperBound
             let parts = Array(Shards(size: round.count, ranks: pool.count, alignment: 1))
             let count = threadValues.count / pool.count
