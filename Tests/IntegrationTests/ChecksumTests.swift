@@ -92,6 +92,44 @@ extension Integration {
             #expect(short.status == 1 && short.output.contains("short by 2"), "\(short.output)")
         }
 
+        /// Also where files are together as long as they should be, and where what is too much lies behind what is right.
+        @Test func filesOfAnotherLengthAreFound() throws {
+            let folder = try Folder()
+            let path = folder.file("f")
+            let check = ["verify", path, "--checksum", "crc64nvme"]
+            #expect(try Launch.alone(["-o", path] + Self.data).status == 0)
+            try folder.truncate("f", to: 3_000_005)
+            let long = try Launch.ranks(2, check)
+            #expect(long.status == 1 && long.output.contains("long by 4"), "\(long.output)")
+            let perRank = ["-o", path, "--overwrite", "--layout", "per-rank"]
+            #expect(try Launch.ranks(3, perRank + Self.data).status == 0)
+            #expect(try Launch.ranks(2, check).status == 0)
+            let bytes = try ["f.00000000", "f.00000001"].map { try folder.size($0) }
+            try folder.truncate("f.00000000", to: bytes[0] - 1)
+            try folder.truncate("f.00000001", to: bytes[1] + 1)
+            let moved = try Launch.ranks(2, check)
+            #expect(moved.status == 1 && moved.output.contains("DIFFERS"), "\(moved.output)")
+        }
+
+        @Test func theFileOfARankHasTheChecksumOfItsShard() throws {
+            let folder = try Folder()
+            let path = folder.file("f")
+            let perRank = ["-o", path, "--layout", "per-rank", "--align", "64KiB"]
+            #expect(try Launch.ranks(3, perRank + Self.data).status == 0)
+            var offset = 0
+            for name in ["f.00000000", "f.00000001", "f.00000002"] {
+                let bytes = try folder.size(name)
+                let range = ["--offset", "\(offset)", "--length", "\(bytes)"]
+                let outcome = try Launch.alone(
+                    ["checksum", path, "--algorithm", "crc32", "--quiet"] + range
+                        + ["--report", folder.file("r")])
+                #expect(outcome.status == 0, "\(outcome.error)")
+                #expect(try sums(try folder.json("r"))["crc32"] == (try gzipped(folder, name)))
+                offset += bytes
+            }
+            #expect(offset == 3_000_001)
+        }
+
         /// One that is right for another data set than the options say is not taken for it.
         @Test func theChecksumOfAManifestIsNotThatOfOtherOptions() throws {
             let folder = try Folder()

@@ -323,6 +323,29 @@ def test_what_others_hold_is_left_alone(devices: Devices, run: Program) -> None:
         run("-o", device, "--device", "-s", "64KiB", "--quiet")
 
 
+def test_a_device_is_held_until_the_end(devices: Devices, run: Program) -> None:
+    """It cannot be mounted meanwhile, nor written by a second run."""
+    device = devices.make()
+    words = ["test", "-o", str(device), "--device", "-s", "64KiB", "--seed", "5"]
+    with subprocess.Popen(
+        [run.path, *words, "--repeat", "100000", "--quiet"], stderr=subprocess.PIPE
+    ) as first:
+        try:
+            expected = right(64 << 10, 5)[:4096]
+            for _ in range(3000):
+                if device.read_bytes()[:4096] == expected:
+                    break
+                time.sleep(0.01)
+            run.refuses("-o", device, "--device", "--overwrite", says="in use")
+            with pytest.raises(OSError, match="busy"):
+                os.close(os.open(device, os.O_RDWR | os.O_EXCL))
+            assert first.poll() is None
+        finally:
+            first.terminate()
+            first.communicate(timeout=60)
+    os.close(os.open(device, os.O_RDWR | os.O_EXCL))
+
+
 def test_a_loop_device_above_one_that_has_lost_its_name(devices: Devices, run: Program) -> None:
     """As one that was set up in a container has none that is known outside."""
     below = devices.make()
