@@ -827,6 +827,16 @@ def test_what_cannot_be_streamed_is_refused(run: Program, tmp_path: Path) -> Non
     assert not (tmp_path / "-").exists()
 
 
+def test_closed_streams_are_nothing_else(run: Program) -> None:
+    """What is opened instead of them would be written to; and a table that nobody gets is told."""
+    for closed in (">&-", "<&- >&-", "<&- >&- 2>&-"):
+        words = ["sh", "-c", f'"$0" -o data --overwrite -s 1MiB --seed 5 {closed}', run.path]
+        done = subprocess.run(words, cwd=run.folder, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode == 3, closed
+        assert ("standard output" in done.stderr) is ("2>&-" not in closed)
+        assert (run.folder / "data").read_bytes() == right(MIB, 5)
+
+
 def test_a_terminal_is_refused(run: Program) -> None:
     """It would beep and change colours."""
     (master, terminal) = pty.openpty()

@@ -26,6 +26,10 @@ package enum Program {
         let launcher = Launcher(environment)
         // First of all: what a signal leads to must not depend on how far a rank is.
         Interruption.install(launcher)
+        // Nothing that is opened later gets a number by which others read or write: what is closed fails as before.
+        for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) < 0 {
+            _ = open("/dev/null", O_RDONLY)
+        }
         // A reader of our output that goes away is an error to report, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         // So is a file that grows beyond what this process may write (`ulimit -f`).
