@@ -319,7 +319,6 @@ extension Integration {
                     6, ["-o", file, "--overwrite", "--io", "posix"] + spec)
                 #expect(
                     try Launch.alone(["-o", here.file("f"), "--overwrite"] + spec).status == 0)
-                let expected = try here.sha256("f")
                 // Complete only if it is so on every node.
                 let manifest = try cluster.on(2, ["cat", file + ".dgen.json"]).output
                 #expect(manifest.contains(#""complete""#) == (written.status == 0), "\(manifest)")
@@ -337,8 +336,11 @@ extension Integration {
                     verified.status == 0
                         || Set(kinds).isSubset(of: ["stale", "transient", "truncated", "zeros"]),
                     "\(kinds)")
-                let seen = try cluster.on(3, ["sha256sum", file])
-                #expect(String(seen.output.prefix(64)) == expected || verified.status == 1)
+                // The fifth rank has found its shard right, on node 3. What was there before may be in its memory elsewhere.
+                let end = ["sh", "-c", #"tail -c +33554433 "$0" | sha256sum"#]
+                let seen = try cluster.on(3, end + [file])
+                let expected = try Launch.run(end + [here.file("f")])
+                #expect(seen.output == expected.output || verified.status == 1)
             }
         }
     }

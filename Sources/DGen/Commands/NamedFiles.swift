@@ -100,7 +100,8 @@ struct NamedFiles {
     }
 
     private static func refusal(_ file: File, _ what: String) -> Failure {
-        Failure(.usage, "\(file.field): '\(file.path)' is \(what); give another file")
+        let path = file.path == StandardOutput.path ? FileSystem.resolved(file.path) : file.path
+        return Failure(.usage, "\(file.field): '\(path)' is \(what); give another file")
     }
 
     /// Refuses what is, or may come to be, a file of a rank: of a data set that was there, is written, or will be.
