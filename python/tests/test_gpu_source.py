@@ -280,6 +280,39 @@ def test_many_data_sets_take_constant_memory(host: Host) -> None:
     assert len(host.kept) <= _work.PLANS_MAX + 1
 
 
+@pytest.mark.parametrize(
+    "failing", ["table_bits", "table_sums", "parts", "blocks", "fill", "write"]
+)
+def test_what_fails_leaves_no_memory_behind(host: Host, failing: str) -> None:
+    """Where there is no compiler, say: however often it is tried, and it works later."""
+
+    class Failing(Host):
+        def launch(self, kernel: str, call: _plan.Call, count: int, stream: Any) -> None:
+            """Run a kernel, but for one."""
+            if kernel.startswith(failing):
+                raise gpu.GPUError(f"gpu: {failing}")
+            super().launch(kernel, call, count, stream)
+
+        def write(self, address: int, data: bytes, stream: Any) -> None:
+            """Copy, if that is not what fails."""
+            if failing == "write":
+                raise gpu.GPUError("gpu: write")
+            super().write(address, data, stream)
+
+    machine = Failing(host.library)
+    spec = DataSpec(1 << 30, 3, 2, 2, dedup_unit=4096 if failing == "blocks" else 1 << 20)
+    memory = machine.reserve(4096)
+    most = 0
+    for _ in range(3):
+        with pytest.raises(gpu.GPUError, match=f"gpu: {failing}"):
+            _work.fill(machine, spec, memory, 0, 4096, None)
+        most = most or len(machine.kept)
+        assert len(machine.kept) == most <= 3
+    failing = "nothing"
+    _work.fill(machine, spec, memory, 0, 4096, None)
+    assert machine.read(memory, 4096, None) == expected(spec, 0, 4096)
+
+
 def test_all_is_wrong(host: Host) -> None:
     """Of another seed: one range, all of it."""
     spec, other = DataSpec(1 << 20, 1), DataSpec(1 << 20, 2)

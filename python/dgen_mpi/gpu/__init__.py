@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from dgen_mpi._arguments import SizeLike, count_of, seed_of, size_of
 from dgen_mpi.gpu import _arrays, _device, _work
-from dgen_mpi.gpu._device import GPUError
+from dgen_mpi.gpu._work import GPUError
 from dgen_mpi.spec import SEARCH_BYTES
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Any
 
 from dgen_mpi.gpu._plan import Call
-from dgen_mpi.gpu._work import LANES, Cache
+from dgen_mpi.gpu._work import LANES, Cache, GPUError
 
 SOURCE = Path(__file__).with_name("kernels.cu")
 
@@ -34,10 +34,6 @@ POOL_BYTES = 256 << 20
 """So much borrowed memory is kept for the next time."""
 
 _INSTALL = "install dgen-mpi[gpu]"
-
-
-class GPUError(RuntimeError):
-    """No GPU can be used, or using it failed; the message says why."""
 
 
 @functools.cache

@@ -6,6 +6,8 @@ from __future__ import annotations
 import ctypes
 import re
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -27,6 +29,10 @@ FOUND_BYTES = 16
 
 Stream = Any
 """What a machine does one after another."""
+
+
+class GPUError(RuntimeError):
+    """No GPU can be used, or using it failed; the message says why."""
 
 
 class Machine(Protocol):
@@ -82,52 +88,65 @@ class Cache:
         """Return the address of the tables of jumps by 1, 2, 4, ... words."""
         if not self._powers:
             wanted = _plan.powers()[: _plan.BASE_SHIFTS[-1]]
-            memory = self.machine.reserve(len(wanted) * _plan.TABLE_BYTES)
-            self._tabulate(memory, wanted)
+            with _reserved(self.machine, len(wanted) * _plan.TABLE_BYTES) as memory:
+                self._tabulate(memory, wanted)
             self._powers = memory
         return self._powers
 
     def plan(self, spec: DataSpec, piece_bytes: int) -> Known:
         """Return what the machine knows of a data set."""
         key = (repr(spec), piece_bytes)
-        known = self._plans.get(key)
-        if known is not None:
-            self._plans.move_to_end(key)
-            return known
-        shape = _plan.shape_of(spec, piece_bytes)
-        steps = shape.steps
-        size = ctypes.sizeof(_plan.Plan)
-        # Tables begin at whole lines of the caches.
-        first = -(-size // 256) * 256
-        address = self.machine.reserve(first + len(steps) * _plan.TABLE_BYTES)
-        for index, step in enumerate(steps):
-            table = address + first + index * _plan.TABLE_BYTES
-            if step.ratio is None:
-                shape.plan.block_step = table
-            else:
-                shape.plan.ratios[step.ratio].step = table
-        if steps:
-            wanted = tuple(_plan.polynomial(step.words) for step in steps)
-            self._tabulate(address + first, wanted)
-        self.machine.write(address, bytes(shape.plan), self.machine.own_stream)
-        known = self._plans[key] = Known(shape, address)
+        known = self._plans.pop(key, None) or self._new_plan(spec, piece_bytes)
+        self._plans[key] = known
         if len(self._plans) > PLANS_MAX:
             _, old = self._plans.popitem(last=False)
             self.machine.release(old.address)
         return known
 
+    def _new_plan(self, spec: DataSpec, piece_bytes: int) -> Known:
+        shape = _plan.shape_of(spec, piece_bytes)
+        steps = shape.steps
+        size = ctypes.sizeof(_plan.Plan)
+        # Tables begin at whole lines of the caches.
+        first = -(-size // 256) * 256
+        with _reserved(self.machine, first + len(steps) * _plan.TABLE_BYTES) as address:
+            for index, step in enumerate(steps):
+                table = address + first + index * _plan.TABLE_BYTES
+                if step.ratio is None:
+                    shape.plan.block_step = table
+                else:
+                    shape.plan.ratios[step.ratio].step = table
+            if steps:
+                wanted = tuple(_plan.polynomial(step.words) for step in steps)
+                self._tabulate(address + first, wanted)
+            self.machine.write(address, bytes(shape.plan), self.machine.own_stream)
+        return Known(shape, address)
+
     def _tabulate(self, memory: int, polynomials: tuple[int, ...]) -> None:
         """Make the tables of jumps, and wait for them: all streams use them."""
         machine, stream = self.machine, self.machine.own_stream
         words = _plan.words_of(polynomials)
-        source = machine.reserve(len(words))
-        machine.write(source, words, stream)
-        call = _plan.Call(tables=memory, polynomials=source)
-        for kernel, count in (("table_bits", 256), ("table_sums", 256)):
-            call.threads = count * len(polynomials)
-            machine.launch(kernel, call, call.threads, stream)
-        machine.read(source, 1, stream)
+        with _reserved(machine, len(words)) as source:
+            machine.write(source, words, stream)
+            call = _plan.Call(tables=memory, polynomials=source)
+            for kernel, count in (("table_bits", 256), ("table_sums", 256)):
+                call.threads = count * len(polynomials)
+                machine.launch(kernel, call, call.threads, stream)
+            machine.read(source, 1, stream)
         machine.release(source)
+
+
+@contextmanager
+def _reserved(machine: Machine, count: int) -> Iterator[int]:
+    """Reserve memory, and give it back where what is done with it fails."""
+    address = machine.reserve(count)
+    try:
+        yield address
+    except BaseException:
+        # A device that does nothing any more does not do this either: what failed first is told.
+        with suppress(GPUError):
+            machine.release(address)
+        raise
 
 
 def fill(
