@@ -34,6 +34,7 @@ class Host:
         self.kept: dict[int, Any] = {}
         self.launched: list[str] = []
         self.own_stream = None
+        self.is_recorded = False
         self.cache = _work.Cache(self)
 
     def launch(self, kernel: str, call: _plan.Call, count: int, stream: Any) -> None:
@@ -41,6 +42,10 @@ class Host:
         assert count > 0
         self.launched.append(kernel)
         self.library[kernel](ctypes.byref(call))
+
+    def is_recording(self, stream: Any) -> bool:
+        """Tell what the test says."""
+        return self.is_recorded
 
     def reserve(self, count: int) -> int:
         """Return memory in which nothing is zero by chance."""
@@ -278,6 +283,35 @@ def test_many_data_sets_take_constant_memory(host: Host) -> None:
     for seed in range(2 * _work.PLANS_MAX):
         made(host, DataSpec(1000, seed), 0, 1000)
     assert len(host.kept) <= _work.PLANS_MAX + 1
+
+
+def test_what_recorded_work_uses_stays(host: Host) -> None:
+    """A CUDA graph may be launched long after it was made, and nobody tells when it is gone."""
+
+    class Recorder(Host):
+        calls: ClassVar[list[tuple[str, _plan.Call]]] = []
+
+        def launch(self, kernel: str, call: _plan.Call, count: int, stream: Any) -> None:
+            """Run a kernel, and keep what it was told."""
+            super().launch(kernel, call, count, stream)
+            if self.is_recorded:
+                self.calls.append((kernel, _plan.Call.from_buffer_copy(call)))
+
+    recorder = Recorder(host.library)
+    spec = DataSpec(1 << 30, 3, copies={2: 0.3}, dedup_unit=4096)
+    memory = recorder.reserve(20_000)
+    # Known before, as it has to be.
+    _work.fill(recorder, spec, memory, 12_345, 20_000, None)
+    recorder.is_recorded = True
+    _work.fill(recorder, spec, memory, 12_345, 20_000, None)
+    recorder.is_recorded = False
+    for seed in range(2 * _work.PLANS_MAX):
+        made(recorder, DataSpec(1000, seed), 0, 1000)
+    ((kernel, call),) = recorder.calls
+    assert call.plan in recorder.kept
+    recorder.clear(memory, 20_000, None)
+    recorder.launch(kernel, call, 1, None)
+    assert recorder.read(memory, 20_000, None) == expected(spec, 12_345, 32_345)
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,11 @@ class Device:
             shape = (*grid, threads, 1, 1)
             ask("cuLaunchKernel", function, *shape, 0, stream, ctypes.addressof(arguments), 0)
 
+    def is_recording(self, stream: int) -> bool:
+        """Tell whether a stream makes a graph of what is put into it."""
+        with self._current():
+            return int(ask("cuStreamIsCapturing", stream)) != 0
+
     def reserve(self, count: int) -> int:
         """Return the address of new memory."""
         with self._current():

@@ -45,6 +45,9 @@ class Machine(Protocol):
     def launch(self, kernel: str, call: _plan.Call, count: int, stream: Stream) -> None:
         """Run a kernel with so many threads, or warps where it works in warps."""
 
+    def is_recording(self, stream: Stream) -> bool:
+        """Tell whether what is put into a stream is kept, to be done again and again."""
+
     def reserve(self, count: int) -> int:
         """Return the address of new memory."""
 
@@ -83,6 +86,8 @@ class Cache:
         self.lock = RLock()
         self._powers = 0
         self._plans: OrderedDict[tuple[str, int], Known] = OrderedDict()
+        # Those that recorded work uses: nobody tells when that is gone.
+        self._kept: dict[tuple[str, int], Known] = {}
 
     def powers(self) -> int:
         """Return the address of the tables of jumps by 1, 2, 4, ... words."""
@@ -93,11 +98,13 @@ class Cache:
             self._powers = memory
         return self._powers
 
-    def plan(self, spec: DataSpec, piece_bytes: int) -> Known:
-        """Return what the machine knows of a data set."""
+    def plan(self, spec: DataSpec, piece_bytes: int, *, is_recorded: bool) -> Known:
+        """Return what the machine knows of a data set; what recorded work uses stays for good."""
         key = (repr(spec), piece_bytes)
-        known = self._plans.pop(key, None) or self._new_plan(spec, piece_bytes)
-        self._plans[key] = known
+        known = self._kept.get(key)
+        if known is None:
+            known = self._plans.pop(key, None) or self._new_plan(spec, piece_bytes)
+            (self._kept if is_recorded else self._plans)[key] = known
         if len(self._plans) > PLANS_MAX:
             _, old = self._plans.popitem(last=False)
             self.machine.release(old.address)
@@ -223,7 +230,8 @@ def _run(
     with machine.cache.lock:
         if piece_bytes is None:
             piece_bytes = _plan.piece_bytes_for(spec, length)
-        shape, plan = machine.cache.plan(spec, piece_bytes)
+        is_recorded = machine.is_recording(stream)
+        shape, plan = machine.cache.plan(spec, piece_bytes, is_recorded=is_recorded)
         finder = _plan.describe(call, spec, shape, offset, length)
         call.plan, call.data = plan, address
         places = 0
