@@ -11,6 +11,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -345,6 +346,33 @@ def test_what_fails_leaves_no_memory_behind(host: Host, failing: str) -> None:
     failing = "nothing"
     _work.fill(machine, spec, memory, 0, 4096, None)
     assert machine.read(memory, 4096, None) == expected(spec, 0, 4096)
+
+
+def test_what_only_the_device_finds_wrong_is_not_right(host: Host) -> None:
+    """Memory that is still being written: that it is right a moment later does not count."""
+
+    class Late(Host):
+        arrival: Callable[[], None] | None = None
+
+        def read(self, address: int, count: int, stream: Any) -> bytearray:
+            """Copy, and then let the rest of the data come."""
+            found = super().read(address, count, stream)
+            if self.arrival is not None:
+                self.arrival()
+            return found
+
+    late = Late(host.library)
+    spec = DataSpec(1 << 20, 1)
+    data = bytearray(expected(spec, 100, 60_100))
+    memory = late.reserve(60_000)
+    how = (None, 10, b"", 0)
+    data[9000:9100], right = bytes(100), bytes(data)
+    late.write(memory, bytes(data), None)
+    assert len(_work.compare(late, spec, memory, 100, 60_000, *how)) == 1
+    late.arrival = lambda: late.write(memory, right, None)
+    late.write(memory, bytes(data), None)
+    with pytest.raises(gpu.GPUError, match="among the 4096 at offset 8192, and a copy of them is "):
+        _work.compare(late, spec, memory, 100, 60_000, *how)
 
 
 def test_all_is_wrong(host: Host) -> None:

@@ -87,7 +87,8 @@ def compare(
     Parameters
     ----------
     spec, array, offset, stream
-        As in `fill`, which tells what is raised, but the memory may be read-only, and JAX's.
+        As in `fill`, which tells what is raised, but the memory may be read-only, and JAX's. That
+        the device has found something wrong, and the copy of it is right, is a `GPUError` too.
     limit, also_known, search_bytes
         As in `DataSpec.compare`.
     """

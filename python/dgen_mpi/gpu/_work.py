@@ -211,9 +211,17 @@ def compare(
     def read(start: int, count: int) -> bytearray:
         return machine.read(address + start - offset, count, stream)
 
-    return DamagedRanges.of(
+    damage = DamagedRanges.of(
         spec._source.compare_parts(read, offset, length, bytes(parts), limit, known, search_bytes)
     )
+    if damage.range_count == 0:
+        start, part = (int.from_bytes(parts[at : at + 8], "little") for at in (0, 8))
+        raise GPUError(
+            f"gpu: the device found wrong bytes among the {part} at offset {start}, and a copy of "
+            "them is right: the memory was still being written, or the device did not yet see what "
+            "was written"
+        )
+    return damage
 
 
 def _run(
