@@ -64,7 +64,9 @@ def ask(function: str, *arguments: object) -> Any:  # noqa: ANN401 - as the driv
             f"gpu: there is no driver for NVIDIA GPUs that has {function} ({error})"
         ) from None
     if int(status) != 0:
-        raise GPUError(f"gpu: {function} failed: {_name_of(status)}")
+        refused = GPUError(f"gpu: {function} failed: {_name_of(status)}")
+        refused.status = _name_of(status)
+        raise refused
     return found[0] if len(found) == 1 else tuple(found) or None
 
 
@@ -93,17 +95,30 @@ def device(number: int) -> Device:
         return found
 
 
+_NO_MEMORY = ("CUDA_ERROR_INVALID_VALUE", "CUDA_ERROR_INVALID_CONTEXT", "CUDA_ERROR_INVALID_DEVICE")
+"""What the driver says of an address that it knows nothing of."""
+
+
 def device_of(address: int) -> int | None:
     """Return the number of the device whose memory an address is, None for memory of no device."""
     driver, _ = bindings()
     _start()
-    kinds = driver.CUpointer_attribute
+
+    def what(name: str) -> int:
+        kind = getattr(driver.CUpointer_attribute, f"CU_POINTER_ATTRIBUTE_{name}")
+        return int(ask("cuPointerGetAttribute", kind, address))
+
+    kinds = driver.CUmemorytype
+    known = (int(kinds.CU_MEMORYTYPE_DEVICE), int(kinds.CU_MEMORYTYPE_UNIFIED))
     try:
-        kind = ask("cuPointerGetAttribute", kinds.CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address)
-        if int(kind) != int(driver.CUmemorytype.CU_MEMORYTYPE_DEVICE):
+        # Managed memory may be said to be where it is just now.
+        if what("MEMORY_TYPE") not in known and not what("IS_MANAGED"):
             return None
-        return int(ask("cuPointerGetAttribute", kinds.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address))
-    except GPUError:
+        return what("DEVICE_ORDINAL")
+    except GPUError as error:
+        # Of a device that has failed, or after a fork, nothing is known: that is no word on memory.
+        if error.status not in _NO_MEMORY:
+            raise
         return None
 
 

@@ -34,6 +34,9 @@ Stream = Any
 class GPUError(RuntimeError):
     """No GPU can be used, or using it failed; the message says why."""
 
+    status = ""
+    """What the driver calls it, if it was the driver."""
+
 
 class Machine(Protocol):
     """What runs the kernels, and has the memory that they work on."""
