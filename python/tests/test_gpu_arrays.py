@@ -62,3 +62,41 @@ def test_whose_memory_it_is(
         assert str(raised.value) == found
     else:
         assert _device.device_of(4096) == found
+
+
+def refusal_of(monkeypatch: pytest.MonkeyPatch, compiler: Any, capability: tuple[int, int]) -> str:
+    """Return what is said where a compiler does not do."""
+    monkeypatch.setattr(_device, "bindings", lambda: (None, compiler))
+    with pytest.raises(gpu.GPUError) as raised:
+        _device.compiled.__wrapped__(None, capability)
+    return str(raised.value)
+
+
+def test_a_device_that_the_compiler_does_not_know_any_more_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And from which on it knows them."""
+    compiler = SimpleNamespace(
+        nvrtcGetNumSupportedArchs=lambda: (0, 3),
+        nvrtcGetSupportedArchs=lambda: (0, [75, 80, 120]),
+    )
+    assert refusal_of(monkeypatch, compiler, (6, 1)) == (
+        "gpu: a device of capability 6.1 is too old for this compiler NVRTC, which knows 7.5 and "
+        "later; one of an older CUDA may know it"
+    )
+
+
+def test_what_is_not_installed_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever cuda-bindings says of it."""
+
+    def absent(*_: Any) -> Any:
+        raise RuntimeError('Failure finding "x":\n  No such file: x\n  No such file: y\n')
+
+    shown = refusal_of(monkeypatch, SimpleNamespace(nvrtcGetNumSupportedArchs=absent), (9, 0))
+    assert shown == (
+        'gpu: the compiler NVRTC is not installed (Failure finding "x": No such file: x No such '
+        "file: y); install dgen-mpi[gpu]"
+    )
+    monkeypatch.setattr(_device, "bindings", lambda: (SimpleNamespace(cuInit=absent), None))
+    with pytest.raises(gpu.GPUError, match=r"^gpu: there is no driver .* has cuInit \([^\n]*\)$"):
+        _device.ask("cuInit", 0)

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from conftest import chance, missing, rounds
+from conftest import cases, chance, missing, rounds
 from specifications import VECTORS_1, VECTORS_2, fields_of
 
 from dgen_mpi import DataSpec, gpu
-from dgen_mpi.gpu import _plan, _work
+from dgen_mpi.gpu import _device, _plan, _work
 
 SOURCE = Path(_work.__file__).with_name("kernels.cu")
 MILLION = 1_000_000
@@ -388,14 +388,8 @@ def test_all_is_wrong(host: Host) -> None:
 
 def test_every_kernel_was_run(host: Host) -> None:
     """By the tests above."""
-    names = {
-        line.split("(")[1].split(",")[0]
-        for line in SOURCE.read_text().splitlines()
-        if line.startswith(("WARP_KERNEL(", "THREAD_KERNEL(", "CHAIN_KERNEL("))
-    }
-    names.remove("KERNEL")
-    assert len(names) == 12
-    assert names <= set(host.launched)
+    assert len(kernels()) == 12
+    assert set(kernels()) <= set(host.launched)
 
 
 class OnDevice:
@@ -411,6 +405,31 @@ def test_without_a_gpu_it_says_why(verb: str) -> None:
     """No package, no driver, no device; or none that has that memory."""
     with pytest.raises((gpu.GPUError, TypeError), match=r"^(gpu|array): "):
         getattr(DataSpec(1000, 1), verb)(OnDevice())
+
+
+def kernels() -> list[str]:
+    """Return the names of all kernels."""
+    lines = SOURCE.read_text().splitlines()
+    starts = ("WARP_KERNEL(", "THREAD_KERNEL(", "CHAIN_KERNEL(")
+    names = [line.split("(")[1].split(",")[0] for line in lines if line.startswith(starts)]
+    return [name for name in names if name != "KERNEL"]
+
+
+@pytest.mark.parametrize("capability", cases([(9, 0)], [((7, 5),), ((12, 1),), ((99, 0),)]))
+def test_the_compiler_of_the_vendor_takes_the_source(capability: tuple[int, int]) -> None:
+    """It needs no device: as machine code for those that it knows, else for the driver."""
+    pytest.importorskip("cuda.bindings.nvrtc", reason="left out: cuda-bindings is not installed")
+    try:
+        few = _device.compiled(None, capability)
+    except gpu.GPUError as error:
+        if "is not installed" not in str(error):
+            raise
+        pytest.skip("left out: the compiler NVRTC is not installed")
+    codes = {name: few for name in kernels() if name.startswith(("table_", "blocks", "parts"))}
+    for name in kernels():
+        code = codes.get(name) or _device.compiled(name, capability)
+        assert name.encode() in code
+        assert code.startswith(b"\x7fELF") == (capability != (99, 0))
 
 
 def test_nothing_else_needs_the_module(tmp_path: Path) -> None:

@@ -44,13 +44,18 @@ def bindings() -> tuple[Any, Any]:
         compiler = importlib.import_module("cuda.bindings.nvrtc")
     except ImportError as error:
         raise GPUError(
-            f"gpu: the package cuda-bindings is not installed ({error}); {_INSTALL}"
+            f"gpu: the package cuda-bindings is not installed ({_line(error)}); {_INSTALL}"
         ) from None
     return driver, compiler
 
 
 def _name_of(status: object) -> str:
     return getattr(status, "name", str(status))
+
+
+def _line(error: Exception) -> str:
+    """Return what an error says, in one line."""
+    return " ".join(str(error).split())
 
 
 def ask(function: str, *arguments: object) -> Any:  # noqa: ANN401 - as the driver has it
@@ -61,7 +66,7 @@ def ask(function: str, *arguments: object) -> Any:  # noqa: ANN401 - as the driv
     except RuntimeError as error:
         # Where there is no libcuda.so.1, or an old one.
         raise GPUError(
-            f"gpu: there is no driver for NVIDIA GPUs that has {function} ({error})"
+            f"gpu: there is no driver for NVIDIA GPUs that has {function} ({_line(error)})"
         ) from None
     if int(status) != 0:
         refused = GPUError(f"gpu: {function} failed: {_name_of(status)}")
@@ -254,7 +259,7 @@ def compiled(kernel: str | None, capability: tuple[int, int]) -> bytes:
         try:
             status, *found = getattr(compiler, function)(*arguments)
         except RuntimeError as error:
-            message = f"gpu: the compiler NVRTC is not installed ({error}); {_INSTALL}"
+            message = f"gpu: the compiler NVRTC is not installed ({_line(error)}); {_INSTALL}"
             raise GPUError(message) from None
         if int(status) != 0:
             raise GPUError(f"gpu: {function} failed: {_name_of(status)}")
@@ -268,6 +273,12 @@ def compiled(kernel: str | None, capability: tuple[int, int]) -> bytes:
     ask_compiler("nvrtcGetNumSupportedArchs")
     known = ask_compiler("nvrtcGetSupportedArchs")
     wanted = 10 * capability[0] + capability[1]
+    if wanted < min(known):
+        found, least = (f"{it // 10}.{it % 10}" for it in (wanted, min(known)))
+        raise GPUError(
+            f"gpu: a device of capability {found} is too old for this compiler NVRTC, which knows "
+            f"{least} and later; one of an older CUDA may know it"
+        )
     # For a device that is newer than the compiler, what the driver translates.
     is_known = wanted in known
     target = f"sm_{wanted}" if is_known else f"compute_{max(it for it in known if it <= wanted)}"
