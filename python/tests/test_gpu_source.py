@@ -20,7 +20,7 @@ import pytest
 from conftest import cases, chance, missing, rounds
 from specifications import VECTORS_1, VECTORS_2, fields_of
 
-from dgen_mpi import DataSpec, gpu
+from dgen_mpi import DataSpec, UnsuitableBufferError, gpu
 from dgen_mpi.gpu import _device, _plan, _work
 
 SOURCE = Path(_work.__file__).with_name("kernels.cu")
@@ -375,6 +375,88 @@ def test_what_only_the_device_finds_wrong_is_not_right(host: Host) -> None:
         _work.compare(late, spec, memory, 100, 60_000, *how)
 
 
+class OnDevice:
+    """What says that it is an array on a GPU."""
+
+    def __init__(self, address: int, count: int, **more: Any) -> None:
+        described = {"shape": (count,), "typestr": "|u1", "data": (address, False), "version": 3}
+        self.__cuda_array_interface__ = {**described, "strides": None, **more}
+
+
+def test_a_specification_fills_and_compares_what_is_on_a_device(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of the way, but for the driver: the numbers, what is refused, and the stream."""
+    streams = []
+
+    class Device(Host):
+        def launch(self, kernel: str, call: _plan.Call, count: int, stream: Any) -> None:
+            """Run a kernel, and keep the stream of those that are not for tables."""
+            super().launch(kernel, call, count, stream)
+            if stream is not None:
+                streams.append(stream)
+
+    device = Device(host.library)
+    memory = device.reserve(8192)
+    asked = []
+    monkeypatch.setattr(_device, "_start", lambda: None)
+    monkeypatch.setattr(
+        _device, "device_of", lambda address: 5 if memory <= address < memory + 8192 else None
+    )
+    monkeypatch.setattr(_device, "device", lambda number: asked.append(number) or device)
+    spec = DataSpec(1 << 20, 3, compress_ratio=2)
+    array = OnDevice(memory, 2048, typestr="<f4")
+    assert spec.fill(array, "100") == 8192
+    assert device.read(memory, 8192, None) == expected(spec, 100, 8292)
+    assert spec.compare(array, 100) == []
+    assert set(streams) == {1}
+    assert set(asked) == {5}
+    damaged = bytearray(expected(spec, 100, 8292))
+    for place in (7, 4000, 8191):
+        damaged[place] ^= 1
+    device.write(memory, bytes(damaged), None)
+    how = {"limit": 1, "also_known": [9], "search_bytes": 1 << 16}
+    found, same = spec.compare(array, 100, **how), spec.compare(damaged, 100, **how)
+    assert (found[0].as_dict(), vars(found)) == (same[0].as_dict(), vars(same))
+    assert found.range_count == 3
+    # The stream that an array tells, unless one is given.
+    streams.clear()
+    spec.fill(OnDevice(memory, 10, stream=77))
+    gpu.fill(spec, OnDevice(memory, 10, stream=77), stream=0)
+    gpu.fill(spec, array, stream=(1 << 64) - 1)
+    assert list(dict.fromkeys(streams)) == [77, 1, (1 << 64) - 1]
+    # Nothing is on no device.
+    asked.clear()
+    assert spec.fill(OnDevice(0, 0), 1 << 20) == 0
+    assert spec.compare(OnDevice(0, 0), 1 << 20) == []
+    assert spec.compare(OnDevice(memory, 0, shape=(0, 5)), 0).range_count == 0
+    assert asked == []
+    read_only = OnDevice(memory, 8192, data=(memory, True))
+    assert spec.compare(read_only, 8).range_count > 0
+    turned = OnDevice(memory, 0, shape=(32, 64), strides=(1, 32))
+    unsuitable = UnsuitableBufferError
+    cases: list[tuple[Callable[[], Any], type[Exception], str]] = [
+        (lambda: spec.fill(read_only), unsuitable, "array: it is read-only"),
+        (lambda: spec.fill(turned), unsuitable, "array: its memory must be in one piece"),
+        (lambda: spec.compare(turned), unsuitable, "array: its memory must be in one piece"),
+        (lambda: spec.fill(OnDevice(64, 4)), TypeError, "array: its memory is not that of a GPU"),
+        (lambda: spec.fill(array, (1 << 20) - 8191), ValueError, "offset: 8192 bytes from 10403"),
+        (lambda: spec.compare(array, 1 << 20), ValueError, "offset: 8192 bytes from 10485"),
+        (lambda: spec.compare(array, limit=0), ValueError, "limit: '0' is not accepted"),
+        (lambda: spec.fill(array, -1), ValueError, "offset: '-1' is not accepted"),
+        (lambda: gpu.fill(spec, array, stream=-1), ValueError, "stream: -1 is not the address"),
+        (lambda: gpu.fill(spec, array, stream=1 << 64), ValueError, "stream: 184467440737095516"),
+        (lambda: gpu.fill(spec, array, stream="x"), TypeError, "stream: a stream or the address"),
+        (lambda: gpu.fill(spec, bytearray(4)), TypeError, "array: an array on a GPU is needed"),
+    ]
+    before = device.read(memory, 8192, None)
+    for call, kind, message in cases:
+        with pytest.raises(kind, match=message) as raised:
+            call()
+        assert "\n" not in str(raised.value)
+    assert device.read(memory, 8192, None) == before
+
+
 def test_all_is_wrong(host: Host) -> None:
     """Of another seed: one range, all of it."""
     spec, other = DataSpec(1 << 20, 1), DataSpec(1 << 20, 2)
@@ -392,19 +474,11 @@ def test_every_kernel_was_run(host: Host) -> None:
     assert set(kernels()) <= set(host.launched)
 
 
-class OnDevice:
-    """What says that it is an array on a GPU."""
-
-    __cuda_array_interface__: ClassVar[dict[str, Any]] = {
-        **{"shape": (4,), "typestr": "<f4", "data": (4096, False), "strides": None, "version": 3}
-    }
-
-
 @pytest.mark.parametrize("verb", ["fill", "compare"])
 def test_without_a_gpu_it_says_why(verb: str) -> None:
     """No package, no driver, no device; or none that has that memory."""
     with pytest.raises((gpu.GPUError, TypeError), match=r"^(gpu|array): "):
-        getattr(DataSpec(1000, 1), verb)(OnDevice())
+        getattr(DataSpec(1000, 1), verb)(OnDevice(4096, 16))
 
 
 def kernels() -> list[str]:

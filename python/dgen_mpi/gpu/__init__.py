@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from dgen_mpi._arguments import SizeLike, count_of, seed_of, size_of
+from dgen_mpi.damage import DamagedRanges
 from dgen_mpi.gpu import _arrays, _device, _work
 from dgen_mpi.gpu._work import GPUError
 from dgen_mpi.spec import SEARCH_BYTES
@@ -18,7 +19,6 @@ from dgen_mpi.spec import SEARCH_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dgen_mpi.damage import DamagedRanges
     from dgen_mpi.spec import DataSpec
 
 __all__ = ["GPUError", "compare", "fill"]
@@ -63,6 +63,9 @@ def fill(
     start = size_of(offset, "offset")
     with _arrays.memory_of(array, stream, is_written=True) as memory:
         _require_range(spec, start, memory.length)
+        if memory.length == 0:
+            # It is on no device that would be known.
+            return 0
         machine = _device.device(memory.device)
         _work.fill(machine, spec, memory.address, start, memory.length, memory.stream)
         return memory.length
@@ -97,6 +100,8 @@ def compare(
     reach = size_of(search_bytes, "search_bytes")
     with _arrays.memory_of(array, stream, is_written=False) as memory:
         _require_range(spec, start, memory.length)
+        if memory.length == 0:
+            return DamagedRanges([], 0, 0, 0)
         machine = _device.device(memory.device)
         place = (memory.address, start, memory.length, memory.stream)
         return _work.compare(machine, spec, *place, most, known, reach)

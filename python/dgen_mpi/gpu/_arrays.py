@@ -20,8 +20,9 @@ _LIBRARIES = ("torch", "cupy", "jax", "jaxlib")
 
 _CUDA = 2
 _CUDA_MANAGED = 13
-# Read-only, in the flags of DLPack from 1.0 on.
+# In the flags of DLPack from 1.0 on.
 _READ_ONLY = 1
+_COPIED = 2
 
 
 class Memory(NamedTuple):
@@ -43,6 +44,8 @@ class _Described(NamedTuple):
     item_bytes: int
     is_read_only: bool
     stream: int | None
+    is_copied: bool = False
+    """Whether this is memory that was made for whoever asked."""
 
 
 @contextmanager
@@ -62,6 +65,8 @@ def memory_of(array: Any, stream: Any, *, is_written: bool) -> Iterator[Memory]:
         wanted = LEGACY_STREAM if described.stream is None else described.stream
     if is_written and described.is_read_only:
         raise UnsuitableBufferError("array: it is read-only; one that is filled must be writable")
+    if is_written and described.is_copied:
+        raise UnsuitableBufferError("array: what DLPack has of it is a copy, which is not it")
     length = described.item_bytes
     for extent in described.shape:
         length *= extent
@@ -99,6 +104,8 @@ def _is_in_one_piece(array: _Described) -> bool:
 def _stream_of(stream: Any) -> int:  # noqa: ANN401
     """Return the address of a stream of any library."""
     if isinstance(stream, int):
+        if not 0 <= stream < 1 << 64:
+            raise ValueError(f"stream: {stream} is not the address of a stream")
         return stream or LEGACY_STREAM
     protocol = getattr(stream, "__cuda_stream__", None)
     if protocol is not None:
@@ -189,10 +196,10 @@ def _from_dlpack(array: Any, stream: int) -> tuple[_Described, object]:  # noqa:
     address_of, is_valid = ctypes.pythonapi.PyCapsule_GetPointer, ctypes.pythonapi.PyCapsule_IsValid
     address_of.restype, address_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     is_valid.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    is_read_only = False
+    flags = 0
     if is_valid(capsule, b"dltensor_versioned"):
         versioned = _DLVersioned.from_address(address_of(capsule, b"dltensor_versioned"))
-        tensor, is_read_only = versioned.tensor, bool(versioned.flags & _READ_ONLY)
+        tensor, flags = versioned.tensor, versioned.flags
     else:
         tensor = _DLTensor.from_address(address_of(capsule, b"dltensor"))
     bits = tensor.bits * tensor.lanes
@@ -204,4 +211,6 @@ def _from_dlpack(array: Any, stream: int) -> tuple[_Described, object]:  # noqa:
     if tensor.strides:
         strides = tuple(tensor.strides[index] * (bits // 8) for index in count)
     address = (tensor.data or 0) + tensor.byte_offset
-    return _Described(address, shape, strides, bits // 8, is_read_only, None), capsule
+    is_read_only, is_copied = bool(flags & _READ_ONLY), bool(flags & _COPIED)
+    described = _Described(address, shape, strides, bits // 8, is_read_only, None, is_copied)
+    return described, capsule
