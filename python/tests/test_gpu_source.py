@@ -148,6 +148,12 @@ def test_the_largest_data_sets_equal_the_vectors(host: Host) -> None:
         assert made(host, spec, start, start + 16).hex() == block["first_16"]
 
 
+def shares(numbers: random.Random, count: int, total: int) -> list[Fraction]:
+    """Return that many shares, which are so many millionths together, or none."""
+    ends = sorted(numbers.randrange(total + 1) for _ in range(count - 1))
+    return [Fraction(b - a, MILLION) for a, b in zip([0, *ends], [*ends, total], strict=True)]
+
+
 def random_spec(numbers: random.Random) -> DataSpec:
     """Return a data set of either version, of any size up to the largest."""
     grain = numbers.choice([512, 512, 1024, 1024, 576, 4096, 8192, 65536])
@@ -175,24 +181,26 @@ def random_spec(numbers: random.Random) -> DataSpec:
     if not is_second:
         return DataSpec(**fields)
     if "compress_ratio" not in fields and numbers.random() < 0.6:
-        part = numbers.randrange(MILLION + 1)
-        shares = [(ratio(), part), (ratio(), MILLION - part)]
-        fields["compress_mix"] = [(it, Fraction(share, MILLION)) for it, share in shares]
-    if "dedup_ratio" not in fields and numbers.random() < 0.6:
-        fields["copies"] = [
-            (numbers.randrange(2, 9), Fraction(numbers.randrange(200_000), MILLION))
-            for _ in range(numbers.randrange(1, 4))
-        ]
+        parts = shares(numbers, numbers.choice([1, 2, 2, 32]), MILLION)
+        fields["compress_mix"] = [(ratio(), part) for part in parts]
+    zeros = 0
     if numbers.random() < 0.5:
-        fields["zeros"] = Fraction(numbers.randrange(400_001), MILLION)
+        zeros = numbers.choice([0, 1, numbers.randrange(400_001), numbers.randrange(MILLION + 1)])
+        fields["zeros"] = Fraction(zeros, MILLION)
+    if "dedup_ratio" not in fields and numbers.random() < 0.6:
+        most = numbers.choice([MILLION - zeros, (MILLION - zeros) // 2])
+        fields["copies"] = [
+            (numbers.choice([2, 3, numbers.randrange(2, 9), 1 << 40]), part)
+            for part in shares(numbers, numbers.choice([1, 2, 3, 32]), most)
+        ]
     if numbers.random() < 0.6:
-        fields["run"] = numbers.choice([1, 2, 3, 7, 1000])
+        fields["run"] = numbers.choice([1, 2, 3, 7, 1000, 1 << 40])
     if numbers.random() < 0.6 or fields.keys().isdisjoint(
         {"copies", "zeros", "compress_mix", "run"}
     ):
         fields["change"] = [
-            (Fraction(numbers.randrange(1, 300_001), MILLION), Fraction(rate, MILLION))
-            for rate in (numbers.randrange(1, MILLION + 1) for _ in range(numbers.randrange(1, 4)))
+            (part, Fraction(numbers.choice([1, MILLION, numbers.randrange(1, MILLION)]), MILLION))
+            for part in shares(numbers, numbers.choice([1, 2, 3, 8]), numbers.randrange(MILLION))
         ]
         fields["generation"] = numbers.choice([0, 1, 2, 7, 40, 10**6, (1 << 32) - 1])
     return DataSpec(**fields)
@@ -200,7 +208,7 @@ def random_spec(numbers: random.Random) -> DataSpec:
 
 def random_range(numbers: random.Random, spec: DataSpec) -> tuple[int, int]:
     """Return a range, often with ends that are multiples of something."""
-    most = min(spec.size, 1 << numbers.randrange(8, 21))
+    most = min(spec.size, 1 << numbers.randrange(21))
     length = numbers.randrange(1, most + 1)
     start = numbers.randrange(spec.size - length + 1)
     if numbers.random() < 0.5:
