@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex, Union
+from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat, SupportsIndex, Union
 
 from dgen_mpi import _native
 
@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 
     # To a type checker, arrays are buffers from Python 3.12 on only.
     BufferLike: TypeAlias = Buffer | np.ndarray[Any, Any]
+
+    class DescribedArray(Protocol):
+        """An array that numba's protocol is for, as those of CuPy, torch and numba."""
+
+        @property
+        def __cuda_array_interface__(self) -> Mapping[str, Any]: ...
+
+    class ExportedArray(Protocol):
+        """An array that DLPack is for, as those of JAX too."""
+
+        def __dlpack_device__(self) -> tuple[Any, Any]: ...
+
+    DeviceArray: TypeAlias = DescribedArray | ExportedArray
+    ArrayLike: TypeAlias = BufferLike | DeviceArray
 
 RatioLike = Union[int, float, str, Decimal, Fraction]
 """What a ratio may be given as."""

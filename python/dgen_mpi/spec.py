@@ -35,7 +35,9 @@ from dgen_mpi.damage import DamagedRanges
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dgen_mpi._arguments import BufferLike
+    from typing_extensions import TypeIs
+
+    from dgen_mpi._arguments import ArrayLike, DeviceArray
 
 SEARCH_BYTES = 256 << 20
 """How much of a data set is looked through for bytes that nothing else explains."""
@@ -257,7 +259,7 @@ class DataSpec:
         start, length = _native.shard(self.size, number, ranks, size_of(align, "align", least=1))
         return range(start, start + length)
 
-    def fill(self, buffer: BufferLike, offset: SizeLike = 0) -> int:
+    def fill(self, buffer: ArrayLike, offset: SizeLike = 0) -> int:
         """Fill a buffer with the bytes from an offset on, and return its length in bytes.
 
         Nothing is copied. Other Python threads run meanwhile. Linear in the length of the buffer
@@ -292,7 +294,7 @@ class DataSpec:
 
     def compare(
         self,
-        buffer: BufferLike,
+        buffer: ArrayLike,
         offset: SizeLike = 0,
         *,
         limit: SupportsIndex = 1000,
@@ -472,7 +474,7 @@ _CUDA_KINDS = (2, 13)
 """Memory of CUDA devices, plain and managed, by the numbers of DLPack."""
 
 
-def _is_on_gpu(buffer: Any) -> bool:  # noqa: ANN401 - whatever it is
+def _is_on_gpu(buffer: object) -> TypeIs[DeviceArray]:
     """Tell whether an array says that its memory is that of an NVIDIA GPU."""
     device = getattr(buffer, "__dlpack_device__", None)
     if device is None:

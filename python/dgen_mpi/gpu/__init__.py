@@ -19,6 +19,7 @@ from dgen_mpi.spec import SEARCH_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dgen_mpi._arguments import DeviceArray
     from dgen_mpi.spec import DataSpec
 
 __all__ = ["GPUError", "compare", "fill"]
@@ -26,7 +27,7 @@ __all__ = ["GPUError", "compare", "fill"]
 
 def fill(
     spec: DataSpec,
-    array: Any,  # noqa: ANN401 - whatever has one of the protocols
+    array: DeviceArray,
     offset: SizeLike = 0,
     *,
     stream: Any = None,  # noqa: ANN401 - of any library
@@ -56,7 +57,7 @@ def fill(
     TypeError
         For what is no array on a GPU.
     ValueError
-        For a range outside the data set.
+        For a range outside the data set, and a number that is no stream.
     GPUError
         Where there is no GPU, no driver, or no package for it, or the device fails. A RuntimeError.
     """
@@ -73,7 +74,7 @@ def fill(
 
 def compare(
     spec: DataSpec,
-    array: Any,  # noqa: ANN401 - whatever has one of the protocols
+    array: DeviceArray,
     offset: SizeLike = 0,
     *,
     limit: SupportsIndex = 1000,
