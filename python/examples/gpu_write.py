@@ -7,39 +7,41 @@ With kvikio the storage takes the bytes from that memory itself where it can (GP
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cupy
 
-from dgen_mpi import DataSpec, __version__
+from dgen_mpi import DataSet, DataSpec
 
 CHUNK_BYTES = 256 << 20
 
 
-def writer(path: Path) -> Callable[[Any], None]:
-    """Return what writes an array on the GPU behind what it has written before."""
+def made(spec: DataSpec) -> Iterator[Any]:
+    """Yield the parts of a data set, one after another in the same memory of the GPU."""
+    memory = cupy.empty(min(CHUNK_BYTES, spec.size), cupy.uint8)
+    for offset in range(0, spec.size, CHUNK_BYTES):
+        part = memory[: spec.size - offset]
+        spec.fill(part, offset)
+        yield part
+
+
+def write(path: Path, parts: Iterator[Any]) -> None:
+    """Write arrays on the GPU into a file that is there."""
     try:
         import kvikio
     except ImportError:
-        file = path.open("wb")
-
-        def write(array: Any) -> None:  # noqa: ANN401
-            file.write(cupy.asnumpy(array).data)
-            file.flush()
-
-        return write
-    direct, offset = kvikio.CuFile(path, "w"), 0
-
-    def write_directly(array: Any) -> None:  # noqa: ANN401
-        nonlocal offset
-        # kvikio does not look at streams: what is made must be there.
-        cupy.cuda.get_current_stream().synchronize()
-        offset += direct.write(array, file_offset=offset)
-
-    return write_directly
+        with path.open("r+b") as file:
+            for part in parts:
+                file.write(cupy.asnumpy(part).data)
+        return
+    offset = 0
+    with kvikio.CuFile(path, "r+") as file:
+        for part in parts:
+            # kvikio does not look at streams: what is made must be there.
+            cupy.cuda.get_current_stream().synchronize()
+            offset += file.write(part, file_offset=offset)
 
 
 def main() -> None:
@@ -47,23 +49,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("path", type=Path)
     parser.add_argument("--size", type=int, default=1 << 30, help="bytes (default: 1 GiB)")
+    parser.add_argument("--overwrite", action="store_true", help="replace data that is there")
     options = parser.parse_args()
     spec = DataSpec(options.size, seed=42, dedup_ratio=2, compress_ratio=1.5)
-    manifest = {
-        "format": "dgen/1",
-        "status": "writing",
-        "spec": spec.as_dict(),
-        "created_by": f"dgen-mpi {__version__}",
-    }
-    beside = options.path.with_name(f"{options.path.name}.dgen.json")
-    beside.write_text(json.dumps(manifest))
-    write = writer(options.path)
-    memory = cupy.empty(CHUNK_BYTES, cupy.uint8)
-    for offset in range(0, spec.size, CHUNK_BYTES):
-        part = memory[: spec.size - offset]
-        spec.fill(part, offset)
-        write(part)
-    beside.write_text(json.dumps({**manifest, "status": "complete"}))
+    with DataSet.create(options.path, spec, overwrite=options.overwrite):
+        write(options.path, made(spec))
     print(f"{spec.size} bytes made on the GPU and written; mpirun dgen-mpi verify {options.path}")
 
 

@@ -102,3 +102,89 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
     shown = run("checksums.py", *arguments, cwd=tmp_path, folder="benchmarks")
     assert "crc64nvme of 256 KiB" in shown
     assert "with crc64nvme" in shown
+
+
+STANDS_FOR_CUPY = """
+import numpy
+
+uint8 = numpy.uint8
+asnumpy = numpy.asarray
+
+class ndarray(numpy.ndarray):
+    def set(self, found):
+        self[:] = found
+
+def empty(count, kind):
+    return numpy.empty(count, kind).view(ndarray)
+
+class cuda:
+    alloc_pinned_memory = bytearray
+
+    class get_current_stream:
+        def synchronize(self):
+            pass
+"""
+
+STANDS_FOR_KVIKIO = """
+import os
+
+class CuFile:
+    def __init__(self, path, flags):
+        self.file = open(path, flags + "b", 0)
+
+    def read(self, array, file_offset):
+        assert file_offset + array.size <= os.fstat(self.file.fileno()).st_size
+        return os.preadv(self.file.fileno(), [array.data], file_offset)
+
+    def write(self, array, file_offset):
+        return os.pwrite(self.file.fileno(), array.data, file_offset)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+"""
+
+
+@pytest.mark.parametrize("has_kvikio", [False, True])
+def test_files_of_a_gpu_are_written_and_read(tmp_path: Path, has_kvikio: bool) -> None:
+    """With arrays on the host for those on a GPU: what is done with files is the same."""
+    (tmp_path / "cupy.py").write_text(STANDS_FOR_CUPY)
+    (tmp_path / "kvikio.py").write_text(
+        STANDS_FOR_KVIKIO if has_kvikio else "raise ImportError('kvikio')"
+    )
+    # Several parts, the last one short.
+    for script in ("gpu_write.py", "gpu_read.py"):
+        text = (PYTHON / "examples" / script).read_text()
+        assert "256 << 20" in text
+        (tmp_path / script).write_text(text.replace("256 << 20", "1 << 20"))
+
+    def told(script: str, *arguments: str, status: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", script, "data", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            cwd=tmp_path,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    data, size = tmp_path / "data", ("--size", "3000001")
+    data.write_text("precious")
+    assert "data" in told("gpu_write.py", *size, status=1)
+    assert data.read_text() == "precious"
+    data.unlink()
+    assert "3000001 bytes made" in told("gpu_write.py", *size)
+    assert DataSpec.from_manifest(data).compare(data.read_bytes()) == []
+    assert told("gpu_read.py") == "3000001 bytes compared on the GPU, 0 of them wrong\n"
+    found = bytearray(data.read_bytes())
+    found[2_500_000] ^= 1
+    data.write_bytes(found)
+    assert "bit_flips: 1 bytes at 2500000" in told("gpu_read.py", status=1)
+    data.write_bytes(found[:2_000_000])
+    assert "1000001 bytes are not there, 0 are too many" in told("gpu_read.py", status=1)
+    found[2_500_000] ^= 1
+    data.write_bytes(found + b"more")
+    assert "0 bytes are not there, 4 are too many" in told("gpu_read.py", status=1)
