@@ -22,7 +22,7 @@ from specifications import VECTORS_1, VECTORS_2, fields_of
 from test_gpu_source import random_range, random_spec
 
 from dgen_mpi import DataSpec, UnsuitableBufferError, gpu
-from dgen_mpi.gpu import _device
+from dgen_mpi.gpu import _device, _work
 
 
 def why_none() -> str:
@@ -290,9 +290,24 @@ def test_a_graph_fills() -> None:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         spec.fill(array)
+    # What the graph has the address of is not given back for others.
+    other = torch.empty(1000, dtype=torch.uint8, device="cuda")
+    for seed in range(2 * _work.PLANS_MAX):
+        DataSpec(1000, seed).fill(other)
     array.zero_()
     graph.replay()
     assert spec.compare(array) == []
+
+
+def test_managed_memory_is_filled() -> None:
+    """Wherever it is just now."""
+    cupy = library("cupy")
+    with cupy.cuda.using_allocator(cupy.cuda.malloc_managed):
+        array = cupy.zeros(1 << 20, cupy.uint8)
+    spec = DataSpec(1 << 30, 3)
+    spec.fill(array, 4096)
+    assert spec.compare(array, 4096) == []
+    assert cupy.asnumpy(array).tobytes() == expected(spec, 4096, 1 << 20).tobytes()
 
 
 def test_threads_share_a_device() -> None:
