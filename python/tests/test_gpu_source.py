@@ -379,8 +379,37 @@ def test_what_only_the_device_finds_wrong_is_not_right(host: Host) -> None:
     assert len(_work.compare(late, spec, memory, 100, 60_000, *how)) == 1
     late.arrival = lambda: late.write(memory, right, None)
     late.write(memory, bytes(data), None)
-    with pytest.raises(gpu.GPUError, match="among the 4096 at offset 8192, and a copy of them is "):
+    with pytest.raises(gpu.GPUError, match="at offset 8192, and a copy of them is right"):
         _work.compare(late, spec, memory, 100, 60_000, *how)
+
+
+def test_much_that_is_damaged_is_copied_in_few_pieces(host: Host) -> None:
+    """Every second page: a copy of each would take a thousand times as long as one of all."""
+
+    class Counting(Host):
+        reads: ClassVar[list[int]] = []
+
+        def read(self, address: int, count: int, stream: Any) -> bytearray:
+            """Copy, and count."""
+            self.reads.append(count)
+            return super().read(address, count, stream)
+
+    counting = Counting(host.library)
+    spec = DataSpec(1 << 30, 1, copies={2: 0.3}, dedup_unit=4096)
+    data = bytearray(expected(spec, 0, 8 << 20))
+    for start in (*range(0, 1 << 20, 8192), 5 << 20, (5 << 20) + (200 << 10)):
+        data[start : start + 4096] = bytes(4096)
+    memory = counting.reserve(8 << 20)
+    counting.write(memory, bytes(data), None)
+    counting.cache.powers()
+    counting.reads.clear()
+    damage = _work.compare(counting, spec, memory, 0, 8 << 20, None, 1, b"", 0)
+    same = spec.compare(data, limit=1, search_bytes=0)
+    assert (damage[0].as_dict(), vars(damage)) == (same[0].as_dict(), vars(same))
+    # Whether there are any, which, and three stretches; and the listed one once more.
+    large = [count for count in counting.reads if count > 4096]
+    assert large == [(1 << 20) - 4096]
+    assert len(counting.reads) <= 6
 
 
 class OnDevice:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ctypes
-import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +21,9 @@ PLANS_MAX = 128
 
 PART_BYTES_MAX = 64 << 20
 """So much is copied at once of what is damaged."""
+
+GAP_BYTES = 128 << 10
+"""Less than that between what is damaged is copied with it: a copy more would take longer."""
 
 LANES = 32
 FOUND_BYTES = 16
@@ -203,13 +205,18 @@ def compare(
     finally:
         machine.give_back(found, stream)
     parts = bytearray()
-    for stretch in re.finditer(b"\x01+", flags):
-        start = max(offset, (first + stretch.start()) << shift)
-        stop = min(offset + length, (first + stretch.end()) << shift)
+    gap = bytes(max(1, GAP_BYTES >> shift))
+    begin = flags.find(1)
+    while begin >= 0:
+        end = flags.find(gap, begin)
+        end = end if end >= 0 else count
+        start = max(offset, (first + begin) << shift)
+        stop = min(offset + length, (first + end) << shift)
         while start < stop:
             part = min(PART_BYTES_MAX, stop - start)
             parts += start.to_bytes(8, "little") + part.to_bytes(8, "little")
             start += part
+        begin = flags.find(1, end)
 
     def read(start: int, count: int) -> bytearray:
         return machine.read(address + start - offset, count, stream)
