@@ -34,9 +34,6 @@ final class Execution {
         let found = try session.onRoot { try Target.find(settings) }
         var settings = settings
         do throws(InvalidField) { try settings.fit(found) } catch { throw Failure(error) }
-        if found.kind == .stream, session.world.size > 1 {
-            throw Failure(.usage, "output: a stream takes one rank, not \(session.world.size)")
-        }
         self.settings = settings
         target = found
         self.reportPath = reportPath

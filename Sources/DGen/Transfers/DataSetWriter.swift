@@ -58,6 +58,9 @@ final class DataSetWriter {
         self.isTest = isTest
         let session = pipeline.run.session
         let target = pipeline.access.target
+        if target.kind == .stream, session.world.size > 1 {
+            throw Failure(.usage, "output: a stream takes one rank, not \(session.world.size)")
+        }
         var settings = settings
         if target.kind == .device { settings.supply("\(target.deviceBytes)", for: .size) }
         let path = try settings.dataPath(
