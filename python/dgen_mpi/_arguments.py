@@ -7,7 +7,7 @@ import functools
 import operator
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat, SupportsIndex, Union
 
@@ -58,6 +58,8 @@ THREADS_MAX = 4096
 DEDUP_UNIT = 1 << 20
 """The block, in bytes, unless something else is asked for."""
 
+_THOUSANDTH = Decimal("0.001")
+
 LEFT_TO_ENVIRONMENT = -1
 """As many threads as the variable `DGEN_THREADS` says, or as the process may use."""
 
@@ -70,7 +72,12 @@ SHOWN_MAX = 100
 
 def refusal(name: str, value: object, accepted: str) -> ValueError:
     """Return the error for a value that is not accepted, in one line whatever the value."""
-    return ValueError(f"{name}: '{in_one_line(str(value))}' is not accepted; give {accepted}")
+    try:
+        shown = str(value)
+    except ValueError:
+        # Python writes no number of thousands of digits of 10, but of 16.
+        shown = hex(value) if isinstance(value, int) else type(value).__name__
+    return ValueError(f"{name}: '{in_one_line(shown)}' is not accepted; give {accepted}")
 
 
 def in_one_line(text: str) -> str:
@@ -140,16 +147,17 @@ def _thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
         else:
             # The shortest decimal form, so that 1.333 is what was written.
             number = Decimal(repr(float(value)))
-    except InvalidOperation:
+    except ArithmeticError:
         number = Decimal("nan")
     except TypeError:
         raise TypeError(str(refusal(name, value, accepted))) from None
     most = 10**9 if is_exact or name != "dedup_ratio" else 10**6
-    is_known = number.is_finite() and abs(number) <= most
-    rounded = int((1000 * number).to_integral_value()) if is_known else 0
-    if not is_known or (is_exact and rounded != 1000 * number):
+    # Compared as it is: what is computed of it is rounded to some digits.
+    is_known = number.is_finite() and -most <= number <= most
+    rounded = number.quantize(_THOUSANDTH) if is_known else number
+    if not is_known or (is_exact and rounded != number):
         raise refusal(name, value, accepted)
-    return rounded
+    return int(1000 * rounded)
 
 
 def ratios_of(
