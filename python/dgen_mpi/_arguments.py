@@ -112,6 +112,9 @@ def count_of(
     return number
 
 
+_SIZE = "a whole number, or a text such as 1GiB"
+
+
 def size_of(value: SizeLike, name: str = "size", least: int = 0) -> int:
     """Return a number of bytes, which may be a text such as ``"1.5GiB"``.
 
@@ -119,7 +122,14 @@ def size_of(value: SizeLike, name: str = "size", least: int = 0) -> int:
     """
     if isinstance(value, str):
         value = _native.parse_size(value, name)
-    return count_of(value, name, least, "a whole number, or a text such as 1GiB")
+    return count_of(value, name, least, _SIZE)
+
+
+def signed_size_of(value: SizeLike, name: str) -> int:
+    """Return a number of bytes as `size_of` does; numbers may be below 0, and of any size."""
+    if isinstance(value, str):
+        value = _native.parse_size(value, name)
+    return _whole(value, name, _SIZE)
 
 
 def seed_of(value: SupportsIndex | None) -> int:

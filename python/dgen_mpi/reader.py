@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, NoReturn
 
 from dgen_mpi import _native
-from dgen_mpi._arguments import SizeLike, refusal, size_of
+from dgen_mpi._arguments import SizeLike, refusal, signed_size_of, size_of
 from dgen_mpi._sharing import Lock
 from dgen_mpi.spec import DataSpec
 
@@ -109,19 +109,21 @@ class DataReader(io.RawIOBase):
         self._require_open()
         return self._position
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+    def seek(self, offset: SizeLike, whence: int = os.SEEK_SET, /) -> int:
         """Go elsewhere, also past the end, where there is nothing to read.
 
-        Raises ValueError for a place before the start, and for another `whence` than those of `io`.
+        Raises ValueError for a place before the start, and for another `whence` than those of `io`;
+        OverflowError for one from 2**63 on.
         """
+        distance = signed_size_of(offset, "offset")
         with self._lock:
             self._require_open()
-            bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
-            if whence not in bases:
+            bases = (0, self._position, self._size)
+            if whence not in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END):
                 raise refusal("whence", whence, "0, 1 or 2")
-            if bases[whence] + offset < 0:
-                raise refusal("offset", offset, f"{-bases[whence]} or more")
-            self._position = bases[whence] + offset
+            if bases[whence] + distance < 0:
+                raise refusal("offset", distance, f"{-bases[whence]} or more")
+            self._position = size_of(bases[whence] + distance, "offset")
             return self._position
 
     def _take(self, count: int) -> tuple[int, int]:

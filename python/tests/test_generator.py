@@ -463,6 +463,11 @@ def test_a_reader_is_a_file() -> None:
         for offset, whence in [(-1, os.SEEK_SET), (0, 9)]:
             with pytest.raises(ValueError, match="is not accepted"):
                 reader.seek(offset, whence)
+        assert reader.seek("1KiB") == 1024
+        for place, error in [(1.5, TypeError), (None, TypeError), (1 << 63, OverflowError)]:
+            with pytest.raises(error, match="offset: '.*' is not accepted"):
+                reader.seek(place)  # type: ignore[arg-type]
+        assert reader.tell() == 1024
         reader.seek(0)
         numbers = np.zeros(1250)
         assert reader.readinto(numbers) == 10_000
