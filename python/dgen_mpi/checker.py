@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 from dgen_mpi._arguments import SizeLike, count_of, seed_of, size_of
+from dgen_mpi._native import UnsuitableBufferError
 from dgen_mpi._sharing import Lock
 from dgen_mpi.damage import Damage, DamagedRanges
 from dgen_mpi.reader import part_of, require_spec
@@ -116,8 +117,11 @@ class DataChecker(io.RawIOBase):
         return self._position - self._start + self.excess_bytes
 
     def write(self, buffer: Buffer, /) -> int:
-        """Compare the next bytes, and return how many: all."""
-        with memoryview(buffer) as view, view.cast("B") as part, self._lock:
+        """Compare the next bytes, and return how many: all.
+
+        Raises `UnsuitableBufferError` for memory that is not in one piece.
+        """
+        with memoryview(buffer) as view, _bytes_of(view) as part, self._lock:
             self._require_open()
             count = min(len(part), self._end - self._position)
             self.excess_bytes += len(part) - count
@@ -212,14 +216,27 @@ class DataChecker(io.RawIOBase):
 
     def close(self) -> None:
         """Compare what is left, and note what is missing."""
-        if self.closed:
+        if "_lock" not in vars(self):
+            # Its arguments were refused; Python closes what it throws away.
+            super().close()
             return
         with self._lock:
+            # Another thread may have closed it meanwhile.
+            if self.closed:
+                return
             self._compare_waiting()
             if missing := self.missing_bytes:
                 end = Damage(self._position, missing, missing, {"kind": "truncated"})
                 self._add(DamagedRanges([end], 1, missing, missing))
             super().close()
+
+
+def _bytes_of(view: memoryview) -> memoryview:
+    """Return the bytes of a view of any shape."""
+    if not view.c_contiguous:
+        raise UnsuitableBufferError("the buffer must be in one piece in C order")
+    # What has several dimensions and nothing in them is not cast.
+    return view.cast("B") if view.nbytes else memoryview(b"")
 
 
 def _join(one: Damage, other: Damage) -> Damage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import chance
 
-from dgen_mpi import DataChecker, DataReader, DataSpec
+from dgen_mpi import DataChecker, DataReader, DataSpec, UnsuitableBufferError
 
 MIB = 1 << 20
 SPEC = DataSpec(10 * MIB + 77, 5, compress_ratio=2)
@@ -142,6 +143,36 @@ def test_threads_may_share_one() -> None:
     assert checker.missing_bytes == 0
 
 
+def test_what_is_missing_is_noted_once() -> None:
+    """Also where several threads close it at once, and one of them still compares."""
+    spec = DataSpec(10 * MIB, 3)
+    for _ in range(20):
+        checker = DataChecker(spec)
+        checker.write(bytes(3 * MIB))
+        start = threading.Barrier(8)
+
+        def close() -> None:
+            start.wait()  # noqa: B023
+            checker.close()  # noqa: B023
+
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(close) for _ in range(8)]:
+                done.result()
+        assert [damage.kind for damage in checker.damage] == ["zeros", "truncated"]
+        assert checker.damage.range_bytes == spec.size
+
+
+def test_arrays_of_any_shape_are_written() -> None:
+    """Empty ones as well; what is not in one piece is refused as elsewhere."""
+    checker = DataChecker(DataSpec(192, 3))
+    assert checker.write(np.zeros((0, 3))) == 0
+    assert checker.write(np.zeros((4, 6))) == 192
+    for array in (np.zeros((4, 6))[:, ::2], np.zeros((4, 6), order="F")):
+        with pytest.raises(UnsuitableBufferError, match="in one piece"):
+            checker.write(array)
+    assert checker.tell() == 192
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -156,3 +187,6 @@ def test_wrong_arguments_are_named(arguments: Any, error: type[Exception], messa
     for kind in (DataReader, DataChecker):
         with pytest.raises(error, match=message):
             kind(*arguments)
+    refused = DataChecker.__new__(DataChecker)
+    refused.close()
+    assert refused.closed
