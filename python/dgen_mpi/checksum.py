@@ -151,6 +151,10 @@ def combine(checksums: Iterable[Checksum]) -> Checksum:
     ValueError
         For none at all, for ``md5`` and ``sha256``, which cannot be joined, for several algorithms,
         for a digest of another length, and where one does not begin where the one before it ends.
+    TypeError
+        For what is no `Checksum`.
+    OverflowError
+        Where one that follows another is of 2**63 bytes and more.
 
     Examples
     --------
@@ -159,21 +163,33 @@ def combine(checksums: Iterable[Checksum]) -> Checksum:
     'cbf43926'
     """
     parts = iter(checksums)
-    whole = next(parts, None)
-    if whole is None:
+    first = next(parts, None)
+    if first is None:
         raise ValueError("checksums: none to join; give one at least")
-    if whole.algorithm not in ALGORITHMS or not whole.algorithm.startswith("crc"):
-        raise refusal(
-            "algorithm", whole.algorithm, "crc64nvme, crc32c, crc32; others are not joined"
-        )
+    _require_joinable(first)
+    # Joined with nothing, so that its digest is looked at too.
+    whole = _joined(first, compute(b"", first.algorithm))
     for part in parts:
+        _require_joinable(part)
         if part.algorithm != whole.algorithm:
             raise refusal("algorithm", part.algorithm, f"{whole.algorithm}, as the others have")
         end = whole.offset + whole.length
         if part.offset != end:
             raise refusal("offset", part.offset, f"{end}, where the one before it ends")
-        digest = _native.combine_checksums(
-            whole.algorithm, whole.digest, part.digest, size_of(part.length, "length")
-        )
-        whole = Checksum(whole.algorithm, whole.offset, whole.length + part.length, digest)
+        whole = _joined(whole, part)
     return whole
+
+
+def _require_joinable(part: Checksum) -> None:
+    if not isinstance(part, Checksum):
+        raise TypeError(str(refusal("checksums", part, "a list of those that `compute` returns")))
+    if part.algorithm not in ALGORITHMS or not part.algorithm.startswith("crc"):
+        raise refusal(
+            "algorithm", part.algorithm, "crc64nvme, crc32c, crc32; others are not joined"
+        )
+
+
+def _joined(one: Checksum, other: Checksum) -> Checksum:
+    length = size_of(other.length, "length")
+    digest = _native.combine_checksums(one.algorithm, one.digest, other.digest, length)
+    return Checksum(one.algorithm, one.offset, one.length + length, digest)

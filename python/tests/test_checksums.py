@@ -154,6 +154,47 @@ def test_what_cannot_be_joined_is_refused() -> None:
         checksum.combine([first, checksum.compute(b"c", "crc32", offset=2)])
     with pytest.raises(ValueError, match="3 bytes are no checksum of crc64nvme, which has 8"):
         checksum.combine([first, Checksum("crc64nvme", 2, 1, b"abc")])
+    with pytest.raises(ValueError, match="3 bytes are no checksum of crc64nvme, which has 8"):
+        checksum.combine([Checksum("crc64nvme", 2, 1, b"abc")])
+    with pytest.raises(OverflowError, match="length: '9223372036854775808' is not accepted"):
+        checksum.combine([first, Checksum("crc64nvme", 2, 1 << 63, bytes(8))])
+    for wrong in ([first, tuple(second)], first):
+        with pytest.raises(TypeError, match=r"checksums: '.*' is not accepted"):
+            checksum.combine(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "polynomial"),
+    [("crc64nvme", 0x9A6C9329AC4BC9B5), ("crc32", 0xEDB88320), ("crc32c", 0x82F63B78)],
+)
+def test_the_longest_are_joined(algorithm: str, polynomial: int) -> None:
+    """Up to 2^63 - 1 bytes each, and more together: the first times x^(8 n), and the second."""
+    width = 64 if algorithm == "crc64nvme" else 32
+
+    def product(one: int, other: int) -> int:
+        # Reflected: the highest bit is that of x^0.
+        result = 0
+        for bit in reversed(range(width)):
+            result ^= other if one >> bit & 1 else 0
+            other = other >> 1 ^ (polynomial if other & 1 else 0)
+        return result
+
+    random = chance()
+    for length in (0, 1, (1 << 60) - 1, 1 << 60, 1 << 61, (1 << 63) - 1, random.getrandbits(63)):
+        power, square, rest = 1 << width - 1, 1 << width - 2, 8 * length
+        while rest:
+            power = product(power, square) if rest & 1 else power
+            square, rest = product(square, square), rest >> 1
+        values = [random.getrandbits(width) for _ in range(2)]
+        first, second = (value.to_bytes(width // 8, "big") for value in values)
+        whole = checksum.combine(
+            [
+                Checksum(algorithm, 0, (1 << 63) - 1, first),
+                Checksum(algorithm, (1 << 63) - 1, length, second),
+            ]
+        )
+        assert int(whole) == product(values[0], power) ^ values[1]
+        assert whole.length == (1 << 63) - 1 + length
 
 
 def test_what_is_not_there_is_refused() -> None:

@@ -465,7 +465,7 @@ def test_a_reader_is_a_file() -> None:
                 reader.seek(offset, whence)
         assert reader.seek("1KiB") == 1024
         for place, error in [(1.5, TypeError), (None, TypeError), (1 << 63, OverflowError)]:
-            with pytest.raises(error, match="offset: '.*' is not accepted"):
+            with pytest.raises(error, match=r"offset: '.*' is not accepted"):
                 reader.seek(place)  # type: ignore[arg-type]
         assert reader.tell() == 1024
         reader.seek(0)
