@@ -312,7 +312,12 @@ def create_bytearrays(count: SupportsIndex, size: SizeLike) -> list[bytearray]:
     negative number, OverflowError for one that is too large, and MemoryError where there is no
     memory for them.
     """
-    return _native.create_bytearrays(count_of(count, "count"), size_of(size))
+    arrays, length = count_of(count, "count"), size_of(size)
+    try:
+        return _native.create_bytearrays(arrays, length)
+    except MemoryError:
+        # Python's own has no words.
+        raise MemoryError(f"there is no memory for {arrays} times {length} bytes") from None
 
 
 def bench_rolling_pool(obj_size: SizeLike, total_bytes: SizeLike) -> tuple[int, float]:

@@ -296,9 +296,9 @@ def test_wrong_sizes_raise(size: Any, error: type[Exception]) -> None:
 
 def test_too_much_memory_raises() -> None:
     """The process goes on."""
-    with pytest.raises(MemoryError):
+    with pytest.raises(MemoryError, match="no memory for"):
         dgen_mpi.generate_buffer(1 << 60)
-    with pytest.raises(MemoryError):
+    with pytest.raises(MemoryError, match="no memory for"):
         dgen_mpi.create_bytearrays(1, 1 << 60)
 
 
