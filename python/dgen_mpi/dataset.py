@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, SupportsIndex, TypeVar
 
 from dgen_mpi import _native
-from dgen_mpi._arguments import DEFAULT_ALIGN, dealing_of, refusal, size_of
+from dgen_mpi._arguments import DEFAULT_ALIGN, SizeLike, count_of, dealing_of, refusal, size_of
 from dgen_mpi._sharing import Lock
 from dgen_mpi.manifest import Shard
+from dgen_mpi.reader import require_spec
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -84,8 +85,8 @@ class DataSet:
         *,
         layout: str = "shared",
         ranks: SupportsIndex | None = None,
-        align: SupportsIndex = DEFAULT_ALIGN,
-        transfer_size: SupportsIndex | None = None,
+        align: SizeLike = DEFAULT_ALIGN,
+        transfer_size: SizeLike | None = None,
         overwrite: bool = False,
         space_check: bool = True,
         comm: Any = None,  # noqa: ANN401 - of mpi4py, which may not be there
@@ -116,7 +117,8 @@ class DataSet:
             Ask for enough free space first.
         comm
             A communicator of mpi4py, all of whose ranks call this, `close`, and the methods that
-            say so: what fails on one of them raises on all. The first does the work.
+            say so: what fails on one of them raises on all. The first does the work. All have to
+            mean the same data set: a seed that is not given is another one on each rank.
 
         Raises
         ------
@@ -126,27 +128,64 @@ class DataSet:
             For what the system refuses, where there is too little space, and where the ranks of the
             communicator do not mean the same file.
         ValueError
-            For an argument that is not accepted.
+            For an argument that is not accepted, or that is not the same on all ranks.
         """
         self = object.__new__(cls)
-        self.path, self.spec, self.layout = Path(path), spec, layout
-        self.ranks = operator.index(
-            ranks if ranks is not None else 1 if comm is None else comm.Get_size()
-        )
-        self.align = size_of(align, "align", least=1)
-        self.rank = 0 if comm is None else comm.Get_rank()
         self._comm, self._lock = comm, Lock()
         self._is_open, self._process = True, os.getpid()
-        shape = dealing_of(layout, self.ranks, self.align, transfer_size)
-        if comm is not None and self.ranks < comm.Get_size():
-            raise refusal("ranks", self.ranks, f"{comm.Get_size()} or more with this communicator")
+        self.rank = 0 if comm is None else comm.Get_rank()
+        shape, error = None, None
+        try:
+            shape = self._take(path, spec, layout, ranks, align, transfer_size)
+        except (TypeError, ValueError, OverflowError) as raised:
+            error = raised
+        dealt = self._require_alike(error, shape)
         self._require_shared()
         self._native = self._on_root(
             lambda: spec._source.create(
-                os.fspath(path), *shape, 1 if overwrite else 0, 1 if space_check else 0
+                os.fspath(path), *dealt, 1 if overwrite else 0, 1 if space_check else 0
             )
         )
         return self
+
+    def _take(
+        self,
+        path: str | os.PathLike[str],
+        spec: DataSpec,
+        layout: str,
+        ranks: SupportsIndex | None,
+        align: SizeLike,
+        transfer_size: SizeLike | None,
+    ) -> tuple[str, int, int, int]:
+        """Take the arguments of `create`, and return how the data set is dealt."""
+        least = 1 if self._comm is None else self._comm.Get_size()
+        self.path, self.spec, self.layout = Path(path), require_spec(spec), layout
+        self.ranks = least if ranks is None else count_of(ranks, "ranks", least=1)
+        self.align = size_of(align, "align", least=1)
+        if self.ranks < least:
+            raise refusal("ranks", self.ranks, f"{least} or more with this communicator")
+        return dealing_of(layout, self.ranks, self.align, transfer_size)
+
+    def _require_alike(
+        self, error: Exception | None, shape: tuple[str, int, int, int] | None
+    ) -> tuple[str, int, int, int]:
+        """Raise on all ranks what one of them has raised, or where they were not told the same."""
+        if self._comm is not None:
+            asked: dict[str, Any] = {}
+            if shape is not None:
+                names = ("layout", "ranks", "align", "transfer_size")
+                asked = {**self.spec.as_dict(), **dict(zip(names, shape))}
+            first = self._comm.bcast(asked, root=0)
+            if error is None:
+                for name in {**first, **asked}:
+                    if (mine := asked.get(name)) != (wanted := first.get(name)):
+                        error = refusal(name, mine, f"{wanted}, as rank 0 has")
+                        break
+            error = next(filter(None, self._comm.allgather(error)), None)
+        if error is not None:
+            raise error
+        assert shape is not None
+        return shape
 
     def _require_shared(self) -> None:
         """Fail where ranks do not see what the first one makes in the folder of the data."""
@@ -182,7 +221,7 @@ class DataSet:
         if self.rank == 0:
             try:
                 result = work()
-            except (OSError, ValueError, OverflowError, MemoryError) as raised:
+            except Exception as raised:
                 error = raised
         if self._comm is not None:
             error = self._comm.bcast(error, root=0)

@@ -405,8 +405,8 @@ class DataSpec:
         *,
         layout: str = "shared",
         ranks: SupportsIndex = 1,
-        align: SupportsIndex = DEFAULT_ALIGN,
-        transfer_size: SupportsIndex | None = None,
+        align: SizeLike = DEFAULT_ALIGN,
+        transfer_size: SizeLike | None = None,
         overwrite: bool = False,
     ) -> None:
         """Write the manifest of a data set that is there, so that `mpirun dgen-mpi` knows it.

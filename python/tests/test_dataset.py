@@ -7,6 +7,7 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -365,6 +366,49 @@ def test_a_rank_that_fails_leaves_it_unfinished(
     assert done.stdout.count("another rank has not come to its end") == 2
     assert done.stdout.count("of its own") == 1
     assert said(tmp_path / "data")["status"] == "writing"
+
+
+UNLIKE = """
+from mpi4py import MPI
+from dgen_mpi import DataSet, DataSpec
+comm = MPI.COMM_WORLD
+rank = comm.Get_rank()
+asked = [
+    (DataSpec(1000), {}),
+    (DataSpec(1000 + rank, 1), {}),
+    (DataSpec(1000, 1, zeros=None if rank else 0.5), {}),
+    (DataSpec(1000, 1), {"align": 4096 << rank}),
+    (DataSpec(1000, 1), {"ranks": 3 - rank}),
+    (DataSpec(1000, 1) if rank else 1000, {}),
+    (DataSpec(1000, 1), {"layout": "shared" if rank else 5}),
+]
+for spec, how in asked:
+    try:
+        DataSet.create("data", spec, comm=comm, **how)
+    except (TypeError, ValueError) as error:
+        print(comm.gather(f"{type(error).__name__}: {error}") or "", flush=True)
+"""
+
+
+def test_ranks_that_mean_different_data_write_none(
+    mpi4py: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """As where each has drawn a seed; what one of them refuses, all do, and none waits."""
+    done = mpi4py(3, "-c", UNLIKE)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line]
+    wanted = [
+        r"ValueError: seed: '\d+' is not accepted; give \d+, as rank 0 has",
+        "ValueError: size: '1001' is not accepted; give 1000, as rank 0 has",
+        "ValueError: zeros: 'None' is not accepted; give 0.5, as rank 0 has",
+        "ValueError: align: '8192' is not accepted; give 4096, as rank 0 has",
+        "ValueError: ranks: '2' is not accepted; give 3 or more",
+        "TypeError: spec: '1000' is not accepted; give a DataSpec",
+        "layout",
+    ]
+    for line, message in zip(lines, wanted, strict=True):
+        assert len(re.findall(message, line)) == 3, line
+    assert not list(tmp_path.iterdir())
 
 
 STRANGERS = """
