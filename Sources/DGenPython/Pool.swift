@@ -56,7 +56,9 @@ final class Pool: PythonBase {
     /// Takes the next bytes, 1 to those of a block; the first of them at a multiple of `alignment` in its block.
     @inline(__always)
     func take(_ count: Int, alignment: Int = 1) throws(PythonError) -> (Memory, Range<Int>) {
-        if forks == Forks.count, let block {
+        // In a forked process it may be another pool; one with a seed goes on in its block.
+        if forks != Forks.count { _ = try needKind() }
+        if let block {
             let start = (used + alignment - 1) & -alignment
             if count <= Self.blockBytes - start {
                 used = start + count

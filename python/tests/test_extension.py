@@ -204,6 +204,21 @@ def test_forked_processes_get_bytes_of_their_own() -> None:
     assert len(set(pieces)) == len(pieces)
 
 
+_seeded_pool = BufferPool(seed=6)
+
+
+def _next_piece(_: int) -> bytes:
+    return bytes(_seeded_pool.next_slice(64))
+
+
+def test_a_pool_with_a_seed_goes_on_after_a_fork() -> None:
+    """With the bytes that its parent would have got next."""
+    _next_piece(0)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        found = pool.map_async(_next_piece, range(2)).get(timeout=60)
+    assert found == [_next_piece(0), _next_piece(0)]
+
+
 _unseeded, _seeded = Generator(1 << 40), Generator(1 << 40, seed=4)
 
 
