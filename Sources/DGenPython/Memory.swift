@@ -40,14 +40,17 @@ final class Memory {
             (start, capacity) = Self.spare.remove(at: fitting)
             return
         }
-        let (length, isTooLong) = count.addingReportingOverflow(2 * Self.largePage)
+        // Less than a large page has no whole one. Without a gap between them the kernel joins neighbours: it lets a
+        // process have 65530 mappings, unless it is told otherwise.
+        let room = count < Self.largePage ? 0 : 2 * Self.largePage
+        let (length, isTooLong) = count.addingReportingOverflow(room)
         guard !isTooLong,
             let memory = mmap(
                 nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
             memory != MAP_FAILED
         else { return nil }
         // Aligned to large pages, where it has any; what is before and after goes back.
-        let head = -Int(bitPattern: memory) & (Self.largePage - 1)
+        let head = room == 0 ? 0 : -Int(bitPattern: memory) & (Self.largePage - 1)
         if head > 0 { munmap(memory, head) }
         start = memory + head
         capacity = (count + Self.page - 1) & ~(Self.page - 1)

@@ -273,6 +273,24 @@ print(resident() - before)
     assert int(done.stdout) <= 1.05 * size * count + 100 * count + 4 * MIB
 
 
+def test_kept_buffers_share_mappings() -> None:
+    """The kernel lets a process have some ten thousands, and large memory has more of 1 MiB."""
+    program = f"""
+import dgen_mpi
+def mappings():
+    with open("/proc/self/maps") as file:
+        return len(file.readlines())
+kept = [dgen_mpi.generate_buffer({MIB}, seed=1)]
+before = mappings()
+kept += [dgen_mpi.generate_buffer({MIB}, seed=1) for _ in range(100)]
+print(mappings() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert int(done.stdout) < 50
+
+
 def test_memory_does_not_grow() -> None:
     """Not with uses, objects, errors or views."""
 
