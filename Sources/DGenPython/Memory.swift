@@ -137,16 +137,36 @@ enum BytesView {
         return fields.newObject()
     }
 
+    /// What DLPack calls a device: its kind, and its number.
+    private static func requireProcessor(_ device: PythonObject) throws(PythonError) {
+        guard let kind = PySequence_GetItem(device, 0) else { throw PythonError() }
+        defer { Py_DecRef(kind) }
+        let number = PyLong_AsLongLong(kind)
+        if number == -1, PyErr_Occurred() != nil { throw PythonError() }
+        guard number == 1 else {
+            throw PythonError(
+                cpython_buffer_error(),
+                "dl_device: the memory is that of the processor, no other's")
+        }
+    }
+
     private static func dlpack(
         _ object: PythonObject?, _ names: PythonObject?,
         _ values: UnsafePointer<PythonObject?>?
     ) throws(PythonError) -> PythonObject? {
         _ = try view(object)
         for index in 0..<(names.map { max(0, PyTuple_Size($0)) } ?? 0) {
-            guard let name = PyTuple_GetItem(names, index), let value = values?[index],
-                PyUnicode_CompareWithASCIIString(name, "copy") == 0, PyObject_IsTrue(value) == 1
-            else { continue }
-            throw PythonError(cpython_buffer_error(), "copy: the memory itself is given, no copy")
+            guard let name = PyTuple_GetItem(names, index), let value = values?[index] else {
+                continue
+            }
+            if PyUnicode_CompareWithASCIIString(name, "copy") == 0, PyObject_IsTrue(value) == 1 {
+                throw PythonError(
+                    cpython_buffer_error(), "copy: the memory itself is given, no copy")
+            }
+            if PyUnicode_CompareWithASCIIString(name, "dl_device") == 0, cpython_is_none(value) == 0
+            {
+                try requireProcessor(value)
+            }
         }
         return cpython_new_dlpack(object)
     }

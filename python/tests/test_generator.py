@@ -521,6 +521,10 @@ def test_other_libraries_take_the_memory() -> None:
     assert view.__dlpack_device__() == (1, 0)
     with pytest.raises(BufferError, match="copy"):
         view.__dlpack__(copy=True)
+    with pytest.raises(BufferError, match="dl_device"):
+        view.__dlpack__(dl_device=(2, 0))
+    with pytest.raises(TypeError):
+        view.__dlpack__(dl_device=2)
     # One that nobody takes goes, too.
     view.__dlpack__(stream=None, max_version=(1, 0), dl_device=(1, 0), copy=False)
     before = sys.getrefcount(view)
