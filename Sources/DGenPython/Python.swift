@@ -84,11 +84,23 @@ struct Arguments {
 
     func text(_ index: Int) throws(PythonError) -> String { try text(of: object(index)) }
 
+    /// A text; what Python says of anything else names no argument.
+    func text(
+        _ index: Int, _ name: String, _ accepted: String
+    ) throws(PythonError) -> String {
+        do throws(PythonError) { return try text(index) } catch {
+            guard PyErr_ExceptionMatches(cpython_type_error()) != 0 else { throw error }
+            PyErr_Clear()
+            throw PythonError(
+                cpython_type_error(), "\(name): a text is needed; give \(accepted)")
+        }
+    }
+
     /// One of the values that have names.
     func choice<Choice: RawRepresentable<String>>(
         _ index: Int, _ name: String, _ accepted: String
     ) throws(PythonError) -> Choice {
-        let text = try text(index)
+        let text = try text(index, name, accepted)
         guard let choice = Choice(rawValue: text) else {
             let refusal = InvalidField(field: name, value: text, accepted: accepted)
             throw .value(refusal.description)

@@ -97,7 +97,7 @@ private struct Arrangement {
 
     /// The first four arguments: a path, a layout, how many ranks there are, and their alignment.
     static func files(_ size: Int, _ arguments: Arguments) throws(PythonError) -> FileSet {
-        let path = try arguments.text(0)
+        let path = try arguments.text(0, "path", "that of a file")
         guard !path.isEmpty, !path.utf8.contains(0) else {
             throw .value("path: must be that of a file")
         }
