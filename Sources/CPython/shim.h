@@ -134,6 +134,9 @@ static inline PyObject *cpython_new_dlpack(PyObject *object) {
 // What is exactly of a type: neither a bool nor what else is derived from it.
 static inline int cpython_is_int(PyObject *object) { return Py_IS_TYPE(object, &PyLong_Type); }
 static inline int cpython_is_float(PyObject *object) { return Py_IS_TYPE(object, &PyFloat_Type); }
+static inline int cpython_is_memoryview(PyObject *object) {
+    return Py_IS_TYPE(object, &PyMemoryView_Type);
+}
 static inline int cpython_is_none(PyObject *object) { return object == Py_None; }
 // What is the same as long as it is there.
 static inline int cpython_is_constant(PyObject *object) {

@@ -181,8 +181,7 @@ private func noBuffer(_ object: PythonObject) -> PythonError {
 ///
 /// Our own memory and bytearrays are not asked about: that takes longer than filling small ones.
 private func isPlain(_ object: PythonObject) throws(PythonError) -> Bool {
-    if cpython_is_bytearray(object) != 0 || BytesView.isInstance(object) { return true }
-    if NumberArray.isInstance(object) { return true }
+    if isOfBytes(object) || isViewOfBytes(object) || NumberArray.isInstance(object) { return true }
     if plainTest == nil { plainTest = imported("is_plain", from: "dgen_mpi._memory") }
     guard let plainTest, let answer = cpython_call_one(plainTest, object) else {
         throw PythonError()
@@ -192,10 +191,31 @@ private func isPlain(_ object: PythonObject) throws(PythonError) -> Bool {
     return PyObject_IsTrue(answer) == 1
 }
 
+private func isOfBytes(_ object: PythonObject) -> Bool {
+    cpython_is_bytearray(object) != 0 || BytesView.isInstance(object)
+}
+
+// As long as the process.
+nonisolated(unsafe) private let formatName = "format".newObject()
+nonisolated(unsafe) private let ownerName = "obj".newObject()
+
+/// Whether it is a view of the bytes of these, by which parts of them are given.
+private func isViewOfBytes(_ object: PythonObject) -> Bool {
+    guard cpython_is_memoryview(object) != 0 else { return false }
+    defer { PyErr_Clear() }
+    guard let format = PyObject_GetAttr(object, formatName) else { return false }
+    defer { Py_DecRef(format) }
+    guard PyUnicode_CompareWithASCIIString(format, "B") == 0,
+        let owner = PyObject_GetAttr(object, ownerName)
+    else { return false }
+    defer { Py_DecRef(owner) }
+    return isOfBytes(owner)
+}
+
 // As long as the process; touched under Python's lock only.
 nonisolated(unsafe) private var plainTest: PythonObject?
 
-/// Arrays of numpy that hold numbers in memory of their own: most of what is filled, and known sooner than by
+/// Arrays of numpy that hold numbers in memory of their own, or of bytes, and parts of such arrays: most of what is filled, and known sooner than by
 /// `dgen_mpi._memory`, which says the same of them.
 private enum NumberArray {
     // As long as the process; touched under Python's lock only.
@@ -220,11 +240,19 @@ private enum NumberArray {
     static func isInstance(_ object: PythonObject) -> Bool {
         guard let type, cpython_type_of(object) == type else { return false }
         defer { PyErr_Clear() }
-        guard let owner = PyObject_GetAttr(object, base) else { return false }
+        var owner = object
+        Py_IncRef(owner)
         defer { Py_DecRef(owner) }
-        guard cpython_is_none(owner) != 0, let kind = PyObject_GetAttr(object, dtype) else {
-            return false
+        while cpython_type_of(owner) == type {
+            guard isOfNumbers(owner), let next = PyObject_GetAttr(owner, base) else { return false }
+            Py_DecRef(owner)
+            owner = next
         }
+        return cpython_is_none(owner) != 0 || isOfBytes(owner)
+    }
+
+    private static func isOfNumbers(_ array: PythonObject) -> Bool {
+        guard let kind = PyObject_GetAttr(array, dtype) else { return false }
         defer { Py_DecRef(kind) }
         guard let number = PyObject_GetAttr(kind, number) else { return false }
         defer { Py_DecRef(number) }

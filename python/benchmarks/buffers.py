@@ -93,11 +93,21 @@ def cases(is_quick: bool) -> dict[str, dict[str, Call]]:
         "generate_into_buffer, 64 B",
         lambda library: functools.partial(library.generate_into_buffer, small),
     )
+    part = memoryview(bytearray(128))[:64]
+    add(
+        "generate_into_buffer, view of 64 B",
+        lambda library: functools.partial(library.generate_into_buffer, part),
+    )
     if numpy:
         array = numpy.zeros(64, "u1")
         add(
             "generate_into_buffer, array of 64 B",
             lambda library: functools.partial(library.generate_into_buffer, array),
+        )
+        row = numpy.zeros((2, 64), "u1")[1]
+        add(
+            "generate_into_buffer, part of an array",
+            lambda library: functools.partial(library.generate_into_buffer, row),
         )
     add("Generator(size=1 MiB)", lambda library: functools.partial(library.Generator, MIB))
     add("set_seed", lambda library: functools.partial(library.Generator(MIB).set_seed, 5))
