@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from dgen_mpi import _native
 from dgen_mpi._files import read_text
+from dgen_mpi._text import plain
 
 PER_RANK_DIGITS = 8
 """Digits of the number at the end of a shard's name, more where there are more ranks."""
@@ -89,4 +90,4 @@ def read(path: Path) -> Manifest:
     try:
         return Manifest(**_native.manifest(read_text(path, BYTES_MAX)))
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{plain(path)}: {error}") from error

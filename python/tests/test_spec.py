@@ -338,6 +338,8 @@ def test_manifests_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     with pytest.raises(ValueError, match="not a manifest"):
         DataSpec.from_manifest(data)
     manifest.unlink()
+    with pytest.raises(ValueError, match=r"x\\x00\\n\.dgen\.json: "):
+        DataSpec.from_manifest("x\0\n")
     with pytest.raises(FileNotFoundError):
         DataSpec.from_manifest(data)
 
