@@ -56,6 +56,29 @@ import TestSupport
         }
     }
 
+    /// An update may have begun while counters were read, and nobody has lost anything then.
+    @Test func aManifestIsLostOnlyIfItStaysWhatItWas() throws {
+        let all = Share(millionths: 1_000_000)
+        let spec = try DataSpec(
+            size: 1 << 20, seed: 1,
+            composition: Composition(change: [Composition.Ring(share: all, rate: all)]))
+        let before = Manifest(
+            status: .complete, spec: try spec.withGeneration(1), ranks: 7, align: 1, run: "0")
+        let begun = Manifest(
+            status: .updating, update: .init(from: 1), spec: try spec.withGeneration(5), ranks: 7,
+            align: 1, run: "1a2b")
+        func isLost(_ count: Int, _ first: Manifest, now: Manifest?) -> Bool {
+            let entry = Counters.Entry(count: count, seconds: 1)
+            return AcknowledgedWrites.isManifestLost(
+                Counters(Self.counter, [nil, (last: entry, before: entry)]), first, now: now)
+        }
+        #expect(isLost(1, before, now: before))
+        #expect(isLost(1, before, now: nil))
+        #expect(!isLost(0, before, now: before))
+        #expect(!isLost(1, before, now: begun))
+        #expect(!isLost(1, begun, now: begun))
+    }
+
     /// One slot after the other: the one before the last stays.
     @Test func slotsTakeTurns() throws {
         let folder = try folder()

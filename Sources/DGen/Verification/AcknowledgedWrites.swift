@@ -95,9 +95,10 @@ struct AcknowledgedWrites {
         counters = try Self.counters(of: manifest, subject.path, in: folder, session)
         let example = counters.example
         isBegun = Self.isOwn(example, manifest)
-        // The manifest says that an update goes on before the first byte of it is written.
-        isManifestLost =
-            !isBegun && counters.entries.contains { $0.map { $0.last.count > 0 } ?? false }
+        let place = subject.files.manifestPath
+        let now = try session.onRoot { try place.flatMap { try Manifest.text(at: $0) } }
+        isManifestLost = Self.isManifestLost(
+            counters, manifest, now: now.flatMap { try? Manifest.parse($0, name: subject.path) })
         to = try Failure.reading(manifest.spec.withGeneration(example.to))
         pattern = ReplayPattern(
             UpdatePattern(
@@ -111,6 +112,16 @@ struct AcknowledgedWrites {
         let generation = manifest.spec.generation
         return manifest.status != .writing && counter.run == manifest.owner
             && counter.to == generation
+    }
+
+    /// Whether the manifest is still that of before an update of which writes were acknowledged, though it says that one goes on
+    /// before the first byte of it is written.
+    ///
+    /// It was read `first`; `now`, after the counters were, it may say that the update has begun since.
+    static func isManifestLost(_ counters: Counters, _ first: Manifest, now: Manifest?) -> Bool {
+        !isOwn(counters.example, first)
+            && counters.entries.contains { $0.map { $0.last.count > 0 } ?? false }
+            && !(now.map { isOwn(counters.example, $0) } ?? false)
     }
 
     /// Whether it is one of an update of which the manifest has not been told, or knows no more.
