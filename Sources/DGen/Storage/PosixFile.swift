@@ -38,9 +38,13 @@ final class PosixFile: DataFile {
     ) throws(Failure) {
         try self.init(
             path, mode.systemFlags | O_NONBLOCK, isDirect: isDirect, deviceBytes: bytes)
-        var status = stat()
-        try System.call { fstat(descriptor, &status) }.get(path, "cannot be examined")
-        try target.require(status, path)
+        // Each of them: a link may lead elsewhere in between.
+        for opened in [file?.descriptor, direct?.descriptor] {
+            guard let opened else { continue }
+            var status = stat()
+            try System.call { fstat(opened, &status) }.get(path, "cannot be examined")
+            try target.require(status, path)
+        }
     }
 
     private init(

@@ -272,7 +272,10 @@ final class DataSetWriter {
         if existing == .refused {
             // Before there is a file: whatever becomes of this run, what it leaves is known to be its own.
             try session.onRoot {
-                let isNew = try files.manifestPath.map(FileSystem.isTaken) != true
+                // Beside what is no file nothing was found, and what has come to be there since is of another run.
+                let isNew =
+                    try !files.target.isFile
+                    || files.manifestPath.map(FileSystem.isTaken) != true
                 try claim.begin(earlier: [], isNew: isNew)
             }
         }
