@@ -181,6 +181,14 @@ extension Integration {
                     ["verify", "--blocks", "1", "--checksum", "crc32"],
                     "it without a sample and from"
                 ),
+                (
+                    ["verify", "--consistent", "--checksum", "crc32"],
+                    "none with consistent and acknowledged"
+                ),
+                (
+                    ["verify", "--acknowledged", "/tmp", "--checksum", "crc32"],
+                    "none with consistent and acknowledged"
+                ),
             ])
         func whatIsNotWholeHasNoChecksum(words: [String], message: String) throws {
             let folder = try Folder()

@@ -205,6 +205,10 @@ struct Verify {
             let row = isConsistent ? OptionRow.consistent : .acknowledged
             throw Failure(row.refusal(counters ?? "true", "it without a sample and from"))
         }
+        guard try Failure.reading(execution.settings[.checksum]).isEmpty else {
+            throw Failure(
+                execution.settings.refusal(.checksum, "none with consistent and acknowledged"))
+        }
         let pipeline = execution.pipeline
         let acknowledged = try counters.map { folder throws(Failure) in
             try AcknowledgedWrites(pipeline, subject, in: folder)
