@@ -79,14 +79,13 @@ def cases(is_quick: bool) -> dict[str, dict[str, Call]]:
             library.generate_buffer, 64, dedup_ratio=1.0, compress_ratio=2.0
         ),
     )
+    add(
+        "generate_buffer, 4 KiB",
+        lambda library: functools.partial(library.generate_buffer, 4 * KIB),
+    )
     # dgen-py takes no seed here.
     found["generate_buffer, 4 KiB, seed"] = {
-        "dgen-mpi": functools.partial(dgen_mpi.generate_buffer, 4 * KIB, seed=1),
-        **(
-            {"dgen-py": functools.partial(optional("dgen_py").generate_buffer, 4 * KIB)}
-            if optional("dgen_py")
-            else {}
-        ),
+        "dgen-mpi": functools.partial(dgen_mpi.generate_buffer, 4 * KIB, seed=1)
     }
     add("next_slice, 64 B", lambda library: functools.partial(library.BufferPool().next_slice, 64))
     add(

@@ -286,7 +286,12 @@ kept += [dgen_mpi.generate_buffer({MIB}, seed=1) for _ in range(100)]
 print(mappings() - before)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd="/",
     )
     assert int(done.stdout) < 50
 
