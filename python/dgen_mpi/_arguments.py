@@ -7,7 +7,7 @@ import functools
 import operator
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat, SupportsIndex, Union
 
@@ -59,6 +59,8 @@ DEDUP_UNIT = 1 << 20
 """The block, in bytes, unless something else is asked for."""
 
 _THOUSANDTH = Decimal("0.001")
+# Whatever precision the caller's context has, and whatever it raises.
+_EXACT = Context(prec=28, traps=[])
 
 LEFT_TO_ENVIRONMENT = -1
 """As many threads as the variable `DGEN_THREADS` says, or as the process may use."""
@@ -149,9 +151,10 @@ def _thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
         accepted += " with at most 3 decimals (only Generator and its kind round)"
     elif name == "dedup_ratio":
         accepted = "1 to 1000000; a seed is given by its name, seed=..."
+    number: Fraction | Decimal
     try:
         if isinstance(value, Fraction):
-            number = Decimal(value.numerator) / Decimal(value.denominator)
+            number = value
         elif isinstance(value, (int, str, Decimal)):
             number = Decimal(value)
         else:
@@ -162,12 +165,19 @@ def _thousandths(value: RatioLike, name: str, *, is_exact: bool) -> int:
     except TypeError:
         raise TypeError(str(refusal(name, value, accepted))) from None
     most = 10**9 if is_exact or name != "dedup_ratio" else 10**6
-    # Compared as it is: what is computed of it is rounded to some digits.
-    is_known = number.is_finite() and -most <= number <= most
-    rounded = number.quantize(_THOUSANDTH) if is_known else number
-    if not is_known or (is_exact and rounded != number):
+    is_number = isinstance(number, Fraction) or number.is_finite()
+    if not is_number or not -most <= number <= most:
         raise refusal(name, value, accepted)
-    return int(1000 * rounded)
+    if isinstance(number, Fraction):
+        thousandths = round(1000 * number)
+        is_rounded = thousandths != 1000 * number
+    else:
+        # Compared as it is: what is computed of it is rounded to some digits.
+        rounded = number.quantize(_THOUSANDTH, context=_EXACT)
+        thousandths, is_rounded = int(rounded.scaleb(3, context=_EXACT)), rounded != number
+    if is_exact and is_rounded:
+        raise refusal(name, value, accepted)
+    return thousandths
 
 
 def ratios_of(

@@ -149,6 +149,7 @@ def test_an_unknown_kernel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"dedup_ratio": "1e-999999999"}, "dedup_ratio: '1e-999999999' is not accepted"),
         ({"dedup_ratio": Fraction(10**400, 3)}, "dedup_ratio: '1000"),
         ({"dedup_ratio": 10**5000}, "dedup_ratio: '0x.*is not accepted"),
+        ({"compress_ratio": Fraction(15 * 10**40 + 1, 10**41)}, "at most 3 decimals"),
         ({"compress_ratio": 1e300}, "compress_ratio"),
         ({"compress_ratio": 65}, "compress_ratio: '65' is not accepted; give 1 to 64"),
         ({"dedup_unit": 1000}, "dedup_unit: '1000' is not accepted; give a multiple of 512"),

@@ -36,7 +36,8 @@ struct NamedFiles {
         let profile = settings.text(.profile).flatMap {
             ReadyProfile.text(of: $0) == nil ? $0 : nil
         }
-        let (report, table) = try Failure.reading((settings[.report], settings[.csv]))
+        let (report, table, isQuiet) = try Failure.reading(
+            (settings[.report], settings[.csv], settings[.quiet]))
         if isStandardOutput, report == "-" {
             throw Failure(.usage, "report: '-' is where the data goes; give a file")
         }
@@ -49,8 +50,9 @@ struct NamedFiles {
             File(.profile, profile, "the profile"),
             File(.report, report == "-" ? nil : report, "the report", isResult: true),
             File(.csv, table, "the table", isResult: true),
-            // What a shell has led it to is not named, and is written all the same.
-            File(nil, StandardOutput.path, "what stdout leads to"),
+            // What a shell has led it to is not named, and is written all the same, unless nothing is said there.
+            isQuiet && !isStandardOutput && report != "-"
+                ? nil : File(nil, StandardOutput.path, "what stdout leads to"),
         ].compactMap { $0 }
     }
 
