@@ -14,7 +14,7 @@ import TestSupport
 @Suite struct DamageTests {
     // A watched build takes a second for seven.
     private static let rounds = TestForm.rounds(
-        100, whole: _isDebugAssertConfiguration() ? 1000 : 20_000)
+        50, whole: _isDebugAssertConfiguration() ? 1000 : 20_000)
 
     /// Bytes of a data set, as they should be and as they are.
     private struct Held {

@@ -157,7 +157,8 @@ let varied: [DataSpec] = {
             var generator = Generator(spec, kernel: kernel)
             var start = 0
             for round in 0..<TestForm.rounds(3, whole: 8) {
-                let count = Int.random(in: 1...200, using: &numbers) * shape.grain
+                let grains = 1...TestForm.rounds(60, whole: 200)
+                let count = Int.random(in: grains, using: &numbers) * shape.grain
                 var found = [UInt8](repeating: 0, count: count)
                 found.withUnsafeMutableBytes { generator.fill($0, at: start) }
                 #expect(

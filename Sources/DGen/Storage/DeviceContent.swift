@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 import DataGen
+import Glibc
 
 /// What lies on a block device, as samples of its bytes show.
 ///
@@ -180,6 +181,9 @@ enum DeviceContent {
         }
         for (offset, count) in places {
             let found = try part(offset, count)
+            guard let start = found.baseAddress, let first = found.first else { continue }
+            // All are like their neighbours: the C library is quick at that.
+            if first == 0, memcmp(start, start + 1, found.count - 1) == 0 { continue }
             if let index = found.firstIndex(where: { $0 != 0 }) { return offset + index }
         }
         return nil
