@@ -68,8 +68,7 @@ import Testing
         var numbers = RandomNumbers()
         let bytes = Self.bytes(200_000, &numbers)
         // A watched build takes a second for each.
-        let rounds = TestForm.rounds(4, whole: _isDebugAssertConfiguration() ? 40 : 400)
-        for _ in 0..<rounds {
+        for _ in 0..<TestForm.rounds(4, whole: 400, watched: 40) {
             let start = numbers.number(below: 1000)
             let end = start + numbers.number(below: bytes.count - start)
             for code in Self.codes {

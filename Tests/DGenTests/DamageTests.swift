@@ -13,8 +13,7 @@ import TestSupport
 /// `DGEN_TESTS=all` tries 20,000 cases, `DGEN_TEST_SEED` says which ones.
 @Suite struct DamageTests {
     // A watched build takes a second for seven.
-    private static let rounds = TestForm.rounds(
-        50, whole: _isDebugAssertConfiguration() ? 1000 : 20_000)
+    private static let rounds = TestForm.rounds(50, whole: 20_000, watched: 1000)
 
     /// Bytes of a data set, as they should be and as they are.
     private struct Held {

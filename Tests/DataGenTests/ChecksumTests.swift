@@ -66,7 +66,7 @@ import Testing
     func everyRangeAndPartIsThatOfItsBytes(remainders: RemainderKernel) throws {
         var numbers = RandomNumbers()
         // 2500 for each of four kernels, where they are fast.
-        for _ in 0..<TestForm.rounds(10, whole: _isDebugAssertConfiguration() ? 100 : 2500) {
+        for _ in 0..<TestForm.rounds(10, whole: 2500, watched: 100) {
             let spec = try Self.randomSpec(&numbers)
             let start = numbers.number(below: spec.size + 1)
             let range = start..<start + numbers.number(below: spec.size - start + 1)

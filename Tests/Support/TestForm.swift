@@ -26,8 +26,12 @@ package enum TestForm {
         return gate
     }
 
-    /// How often a test goes round: rarely in the gate.
-    package static func rounds(_ gate: Int, whole: Int) -> Int { isWhole ? whole : gate }
+    /// How often a test goes round: rarely in the gate, and where it is slow less often in a `watched` build, which is one
+    /// that is not optimised.
+    package static func rounds(_ gate: Int, whole: Int, watched: Int? = nil) -> Int {
+        guard isWhole else { return gate }
+        return _isDebugAssertConfiguration() ? watched ?? whole : whole
+    }
 }
 
 extension Trait where Self == ConditionTrait {
