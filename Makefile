@@ -82,7 +82,9 @@ test: setup-tests ## Run the gate: what a change must pass, in a quarter of an h
 test-all: setup-tests ## Run all tests, each in its long form, in all builds; for an hour and a half
 	@rm -rf $(LOGS) && mkdir -p $(LOGS)
 	$(MAKE) --no-print-directory wheels
-	$(MAKE) --no-print-directory DGEN_TESTS=all $(GATE) unit-release sanitize-threads sanitize-python
+	$(MAKE) --no-print-directory runner
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target DGEN_TESTS=all $(GATE)
+	$(MAKE) --no-print-directory DGEN_TESTS=all unit-release sanitize-threads sanitize-python
 	$(MAKE) --no-print-directory DGEN_TESTS=all MPI=mpich integration
 	@echo "All tests are passed."
 endif

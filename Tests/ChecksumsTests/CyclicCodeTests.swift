@@ -86,7 +86,7 @@ import Testing
     @Test(arguments: RemainderKernel.supported)
     func checksumsOfPartsAreJoined(kernel: RemainderKernel) {
         var numbers = RandomNumbers()
-        for _ in 0..<TestForm.rounds(25, whole: 2000) {
+        for _ in 0..<TestForm.rounds(25, whole: 2000, watched: 250) {
             let bytes = Self.bytes(numbers.number(below: 3000), &numbers)
             let cut = numbers.number(below: bytes.count + 1)
             let count = numbers.number(below: 20)

@@ -25,7 +25,7 @@ import TestSupport
         let (old, new) = (try Self.spec(0), try Self.spec(1))
         let ranks = 3
         let pattern = UpdatePattern(new, against: 0, ranks: ranks, transferSize: 256)
-        for _ in 0..<TestForm.rounds(40, whole: 1000) {
+        for _ in 0..<TestForm.rounds(40, whole: 1000, watched: 400) {
             let stride = [1, 2, 7, 50, Int.max][numbers.number(below: 5)]
             var judge = Judge(from: old, to: new, stride: stride, kernel: .fastest)
             for rank in 0..<ranks {

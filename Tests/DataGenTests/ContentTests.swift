@@ -214,7 +214,7 @@ extension DataSpec {
         kernel: Kernel
     ) throws {
         var numbers = RandomNumbers()
-        for _ in 0..<TestForm.rounds(60, whole: 1500) {
+        for _ in 0..<TestForm.rounds(60, whole: 1500, watched: 600) {
             let spec = try DataSpec.randomOfVersion2(&numbers)
             let truth = ScalarReference.bytes(of: spec, at: 0..<spec.size)
             let chunk = [.max, 1, 513, 4096, 100_000][numbers.number(below: 5)]

@@ -118,7 +118,7 @@ import TestSupport
 
     @Test(arguments: Kernel.supported) func blocksAreCalledWhatTheyAre(kernel: Kernel) throws {
         var numbers = RandomNumbers()
-        for _ in 0..<TestForm.rounds(8, whole: 1000) {
+        for _ in 0..<TestForm.rounds(8, whole: 1000, watched: 80) {
             let history = try History(&numbers)
             let (spec, blocks) = (history.spec, history.blocks)
             let isCalm = numbers.number(below: 3) == 0

@@ -27,7 +27,7 @@ import TestSupport
     @Test func generationsKeepTogetherWhatIsForetold() throws {
         var numbers = RandomNumbers()
         var found = 0
-        while found < TestForm.rounds(40, whole: 600) {
+        while found < TestForm.rounds(40, whole: 600, watched: 400) {
             let random = try DataSpec.randomOfVersion2(&numbers)
             guard random.composition?.change != nil else { continue }
             found += 1

@@ -104,7 +104,7 @@ import TestSupport
     /// One sector of a block is wrong, in all ways and under all bounds.
     @Test func aWrongSectorIsCalledWhatItIs() throws {
         var numbers = RandomNumbers()
-        for _ in 0..<TestForm.rounds(5, whole: 200) {
+        for _ in 0..<TestForm.rounds(5, whole: 200, watched: 50) {
             let update = try Update(&numbers)
             let all = update.generations
             for range in update.blocks(areChanged: true) where range.count == Self.unit {
