@@ -146,7 +146,7 @@ struct AcknowledgedWrites {
                         if others.isEmpty { others.append(slots[0].run) }
                         return
                     }
-                    if examples.isEmpty { examples.append(last) }
+                    if !(examples.first.map { $0.from <= last.from } ?? false) { examples = [last] }
                     found.append((last, own.count > 1 ? own[1] : last))
                 }
             }
@@ -154,7 +154,8 @@ struct AcknowledgedWrites {
         guard try session.world.allReduce(isThere ? 1 : 0, .sum) > 0 else {
             throw Failure(.inputOutput, "acknowledged: \(folder): no such directory")
         }
-        guard let example = try session.collect(examples).first else {
+        // One that was made when nothing was left to do counts none of the transfers.
+        guard let example = try session.collect(examples).min(by: { $0.from < $1.from }) else {
             let other = try session.collect(others).first
             throw Failure(
                 .usage,
@@ -163,7 +164,8 @@ struct AcknowledgedWrites {
         }
         // Of each rank its last acknowledgement, and the one before it; one more than they count, so that 0 is none.
         var numbers = [Int](repeating: 0, count: 4 * example.ranks)
-        for (last, before) in found where last.countsLike(example) && before.countsLike(example) {
+        for (last, before) in found
+        where last.from == example.from && last.countsLike(example) && before.countsLike(example) {
             let place = 4 * last.rank
             let all = [last.count + 1, last.seconds, before.count + 1, before.seconds]
             // Nodes may see one file, one of them later than another.
