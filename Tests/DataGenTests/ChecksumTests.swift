@@ -20,12 +20,12 @@ import Testing
     private static func checksums(
         _ spec: DataSpec, _ parts: ChecksumPlan.Parts, _ algorithms: [ChecksumAlgorithm],
         ranks: Int = 1, threads: Int = 1, kernel: Kernel = .fastest,
-        remainders: RemainderKernel = .fastest
+        remainders: RemainderKernel = .fastest, blocksMax: Int? = nil
     ) -> [RangeChecksum] {
         let shares = (0..<ranks).map {
             DataSetChecksums(
                 spec, parts, algorithms, rank: ($0, ranks), pool: WorkerPool(count: threads),
-                kernel: kernel, remainders: remainders)
+                kernel: kernel, remainders: remainders, blocksMax: blocksMax)
         }
         for share in shares { while share.advance() != nil {} }
         let values = shares.map(\.values)
@@ -75,7 +75,8 @@ import Testing
             let parts = try ChecksumPlan.Parts(range, of: spec, partBytes: part)
             let found = Self.checksums(
                 spec, parts, ChecksumAlgorithm.allCases, ranks: 1 + numbers.number(below: 4),
-                threads: 1 + numbers.number(below: 3), remainders: remainders)
+                threads: 1 + numbers.number(below: 3), remainders: remainders,
+                blocksMax: numbers.number(below: 3) > 0 ? 1 + numbers.number(below: 20) : nil)
             let truth = parts.flatMap { part in
                 ChecksumAlgorithm.allCases.map {
                     RangeChecksum($0, part, value: Self.truth($0, spec, part))
@@ -101,9 +102,10 @@ import Testing
                 RangeChecksum($0, 0..<spec.size, value: Self.truth($0, spec, 0..<spec.size))
             }
             for ranks in stride(from: 1, through: 64, by: count) {
-                #expect(
-                    Self.checksums(spec, parts, Self.checks, ranks: ranks) == truth,
-                    "\(ranks) ranks")
+                // A content of 20 blocks takes several units of work, or one.
+                let found = Self.checksums(
+                    spec, parts, Self.checks, ranks: ranks, blocksMax: 1 + ranks % 25)
+                #expect(found == truth, "\(ranks) ranks")
             }
         }
     }
@@ -183,15 +185,21 @@ import Testing
         let parts = try ChecksumPlan.Parts(0..<spec.size, of: spec)
         let plan = ChecksumPlan(spec, parts, codes: [.crc64nvme])
         let classes = ContentLayout(spec).classes
-        #expect(plan.unitCount == ContentLayout(spec).contentCount + 2)
+        // Those of a million blocks are done in lots of 65,536.
+        let often = classes[1].contents.lowerBound
+        let units = often + 16 * classes[1].contents.count + classes[2].contents.count + 2
+        #expect(plan.unitCount == units)
         let bytes = 64 << 20
         #expect(plan.roundEnd(from: 0, worth: bytes, threads: 1) == bytes / (4096 + 2000))
-        let often = classes[1].contents.lowerBound
         #expect(plan.roundEnd(from: often, worth: bytes, threads: 3) == often + 3)
         // None goes on to contents that take longer.
         #expect(plan.roundEnd(from: often - 1, worth: bytes, threads: 3) == often)
         let rests = plan.roundEnd(from: plan.unitCount - 2, worth: bytes, threads: 3)
         #expect(rests == plan.unitCount)
+        // Nor does one rank have all of them.
+        let costs = (0..<5).map { plan.cost(plan.share($0, of: 5)) }
+        #expect((0..<5).map { plan.share($0, of: 5).upperBound }.last == plan.unitCount)
+        #expect((costs.max() ?? 0) - (costs.min() ?? 0) <= 2 * (4096 + 65_536_000))
     }
 
     /// The place where a piece of them would end is past 2^63.

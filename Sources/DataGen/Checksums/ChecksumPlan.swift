@@ -5,7 +5,7 @@
 // - Blocks of version 1 go round: a range that is longer than all distinct blocks is made of whole rounds and a part of one, so
 //   that remainders of the first round, up to each place where a part begins or ends, are enough.
 // - Blocks of version 2 are scattered. Where contents are fewer than blocks each is made once, and its remainder is moved to
-//   where each of its blocks lies.
+//   where each of its blocks lies; one that has very many blocks is made for each of several lots of them.
 
 public import Checksums
 
@@ -66,8 +66,35 @@ public struct ChecksumPlan: Sendable {
     enum Work {
         /// Bytes from a place on, as many as the last cut says; and after how many of them they repeat.
         case bytes(origin: Int, cuts: [Int], period: Int?)
-        /// Each content, and what parts have beside whole blocks.
-        case contents(ContentLayout)
+        /// Each content of all classes, and what parts have beside whole blocks.
+        case contents(ContentLayout, [ContentUnits])
+    }
+
+    /// Units of work that are contents of one class, each with some of its blocks.
+    struct ContentUnits {
+        /// Their numbers: all contents with the first lot of their blocks, then all with the second one, and so on.
+        let units: Range<Int>
+        private let contents: Range<Int>
+        /// The most blocks of a content in a unit.
+        let blocks: Int
+
+        /// Those of a class, from a number on, with so many blocks at the most.
+        init(from first: Int, of one: ContentLayout.Class, blocks most: Int) {
+            contents = one.contents
+            let copies = contents.isEmpty ? 0 : (one.slots.count - 1) / contents.count + 1
+            blocks = min(copies, most)
+            let lots = contents.isEmpty ? 0 : (copies - 1) / blocks + 1
+            units = first..<first + contents.count * lots
+        }
+
+        /// The contents of some units, and which blocks of each, up to where another lot begins.
+        func stretch(_ numbers: Range<Int>) -> (contents: Range<Int>, blocks: Range<Int>) {
+            let (lot, place) = (numbers.lowerBound - units.lowerBound)
+                .quotientAndRemainder(dividingBy: contents.count)
+            let count = min(numbers.count, contents.count - place)
+            let first = contents.lowerBound + place
+            return (first..<first + count, lot * blocks..<(lot + 1) * blocks)
+        }
     }
 
     /// The data set.
@@ -85,6 +112,11 @@ public struct ChecksumPlan: Sendable {
     ///
     /// - Complexity: O(parts).
     public init(_ spec: DataSpec, _ parts: Parts, codes: [CyclicCode]) {
+        self.init(spec, parts, codes: codes, blocksMax: nil)
+    }
+
+    /// Plans it in units that have so many blocks of a content at the most.
+    init(_ spec: DataSpec, _ parts: Parts, codes: [CyclicCode], blocksMax: Int?) {
         self.spec = spec
         self.parts = parts
         self.codes = codes
@@ -94,8 +126,15 @@ public struct ChecksumPlan: Sendable {
         let contents =
             spec.composition == nil ? nil : Self.contents(spec, instead: parts.range.count)
         if let contents {
-            work = .contents(contents)
-            (unitCount, unitBytes) = (contents.contentCount + 2 * parts.count, spec.dedupUnit)
+            // To make one once more takes a small part of the time that its blocks do.
+            let most = blocksMax ?? max(1 << 16, 4 * spec.dedupUnit / Self.findBytes)
+            var (units, count) = ([ContentUnits](), 0)
+            for one in contents.classes {
+                units.append(ContentUnits(from: count, of: one, blocks: most))
+                count = units.last?.units.upperBound ?? count
+            }
+            work = .contents(contents, units)
+            (unitCount, unitBytes) = (count + 2 * parts.count, spec.dedupUnit)
             return
         }
         unitBytes = 64 << 10
@@ -112,33 +151,61 @@ public struct ChecksumPlan: Sendable {
         }
     }
 
-    /// What finding all blocks of all contents takes, in bytes that could be made meanwhile, for each block.
-    private static let findBytes = 1000.0
+    /// What finding a block takes, in bytes that could be made meanwhile.
+    private static let findBytes = 1000
 
     /// The contents of a data set of version 2, where making each of them once takes less time than all bytes of a range.
     private static func contents(_ spec: DataSpec, instead count: Int) -> ContentLayout? {
         let layout = ContentLayout(spec)
         let cost =
-            Double(layout.contentCount) * Double(spec.dedupUnit)
-            + Double(layout.blockCount) * findBytes
-        return cost < Double(count) ? layout : nil
+            UInt128(layout.contentCount) * UInt128(spec.dedupUnit)
+            + UInt128(layout.blockCount) * UInt128(findBytes)
+        return cost < UInt128(count) ? layout : nil
     }
 
-    // MARK: Rounds
+    // MARK: Shares and rounds
+
+    /// Units that take equally long, in a row; what each takes is told in bytes that could be made meanwhile.
+    ///
+    /// Not the bytes of units alone: finding the blocks of a content may take much longer than making it.
+    private var stretches: [(units: Range<Int>, cost: UInt128)] {
+        guard case .contents(_, let classes) = work else {
+            return [(0..<unitCount, UInt128(unitBytes))]
+        }
+        let rests = (classes.last?.units.upperBound ?? 0)..<unitCount
+        return classes.map { ($0.units, UInt128(unitBytes + $0.blocks * Self.findBytes)) }
+            + [(rests, UInt128(unitBytes))]
+    }
+
+    /// What some units take.
+    func cost(_ units: Range<Int>) -> Int {
+        Int(
+            clamping: stretches.reduce(0) {
+                $0 + UInt128(units.clamped(to: $1.units).count) * $1.cost
+            })
+    }
+
+    /// The units of one of several, so that all take equally long.
+    func share(_ number: Int, of count: Int) -> Range<Int> {
+        let all = stretches.reduce(0) { $0 + UInt128($1.units.count) * $1.cost }
+        func end(_ shares: Int) -> Int {
+            var left = all * UInt128(shares) / UInt128(count)
+            for (units, cost) in stretches {
+                let whole = UInt128(units.count) * cost
+                if left < whole { return units.lowerBound + Int(left / cost) }
+                left -= whole
+            }
+            return unitCount
+        }
+        return end(number)..<end(number + 1)
+    }
 
     /// The end of a round that begins with unit `first`, in which each thread does what takes as long as making so many bytes.
-    ///
-    /// Not by the bytes of units alone: finding the blocks of a content may take much longer than making it.
     func roundEnd(from first: Int, worth bytes: Int, threads: Int) -> Int {
-        var (cost, end) = (Double(unitBytes), unitCount)
-        if case .contents(let layout) = work,
-            let mine = layout.classes.first(where: { $0.contents.contains(first) })
-        {
-            cost += Double(mine.slots.count) / Double(mine.contents.count) * Self.findBytes
-            // Those of another class may take longer.
-            end = mine.contents.upperBound
-        }
-        let most = max(1, Int(Double(bytes) / cost)) * threads
+        // Those of another stretch may take longer.
+        guard let mine = stretches.first(where: { $0.units.contains(first) }) else { return first }
+        let most = max(1, bytes / Int(clamping: mine.cost)) * threads
+        let end = mine.units.upperBound
         return end - first > most ? first + most : end
     }
 

@@ -58,7 +58,7 @@ struct ChecksumWorker {
         self.generator = generator
         pieceBytes = Self.pieceBytes(plan.spec)
         memory = ScratchMemory(byteCount: pieceBytes)
-        if case .contents(let layout) = plan.work {
+        if case .contents(let layout, _) = plan.work {
             let spec = plan.spec
             distances = plan.codes.map {
                 Distances($0, blockBytes: spec.dedupUnit, blocks: layout.blockCount, kernel)
@@ -85,11 +85,19 @@ struct ChecksumWorker {
             let (start, last) = (units.lowerBound * unit, (units.upperBound - 1) * unit)
             let end = last + min(unit, (cuts.last ?? 0) - last)
             add(start..<end, from: origin, cuts, to: values)
-        case .contents(let layout):
-            let contents = units.clamped(to: 0..<layout.contentCount)
-            if !contents.isEmpty { addContents(contents, layout, to: values) }
-            let rests = units.clamped(to: layout.contentCount..<plan.unitCount)
-            for rest in rests { addRest(rest - layout.contentCount, to: values) }
+        case .contents(let layout, let classes):
+            for one in classes {
+                var mine = units.clamped(to: one.units)
+                while !mine.isEmpty {
+                    let (contents, blocks) = one.stretch(mine)
+                    addContents(contents, blocks, layout, to: values)
+                    mine = mine.dropFirst(contents.count)
+                }
+            }
+            let first = classes.last?.units.upperBound ?? 0
+            for rest in units.clamped(to: first..<plan.unitCount) {
+                addRest(rest - first, to: values)
+            }
         }
     }
 
@@ -173,15 +181,16 @@ struct ChecksumWorker {
         return end - start < unit ? nil : (index, (end - start) / unit - 1)
     }
 
-    /// Makes some contents and adds each as often as there are blocks of it in the parts.
+    /// Makes some contents and adds each as often as there are blocks of it in the parts, among `numbers` of its blocks.
     private mutating func addContents(
-        _ range: Range<Int>, _ layout: ContentLayout, to values: UnsafeMutablePointer<UInt64>
+        _ range: Range<Int>, _ numbers: Range<Int>, _ layout: ContentLayout,
+        to values: UnsafeMutablePointer<UInt64>
     ) {
         let unit = plan.spec.dedupUnit
         let most = max(1, pieceBytes / unit)
         var wanted: [(content: Int, block: Int)] = []
         func blocks(of content: Int) -> some Sequence<Int> {
-            layout.blocks(ofContent: content)
+            layout.blocks(numbers, ofContent: content)
         }
         for content in range {
             if let block = blocks(of: content).first(where: { part(ofBlock: $0) != nil }) {

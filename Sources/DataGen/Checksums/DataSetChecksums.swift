@@ -71,20 +71,21 @@ public final class DataSetChecksums: @unchecked Sendable {
     ///   - pool: the threads.
     ///   - kernel: how bytes are made.
     ///   - remainders: how checks are computed.
+    ///   - blocksMax: of a content that is repeated, the most blocks in a unit of work; for tests.
     /// - Precondition: this machine supports both kernels.
     package init(
         _ spec: DataSpec, _ parts: ChecksumPlan.Parts, _ algorithms: [ChecksumAlgorithm],
         rank: (number: Int, count: Int) = (0, 1), pool: WorkerPool, kernel: Kernel = .fastest,
-        remainders: RemainderKernel = .fastest
+        remainders: RemainderKernel = .fastest, blocksMax: Int? = nil
     ) {
         self.algorithms = algorithms
         self.pool = pool
         self.kernel = remainders
-        let plan = ChecksumPlan(spec, parts, codes: algorithms.compactMap(\.code))
+        let plan = ChecksumPlan(
+            spec, parts, codes: algorithms.compactMap(\.code), blocksMax: blocksMax)
         self.plan = plan
         digestAlgorithms = algorithms.filter { $0.code == nil }
-        let units = plan.codes.isEmpty ? 0 : plan.unitCount
-        share = Shards(size: units, ranks: rank.count, alignment: 1)[rank.number]
+        share = plan.codes.isEmpty ? 0..<0 : plan.share(rank.number, of: rank.count)
         next = share.lowerBound
         let generator = Generator(spec, kernel: kernel)
         workers = .allocate(capacity: pool.count)
@@ -114,16 +115,17 @@ public final class DataSetChecksums: @unchecked Sendable {
         threadValues.deallocate()
     }
 
-    /// The bytes that this share is of, at most.
+    /// What this share takes, in bytes that could be made meanwhile: as many as it makes, but where finding what repeats takes
+    /// longer.
     public var shareBytes: Int {
-        let (bytes, isMore) = share.count.multipliedReportingOverflow(by: plan.unitBytes)
         let digests = digesters.reduce(0) { $0 + $1.bytes }
-        return isMore ? .max : bytes.addingReportingOverflow(digests).partialValue
+        let (bytes, isMore) = plan.cost(share).addingReportingOverflow(digests)
+        return isMore ? .max : bytes
     }
 
     /// Does some of the share, for some milliseconds.
     ///
-    /// - Returns: how many bytes that was, at most; nil where there was nothing left to do.
+    /// - Returns: what of ``shareBytes`` that was; nil where there was nothing left to do.
     public func advance() -> Int? {
         if next < share.upperBound {
             let end = plan.roundEnd(from: next, worth: Self.roundBytes, threads: pool.count)
@@ -137,7 +139,7 @@ public final class DataSetChecksums: @unchecked Sendable {
                     round.lowerBound + part.lowerBound..<round.lowerBound + part.upperBound,
                     to: values + thread * count)
             }
-            return round.count * plan.unitBytes
+            return plan.cost(round)
         }
         guard digesters.contains(where: { !$0.isDone }) else { return nil }
         let before = digesters.reduce(0) { $0 + $1.doneBytes }

@@ -152,15 +152,17 @@ public struct ContentLayout: Sendable, Hashable {
         return blockCount(of: last)
     }
 
-    /// The blocks that hold a content, in no order.
+    /// Some of the blocks that hold a content, which are in no order: those of `numbers`, counted from 0, that there are.
     ///
     /// - Complexity: O(1) for each.
-    func blocks(ofContent number: Int) -> some Sequence<Int> {
+    func blocks(_ numbers: Range<Int>, ofContent number: Int) -> some Sequence<Int> {
         // Classes are in the order of their contents; those without any end where they begin.
         let one = classes.first { number < $0.contents.upperBound } ?? classes[0]
         let (first, step) = (number - one.contents.lowerBound, one.contents.count)
-        return stride(from: one.slots.lowerBound + first, to: one.slots.upperBound, by: step)
-            .lazy.map { [table] in table.slots.inverse($0) }
+        let count = (one.slots.count - first - 1) / step + 1
+        return numbers.clamped(to: 0..<count).lazy.map { [table] in
+            table.slots.inverse(one.slots.lowerBound + first + $0 * step)
+        }
     }
 
     /// The blocks that hold a content.
