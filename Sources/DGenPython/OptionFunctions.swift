@@ -16,6 +16,7 @@ func options(_: Arguments) throws(PythonError) -> PythonObject? {
                 "most": row.form.range?.upperBound, "choices": PythonList(row.form.choices),
                 "accepted": row.accepted, "default": row.defaultWords, "help": row.help,
                 "example": row.example, "commands": PythonList(row.commands.map(\.rawValue)),
+                "of_profile": OptionRow.ofProfile.contains(row),
             ]
         }
     }

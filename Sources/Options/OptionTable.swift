@@ -83,6 +83,11 @@ extension OptionRow {
     /// All of them.
     package static let all = topics.flatMap(\.rows)
 
+    /// Those that a profile may give: what data is composed of.
+    package static let ofProfile: [OptionRow] = [
+        .dedupUnit, .compressUnit, .fill, .copies, .zeros, .compressMix, .run, .change,
+    ]
+
     /// The lists of `bench`, some of which have the name of an option of other commands.
     package static let ofBench = OptionTopic(
         title: "Bench", about: "What `bench` measures: every combination of the lists.",

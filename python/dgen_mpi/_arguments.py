@@ -58,6 +58,9 @@ THREADS_MAX = 4096
 DEDUP_UNIT = 1 << 20
 """The block, in bytes, unless something else is asked for."""
 
+SEARCH_BYTES = 256 << 20
+"""How much of a data set is looked through for bytes that nothing else explains."""
+
 _THOUSANDTH = Decimal("0.001")
 # Whatever precision the caller's context has, and whatever it raises.
 _EXACT = Context(prec=28, traps=[])

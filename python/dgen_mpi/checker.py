@@ -6,12 +6,11 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
-from dgen_mpi._arguments import SizeLike, count_of, seed_of, size_of
+from dgen_mpi._arguments import SEARCH_BYTES, SizeLike, count_of, seed_of, size_of
 from dgen_mpi._native import UnsuitableBufferError
 from dgen_mpi._sharing import Lock
 from dgen_mpi.damage import Damage, DamagedRanges
 from dgen_mpi.reader import part_of, require_spec
-from dgen_mpi.spec import SEARCH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

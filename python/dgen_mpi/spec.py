@@ -14,6 +14,7 @@ from dgen_mpi import _native, manifest
 from dgen_mpi._arguments import (
     DEDUP_UNIT,
     DEFAULT_ALIGN,
+    SEARCH_BYTES,
     ClassesLike,
     RatioLike,
     ShareLike,
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from dgen_mpi._arguments import ArrayLike, DeviceArray
-
-SEARCH_BYTES = 256 << 20
-"""How much of a data set is looked through for bytes that nothing else explains."""
 
 WHOLE_BUFFER = -1
 """For the extension: as many bytes as the buffer has."""

@@ -6,9 +6,8 @@ import Options
 enum ProfileFile {
     private static let sort = JobFile.Sort(
         isNone: "a profile is a mapping of options, such as 'zeros: 5%'",
-        rows: [
-            .dedupUnit, .compressUnit, .fill, .copies, .zeros, .compressMix, .run, .change,
-        ], remarks: ["name", "about", "source", "measured", "assumed"], isChecked: true)
+        rows: OptionRow.ofProfile, remarks: ["name", "about", "source", "measured", "assumed"],
+        isChecked: true)
 
     /// The options of a ready profile or a file, all of them checked one by one.
     static func read(_ name: String) throws(Failure) -> Settings.Given {

@@ -14,6 +14,7 @@ import dgen_mpi
 from dgen_mpi import _native, manifest, report
 from dgen_mpi import analyze as ratios
 from dgen_mpi import profiles as ready
+from dgen_mpi._arguments import SEARCH_BYTES
 from dgen_mpi._files import open_data, replace
 from dgen_mpi.cli.display import progress_of
 from dgen_mpi.cli.output import Status, new_console, print_json, require_output, say
@@ -21,7 +22,6 @@ from dgen_mpi.jobs import CampaignFolder, JobError
 from dgen_mpi.jobs.folder import write_json
 from dgen_mpi.jobs.options import read as options_of
 from dgen_mpi.jobs.options import size_in
-from dgen_mpi.spec import SEARCH_BYTES
 
 CHUNK = 8 << 20
 """Bytes that `verify` reads at once."""

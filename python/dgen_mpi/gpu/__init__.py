@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from dgen_mpi._arguments import SizeLike, count_of, seed_of, size_of
+from dgen_mpi._arguments import SEARCH_BYTES, SizeLike, count_of, seed_of, size_of
 from dgen_mpi.damage import DamagedRanges
 from dgen_mpi.gpu import _arrays, _device, _work
 from dgen_mpi.gpu._work import GPUError
-from dgen_mpi.spec import SEARCH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

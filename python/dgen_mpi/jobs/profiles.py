@@ -10,11 +10,9 @@ from typing import Any
 
 from dgen_mpi import _native
 from dgen_mpi.jobs import files
-from dgen_mpi.jobs.texts import texts_of
+from dgen_mpi.jobs.texts import TABLE, texts_of
 
-OPTIONS = (
-    "dedup_unit", "compress_unit", "fill", "copies", "zeros", "compress_mix", "run", "change",
-)  # fmt: skip
+OPTIONS = tuple(row["name"] for row in TABLE if row["of_profile"])
 """The options that a profile may give."""
 
 REMARKS = ("name", "about", "source", "measured", "assumed")
