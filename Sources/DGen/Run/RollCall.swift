@@ -85,11 +85,20 @@ final class RollCall {
         }
         guard failure != nil else { return }
         // In time for the answers, and not where they come by themselves.
-        if waitedNanoseconds > min(limitNanoseconds / 4, 10_000_000_000) { try answer() }
+        if waitedNanoseconds > Self.silenceNanoseconds(limitNanoseconds) { try answer() }
         let isKeeper =
             keepers.first { $0 == communicator.rank || heard.contains($0) } == communicator.rank
-        let limit = isKeeper ? limitNanoseconds : limitNanoseconds + Self.patienceNanoseconds
+        // A keeper may have heard of the failure only when this rank broke its silence, and waits from then on.
+        let limit = isKeeper ? limitNanoseconds : Self.endNanoseconds(limitNanoseconds)
         if waitedNanoseconds > limit { end() }
+    }
+
+    /// How long a rank that knows of a failure waits for sums to tell of it, before it does so itself.
+    private static func silenceNanoseconds(_ limit: Int) -> Int { min(limit / 4, 10_000_000_000) }
+
+    /// How long ranks wait that do not keep the roll, where keepers wait for `limit`.
+    static func endNanoseconds(_ limit: Int) -> Int {
+        limit + silenceNanoseconds(limit) + patienceNanoseconds
     }
 
     /// Tells those who keep the roll that this rank is there; one of them asks all others.

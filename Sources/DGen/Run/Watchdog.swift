@@ -145,7 +145,7 @@ final class Watchdog: Sendable {
         if answer > 0, phase != .rootStep {
             // Where the main thread can look for answers itself, it knows more.
             let isLooking = phase == .agreement || phase == .othersToFinish
-            limit = min(limit, isLooking ? answer + 8_000_000_000 : answer)
+            limit = min(limit, isLooking ? RollCall.endNanoseconds(answer) + 3_000_000_000 : answer)
             if ran > limit, let failure = known.withLock({ $0 }) {
                 return end(
                     Failure(

@@ -65,13 +65,14 @@ final class Agreement {
 
     /// Hears and tells without waiting; after each transfer.
     func exchange() throws(Failure) {
-        if let pending {
-            guard let result = try pending.sums() else { return try rollCall.attend() }
-            self.pending = nil
+        if let result = try pending?.sums() {
+            pending = nil
             take(result)
-        } else if clock.elapsedNanoseconds > 100_000_000 {
+        } else if pending == nil, clock.elapsedNanoseconds > 100_000_000 {
             try tell(atEnd: false)
         }
+        // Also where sums come at once: some ranks do not take part in them, such as readers.
+        try rollCall.attend()
     }
 
     /// Hears and tells with waiting: every rank is in the same round, and gets the same answer, which is what rank 0 wishes.
