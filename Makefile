@@ -79,7 +79,7 @@ test: setup-tests ## Run the gate: what a change must pass, in a quarter of an h
 	@$(MAKE) --no-print-directory left-out
 	@echo "The gate is passed."
 
-test-all: setup-tests ## Run all tests, each in its long form, in all builds; for an hour and a half
+test-all: setup-tests ## Run all tests, each in its long form, in all builds; for two hours
 	@rm -rf $(LOGS) && mkdir -p $(LOGS)
 	$(MAKE) --no-print-directory wheels
 	$(MAKE) --no-print-directory runner
